@@ -1,0 +1,162 @@
+//! The rules that a policy's answers are held against. Answers are untrusted
+//! input: what breaks a rule of the contract is a failed review.
+
+use crate::bindings::types::{Decision, Entry, FileKind};
+use crate::escape;
+use crate::failure::{Failure, Kind, Question};
+use crate::limits::fixed;
+
+/// Directories of the new root that belong to the kernel and the running
+/// system: nothing is carried to them.
+const RESERVED: [&[u8]; 4] = [b"/dev", b"/proc", b"/sys", b"/run"];
+
+/// Holds the answer for one directory against the contract.
+///
+/// `inits` are the paths inside the new root that lead to the init: as given,
+/// and with symbolic links resolved.
+///
+/// # Errors
+/// The rule that was broken, and by what.
+pub fn check_decisions(
+    directory: &[u8],
+    entries: &[Entry],
+    decisions: &[Decision],
+    inits: &[Vec<u8>],
+) -> Result<(), Failure> {
+    let broken = |message: String| Failure::new(Question::Preservation, Kind::Answer, message);
+    if decisions.len() != entries.len() {
+        return Err(broken(format!(
+            "{} decisions for the {} entries of {}",
+            decisions.len(),
+            entries.len(),
+            escape::path(directory)
+        )));
+    }
+    for (entry, decision) in entries.iter().zip(decisions) {
+        let path = || escape::path(&join(directory, &entry.name));
+        match decision {
+            Decision::Delete | Decision::Keep => {}
+            Decision::Descend if entry.kind == FileKind::Directory || entry.mount_point => {}
+            Decision::Descend => {
+                return Err(broken(format!(
+                    "`descend` for {}, which is not a directory",
+                    path()
+                )));
+            }
+            Decision::Carry(target) => check_target(target, inits).map_err(|rule| {
+                broken(format!(
+                    "`carry` of {} to \"{}\": {rule}",
+                    path(),
+                    escape::path(&target[..target.len().min(256)])
+                ))
+            })?,
+        }
+    }
+    Ok(())
+}
+
+/// Whether something may be carried to this path of the new root.
+///
+/// # Errors
+/// The rule of the contract that it breaks.
+pub fn check_target(target: &[u8], inits: &[Vec<u8>]) -> Result<(), String> {
+    if target.len() > fixed::TARGET_PATH {
+        return Err(format!(
+            "the path is longer than {} bytes",
+            fixed::TARGET_PATH
+        ));
+    }
+    if target.contains(&0) {
+        return Err("the path contains a NUL byte".into());
+    }
+    let Some(relative) = target.strip_prefix(b"/") else {
+        return Err("the path is not absolute".into());
+    };
+    for component in relative.split(|byte| *byte == b'/') {
+        match component {
+            b"" => return Err("the path has an empty component".into()),
+            b"." | b".." => return Err("the path has a `.` or `..` component".into()),
+            _ if component.len() > 255 => {
+                return Err("the path has a component of more than 255 bytes".into());
+            }
+            _ => {}
+        }
+    }
+    if RESERVED
+        .iter()
+        .any(|reserved| is_at_or_below(target, reserved))
+    {
+        return Err("nothing is carried into /dev, /proc, /sys and /run".into());
+    }
+    if inits.iter().any(|init| is_at_or_below(init, target)) {
+        return Err("that would hide the init of the new root".into());
+    }
+    Ok(())
+}
+
+/// Whether `path` is `ancestor` or lies below it. Both are absolute and without
+/// a trailing slash; everything lies below `/`.
+pub fn is_at_or_below(path: &[u8], ancestor: &[u8]) -> bool {
+    if ancestor == b"/" {
+        return true;
+    }
+    path.strip_prefix(ancestor)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}
+
+/// The path of an entry of a directory.
+pub fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    let mut path = Vec::with_capacity(directory.len() + 1 + name.len());
+    path.extend_from_slice(directory);
+    if !directory.ends_with(b"/") {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name);
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_a_clean_absolute_path_away_from_what_must_not_be_hidden() {
+        let inits = [b"/sbin/init".to_vec(), b"/usr/lib/systemd/systemd".to_vec()];
+        for good in [
+            &b"/etc/extensions.yaml"[..],
+            b"/usr/lib/firmware",
+            b"/runner",
+            b"/\xff\n",
+        ] {
+            assert_eq!(check_target(good, &inits), Ok(()));
+        }
+        for (bad, rule) in [
+            (&b""[..], "not absolute"),
+            (b"etc/x", "not absolute"),
+            (b"/", "empty component"),
+            (b"/etc//x", "empty component"),
+            (b"/etc/", "empty component"),
+            (b"/etc/../x", "`..`"),
+            (b"/etc/./x", "`.`"),
+            (b"/etc/x\0y", "NUL"),
+            (b"/proc", "/proc"),
+            (b"/run/x", "/run"),
+            (b"/sbin/init", "hide the init"),
+            (b"/usr", "hide the init"),
+            (b"/usr/lib/systemd/systemd", "hide the init"),
+        ] {
+            let error = check_target(bad, &inits).unwrap_err();
+            assert!(error.contains(rule), "{}: {error}", escape::path(bad));
+        }
+        assert!(check_target(&[&b"/"[..], &[b'a'; 4095]].concat(), &inits).is_err());
+        assert!(check_target(&[&b"/"[..], &[b'a'; 256]].concat(), &inits).is_err());
+    }
+
+    #[test]
+    fn a_prefix_ends_at_a_path_boundary() {
+        assert!(is_at_or_below(b"/usr/local", b"/usr/local"));
+        assert!(is_at_or_below(b"/usr/local/x", b"/usr/local"));
+        assert!(!is_at_or_below(b"/usr/localevil", b"/usr/local"));
+        assert!(is_at_or_below(b"/x", b"/"));
+    }
+}

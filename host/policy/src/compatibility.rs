@@ -1,0 +1,141 @@
+//! The question which extensions are compatible: the verdicts of all policies,
+//! and what they come to.
+
+use serde::{Deserialize, Serialize};
+
+use crate::bindings::types::{Extension, HostFacts, Verdict};
+use crate::failure::Question;
+use crate::protocol::{Reply, Request};
+use crate::session::{Death, Session};
+use crate::sidecar::OnFailure;
+
+/// What the verdicts on one extension come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// At least one policy approves, and none objects.
+    Compatible,
+    /// A policy objects, or has failed.
+    Incompatible,
+    /// No policy has an opinion. It is activated.
+    Unjudged,
+}
+
+/// One extension with what was said of it.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// What `extensions.yaml` says.
+    pub extension: Extension,
+    /// The sum of the verdicts.
+    pub outcome: Outcome,
+    /// Why it is incompatible: each a policy's name and its words.
+    pub reasons: Vec<(String, String)>,
+}
+
+/// Asks all policies of a session about the extensions of an `extensions.yaml`.
+///
+/// # Errors
+/// What is wrong with the file, or that no judge could be started: a sentence
+/// without the path. What a policy does wrong is in the session's accounts.
+pub fn review(
+    session: &mut Session<'_>,
+    host: &HostFacts,
+    extensions_yaml: &[u8],
+) -> Result<Vec<Judged>, String> {
+    let (extensions, verdicts) = session.ask(Question::Compatibility, |session, asked| {
+        put(session, asked, host, extensions_yaml)
+    })?;
+    let extensions = extensions?;
+    Ok(extensions
+        .into_iter()
+        .enumerate()
+        .map(|(position, extension)| judge(session, extension, position, &verdicts))
+        .collect())
+}
+
+/// The verdicts of one policy, by its index.
+type Verdicts = Vec<(usize, Vec<Verdict>)>;
+type Answer = (Result<Vec<Extension>, String>, Verdicts);
+
+fn put(
+    session: &mut Session<'_>,
+    asked: &[usize],
+    host: &HostFacts,
+    extensions_yaml: &[u8],
+) -> Result<Answer, (Option<usize>, Death)> {
+    let policies = asked.iter().map(|index| session.member(*index)).collect();
+    let request = Request::Compatibility {
+        policies,
+        host: host.clone(),
+        extensions_yaml: extensions_yaml.to_vec(),
+    };
+    session.send(&request).map_err(|death| (None, death))?;
+    let extensions = match session.receive(None) {
+        Ok(Reply::Extensions(extensions)) => extensions,
+        Ok(_) => return Err((None, Death::confused())),
+        Err(death) => return Err((None, death)),
+    };
+    let count = extensions.as_ref().map_or(0, Vec::len);
+    let mut verdicts = Vec::new();
+    if count == 0 {
+        return Ok((extensions, verdicts));
+    }
+    for &index in asked {
+        match session.receive(Some(index)) {
+            Ok(Reply::Verdicts { outcome, cost }) => {
+                session.charge(index, cost);
+                match outcome {
+                    // The judge compares the lengths; a judge that lies does not get past this.
+                    Ok(list) if list.len() == count => verdicts.push((index, list)),
+                    Ok(_) => return Err((Some(index), Death::confused())),
+                    Err(failure) => session.fail(index, failure),
+                }
+            }
+            Ok(_) => return Err((Some(index), Death::confused())),
+            Err(death) => return Err((Some(index), death)),
+        }
+    }
+    Ok((extensions, verdicts))
+}
+
+fn judge(
+    session: &Session<'_>,
+    extension: Extension,
+    position: usize,
+    verdicts: &Verdicts,
+) -> Judged {
+    let mut approved = false;
+    let mut reasons = Vec::new();
+    for (policy, list) in verdicts {
+        match &list[position] {
+            Verdict::Compatible => approved = true,
+            Verdict::Abstain => {}
+            Verdict::Incompatible(reason) => {
+                let reason = crate::escape::message(reason, crate::limits::fixed::ERROR_MESSAGE);
+                reasons.push((session.policies()[*policy].name.clone(), reason));
+            }
+        }
+    }
+    for mode in [OnFailure::Safe, OnFailure::Refuse] {
+        reasons.extend(
+            session
+                .failed(Question::Compatibility, mode)
+                .map(|(policy, failure)| {
+                    (
+                        policy.name.clone(),
+                        format!("the policy failed: it {}", failure.message),
+                    )
+                }),
+        );
+    }
+    let outcome = match (reasons.is_empty(), approved) {
+        (false, _) => Outcome::Incompatible,
+        (true, true) => Outcome::Compatible,
+        (true, false) => Outcome::Unjudged,
+    };
+    Judged {
+        extension,
+        outcome,
+        reasons,
+    }
+}

@@ -1,0 +1,145 @@
+//! The WebAssembly engine: how it is set up, and components compiled ahead of time.
+//!
+//! A `.cwasm` file is a line that names the format, a line of JSON (its
+//! [`Record`]), and then what wasmtime serializes. It is native code: whoever
+//! can write it owns the machine, see [`crate::folder`] for when it is used.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use wasmtime::{Config, Engine, ModuleVersionStrategy};
+
+use crate::limits::fixed;
+
+/// What compiled code is tied to, by its record and by wasmtime's own check:
+/// our release, since a new one may bring a repaired engine or other settings.
+pub const ENGINE: &str = concat!("switch-root ", env!("CARGO_PKG_VERSION"), ", wasmtime 48");
+
+const MAGIC: &[u8] = b"switch-root ahead-of-time policy 1\n";
+
+/// What a `.cwasm` file says of its origin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// The digest of the `.wasm` that it was compiled from.
+    pub source: String,
+    /// The [`ENGINE`] that compiled it. wasmtime compares this and the engine's
+    /// settings once more, on the code itself.
+    pub engine: String,
+    /// The target triple that it was compiled for.
+    pub target: String,
+}
+
+/// The digest of a file as reports and records spell it: `sha256:<64 hex digits>`.
+pub fn digest(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    let mut text = String::from("sha256:");
+    for byte in Sha256::digest(bytes) {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// Splits a `.cwasm` file into its record and its code.
+///
+/// # Errors
+/// A sentence for the operator where it is not such a file.
+pub fn split_native(file: &[u8]) -> Result<(Record, &[u8]), String> {
+    let Some(rest) = file.strip_prefix(MAGIC) else {
+        return Err(
+            "has no record of its origin; compile it again with switch-root's own tools".into(),
+        );
+    };
+    let end = rest
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .ok_or("is truncated in its record")?;
+    let record = serde_json::from_slice(&rest[..end])
+        .map_err(|error| format!("has a record that cannot be read: {error}"))?;
+    Ok((record, &rest[end + 1..]))
+}
+
+/// Compiles a component ahead of time, for the baseline of a target triple
+/// (never for the build machine's own processor).
+///
+/// # Errors
+/// What wasmtime says of the component or the target.
+#[cfg(feature = "compile")]
+pub fn compile(wasm: &[u8], target: &str) -> Result<Vec<u8>, String> {
+    let engine = config()
+        .and_then(|mut config| Engine::new(config.target(target)?))
+        .map_err(|error| format!("cannot compile for {target}: {error:#}"))?;
+    let code = engine
+        .precompile_component(wasm)
+        .map_err(|error| format!("cannot compile the component: {error:#}"))?;
+    let record = Record {
+        source: digest(wasm),
+        engine: ENGINE.to_owned(),
+        target: target.to_owned(),
+    };
+    let mut file = MAGIC.to_vec();
+    serde_json::to_writer(&mut file, &record).map_err(|error| error.to_string())?;
+    file.push(b'\n');
+    file.extend_from_slice(&code);
+    Ok(file)
+}
+
+/// Makes the engine for this machine.
+///
+/// # Errors
+/// What wasmtime says, on a machine that it cannot run on.
+pub fn new() -> wasmtime::Result<Engine> {
+    Engine::new(&config()?)
+}
+
+/// What is left out here is the main security measure: no threads, no garbage
+/// collection, no async, and nothing that a policy could need them for.
+fn config() -> wasmtime::Result<Config> {
+    let mut config = Config::new();
+    config
+        .consume_fuel(true)
+        .max_wasm_stack(fixed::WASM_STACK)
+        .memory_reservation(fixed::MEMORY_RESERVATION)
+        .memory_reservation_for_growth(0)
+        .memory_guard_size(fixed::MEMORY_GUARD)
+        .guard_before_linear_memory(false)
+        .memory_init_cow(false)
+        .generate_address_map(false)
+        .wasm_backtrace_max_frames(None)
+        .concurrency_support(false)
+        .module_version(ModuleVersionStrategy::Custom(ENGINE.to_owned()))?;
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_native_file_is_split_into_record_and_code() {
+        let record = Record {
+            source: digest(b""),
+            engine: "wasmtime 1".into(),
+            target: "t".into(),
+        };
+        let mut file = MAGIC.to_vec();
+        file.extend_from_slice(&serde_json::to_vec(&record).unwrap());
+        assert!(split_native(&file).unwrap_err().contains("truncated"));
+        file.extend_from_slice(b"\ncode\nmore");
+        assert_eq!(split_native(&file).unwrap(), (record, &b"code\nmore"[..]));
+        assert!(split_native(b"\x7fELF").unwrap_err().contains("no record"));
+        assert!(
+            split_native(&[MAGIC, b"{}\n"].concat())
+                .unwrap_err()
+                .contains("source")
+        );
+    }
+
+    #[test]
+    fn a_digest_is_spelt_with_its_algorithm() {
+        assert_eq!(
+            digest(b""),
+            "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        );
+    }
+}

@@ -1,0 +1,82 @@
+//! How a policy fails, in words that name the limit it met.
+
+use serde::{Deserialize, Serialize};
+
+/// What a policy was being asked when it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Question {
+    /// Nothing yet: it was being found, loaded or given its settings. It
+    /// answers no question.
+    Load,
+    /// Which paths survive.
+    Preservation,
+    /// Which extensions are compatible.
+    Compatibility,
+}
+
+/// What ended it. The first column of the table of failures in the README.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// The file or its folder could not be read.
+    Unreadable,
+    /// The file is not a component that this host runs.
+    NotAPolicy,
+    /// The component imports what no policy may import.
+    Imports,
+    /// The component was built for another version of the contract.
+    Version,
+    /// The sidecar file is wrong, or the policy refused its settings.
+    Settings,
+    /// The component stopped itself, or did something that WebAssembly forbids.
+    Trap,
+    /// It ran out of fuel.
+    Fuel,
+    /// It asked for more memory than its limit.
+    Memory,
+    /// It used up its stack.
+    Stack,
+    /// It met another limit: tables, instances, or bytes passed to the host.
+    Limit,
+    /// It did not answer in time.
+    Deadline,
+    /// The process that ran it ended.
+    Crash,
+    /// It answered against the contract.
+    Answer,
+    /// It returned an error of its own.
+    Error,
+}
+
+/// One failed policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What it was being asked.
+    pub question: Question,
+    /// What ended it.
+    pub kind: Kind,
+    /// A sentence for the operator, without the policy's name.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure in answering `question`.
+    pub fn new(question: Question, kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            question,
+            kind,
+            message: message.into(),
+        }
+    }
+
+    /// A failure before any question was put.
+    pub fn load(kind: Kind, message: impl Into<String>) -> Self {
+        Self::new(Question::Load, kind, message)
+    }
+
+    /// Whether a policy that failed like this has no answer to `question`.
+    pub fn concerns(&self, question: Question) -> bool {
+        self.question == Question::Load || self.question == question
+    }
+}

@@ -1,0 +1,80 @@
+//! Reading files that may be anything: too large, a FIFO that never ends, a
+//! device, a link to somewhere else.
+
+use std::fs::{File, Metadata};
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Whether a symbolic link may stand at the end of the path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Links {
+    /// Followed, as usual.
+    Follow,
+    /// An error.
+    Refuse,
+}
+
+/// Opens and reads a regular file of at most `limit` bytes.
+///
+/// # Errors
+/// `Ok(None)` where there is no such file; otherwise a sentence without the
+/// path: not a regular file, a symbolic link, too large, or the system's word.
+pub fn read(path: &Path, limit: u64, links: Links) -> Result<Option<(Vec<u8>, Metadata)>, String> {
+    let nofollow = if links == Links::Refuse {
+        libc::O_NOFOLLOW
+    } else {
+        0
+    };
+    let opened = File::options()
+        .read(true)
+        // A FIFO without a writer would block the boot for ever.
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | nofollow)
+        .open(path);
+    match opened {
+        Ok(file) => contents(file, limit).map(Some),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) && links == Links::Refuse => {
+            Err("is a symbolic link; put the file itself there".into())
+        }
+        // What open(2) says of a socket.
+        Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {
+            Err("is not a regular file".into())
+        }
+        Err(error) => Err(format!("cannot be opened: {error}")),
+    }
+}
+
+/// Reads an open file under the same rules as [`read`].
+///
+/// # Errors
+/// A sentence without the path.
+pub fn read_open(fd: OwnedFd, limit: u64) -> Result<Vec<u8>, String> {
+    contents(File::from(fd), limit).map(|(bytes, _)| bytes)
+}
+
+fn contents(file: File, limit: u64) -> Result<(Vec<u8>, Metadata), String> {
+    let metadata = file
+        .metadata()
+        .map_err(|error| format!("cannot be examined: {error}"))?;
+    if !metadata.is_file() {
+        return Err("is not a regular file".into());
+    }
+    if metadata.len() > limit {
+        return Err(format!(
+            "is {} bytes large; at most {limit} are read",
+            metadata.len()
+        ));
+    }
+    let mut bytes = Vec::with_capacity(metadata.len() as usize);
+    // One byte more than allowed shows a file that has grown meanwhile.
+    (&file)
+        .take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| format!("cannot be read: {error}"))?;
+    if bytes.len() as u64 > limit {
+        return Err(format!("is larger than the {limit} bytes that are read"));
+    }
+    Ok((bytes, metadata))
+}

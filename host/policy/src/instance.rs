@@ -1,0 +1,558 @@
+//! One component: loaded, made into instances, asked. Runs in the judge.
+
+use std::time::Instant;
+
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, HasSelf, Instance, Linker};
+use wasmtime::{Engine, ResourceLimiter, Store, Trap};
+
+use crate::bindings::compatibility::CompatibilityPolicy;
+use crate::bindings::log;
+use crate::bindings::preservation::PreservationPolicy;
+use crate::bindings::settings::ConfigurablePolicy;
+use crate::bindings::types::{Decision, Entry, Extension, HostFacts, Verdict};
+use crate::escape;
+use crate::failure::{Failure, Kind, Question};
+use crate::folder::Code;
+use crate::limits::{Limits, fixed};
+use crate::protocol::{Answers, Cost};
+
+/// The version of the contract that this host speaks.
+const CONTRACT: &str = "0.1.0";
+const PACKAGE: &str = "switch-root:policy/";
+
+/// Passes a policy's messages on.
+pub type LogSink = fn(log::Level, String);
+
+/// What an instance's calls into the host work on.
+struct State {
+    limits: Limits,
+    sink: LogSink,
+    logged: u32,
+    dropped: u64,
+    /// Which limit was met, if one was: the trap that follows does not say.
+    met: Option<(Kind, String)>,
+}
+
+/// A component that is ready to be asked, with the instance that is in use for
+/// each question.
+pub struct Policy {
+    component: Component,
+    settings: String,
+    limits: Limits,
+    sink: LogSink,
+    /// Which questions it answers.
+    pub answers: Answers,
+    current: Option<(Question, Running)>,
+    /// A failed review is over: what was asked meanwhile gets the same answer.
+    failed: Option<Failure>,
+}
+
+struct Running {
+    store: Store<State>,
+    instance: Instance,
+}
+
+/// What all policies of one judge share.
+pub struct Host {
+    engine: Engine,
+    linker: Linker<State>,
+}
+
+impl Host {
+    /// Starts the engine.
+    pub fn new() -> wasmtime::Result<Self> {
+        let engine = crate::engine::new()?;
+        let mut linker = Linker::new(&engine);
+        log::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+        Ok(Self { engine, linker })
+    }
+
+    /// Loads a component, looks at what it imports and exports, instantiates
+    /// it and gives it its settings. The second value is a warning.
+    pub fn load(
+        &self,
+        code: &Code,
+        settings: String,
+        limits: Limits,
+        sink: LogSink,
+        cost: &mut Cost,
+    ) -> (Result<Policy, Failure>, Option<String>) {
+        let started = Instant::now();
+        let mut warning = None;
+        let policy = self
+            .component(code, &mut warning)
+            .and_then(|(component, compiled)| {
+                let answers = Answers {
+                    compiled,
+                    ..self.inspect(&component)?
+                };
+                let mut policy = Policy {
+                    component,
+                    settings,
+                    limits,
+                    sink,
+                    answers,
+                    current: None,
+                    failed: None,
+                };
+                // Some faults of a component show only when it is instantiated.
+                policy.running(self, Question::Load, cost)?;
+                Ok(policy)
+            });
+        cost.time_us += started.elapsed().as_micros() as u64;
+        (policy, warning)
+    }
+
+    fn component(
+        &self,
+        code: &Code,
+        warning: &mut Option<String>,
+    ) -> Result<(Component, bool), Failure> {
+        if let Some(native) = &code.native {
+            // SAFETY: `native` is what wasmtime serialized: it is embedded in
+            // this binary, or comes from a file that only root can write and
+            // that carries our record (folder.rs). Bytes that are not a whole
+            // serialized component of this engine are refused by wasmtime.
+            match unsafe { Component::deserialize(&self.engine, native) } {
+                Ok(component) => return Ok((component, false)),
+                Err(error) if code.wasm.is_some() => {
+                    *warning = Some(format!(
+                        "its ahead-of-time form cannot be used: {error:#}; compiled instead"
+                    ));
+                }
+                Err(error) => {
+                    return Err(Failure::load(
+                        Kind::NotAPolicy,
+                        format!("its ahead-of-time form cannot be used: {error:#}"),
+                    ));
+                }
+            }
+        }
+        let wasm = code.wasm.as_deref().unwrap_or_default();
+        self.compile(wasm).map(|component| (component, true))
+    }
+
+    #[cfg(feature = "compile")]
+    fn compile(&self, wasm: &[u8]) -> Result<Component, Failure> {
+        let refuse = |reason: String| Failure::load(Kind::NotAPolicy, reason);
+        match wasm {
+            // Magic number and version of a core module, and of a component.
+            [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => {
+                Err(refuse("is a core module, not a component; build it with the policy SDK, or wrap it with `wasm-tools component new`".into()))
+            }
+            [b'\0', b'a', b's', b'm', ..] => Component::from_binary(&self.engine, wasm)
+                .map_err(|error| refuse(format!("is not a valid component: {}", one_line(&error)))),
+            _ => Err(refuse("is not WebAssembly".into())),
+        }
+    }
+
+    #[cfg(not(feature = "compile"))]
+    fn compile(&self, _: &[u8]) -> Result<Component, Failure> {
+        Err(Failure::load(
+            Kind::NotAPolicy,
+            "has no usable ahead-of-time form (.cwasm), and this build of switch_root has no compiler; compile it on the machine that makes the image",
+        ))
+    }
+
+    /// Refuses what imports anything but `log`, and finds the questions.
+    fn inspect(&self, component: &Component) -> Result<Answers, Failure> {
+        let shape = component.component_type();
+        let mut foreign = Vec::new();
+        for (name, item) in shape.imports(&self.engine) {
+            // `types` holds no functions: it is imported for its names alone.
+            let known = interface(name).is_some_and(|(interface, version)| {
+                matches!(interface, "log" | "types") && compatible(version)
+            });
+            if !known || !matches!(item.ty, ComponentItem::ComponentInstance(_)) {
+                foreign.push(name.to_owned());
+            }
+        }
+        let exports = shape.exports(&self.engine).map(|(name, _)| name);
+        let names = exports.chain(foreign.iter().map(String::as_str));
+        if let Some((_, version)) = names
+            .filter_map(interface)
+            .find(|(_, version)| !compatible(version))
+        {
+            return Err(Failure::load(
+                Kind::Version,
+                format!(
+                    "was built for switch-root:policy {version}, and this host speaks {CONTRACT}; build it against that version, or use a switch_root of that version"
+                ),
+            ));
+        }
+        if !foreign.is_empty() {
+            return Err(Failure::load(
+                Kind::Imports,
+                format!(
+                    "imports {}; a policy may import nothing but {PACKAGE}log",
+                    escape::message(&foreign.join(", "), fixed::ERROR_MESSAGE)
+                ),
+            ));
+        }
+        let exports = |name: &str| {
+            component
+                .get_export_index(None, &format!("{PACKAGE}{name}@{CONTRACT}"))
+                .is_some()
+        };
+        let answers = Answers {
+            preservation: exports("preservation"),
+            compatibility: exports("compatibility"),
+            settings: exports("settings"),
+            compiled: false,
+        };
+        if !answers.preservation && !answers.compatibility {
+            return Err(Failure::load(
+                Kind::NotAPolicy,
+                format!(
+                    "answers no question: it exports neither {PACKAGE}preservation@{CONTRACT} nor {PACKAGE}compatibility@{CONTRACT}"
+                ),
+            ));
+        }
+        Ok(answers)
+    }
+}
+
+impl Policy {
+    /// Asks about one directory. The answer is not yet held against the contract.
+    pub fn preservation(
+        &mut self,
+        host: &Host,
+        directory: &[u8],
+        entries: &[Entry],
+        cost: &mut Cost,
+    ) -> Result<Vec<Decision>, Failure> {
+        self.ask(
+            host,
+            Question::Preservation,
+            entries.len(),
+            cost,
+            |running| {
+                let policy = PreservationPolicy::new(&mut running.store, &running.instance)?;
+                policy.switch_root_policy_preservation().call_review(
+                    &mut running.store,
+                    directory,
+                    entries,
+                )
+            },
+        )
+    }
+
+    /// Asks about all extensions.
+    pub fn compatibility(
+        &mut self,
+        host: &Host,
+        facts: &HostFacts,
+        extensions: &[Extension],
+        cost: &mut Cost,
+    ) -> Result<Vec<Verdict>, Failure> {
+        let verdicts = self.ask(
+            host,
+            Question::Compatibility,
+            extensions.len(),
+            cost,
+            |running| {
+                let policy = CompatibilityPolicy::new(&mut running.store, &running.instance)?;
+                policy.switch_root_policy_compatibility().call_review(
+                    &mut running.store,
+                    facts,
+                    extensions,
+                )
+            },
+        )?;
+        if verdicts.len() != extensions.len() {
+            self.current = None;
+            return Err(Failure::new(
+                Question::Compatibility,
+                Kind::Answer,
+                format!(
+                    "{} verdicts for {} extensions",
+                    verdicts.len(),
+                    extensions.len()
+                ),
+            ));
+        }
+        Ok(verdicts)
+    }
+
+    /// One call, within its limits. An instance that failed is not used again.
+    fn ask<T>(
+        &mut self,
+        host: &Host,
+        question: Question,
+        items: usize,
+        cost: &mut Cost,
+        call: impl FnOnce(&mut Running) -> wasmtime::Result<Result<T, String>>,
+    ) -> Result<T, Failure> {
+        if let Some(failure) = &self.failed
+            && failure.question == question
+        {
+            return Err(failure.clone());
+        }
+        let started = Instant::now();
+        let limits = self.limits;
+        let outcome = self.running(host, question, cost).and_then(|running| {
+            let fuel = limits
+                .fuel
+                .saturating_add(limits.fuel_per_item.saturating_mul(items as u64));
+            running.refuel(fuel, &limits, items);
+            let outcome = call(running);
+            cost.fuel += fuel - running.store.get_fuel().unwrap_or(0);
+            running.store.data().report_dropped();
+            match outcome {
+                Ok(Ok(answer)) => Ok(answer),
+                Ok(Err(message)) => Err(Failure::new(
+                    question,
+                    Kind::Error,
+                    format!("says: {}", escape::message(&message, fixed::ERROR_MESSAGE)),
+                )),
+                Err(error) => Err(running.store.data().classify(question, &error)),
+            }
+        });
+        if let Err(failure) = &outcome {
+            self.current = None;
+            self.failed = Some(failure.clone());
+        }
+        cost.time_us += started.elapsed().as_micros() as u64;
+        outcome
+    }
+
+    /// The instance for a question: the one in use, or a new one, so that one
+    /// question cannot spoil the other.
+    fn running(
+        &mut self,
+        host: &Host,
+        question: Question,
+        cost: &mut Cost,
+    ) -> Result<&mut Running, Failure> {
+        let usable = matches!(&self.current, Some((current, _)) if *current == question || *current == Question::Load);
+        let running = match self.current.take() {
+            Some((_, running)) if usable => running,
+            _ => self.instantiate(host, cost)?,
+        };
+        Ok(&mut self.current.insert((question, running)).1)
+    }
+
+    fn instantiate(&self, host: &Host, cost: &mut Cost) -> Result<Running, Failure> {
+        let limits = self.limits;
+        let state = State {
+            limits,
+            sink: self.sink,
+            logged: 0,
+            dropped: 0,
+            met: None,
+        };
+        let mut store = Store::new(&host.engine, state);
+        store.limiter(|state| state);
+        let fuel = limits.fuel;
+        // Cannot fail: the engine consumes fuel.
+        let _ = store.set_fuel(fuel);
+        store.set_hostcall_fuel(limits.transfer_bytes);
+        let outcome = (|| {
+            let instance = match host.linker.instantiate(&mut store, &self.component) {
+                Ok(instance) => instance,
+                Err(error) => return Err(store.data().classify(Question::Load, &error)),
+            };
+            if self.answers.settings {
+                let configured =
+                    ConfigurablePolicy::new(&mut store, &instance).and_then(|policy| {
+                        policy
+                            .switch_root_policy_settings()
+                            .call_configure(&mut store, &self.settings)
+                    });
+                match configured {
+                    Ok(Ok(())) => {}
+                    Ok(Err(message)) => {
+                        let message = escape::message(&message, fixed::ERROR_MESSAGE);
+                        return Err(Failure::load(
+                            Kind::Settings,
+                            format!("refuses its settings: {message}"),
+                        ));
+                    }
+                    Err(error) => return Err(store.data().classify(Question::Load, &error)),
+                }
+            }
+            // A component whose exports have other types than the contract's
+            // is found out here, not when its answer is needed.
+            let bound = match self.answers {
+                Answers {
+                    preservation: true,
+                    compatibility: false,
+                    ..
+                } => PreservationPolicy::new(&mut store, &instance).map(drop),
+                Answers {
+                    preservation: false,
+                    ..
+                } => CompatibilityPolicy::new(&mut store, &instance).map(drop),
+                _ => PreservationPolicy::new(&mut store, &instance)
+                    .and_then(|_| CompatibilityPolicy::new(&mut store, &instance).map(drop)),
+            };
+            bound.map_err(|error| {
+                Failure::load(
+                    Kind::NotAPolicy,
+                    format!("does not fit the contract {CONTRACT}: {}", one_line(&error)),
+                )
+            })?;
+            Ok(instance)
+        })();
+        cost.fuel += fuel - store.get_fuel().unwrap_or(0);
+        store.data().report_dropped();
+        Ok(Running {
+            instance: outcome?,
+            store,
+        })
+    }
+}
+
+impl Running {
+    fn refuel(&mut self, fuel: u64, limits: &Limits, items: usize) {
+        // Cannot fail: the engine consumes fuel.
+        let _ = self.store.set_fuel(fuel);
+        // A decision or a verdict takes at most this many bytes of the host.
+        self.store.set_hostcall_fuel(
+            limits
+                .transfer_bytes
+                .saturating_add(items.saturating_mul(64)),
+        );
+        let state = self.store.data_mut();
+        state.logged = 0;
+        state.dropped = 0;
+    }
+}
+
+impl State {
+    /// Says which limit ended a call.
+    fn classify(&self, question: Question, error: &wasmtime::Error) -> Failure {
+        let limits = &self.limits;
+        let (kind, message) = match (&self.met, error.downcast_ref::<Trap>()) {
+            (_, Some(Trap::OutOfFuel)) => (
+                Kind::Fuel,
+                format!(
+                    "ran out of fuel (limit {} a call and {} for each entry)",
+                    limits.fuel, limits.fuel_per_item
+                ),
+            ),
+            (_, Some(Trap::StackOverflow)) => (
+                Kind::Stack,
+                format!("used up its stack of {} bytes", fixed::WASM_STACK),
+            ),
+            (Some((kind, message)), _) => (*kind, message.clone()),
+            (None, Some(trap)) => (Kind::Trap, format!("trapped: {trap}")),
+            (None, None) => {
+                let text = one_line(error);
+                if text.contains("fuel allocated for hostcalls has been exhausted") {
+                    (
+                        Kind::Limit,
+                        format!(
+                            "passed more than {} bytes to the host in one call",
+                            limits.transfer_bytes
+                        ),
+                    )
+                } else if text.contains("resource limit exceeded") {
+                    (Kind::Limit, text)
+                } else if question == Question::Load {
+                    (Kind::NotAPolicy, format!("cannot be instantiated: {text}"))
+                } else {
+                    (
+                        Kind::Trap,
+                        format!("broke the rules of the component model: {text}"),
+                    )
+                }
+            }
+        };
+        Failure::new(question, kind, message)
+    }
+
+    fn report_dropped(&self) {
+        if self.dropped > 0 {
+            (self.sink)(
+                log::Level::Warn,
+                format!("{} more log messages were dropped", self.dropped),
+            );
+        }
+    }
+}
+
+impl log::Host for State {
+    fn log(&mut self, level: log::Level, message: String) {
+        if self.logged == self.limits.log_messages {
+            self.dropped += 1;
+            return;
+        }
+        self.logged += 1;
+        (self.sink)(
+            level,
+            escape::message(&message, self.limits.log_message_bytes),
+        );
+    }
+}
+
+impl ResourceLimiter for State {
+    fn memory_growing(
+        &mut self,
+        _: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let allowed = desired <= self.limits.memory_bytes;
+        if !allowed {
+            self.met = Some((
+                Kind::Memory,
+                format!(
+                    "asked for {desired} bytes of memory (limit {})",
+                    self.limits.memory_bytes
+                ),
+            ));
+        }
+        Ok(allowed)
+    }
+
+    fn table_growing(
+        &mut self,
+        _: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let allowed = desired <= self.limits.table_elements;
+        if !allowed {
+            self.met = Some((
+                Kind::Limit,
+                format!(
+                    "asked for a table of {desired} elements (limit {})",
+                    self.limits.table_elements
+                ),
+            ));
+        }
+        Ok(allowed)
+    }
+
+    fn instances(&self) -> usize {
+        self.limits.instances
+    }
+
+    fn tables(&self) -> usize {
+        self.limits.tables
+    }
+
+    fn memories(&self) -> usize {
+        self.limits.memories
+    }
+}
+
+/// Splits the name of an interface of our package into interface and version.
+fn interface(name: &str) -> Option<(&str, &str)> {
+    let rest = name.strip_prefix(PACKAGE)?;
+    Some(rest.split_once('@').unwrap_or((rest, "none")))
+}
+
+/// Whether this host runs what was built for `version`: same 0.1 track.
+fn compatible(version: &str) -> bool {
+    version
+        .strip_prefix("0.1.")
+        .is_some_and(|patch| patch.parse::<u32>().is_ok())
+}
+
+/// wasmtime's errors may hold component text, and newlines.
+fn one_line(error: &wasmtime::Error) -> String {
+    escape::message(&format!("{error:#}"), fixed::ERROR_MESSAGE)
+}

@@ -1,0 +1,161 @@
+//! The judge: the child process that runs policies, and nothing else.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::BufReader;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use crate::bindings::log::Level;
+use crate::bindings::types::Extension;
+use crate::extensions;
+use crate::failure::{Failure, Kind};
+use crate::folder::Policy;
+use crate::instance::{self, Host};
+use crate::limits::{Limits, fixed};
+use crate::protocol::{self, Cost, Reply, Request};
+use crate::sandbox;
+
+thread_local! {
+    /// Where replies go. A global of the process, since a policy's log
+    /// messages and a panic come from deep inside.
+    static OUTPUT: RefCell<Option<File>> = const { RefCell::new(None) };
+}
+
+/// Answers the host until it closes its end. The process ends with this.
+pub fn run(policies: &[&Policy], requests: OwnedFd, replies: OwnedFd) -> ! {
+    std::panic::set_hook(Box::new(|panic| reply(&Reply::Panic(panic.to_string()))));
+    let memory: u64 = policies
+        .iter()
+        .map(|policy| address_space(&policy.sidecar.limits))
+        .fold(fixed::JUDGE_WORKSPACE, u64::saturating_add);
+    let keep = [requests.as_raw_fd(), replies.as_raw_fd()];
+    OUTPUT.set(Some(File::from(replies)));
+    let protections = sandbox::enter(keep, memory);
+    reply(&Reply::Ready(protections));
+    serve(policies, File::from(requests));
+    // SAFETY: ends the process without running the exit handlers of the
+    // program that it was forked from.
+    unsafe { libc::_exit(0) }
+}
+
+/// What the linear memories of one policy may map, in both of its instances.
+fn address_space(limits: &Limits) -> u64 {
+    let one = (limits.memory_bytes as u64).max(fixed::MEMORY_RESERVATION) + fixed::MEMORY_GUARD;
+    one.saturating_mul(2 * limits.memories as u64)
+}
+
+fn serve(sources: &[&Policy], requests: File) {
+    let host = match Host::new() {
+        Ok(host) => host,
+        Err(error) => {
+            return reply(&Reply::Panic(format!(
+                "the WebAssembly engine does not start: {error:#}"
+            )));
+        }
+    };
+    let mut policies: Vec<Result<instance::Policy, Failure>> =
+        sources.iter().map(|source| load(&host, source)).collect();
+    let mut requests = BufReader::new(requests);
+    loop {
+        match protocol::read_frame(&mut requests) {
+            Ok(Some(request)) => answer(&host, &mut policies, request),
+            Ok(None) => return,
+            Err(error) => {
+                return reply(&Reply::Panic(format!("a request cannot be read: {error}")));
+            }
+        }
+    }
+}
+
+fn load(host: &Host, source: &Policy) -> Result<instance::Policy, Failure> {
+    let mut cost = Cost::default();
+    let (policy, warning) = match &source.code {
+        Ok(code) => host.load(
+            code,
+            source.sidecar.settings_json(),
+            source.sidecar.limits,
+            log,
+            &mut cost,
+        ),
+        Err(failure) => (Err(failure.clone()), None),
+    };
+    if let Some(warning) = warning {
+        reply(&Reply::Warning(warning));
+    }
+    if let (Ok(policy), Some(_)) = (&policy, &source.sidecar.settings)
+        && !policy.answers.settings
+    {
+        reply(&Reply::Warning(
+            "its sidecar has settings, but it takes none".into(),
+        ));
+    }
+    let outcome = policy
+        .as_ref()
+        .map(|policy| policy.answers)
+        .map_err(Clone::clone);
+    reply(&Reply::Loaded { outcome, cost });
+    policy
+}
+
+fn answer(host: &Host, policies: &mut [Result<instance::Policy, Failure>], request: Request) {
+    match request {
+        Request::Preservation {
+            policies: asked,
+            directory,
+            entries,
+        } => {
+            for index in asked {
+                let mut cost = Cost::default();
+                let outcome = ask(policies, index, |policy| {
+                    policy.preservation(host, &directory, &entries, &mut cost)
+                });
+                reply(&Reply::Decisions { outcome, cost });
+            }
+        }
+        Request::Compatibility {
+            policies: asked,
+            host: facts,
+            extensions_yaml,
+        } => {
+            let parsed = extensions::parse(&extensions_yaml);
+            let extensions: Vec<Extension> = parsed.clone().unwrap_or_default();
+            let readable = parsed.is_ok();
+            reply(&Reply::Extensions(parsed));
+            if !readable || extensions.is_empty() {
+                return;
+            }
+            for index in asked {
+                let mut cost = Cost::default();
+                let outcome = ask(policies, index, |policy| {
+                    policy.compatibility(host, &facts, &extensions, &mut cost)
+                });
+                reply(&Reply::Verdicts { outcome, cost });
+            }
+        }
+    }
+}
+
+fn ask<T>(
+    policies: &mut [Result<instance::Policy, Failure>],
+    index: u16,
+    question: impl FnOnce(&mut instance::Policy) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    match policies.get_mut(usize::from(index)) {
+        Some(Ok(policy)) => question(policy),
+        Some(Err(failure)) => Err(failure.clone()),
+        None => Err(Failure::load(Kind::Unreadable, "was never loaded")),
+    }
+}
+
+fn log(level: Level, message: String) {
+    reply(&Reply::Log { level, message });
+}
+
+/// A host that no longer listens has ended this judge already.
+fn reply(reply: &Reply) {
+    OUTPUT.with_borrow_mut(|output| {
+        if let Some(output) = output {
+            let _ = protocol::write_frame(output, reply);
+        }
+    });
+}

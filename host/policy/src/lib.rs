@@ -1,0 +1,31 @@
+//! Loads, limits and asks switch-root policies.
+//!
+//! A policy is a WebAssembly component that answers the questions of `wit/`:
+//! which paths of the initramfs survive, and which system extensions are
+//! compatible. This crate finds policies in their folders ([`folder`]), runs
+//! them in an unprivileged child process ([`judge`], started by [`session`]),
+//! holds their answers against the contract ([`answer`]) and gives back plain
+//! values ([`preservation`], [`compatibility`]). It knows nothing of mounts,
+//! and performs no system call on behalf of a policy.
+
+pub mod answer;
+pub mod bindings;
+pub mod compatibility;
+pub mod engine;
+pub mod escape;
+pub mod extensions;
+pub mod failure;
+pub mod file;
+pub mod folder;
+mod instance;
+mod judge;
+pub mod limits;
+pub mod preservation;
+mod protocol;
+mod sandbox;
+pub mod session;
+pub mod sidecar;
+
+pub use bindings::log::Level;
+pub use bindings::types::{Decision, Entry, Extension, FileKind, HostFacts, Requirement, Verdict};
+pub use failure::{Failure, Kind, Question};

@@ -1,0 +1,204 @@
+//! The question which paths survive: the walk of the policies through the
+//! initramfs, as far as they want to look.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use crate::answer::{check_decisions, join};
+use crate::bindings::types::{Decision, Entry, FileKind};
+use crate::failure::{Failure, Kind, Question};
+use crate::limits::fixed;
+use crate::protocol::{Reply, Request};
+use crate::session::{Death, Session};
+
+/// One path that a policy wants to survive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The absolute path in the initramfs.
+    pub path: Vec<u8>,
+    /// What is there.
+    pub kind: FileKind,
+    /// Whether something else is mounted there.
+    pub mount_point: bool,
+    /// The policy, as an index into the session's.
+    pub policy: usize,
+    /// Where it is to be bound in the new root, if anywhere.
+    pub target: Option<Vec<u8>>,
+}
+
+/// What all policies together said.
+#[derive(Clone, Debug, Default)]
+pub struct Review {
+    /// In the order of the walk, and for one path in the order of the policies.
+    pub claims: Vec<Claim>,
+    /// Directories that could not be listed, with the error. They survive.
+    pub unlisted: Vec<(Vec<u8>, String)>,
+    /// Directories that were looked at.
+    pub directories: u64,
+    /// Entries that were shown to policies.
+    pub entries: u64,
+}
+
+/// Asks all policies of a session.
+///
+/// `list` lists one directory of the initramfs, in any order, without
+/// following links or crossing mounts. `inits` are the paths of the new root
+/// that must not be hidden.
+///
+/// # Errors
+/// That no judge could be started: a sentence for the operator. What a policy
+/// does wrong is in the session's accounts.
+pub fn review(
+    session: &mut Session<'_>,
+    list: &mut dyn FnMut(&[u8]) -> io::Result<Vec<Entry>>,
+    inits: &[Vec<u8>],
+) -> Result<Review, String> {
+    session.ask(Question::Preservation, |session, asked| {
+        walk(session, asked, list, inits)
+    })
+}
+
+/// A directory that was put to policies and not yet answered.
+struct Pending {
+    directory: Vec<u8>,
+    entries: Vec<Entry>,
+    asked: Vec<usize>,
+}
+
+/// Level by level. All directories of a level are put before the first answer
+/// is awaited, so that host and judge work side by side.
+fn walk(
+    session: &mut Session<'_>,
+    asked: &[usize],
+    list: &mut dyn FnMut(&[u8]) -> io::Result<Vec<Entry>>,
+    inits: &[Vec<u8>],
+) -> Result<Review, (Option<usize>, Death)> {
+    let mut review = Review::default();
+    let mut carries = vec![0usize; session.policies().len()];
+    let mut level: BTreeMap<Vec<u8>, Vec<usize>> = BTreeMap::new();
+    if !asked.is_empty() {
+        level.insert(b"/".to_vec(), asked.to_vec());
+    }
+    while !level.is_empty() {
+        let mut pending = Vec::with_capacity(level.len());
+        for (directory, asked) in std::mem::take(&mut level) {
+            let entries = match list(&directory) {
+                Ok(mut entries) => {
+                    entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+                    entries
+                }
+                Err(error) => {
+                    review.unlisted.push((directory, error.to_string()));
+                    continue;
+                }
+            };
+            review.directories += 1;
+            review.entries += entries.len() as u64;
+            let policies = asked.iter().map(|index| session.member(*index)).collect();
+            let request = Request::Preservation {
+                policies,
+                directory,
+                entries,
+            };
+            session.send(&request).map_err(|death| (None, death))?;
+            if let Request::Preservation {
+                directory, entries, ..
+            } = request
+            {
+                pending.push(Pending {
+                    directory,
+                    entries,
+                    asked,
+                });
+            }
+        }
+        for Pending {
+            directory,
+            entries,
+            asked,
+        } in pending
+        {
+            for index in asked {
+                let (outcome, cost) = match session.receive(Some(index)) {
+                    Ok(Reply::Decisions { outcome, cost }) => (outcome, cost),
+                    Ok(_) => return Err((Some(index), Death::confused())),
+                    Err(death) => return Err((Some(index), death)),
+                };
+                session.charge(index, cost);
+                if session.has_failed(index, Question::Preservation) {
+                    continue;
+                }
+                let checked = outcome.and_then(|decisions| {
+                    check_decisions(&directory, &entries, &decisions, inits)?;
+                    carries[index] += decisions
+                        .iter()
+                        .filter(|d| matches!(d, Decision::Carry(_)))
+                        .count();
+                    if carries[index] > fixed::CARRIES {
+                        return Err(Failure::new(
+                            Question::Preservation,
+                            Kind::Answer,
+                            format!(
+                                "more than {} `carry` answers; each one is a mount",
+                                fixed::CARRIES
+                            ),
+                        ));
+                    }
+                    Ok(decisions)
+                });
+                match checked {
+                    Ok(decisions) => take(
+                        &mut review,
+                        &mut level,
+                        index,
+                        &directory,
+                        &entries,
+                        decisions,
+                    ),
+                    Err(failure) => session.fail(index, failure),
+                }
+            }
+        }
+        for asked in level.values_mut() {
+            asked.retain(|index| !session.has_failed(*index, Question::Preservation));
+        }
+        level.retain(|_, asked| !asked.is_empty());
+    }
+    review
+        .claims
+        .retain(|claim| !session.has_failed(claim.policy, Question::Preservation));
+    Ok(review)
+}
+
+fn take(
+    review: &mut Review,
+    level: &mut BTreeMap<Vec<u8>, Vec<usize>>,
+    policy: usize,
+    directory: &[u8],
+    entries: &[Entry],
+    decisions: Vec<Decision>,
+) {
+    for (entry, decision) in entries.iter().zip(decisions) {
+        let target = match decision {
+            Decision::Delete => continue,
+            Decision::Keep => None,
+            Decision::Carry(target) => Some(target),
+            Decision::Descend => {
+                if !entry.mount_point {
+                    level
+                        .entry(join(directory, &entry.name))
+                        .or_default()
+                        .push(policy);
+                }
+                continue;
+            }
+        };
+        review.claims.push(Claim {
+            path: join(directory, &entry.name),
+            kind: entry.kind,
+            mount_point: entry.mount_point,
+            policy,
+            target,
+        });
+    }
+}

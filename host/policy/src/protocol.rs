@@ -1,0 +1,217 @@
+//! What host and judge say to each other: frames of a four-byte little-endian
+//! length and a value in postcard's encoding.
+//!
+//! The judge trusts the host. The host does not trust the judge: the length of
+//! a frame is bounded before anything is allocated for it.
+
+use std::io::{self, Read, Write};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::bindings::log::Level;
+use crate::bindings::types::{Decision, Entry, Extension, HostFacts, Verdict};
+use crate::failure::Failure;
+
+/// What the host asks.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Request {
+    /// One directory, of each of these policies (by index).
+    Preservation {
+        policies: Vec<u16>,
+        directory: Vec<u8>,
+        entries: Vec<Entry>,
+    },
+    /// All extensions of an `extensions.yaml`, of each of these policies.
+    Compatibility {
+        policies: Vec<u16>,
+        host: HostFacts,
+        extensions_yaml: Vec<u8>,
+    },
+}
+
+/// What the judge says. Replies come in the order of the requests, and within
+/// one in the order of its policies.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Reply {
+    /// The judge runs, with these of its protections in force.
+    Ready(Protections),
+    /// A policy is ready to be asked, or not. One for each policy, in order.
+    Loaded {
+        outcome: Result<Answers, Failure>,
+        cost: Cost,
+    },
+    /// The answer of one policy for one directory.
+    Decisions {
+        outcome: Result<Vec<Decision>, Failure>,
+        cost: Cost,
+    },
+    /// What `extensions.yaml` holds, before the verdicts on it. Where it is an
+    /// error no verdicts follow.
+    Extensions(Result<Vec<Extension>, String>),
+    /// The answer of one policy for all extensions.
+    Verdicts {
+        outcome: Result<Vec<Verdict>, Failure>,
+        cost: Cost,
+    },
+    /// A message of the policy that is being loaded or asked. At any time.
+    Log { level: Level, message: String },
+    /// Something that the operator should hear of the same policy.
+    Warning(String),
+    /// The judge itself failed: a defect of the host, in its own words.
+    Panic(String),
+}
+
+/// Which interfaces a component exports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answers {
+    /// `preservation`.
+    pub preservation: bool,
+    /// `compatibility`.
+    pub compatibility: bool,
+    /// `settings`.
+    pub settings: bool,
+    /// It was compiled just now, for want of usable native code.
+    pub compiled: bool,
+}
+
+/// What something took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Units of fuel, about one for each WebAssembly instruction.
+    pub fuel: u64,
+    /// Microseconds of wall-clock time in the judge.
+    pub time_us: u64,
+}
+
+impl std::ops::AddAssign for Cost {
+    fn add_assign(&mut self, other: Self) {
+        self.fuel = self.fuel.saturating_add(other.fuel);
+        self.time_us = self.time_us.saturating_add(other.time_us);
+    }
+}
+
+/// What confines the judge. Where the kernel lacks one, the others remain.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Protections {
+    /// It runs as the user and group `nobody`.
+    pub unprivileged_user: bool,
+    /// It holds no capability, and none in its bounding set.
+    pub no_capabilities: bool,
+    /// It can gain no privilege by executing something.
+    pub no_new_privileges: bool,
+    /// It can open no further file descriptor, nor write to a file.
+    pub no_files: bool,
+    /// The largest address space, in bytes; 0 where there is no limit.
+    pub address_space: u64,
+    /// Any system call but the few it needs ends it.
+    pub seccomp: bool,
+}
+
+/// Appends a frame to a buffer.
+pub fn push_frame(buffer: &mut Vec<u8>, message: &impl Serialize) -> io::Result<()> {
+    let start = buffer.len();
+    buffer.extend_from_slice(&[0; 4]);
+    postcard::to_io(message, &mut *buffer).map_err(io::Error::other)?;
+    let length = u32::try_from(buffer.len() - start - 4).map_err(io::Error::other)?;
+    buffer[start..start + 4].copy_from_slice(&length.to_le_bytes());
+    Ok(())
+}
+
+/// Takes the first frame of a buffer, if it is there whole, and says how many
+/// bytes of the buffer it took.
+///
+/// # Errors
+/// A frame that is longer than `limit`, or not a message.
+pub fn take_frame<T: DeserializeOwned>(
+    buffer: &[u8],
+    limit: usize,
+) -> Result<Option<(T, usize)>, String> {
+    let Some((head, rest)) = buffer.split_first_chunk::<4>() else {
+        return Ok(None);
+    };
+    let length = u32::from_le_bytes(*head) as usize;
+    if length > limit {
+        return Err(format!(
+            "a message of {length} bytes; at most {limit} are taken"
+        ));
+    }
+    let Some(body) = rest.get(..length) else {
+        return Ok(None);
+    };
+    match postcard::take_from_bytes(body) {
+        Ok((message, [])) => Ok(Some((message, 4 + length))),
+        Ok(_) => Err("a message with bytes left over".into()),
+        Err(error) => Err(format!("a message that cannot be read: {error}")),
+    }
+}
+
+/// Reads one frame from the host. `None` at the end.
+pub fn read_frame<T: DeserializeOwned>(input: &mut impl Read) -> io::Result<Option<T>> {
+    let mut head = [0; 4];
+    match input.read_exact(&mut head) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let mut body = vec![0; u32::from_le_bytes(head) as usize];
+    input.read_exact(&mut body)?;
+    postcard::from_bytes(&body)
+        .map(Some)
+        .map_err(io::Error::other)
+}
+
+/// Writes one frame to the host.
+pub fn write_frame(output: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
+    let mut frame = Vec::new();
+    push_frame(&mut frame, message)?;
+    output.write_all(&frame)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_taken_whole_or_not_yet() {
+        let mut buffer = Vec::new();
+        push_frame(&mut buffer, &Reply::Warning("w".into())).unwrap();
+        let length = buffer.len();
+        push_frame(&mut buffer, &Reply::Panic("p".into())).unwrap();
+        for short in 0..length {
+            assert!(
+                take_frame::<Reply>(&buffer[..short], 100)
+                    .unwrap()
+                    .is_none()
+            );
+        }
+        let (reply, taken) = take_frame::<Reply>(&buffer, 100).unwrap().unwrap();
+        assert!(matches!(reply, Reply::Warning(text) if text == "w"));
+        assert_eq!(taken, length);
+    }
+
+    #[test]
+    fn garbage_is_an_error_and_costs_no_memory() {
+        assert!(
+            take_frame::<Reply>(&[0xff; 8], 1 << 20)
+                .unwrap_err()
+                .contains("4294967295 bytes")
+        );
+        assert!(
+            take_frame::<Reply>(&[1, 0, 0, 0, 0xff], 100)
+                .unwrap_err()
+                .contains("cannot be read")
+        );
+        // A list that claims more elements than the frame has bytes.
+        assert!(take_frame::<Reply>(&[6, 0, 0, 0, 3, 0, 0xff, 0xff, 0xff, 0x0f], 100).is_err());
+        let mut buffer = Vec::new();
+        push_frame(&mut buffer, &Reply::Warning("w".into())).unwrap();
+        buffer.push(0);
+        buffer[0] += 1;
+        assert!(
+            take_frame::<Reply>(&buffer, 100)
+                .unwrap_err()
+                .contains("left over")
+        );
+    }
+}

@@ -1,0 +1,145 @@
+//! How the judge gives up everything that it does not need.
+
+use std::fs;
+use std::os::fd::RawFd;
+
+use caps::CapSet;
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+
+use crate::protocol::Protections;
+
+/// `nobody` and `nogroup` on every Linux.
+const NOBODY: u32 = 65534;
+
+/// The system calls that running, compiling and answering take.
+const ALLOWED: &[libc::c_long] = &[
+    libc::SYS_read,
+    libc::SYS_readv,
+    libc::SYS_write,
+    libc::SYS_writev,
+    libc::SYS_close,
+    libc::SYS_mmap,
+    libc::SYS_munmap,
+    libc::SYS_mprotect,
+    libc::SYS_mremap,
+    libc::SYS_madvise,
+    libc::SYS_brk,
+    libc::SYS_futex,
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_sigaltstack,
+    libc::SYS_clock_gettime,
+    libc::SYS_getrandom,
+    libc::SYS_getpid,
+    libc::SYS_gettid,
+    libc::SYS_tkill,
+    libc::SYS_tgkill,
+    libc::SYS_sched_yield,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+];
+
+/// Confines the calling process. Steps that this kernel or namespace does not
+/// have are left out, and missing in what is returned.
+///
+/// `keep` are the only two file descriptors that stay open.
+pub fn enter(keep: [RawFd; 2], policy_memory: u64) -> Protections {
+    let mut protections = Protections::default();
+    // First choice of the kernel when memory runs out: PID 1 cannot be killed,
+    // and a machine without memory would panic.
+    let _ = fs::write("/proc/self/oom_score_adj", "1000");
+    let address_space = fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|statm| statm.split(' ').next()?.parse::<u64>().ok())
+        // Without /proc: more than this binary ever maps at this point.
+        .map_or(64 << 20, |pages| pages.saturating_mul(page_size()))
+        .saturating_add(policy_memory);
+    close_all_but(keep);
+
+    let user = Uid::from_raw(NOBODY);
+    let group = Gid::from_raw(NOBODY);
+    // Before the change of user, which takes the right to do so.
+    let bounded = caps::clear(None, CapSet::Bounding).is_ok();
+    let grouped = setgroups(&[]).and_then(|()| setresgid(group, group, group));
+    // In a user namespace that maps root alone there is no other user; the
+    // capabilities go all the same.
+    let user_changed = setresuid(user, user, user);
+    protections.unprivileged_user = grouped.is_ok() && user_changed.is_ok();
+    protections.no_capabilities = drop_capabilities() && bounded;
+    protections.no_new_privileges = prctl::set_no_new_privs().is_ok();
+    // After the change of user, which clears it.
+    let _ = prctl::set_pdeathsig(Some(nix::sys::signal::Signal::SIGKILL));
+    let _ = prctl::set_dumpable(false);
+
+    protections.no_files = setrlimit(Resource::RLIMIT_NOFILE, 0, 0).is_ok()
+        && setrlimit(Resource::RLIMIT_FSIZE, 0, 0).is_ok();
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    let _ = setrlimit(Resource::RLIMIT_NPROC, 0, 0);
+    if setrlimit(Resource::RLIMIT_AS, address_space, address_space).is_ok() {
+        protections.address_space = address_space;
+    }
+    protections.seccomp =
+        filter().is_some_and(|program| seccompiler::apply_filter(&program).is_ok());
+    protections
+}
+
+fn page_size() -> u64 {
+    nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)
+        .ok()
+        .flatten()
+        .map_or(4096, |size| size as u64)
+}
+
+fn close_all_but(mut keep: [RawFd; 2]) {
+    keep.sort_unstable();
+    let mut first: libc::c_uint = 0;
+    for fd in keep.map(|fd| fd as libc::c_uint) {
+        if fd > first {
+            close_range(first, fd - 1);
+        }
+        first = fd + 1;
+    }
+    close_range(first, libc::c_uint::MAX);
+}
+
+fn close_range(first: libc::c_uint, last: libc::c_uint) {
+    // SAFETY: closes descriptors that nothing in this process uses from here
+    // on: it was forked to run the judge, which has its two pipes. An old
+    // kernel without the call leaves them open, behind RLIMIT_NOFILE and
+    // seccomp.
+    unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+}
+
+fn drop_capabilities() -> bool {
+    let sets = [
+        CapSet::Ambient,
+        CapSet::Inheritable,
+        CapSet::Effective,
+        CapSet::Permitted,
+    ];
+    sets.into_iter().fold(true, |dropped, set| {
+        caps::clear(None, set).is_ok() && dropped
+    })
+}
+
+fn filter() -> Option<BpfProgram> {
+    let rules = ALLOWED
+        .iter()
+        .map(|call| (i64::from(*call), Vec::new()))
+        .collect();
+    let architecture = std::env::consts::ARCH.try_into().ok()?;
+    SeccompFilter::new(
+        rules,
+        SeccompAction::KillProcess,
+        SeccompAction::Allow,
+        architecture,
+    )
+    .ok()?
+    .try_into()
+    .ok()
+}

@@ -1,0 +1,491 @@
+//! The host's side of the judge: starting it, waiting for it no longer than
+//! allowed, and going on without the policy that brought it down.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::WaitStatus;
+use nix::unistd::{ForkResult, Pid, fork, pipe2, read, write};
+
+use crate::bindings::log::Level;
+use crate::failure::{Failure, Kind, Question};
+use crate::folder::Policy;
+use crate::judge;
+use crate::limits::fixed;
+use crate::protocol::{self, Reply, Request};
+pub use crate::protocol::{Answers, Cost, Protections};
+use crate::sidecar::OnFailure;
+
+/// Time for what is no policy's doing: the start of the engine, the parsing of
+/// `extensions.yaml`.
+const HOUSEKEEPING: Duration = Duration::from_secs(10);
+/// Log messages that are passed on while one reply is awaited. The judge caps
+/// them for each policy; this is for a judge that no longer does.
+const MESSAGES_A_REPLY: u32 = 10_000;
+
+/// What became of one policy in the whole session.
+#[derive(Clone, Debug, Default)]
+pub struct Account {
+    /// Which interfaces it exports, once it was loaded.
+    pub answers: Answers,
+    /// What loading and asking it took.
+    pub cost: Cost,
+    /// How it failed, if it did. The first failure counts.
+    pub failure: Option<Failure>,
+    /// What the operator should hear.
+    pub warnings: Vec<String>,
+}
+
+/// Policies that are being asked.
+pub struct Session<'a> {
+    policies: &'a [Policy],
+    accounts: Vec<Account>,
+    judge: Option<Judge>,
+    protections: Protections,
+    judge_peak_kib: u64,
+}
+
+/// One judge process.
+struct Judge {
+    pid: Pid,
+    requests: OwnedFd,
+    replies: OwnedFd,
+    /// Bytes not yet taken by the pipe.
+    outgoing: Vec<u8>,
+    incoming: Vec<u8>,
+    /// How much of `incoming` has been taken.
+    taken: usize,
+    /// Which policies it holds, as indexes into the session's.
+    members: Vec<usize>,
+}
+
+/// The judge is gone, or must go.
+pub(crate) struct Death {
+    kind: Kind,
+    message: String,
+}
+
+impl<'a> Session<'a> {
+    /// A session with these policies. Nothing runs yet.
+    pub fn new(policies: &'a [Policy]) -> Self {
+        let accounts = policies
+            .iter()
+            .map(|policy| Account {
+                failure: policy.code.as_ref().err().cloned(),
+                warnings: policy.warnings.clone(),
+                ..Account::default()
+            })
+            .collect();
+        Self {
+            policies,
+            accounts,
+            judge: None,
+            protections: Protections::default(),
+            judge_peak_kib: 0,
+        }
+    }
+
+    /// The policies, in the order in which they are asked.
+    pub fn policies(&self) -> &'a [Policy] {
+        self.policies
+    }
+
+    /// What became of each policy so far.
+    pub fn accounts(&self) -> &[Account] {
+        &self.accounts
+    }
+
+    /// What confined the judge. All false where none ran.
+    pub fn protections(&self) -> &Protections {
+        &self.protections
+    }
+
+    /// The most memory that a judge held at once, in KiB. Complete after [`Self::end`].
+    pub fn judge_peak_kib(&self) -> u64 {
+        self.judge_peak_kib
+    }
+
+    /// The policies that have no answer to `question` because they failed, and
+    /// whose failure has an effect of this kind.
+    pub fn failed(
+        &self,
+        question: Question,
+        mode: OnFailure,
+    ) -> impl Iterator<Item = (&Policy, &Failure)> {
+        self.policies
+            .iter()
+            .zip(&self.accounts)
+            .filter_map(move |(policy, account)| {
+                let failure = account.failure.as_ref()?;
+                (policy.sidecar.on_failure == mode && failure.concerns(question))
+                    .then_some((policy, failure))
+            })
+    }
+
+    /// Ends the judge. What is asked later starts another one.
+    pub fn end(&mut self) {
+        if let Some(judge) = self.judge.take() {
+            let (_, peak) = judge.bury();
+            self.judge_peak_kib = self.judge_peak_kib.max(peak);
+        }
+    }
+
+    /// Puts a question, with the policies that can answer it; starts over
+    /// without the policy that brings the judge down. Ends, since each round
+    /// has a policy less.
+    pub(crate) fn ask<T>(
+        &mut self,
+        question: Question,
+        mut put: impl FnMut(&mut Self, &[usize]) -> Result<T, (Option<usize>, Death)>,
+    ) -> Result<T, String> {
+        loop {
+            self.start()?;
+            let asked = self.able(question);
+            match put(self, &asked) {
+                Ok(answer) => return Ok(answer),
+                Err((culprit, death)) => {
+                    let death = self.bury(death);
+                    match culprit {
+                        Some(index) => {
+                            self.fail(index, Failure::new(question, death.kind, death.message))
+                        }
+                        None => return Err(death.message),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Records a failure and leaves the policy out from now on where the
+    /// failure says so.
+    pub(crate) fn fail(&mut self, index: usize, failure: Failure) {
+        let name = &self.policies[index].name;
+        tracing::error!("policy {name}: {}", failure.message);
+        self.accounts[index].failure.get_or_insert(failure);
+    }
+
+    pub(crate) fn charge(&mut self, index: usize, cost: Cost) {
+        self.accounts[index].cost += cost;
+    }
+
+    /// Whether a policy has failed in a way that leaves `question` without its answer.
+    pub(crate) fn has_failed(&self, index: usize, question: Question) -> bool {
+        self.accounts[index]
+            .failure
+            .as_ref()
+            .is_some_and(|failure| failure.concerns(question))
+    }
+
+    /// The number by which the judge knows a policy.
+    pub(crate) fn member(&self, index: usize) -> u16 {
+        let members = self
+            .judge
+            .as_ref()
+            .map(|judge| judge.members.as_slice())
+            .unwrap_or_default();
+        members
+            .iter()
+            .position(|member| *member == index)
+            .map_or(u16::MAX, |position| position as u16)
+    }
+
+    /// Hands a request to the judge without waiting for anything.
+    pub(crate) fn send(&mut self, request: &Request) -> Result<(), Death> {
+        let judge = self.judge.as_mut().ok_or_else(Death::absent)?;
+        protocol::push_frame(&mut judge.outgoing, request).map_err(|error| Death {
+            kind: Kind::Crash,
+            message: format!("a question could not be put: {error}"),
+        })?;
+        judge.flush()
+    }
+
+    /// Waits for the next reply, on behalf of the policy that is being asked.
+    pub(crate) fn receive(&mut self, current: Option<usize>) -> Result<Reply, Death> {
+        let allowed = current.map_or(HOUSEKEEPING, |index| {
+            Duration::from_millis(self.policies[index].sidecar.limits.deadline_ms)
+        });
+        let deadline = Instant::now() + allowed;
+        for _ in 0..MESSAGES_A_REPLY {
+            let judge = self.judge.as_mut().ok_or_else(Death::absent)?;
+            match judge.receive(deadline, allowed)? {
+                Reply::Log { level, message } => {
+                    let name = current.map_or("judge", |index| self.policies[index].name.as_str());
+                    match level {
+                        Level::Error => tracing::error!("policy {name} says: {message}"),
+                        Level::Warn => tracing::warn!("policy {name} says: {message}"),
+                        Level::Info => tracing::info!("policy {name} says: {message}"),
+                        Level::Debug => tracing::debug!("policy {name} says: {message}"),
+                    }
+                }
+                Reply::Warning(message) => {
+                    if let Some(index) = current {
+                        self.accounts[index].warnings.push(message);
+                    }
+                }
+                Reply::Panic(message) => {
+                    return Err(Death {
+                        kind: Kind::Crash,
+                        message: format!("the judge failed: {message}"),
+                    });
+                }
+                reply => return Ok(reply),
+            }
+        }
+        Err(Death {
+            kind: Kind::Limit,
+            message: "flooded the host with messages".into(),
+        })
+    }
+
+    /// The policies that can be asked `question`.
+    fn able(&self, question: Question) -> Vec<usize> {
+        let answers = |answers: &Answers| match question {
+            Question::Load => true,
+            Question::Preservation => answers.preservation,
+            Question::Compatibility => answers.compatibility,
+        };
+        (0..self.policies.len())
+            .filter(|index| {
+                answers(&self.accounts[*index].answers) && !self.has_failed(*index, question)
+            })
+            .collect()
+    }
+
+    /// Makes sure that a judge runs and has loaded what can be loaded.
+    fn start(&mut self) -> Result<(), String> {
+        while self.judge.is_none() {
+            // A policy that brought a judge down is not loaded again, whatever
+            // it was being asked.
+            let members: Vec<usize> = (0..self.policies.len())
+                .filter(|index| match &self.accounts[*index].failure {
+                    None => true,
+                    Some(failure) => {
+                        failure.question != Question::Load
+                            && !matches!(failure.kind, Kind::Crash | Kind::Deadline)
+                    }
+                })
+                .collect();
+            let sources: Vec<&Policy> =
+                members.iter().map(|index| &self.policies[*index]).collect();
+            self.judge = Some(Judge::start(&sources, members.clone())?);
+            let mut current = None;
+            if let Err(death) = self.load(&members, &mut current) {
+                let death = self.bury(death);
+                match current {
+                    Some(index) => self.fail(index, Failure::load(death.kind, death.message)),
+                    None => return Err(death.message),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, members: &[usize], current: &mut Option<usize>) -> Result<(), Death> {
+        match self.receive(None)? {
+            Reply::Ready(protections) => self.protections = protections,
+            _ => return Err(Death::confused()),
+        }
+        for &index in members {
+            *current = Some(index);
+            match self.receive(*current)? {
+                Reply::Loaded { outcome, cost } => {
+                    self.charge(index, cost);
+                    match outcome {
+                        Ok(answers) => self.accounts[index].answers = answers,
+                        Err(failure) => self.fail(index, failure),
+                    }
+                }
+                _ => return Err(Death::confused()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a judge that failed and says how it ended.
+    fn bury(&mut self, death: Death) -> Death {
+        let Some(judge) = self.judge.take() else {
+            return death;
+        };
+        let (status, peak) = judge.bury();
+        self.judge_peak_kib = self.judge_peak_kib.max(peak);
+        match (death.kind, status) {
+            (Kind::Crash, Some(WaitStatus::Signaled(_, signal, _)))
+                if signal != Signal::SIGKILL =>
+            {
+                let why = match signal {
+                    Signal::SIGSYS => ": it tried a system call that the judge may not make",
+                    Signal::SIGABRT => ": it ran out of memory, or met a defect",
+                    _ => "",
+                };
+                Death {
+                    message: format!("ended the judge by {}{why}", signal.as_str()),
+                    ..death
+                }
+            }
+            (Kind::Crash, Some(WaitStatus::Signaled(_, Signal::SIGKILL, _))) => Death {
+                message: format!(
+                    "{} (killed, perhaps since the machine ran out of memory)",
+                    death.message
+                ),
+                ..death
+            },
+            _ => death,
+        }
+    }
+}
+
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Death {
+    fn absent() -> Self {
+        Self {
+            kind: Kind::Crash,
+            message: "there is no judge".into(),
+        }
+    }
+
+    /// An answer to another question.
+    pub(crate) fn confused() -> Self {
+        Self {
+            kind: Kind::Crash,
+            message: "the judge answered something else than it was asked".into(),
+        }
+    }
+}
+
+impl Judge {
+    fn start(policies: &[&Policy], members: Vec<usize>) -> Result<Self, String> {
+        let failed =
+            |what: &str, error: Errno| format!("the judge cannot be started: {what}: {error}");
+        let (child_requests, requests) = pipe2(OFlag::O_CLOEXEC).map_err(|e| failed("pipe", e))?;
+        let (replies, child_replies) = pipe2(OFlag::O_CLOEXEC).map_err(|e| failed("pipe", e))?;
+        fcntl(&requests, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|e| failed("fcntl", e))?;
+        fcntl(&replies, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|e| failed("fcntl", e))?;
+        // SAFETY: switch_root has one thread when it gets here, so the child
+        // may use everything that it inherits.
+        match unsafe { fork() }.map_err(|e| failed("fork", e))? {
+            ForkResult::Child => {
+                drop((requests, replies));
+                judge::run(policies, child_requests, child_replies)
+            }
+            ForkResult::Parent { child } => Ok(Self {
+                pid: child,
+                requests,
+                replies,
+                outgoing: Vec::new(),
+                incoming: Vec::new(),
+                taken: 0,
+                members,
+            }),
+        }
+    }
+
+    /// Writes what the pipe takes.
+    fn flush(&mut self) -> Result<(), Death> {
+        let mut written = 0;
+        while written < self.outgoing.len() {
+            match write(&self.requests, &self.outgoing[written..]) {
+                Ok(count) => written += count,
+                Err(Errno::EAGAIN) => break,
+                Err(Errno::EINTR) => {}
+                // A judge that ended is found out where its reply is awaited.
+                Err(Errno::EPIPE) => written = self.outgoing.len(),
+                Err(error) => {
+                    return Err(Death {
+                        kind: Kind::Crash,
+                        message: format!("a question could not be put: {error}"),
+                    });
+                }
+            }
+        }
+        self.outgoing.drain(..written);
+        Ok(())
+    }
+
+    fn receive(&mut self, deadline: Instant, allowed: Duration) -> Result<Reply, Death> {
+        let crash = |message: String| Death {
+            kind: Kind::Crash,
+            message,
+        };
+        loop {
+            let frame = protocol::take_frame(&self.incoming[self.taken..], fixed::REPLY_FRAME)
+                .map_err(|error| crash(format!("the judge sent {error}")))?;
+            if let Some((reply, length)) = frame {
+                self.taken += length;
+                return Ok(reply);
+            }
+            self.incoming.drain(..self.taken);
+            self.taken = 0;
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Death {
+                    kind: Kind::Deadline,
+                    message: format!(
+                        "did not answer within its deadline of {} ms",
+                        allowed.as_millis()
+                    ),
+                });
+            }
+            self.wait(left)?;
+            self.flush()?;
+            let mut buffer = [0; 64 << 10];
+            match read(&self.replies, &mut buffer) {
+                Ok(0) => return Err(crash("ended the judge".into())),
+                Ok(count) => self.incoming.extend_from_slice(&buffer[..count]),
+                Err(Errno::EAGAIN | Errno::EINTR) => {}
+                Err(error) => return Err(crash(format!("the judge cannot be heard: {error}"))),
+            }
+        }
+    }
+
+    fn wait(&self, left: Duration) -> Result<(), Death> {
+        let mut fds = [
+            PollFd::new(self.replies.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.requests.as_fd(), PollFlags::POLLOUT),
+        ];
+        let awaited = if self.outgoing.is_empty() { 1 } else { 2 };
+        // Rounded up, so as not to spin in the last millisecond.
+        let timeout =
+            PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
+        match poll(&mut fds[..awaited], timeout) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(error) => Err(Death {
+                kind: Kind::Crash,
+                message: format!("the judge cannot be waited for: {error}"),
+            }),
+        }
+    }
+
+    /// Kills the process and waits for it. Says how it had ended, and its peak
+    /// memory in KiB.
+    fn bury(self) -> (Option<WaitStatus>, u64) {
+        // It has nothing left to do: its answers are here, or not wanted.
+        let _ = kill(self.pid, Signal::SIGKILL);
+        let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+        let mut status = 0;
+        loop {
+            // SAFETY: both pointers are to live values that the call fills.
+            let waited =
+                unsafe { libc::wait4(self.pid.as_raw(), &raw mut status, 0, usage.as_mut_ptr()) };
+            match Errno::result(waited) {
+                Err(Errno::EINTR) => {}
+                Err(_) => return (None, 0),
+                Ok(_) => break,
+            }
+        }
+        // SAFETY: all zeroes is a valid rusage, and wait4 has filled it.
+        let peak = unsafe { usage.assume_init() }.ru_maxrss;
+        (
+            WaitStatus::from_raw(self.pid, status).ok(),
+            u64::try_from(peak).unwrap_or(0),
+        )
+    }
+}

@@ -1,0 +1,450 @@
+//! The switch itself: takes a plan and carries it out. Up to [`commit`] it can
+//! still refuse; from there on nothing stops the boot, and what fails is
+//! recorded.
+
+use std::convert::Infallible;
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::unistd::{chdir, chroot, dup2_stderr, dup2_stdin, dup2_stdout, execv, fchdir, pivot_root};
+use policy::FileKind;
+use rustix::fs::{self, Mode, OFlags};
+use rustix::mount::{MoveMountFlags, move_mount};
+
+use crate::background::{self, Work};
+use crate::init::resolve;
+use crate::mount_calls::{Extent, attach, new_run, read_only_copy};
+use crate::plan::{Move, MoveAction, Plan, Run, Strategy, Survivor};
+use crate::proc::Proc;
+use crate::report::{DIRECTORY, Facts, Report};
+use crate::text::Path;
+use crate::{capabilities, listing, preflight};
+
+/// The name of the directory that survivors are in, beside the report.
+const PRESERVED: &str = "preserved";
+
+/// How the program ends where init does not take its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Nothing was changed.
+    Refused(String),
+    /// The switch is done, and the kernel did not execute the init.
+    NoInit(String),
+}
+
+/// What is opened before anything is changed.
+struct Prepared {
+    old_root: OwnedFd,
+    new_root: OwnedFd,
+    /// The initramfs, for /run/switch-root/preserved.
+    preserved: Option<OwnedFd>,
+    /// What is bound in the new root, by the number of its survivor.
+    carried: Vec<(usize, OwnedFd)>,
+    /// What could not be opened, and is not needed for the switch.
+    warnings: Vec<String>,
+}
+
+/// Carries out a plan. Does not come back but to say why not.
+pub fn act(plan: &Plan, facts: Facts, proc: &Proc, started: Instant) -> Result<Infallible, Stop> {
+    let prepared = prepare(plan).map_err(Stop::Refused)?;
+    tracing::info!(
+        "switching to {} ({}), init {}",
+        plan.new_root.path,
+        plan.strategy,
+        plan.init.path
+    );
+    Err(commit(
+        plan,
+        prepared,
+        Report::new(plan, facts),
+        proc,
+        started,
+    ))
+}
+
+fn prepare(plan: &Plan) -> Result<Prepared, String> {
+    let old_root = preflight::open_root()?;
+    let path = &plan.new_root.path;
+    let new_root = fs::open(
+        path.0.as_slice(),
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .map_err(|error| format!("the new root {path} cannot be opened: {error}"))?;
+    if listing::mount_id(&new_root).ok() != Some(plan.new_root.mount_id) {
+        return Err(format!(
+            "the new root {path} is another one than planned; something mounts while we switch"
+        ));
+    }
+    let same_init = resolve(new_root.as_fd(), &plan.init.path.0, OFlags::PATH)
+        .and_then(fs::fstat)
+        .is_ok_and(|stat| (stat.st_dev, stat.st_ino) == plan.init.identity);
+    if !same_init {
+        return Err(format!(
+            "the init {} is another file than planned; something writes while we switch",
+            plan.init.path
+        ));
+    }
+    let mut warnings = Vec::new();
+    let preserved = match read_only_copy(&old_root, Extent::One) {
+        _ if plan.run == Run::Absent => None,
+        Ok(tree) => Some(tree),
+        Err(error) if plan.survivors.is_empty() => {
+            warnings.push(format!(
+                "/run/switch-root/preserved cannot be prepared: {error}"
+            ));
+            None
+        }
+        Err(error) => {
+            return Err(format!(
+                "what survives cannot be brought to /run/switch-root/preserved: {error} (Linux 5.12 or newer is needed)"
+            ));
+        }
+    };
+    let mut carried = Vec::new();
+    for (number, survivor) in plan
+        .survivors
+        .iter()
+        .enumerate()
+        .filter(|(_, survivor)| survivor.carried_to.is_some())
+    {
+        let tree = listing::open_at_mount(&old_root, &survivor.path.0)
+            .and_then(|place| Ok(read_only_copy(place, Extent::All)?));
+        match tree {
+            Ok(tree) => carried.push((number, tree)),
+            Err(error) => warnings.push(not_bound(survivor, &error)),
+        }
+    }
+    Ok(Prepared {
+        old_root,
+        new_root,
+        preserved,
+        carried,
+        warnings,
+    })
+}
+
+/// From here on nothing stops the boot. The order of events:
+fn commit(
+    plan: &Plan,
+    prepared: Prepared,
+    mut report: Report,
+    proc: &Proc,
+    started: Instant,
+) -> Stop {
+    let Prepared {
+        old_root,
+        new_root,
+        preserved,
+        carried,
+        warnings,
+    } = prepared;
+    for warning in warnings {
+        report.warn(warning);
+    }
+    for point in &plan.make_private {
+        let outcome = mount(
+            None::<&str>,
+            point.0.as_slice(),
+            None::<&str>,
+            MsFlags::MS_PRIVATE,
+            None::<&str>,
+        );
+        record(outcome, &mut report, || {
+            format!("{point} cannot be made private")
+        });
+    }
+    for step in &plan.moves {
+        move_to_new_root(step, &new_root, &mut report);
+    }
+    mount_run(plan.run, &new_root, &mut report);
+    let directory = report_directory(plan, &new_root, &mut report);
+    if let (Some(directory), Some(tree)) = (&directory, &preserved) {
+        attach_preserved(plan, directory, tree, &mut report);
+    }
+    for (number, tree) in &carried {
+        let survivor = &plan.survivors[*number];
+        if let Err(error) = bind(survivor, tree, &new_root) {
+            report.warn(not_bound(survivor, &error));
+        }
+    }
+    report.strategy = switch(plan.strategy, &new_root, &mut report);
+    if report.strategy == Strategy::Move {
+        // Pivoting has taken them away already.
+        detach_mounts(plan, &old_root, &mut report);
+    }
+    report.timings.switched_us = started.elapsed().as_micros() as u64;
+    if let Some(console) = &plan.console {
+        record(use_console(console), &mut report, || {
+            format!("console {console} cannot be used")
+        });
+    }
+    drop((new_root, preserved, carried));
+    background::start(
+        Work {
+            plan,
+            old_root,
+            report_directory: directory,
+            proc,
+            started,
+        },
+        report,
+    );
+    for failure in capabilities::drop_all(&plan.drop_capabilities) {
+        tracing::warn!("{failure}");
+    }
+    execute(plan)
+}
+
+fn record<E: std::fmt::Display>(
+    outcome: Result<(), E>,
+    report: &mut Report,
+    what: impl FnOnce() -> String,
+) {
+    if let Err(error) = outcome {
+        report.warn(format!("{}: {error}", what()));
+    }
+}
+
+/// A mount that cannot be moved is detached: it must not hold the old root.
+fn move_to_new_root(step: &Move, new_root: &OwnedFd, report: &mut Report) {
+    let path = step.path.0.as_slice();
+    let name = &path[1..];
+    if step.action == MoveAction::MakeAndMove {
+        let made = fs::mkdirat(new_root, name, Mode::from_raw_mode(0o755));
+        record(made, report, || {
+            format!("{} cannot be made in the new root", step.path)
+        });
+    }
+    if step.action != MoveAction::Detach {
+        match move_mount(fs::CWD, path, new_root, name, MoveMountFlags::empty()) {
+            Ok(()) => return,
+            Err(error) => report.warn(format!(
+                "{} cannot be moved to the new root: {error}; it is detached",
+                step.path
+            )),
+        }
+    }
+    let detached = umount2(path, MntFlags::MNT_DETACH);
+    record(detached, report, || {
+        format!("{} cannot be detached", step.path)
+    });
+}
+
+fn mount_run(run: Run, new_root: &OwnedFd, report: &mut Report) {
+    if run == Run::MakeAndMount {
+        let made = fs::mkdirat(new_root, "run", Mode::from_raw_mode(0o755));
+        record(made, report, || {
+            "/run cannot be made in the new root".into()
+        });
+    }
+    if matches!(run, Run::Mount | Run::MakeAndMount) {
+        let mounted = new_run().and_then(|tmpfs| {
+            attach(
+                tmpfs,
+                fs::openat(
+                    new_root,
+                    "run",
+                    OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+                    Mode::empty(),
+                )?,
+            )
+        });
+        record(mounted, report, || {
+            "no tmpfs can be mounted on /run of the new root".into()
+        });
+    }
+}
+
+/// Makes /run/switch-root, where the report and the survivors go.
+fn report_directory(plan: &Plan, new_root: &OwnedFd, report: &mut Report) -> Option<OwnedFd> {
+    if plan.run == Run::Absent {
+        return None;
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = fs::openat(new_root, "run", flags, Mode::empty()).and_then(|run| {
+        make_directory(&run, DIRECTORY)
+            .and_then(|()| fs::openat(&run, DIRECTORY, flags, Mode::empty()))
+    });
+    match opened {
+        Ok(directory) => Some(directory),
+        Err(error) => {
+            report.warn(format!("/run/switch-root cannot be made: {error}; there is no report, and what survives cannot be reached"));
+            None
+        }
+    }
+}
+
+fn make_directory(parent: impl AsFd, name: &str) -> rustix::io::Result<()> {
+    match fs::mkdirat(parent, name, Mode::from_raw_mode(0o755)) {
+        Err(rustix::io::Errno::EXIST) => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// Brings what survives, and the mounts that are kept, below
+/// /run/switch-root/preserved.
+fn attach_preserved(plan: &Plan, directory: &OwnedFd, tree: &OwnedFd, report: &mut Report) {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let attached = make_directory(directory, PRESERVED)
+        .and_then(|()| fs::openat(directory, PRESERVED, flags, Mode::empty()))
+        .and_then(|place| attach(tree, place));
+    record(attached, report, || {
+        "/run/switch-root/preserved cannot be mounted".into()
+    });
+    if attached.is_err() {
+        return;
+    }
+    for point in &plan.kept_mounts {
+        let moved = listing::open(tree, &point.0, OFlags::PATH).and_then(|place| {
+            move_mount(
+                fs::CWD,
+                point.0.as_slice(),
+                place,
+                c"",
+                MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH,
+            )?;
+            Ok(())
+        });
+        record(moved, report, || {
+            format!("the mount on {point} cannot be moved to /run/switch-root/preserved")
+        });
+    }
+}
+
+fn not_bound(survivor: &Survivor, error: &std::io::Error) -> String {
+    let target = survivor
+        .carried_to
+        .as_ref()
+        .map(|carry| carry.target.to_string())
+        .unwrap_or_default();
+    format!(
+        "{} survives, but cannot be bound at {target} of the new root: {error}",
+        survivor.path
+    )
+}
+
+/// Binds a survivor at its target in the new root.
+fn bind(survivor: &Survivor, tree: &OwnedFd, new_root: &OwnedFd) -> std::io::Result<()> {
+    let Some(carry) = &survivor.carried_to else {
+        return Ok(());
+    };
+    let target = carry.target.0.as_slice();
+    if carry.make {
+        let cut = target.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+        let (parent, name) = (&target[..cut.max(1)], &target[cut + 1..]);
+        let parent = resolve(new_root.as_fd(), parent, OFlags::PATH | OFlags::DIRECTORY)?;
+        if survivor.kind == FileKind::Directory {
+            fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755))?;
+        } else {
+            let flags =
+                OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            drop(fs::openat(
+                &parent,
+                name,
+                flags,
+                Mode::from_raw_mode(0o644),
+            )?);
+        }
+    }
+    let place = resolve(new_root.as_fd(), target, OFlags::PATH | OFlags::NOFOLLOW)?;
+    Ok(attach(tree, place)?)
+}
+
+/// Makes the new root the root. Says by which strategy it was done.
+fn switch(strategy: Strategy, new_root: &OwnedFd, report: &mut Report) -> Strategy {
+    record(fchdir(new_root), report, || {
+        "the new root cannot be entered".into()
+    });
+    if strategy == Strategy::Pivot {
+        match pivot_root(".", ".") {
+            Ok(()) => {
+                let detached = umount2(".", MntFlags::MNT_DETACH);
+                record(detached, report, || {
+                    "the old root cannot be detached".into()
+                });
+                record(chdir("/"), report, || {
+                    "the root directory cannot be entered".into()
+                });
+                return Strategy::Pivot;
+            }
+            Err(error) => report.warn(format!(
+                "the new root cannot be pivoted to: {error}; its mount is moved instead"
+            )),
+        }
+    }
+    let moved = mount(Some("."), "/", None::<&str>, MsFlags::MS_MOVE, None::<&str>);
+    record(moved, report, || {
+        "the new root's mount cannot be moved to /".into()
+    });
+    // Worth trying whatever came before: a chroot alone runs the right init.
+    record(chroot("."), report, || {
+        "the root directory cannot be changed".into()
+    });
+    record(chdir("/"), report, || {
+        "the root directory cannot be entered".into()
+    });
+    Strategy::Move
+}
+
+/// Detaches what else is mounted in the old root, so that what it holds is
+/// freed. The old root is out of reach of paths, so it becomes the working
+/// directory meanwhile.
+fn detach_mounts(plan: &Plan, old_root: &OwnedFd, report: &mut Report) {
+    if plan.detached_mounts.is_empty() {
+        return;
+    }
+    if let Err(error) = fchdir(old_root) {
+        return report.warn(format!("mounts of the old root cannot be reached: {error}"));
+    }
+    for point in &plan.detached_mounts {
+        let detached = umount2(
+            &point.0[1..],
+            MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW,
+        );
+        record(detached, report, || {
+            format!("the mount on {point} cannot be detached")
+        });
+    }
+    record(chdir("/"), report, || {
+        "the root directory cannot be entered".into()
+    });
+}
+
+fn use_console(console: &Path) -> rustix::io::Result<()> {
+    let device = fs::open(
+        console.0.as_slice(),
+        OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    let failed = |error: nix::Error| rustix::io::Errno::from_raw_os_error(error as i32);
+    dup2_stdin(&device).map_err(failed)?;
+    dup2_stdout(&device).map_err(failed)?;
+    dup2_stderr(&device).map_err(failed)
+}
+
+/// Executes the init. Comes back only where the kernel refuses it.
+fn execute(plan: &Plan) -> Stop {
+    let init = &plan.init;
+    // The Rust runtime ignores this signal; init must not inherit that.
+    // SAFETY: sets the default action, no handler.
+    let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
+    let arguments: Result<Vec<CString>, _> = std::iter::once(&init.path)
+        .chain(&init.arguments)
+        .map(|argument| CString::new(argument.0.clone()))
+        .collect();
+    let error = match &arguments {
+        Ok(arguments) => match execv(&arguments[0], arguments) {
+            Ok(never) => match never {},
+            Err(error) => error.to_string(),
+        },
+        Err(error) => error.to_string(),
+    };
+    Stop::NoInit(format!(
+        "the kernel does not execute init {}: {error}; the new root is in place",
+        init.path
+    ))
+}

@@ -1,0 +1,263 @@
+//! The command lines: `switch_root` as util-linux and busybox have it, and
+//! `run-init` as klibc and busybox have it, chosen by the name of the program.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::str::FromStr;
+
+use caps::Capability;
+use lexopt::prelude::*;
+
+use crate::log::Level;
+
+/// How the plan is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// How the new root becomes the root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StrategyChoice {
+    /// Pivot where the kernel allows it, move otherwise.
+    Auto,
+    /// Move the new root's mount over `/`, and chroot.
+    Move,
+    /// pivot_root(2), and detach the old root.
+    Pivot,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arguments {
+    /// The mount point of the new root.
+    pub new_root: OsString,
+    /// The path of the init in the new root.
+    pub init: OsString,
+    /// Its arguments, without its name.
+    pub init_arguments: Vec<OsString>,
+    /// Print the plan, change nothing.
+    pub plan: Option<Format>,
+    /// Wait for the deletion before executing the init.
+    pub foreground: bool,
+    /// Delete nothing.
+    pub keep_initramfs: bool,
+    /// How to switch.
+    pub strategy: StrategyChoice,
+    /// Which messages are written; the kernel command line decides otherwise.
+    pub log: Option<Level>,
+    /// Opened for standard input, output and error before init is executed.
+    pub console: Option<OsString>,
+    /// Taken from init and everything that it starts.
+    pub drop_capabilities: Vec<Capability>,
+}
+
+/// What a command line comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Switch, or plan to.
+    Switch(Box<Arguments>),
+    /// Print this and end successfully.
+    Print(String),
+}
+
+const SWITCH_ROOT: &str = "\
+Usage: switch_root [OPTION...] NEW_ROOT INIT [ARGUMENT...]
+
+Makes the file system mounted on NEW_ROOT the root, deletes what the policies
+do not keep of the initramfs, and executes INIT. Runs as PID 1.
+
+  -c, --console DEVICE     open DEVICE as standard input, output and error of INIT
+      --plan               print what would be done, and change nothing
+      --format text|json   how --plan prints (text)
+      --foreground         wait for the deletion before executing INIT
+      --keep-initramfs     delete nothing; the only way where / is not tmpfs or ramfs
+      --strategy auto|move|pivot
+                           how to switch (auto: pivot where the kernel allows it)
+      --log error|warn|info|debug|trace
+                           what is logged (info; switch_root.log= of the kernel
+                           command line has the same effect)
+  -h, --help               print this
+  -V, --version            print the version
+";
+
+const RUN_INIT: &str = "\
+Usage: run-init [-d CAPABILITY,...] [-n] [-c DEVICE] [-p] NEW_ROOT INIT [ARGUMENT...]
+
+Makes the file system mounted on NEW_ROOT the root, deletes what the policies
+do not keep of the initramfs, and executes INIT. Runs as PID 1.
+
+  -d CAPABILITY,...  take these capabilities from INIT and all that it starts
+  -n                 check everything, and change nothing
+  -c DEVICE          open DEVICE as standard input, output and error of INIT
+  -p                 delete nothing
+
+The options of switch_root that have a long name are understood too; see
+`switch_root --help`.
+";
+
+/// Reads a command line whose first element is the program's name.
+///
+/// # Errors
+/// A sentence for the operator.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, String> {
+    let mut parser = lexopt::Parser::from_iter(arguments);
+    let program = parser.bin_name().unwrap_or("switch_root").to_owned();
+    let run_init = OsStr::new(&program).as_bytes().ends_with(b"run-init");
+    let usage = if run_init { RUN_INIT } else { SWITCH_ROOT };
+    read(&mut parser, run_init, usage)
+        .map_err(|error| format!("{error}; `{program} --help` lists what there is"))
+}
+
+fn read(
+    parser: &mut lexopt::Parser,
+    run_init: bool,
+    usage: &str,
+) -> Result<Request, lexopt::Error> {
+    let mut plan = false;
+    let mut format = Format::Text;
+    let mut foreground = false;
+    let mut keep_initramfs = false;
+    let mut strategy = StrategyChoice::Auto;
+    let mut log = None;
+    let mut console = None;
+    let mut drop_capabilities = Vec::new();
+    let mut new_root = None;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Request::Print(usage.to_owned())),
+            Short('V') | Long("version") => {
+                return Ok(Request::Print(
+                    concat!("switch_root ", env!("CARGO_PKG_VERSION"), "\n").to_owned(),
+                ));
+            }
+            Short('d') if run_init => {
+                drop_capabilities = parser.value()?.parse_with(capabilities)?
+            }
+            Short('n') if run_init => plan = true,
+            Short('p') if run_init => keep_initramfs = true,
+            Short('c') | Long("console") => console = Some(parser.value()?),
+            Long("plan") => plan = true,
+            Long("format") => {
+                format = parser.value()?.parse_with(|text| match text {
+                    "text" => Ok(Format::Text),
+                    "json" => Ok(Format::Json),
+                    _ => Err("the formats are text and json"),
+                })?;
+            }
+            Long("foreground") => foreground = true,
+            Long("keep-initramfs") => keep_initramfs = true,
+            Long("strategy") => {
+                strategy = parser.value()?.parse_with(|text| match text {
+                    "auto" => Ok(StrategyChoice::Auto),
+                    "move" => Ok(StrategyChoice::Move),
+                    "pivot" => Ok(StrategyChoice::Pivot),
+                    _ => Err("the strategies are auto, move and pivot"),
+                })?;
+            }
+            Long("log") => log = Some(parser.value()?.parse_with(Level::from_str)?),
+            Value(path) => {
+                new_root = Some(path);
+                break;
+            }
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    let Some(new_root) = new_root else {
+        return Err("no new root is given".into());
+    };
+    // Everything from here on belongs to the init, options included.
+    let mut rest = parser.raw_args()?;
+    let Some(init) = rest.next() else {
+        return Err("no init is given".into());
+    };
+    Ok(Request::Switch(Box::new(Arguments {
+        new_root,
+        init,
+        init_arguments: rest.collect(),
+        plan: plan.then_some(format),
+        foreground,
+        keep_initramfs,
+        strategy,
+        log,
+        console,
+        drop_capabilities,
+    })))
+}
+
+fn capabilities(list: &str) -> Result<Vec<Capability>, String> {
+    list.split(',')
+        .filter(|name| !name.is_empty())
+        .map(|name| {
+            let upper = name.to_ascii_uppercase();
+            let full = if upper.starts_with("CAP_") {
+                upper
+            } else {
+                format!("CAP_{upper}")
+            };
+            Capability::from_str(&full).map_err(|_| format!("`{name}` is not a capability"))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn switch(line: &str) -> Arguments {
+        match parse(line.split(' ').map(OsString::from)) {
+            Ok(Request::Switch(arguments)) => *arguments,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    fn error(line: &str) -> String {
+        parse(line.split(' ').map(OsString::from)).unwrap_err()
+    }
+
+    #[test]
+    fn what_follows_the_init_is_the_inits() {
+        let arguments =
+            switch("/sbin/switch_root --foreground /sysroot /sbin/init --log x -h -- y");
+        assert_eq!(arguments.new_root, "/sysroot");
+        assert_eq!(arguments.init, "/sbin/init");
+        assert_eq!(arguments.init_arguments, ["--log", "x", "-h", "--", "y"]);
+        assert!(arguments.foreground);
+        assert_eq!(arguments.log, None);
+    }
+
+    #[test]
+    fn run_init_has_klibcs_options() {
+        let arguments =
+            switch("run-init -d cap_sys_module,SYS_RAWIO -n -p -c /dev/tty1 /root /sbin/init 3");
+        assert_eq!(
+            arguments.drop_capabilities,
+            [Capability::CAP_SYS_MODULE, Capability::CAP_SYS_RAWIO]
+        );
+        assert_eq!(arguments.plan, Some(Format::Text));
+        assert!(arguments.keep_initramfs);
+        assert_eq!(arguments.console, Some("/dev/tty1".into()));
+        assert_eq!(arguments.init_arguments, ["3"]);
+    }
+
+    #[test]
+    fn switch_root_does_not_take_run_inits_options() {
+        assert!(error("switch_root -d cap_sys_module /root /init").contains("-d"));
+        assert!(error("switch_root -n /root /init").contains("-n"));
+    }
+
+    #[test]
+    fn what_is_missing_or_unknown_is_named() {
+        assert!(error("switch_root").contains("no new root is given"));
+        assert!(error("switch_root /sysroot").contains("no init is given"));
+        assert!(error("switch_root --plan --format xml /a /b").contains("text and json"));
+        assert!(error("switch_root --frobnicate /a /b").contains("--frobnicate"));
+        assert!(
+            error("run-init -d cap_of_wool /a /b").contains("`cap_of_wool` is not a capability")
+        );
+        assert!(error("switch_root --log loud /a /b").contains("loud"));
+    }
+}

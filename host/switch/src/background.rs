@@ -1,0 +1,141 @@
+//! The deletion, after the switch: beside init, or before it, with the report
+//! that it completes.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
+
+use nix::sys::prctl;
+use nix::unistd::{ForkResult, fork};
+use rustix::fs::{self, Mode, OFlags};
+
+use crate::deletion::{self, Action};
+use crate::plan::{Deletion, Plan};
+use crate::proc::Proc;
+use crate::report::{DeletionState, Report};
+use crate::text::{bytes, count};
+
+/// What the deletion works on.
+pub struct Work<'a> {
+    /// What was planned.
+    pub plan: &'a Plan,
+    /// The directory of the initramfs.
+    pub old_root: OwnedFd,
+    /// Where the report is, if anywhere.
+    pub report_directory: Option<OwnedFd>,
+    /// The kernel's view of memory.
+    pub proc: &'a Proc,
+    /// When the program started.
+    pub started: Instant,
+}
+
+/// Starts the deletion, or does it where the plan says so. Returns when init
+/// can be executed.
+pub fn start(work: Work<'_>, mut report: Report) {
+    match &work.plan.deletion {
+        Deletion::Skip(reason) => {
+            tracing::warn!("nothing of the initramfs is deleted: {reason}");
+            report.deletion.state = DeletionState::Skipped;
+            report.deletion.reason = Some(reason.clone());
+            write(&work, &report);
+            return;
+        }
+        Deletion::Delete => {}
+    }
+    report.deletion.used_before = used(&work.old_root);
+    report.deletion.memory_available_before = work.proc.memory_available();
+    write(&work, &report);
+    if work.plan.foreground {
+        return delete(&work, report);
+    }
+    // SAFETY: there is one thread, so the child may use all that it inherits.
+    match unsafe { fork() } {
+        Ok(ForkResult::Parent { .. }) => {}
+        Ok(ForkResult::Child) => {
+            // To be recognized in a list of processes.
+            let _ = prctl::set_name(c"switch_root_rm");
+            silence();
+            delete(&work, report);
+            // SAFETY: ends the child without the exit handlers of the program
+            // that it was forked from.
+            unsafe { libc::_exit(0) }
+        }
+        Err(error) => {
+            report.warn(format!(
+                "the deletion cannot go on in the background ({error}): init waits for it"
+            ));
+            delete(&work, report);
+        }
+    }
+}
+
+fn delete(work: &Work<'_>, mut report: Report) {
+    let started = Instant::now();
+    let keep = work.plan.keep();
+    let outcome = work
+        .old_root
+        .try_clone()
+        .and_then(|root| deletion::run(root, &keep, Action::Delete));
+    let outcome = outcome.unwrap_or_else(|error| {
+        let mut tally = deletion::Tally::default();
+        tally.failed.push(deletion::Failed {
+            path: "/".into(),
+            error: error.to_string(),
+        });
+        report.warn(format!("nothing of the initramfs was deleted: {error}"));
+        tally
+    });
+    let after = used(&work.old_root);
+    let deletion = &mut report.deletion;
+    deletion.state = DeletionState::Complete;
+    deletion.used_after = after;
+    deletion.freed_bytes = deletion
+        .used_before
+        .zip(after)
+        .map(|(before, after)| before.saturating_sub(after));
+    deletion.memory_available_after = work.proc.memory_available();
+    deletion.tally = outcome;
+    report.timings.deleted_us = Some(work.started.elapsed().as_micros() as u64);
+    let freed = deletion
+        .freed_bytes
+        .map(|freed| format!(", {} freed", bytes(freed)))
+        .unwrap_or_default();
+    tracing::info!(
+        "deleted {} and {} of the initramfs in {} ms{freed}",
+        count(deletion.tally.files, "file", "files"),
+        count(deletion.tally.directories, "directory", "directories"),
+        started.elapsed().as_millis(),
+    );
+    let failed = deletion.tally.failed.len() as u64 + deletion.tally.failed_more;
+    if failed > 0 {
+        report.warn(format!(
+            "{} of the initramfs could not be deleted",
+            count(failed, "name", "names")
+        ));
+    }
+    write(work, &report);
+}
+
+/// Bytes that the file system says are in use; none where it does not count.
+fn used(root: impl AsFd) -> Option<u64> {
+    let stat = fs::fstatfs(root).ok()?;
+    (stat.f_blocks > 0).then(|| (stat.f_blocks - stat.f_bfree) * stat.f_bsize as u64)
+}
+
+fn write(work: &Work<'_>, report: &Report) {
+    if let Some(directory) = &work.report_directory
+        && let Err(error) = report.write(directory)
+    {
+        tracing::warn!("the report cannot be written to /run/switch-root: {error}");
+    }
+}
+
+/// The console is init's from now on.
+fn silence() {
+    if let Ok(null) = fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()) {
+        for standard in 0..=2 {
+            // SAFETY: replaces the standard descriptors of this process, which
+            // nothing else uses.
+            unsafe { libc::dup2(std::os::fd::AsRawFd::as_raw_fd(&null), standard) };
+        }
+    }
+}

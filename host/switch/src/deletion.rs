@@ -1,0 +1,313 @@
+//! Deletion of the initramfs: whatever the plan does not keep.
+//!
+//! Only on tmpfs and ramfs, never across a mount, never through a link; by
+//! descriptors, with a to-do list instead of recursion, and with no more
+//! descriptors open than [`OPEN`], at any depth.
+
+use std::ffi::CStr;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use linux_raw_sys::general::{RAMFS_MAGIC, TMPFS_MAGIC};
+use policy::escape;
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags};
+use rustix::io::Errno;
+use serde::Serialize;
+
+use crate::keep::Keep;
+
+/// Directories that are held open at once, the deepest ones.
+const OPEN: usize = 16;
+/// Failures that are told one by one.
+const TOLD: usize = 50;
+
+/// Whether files go, or are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// They go.
+    Delete,
+    /// Nothing is changed.
+    Count,
+}
+
+/// What a deletion did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// Names of what is not a directory that were removed.
+    pub files: u64,
+    /// Directories that were removed.
+    pub directories: u64,
+    /// What could not be removed.
+    pub failed: Vec<Failed>,
+    /// Failures beyond those told above.
+    pub failed_more: u64,
+    /// Places that something else is mounted on, which were not touched.
+    pub skipped_mounts: Vec<String>,
+}
+
+/// Something that could not be removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Failed {
+    /// Its path in the initramfs, escaped.
+    pub path: String,
+    /// Why.
+    pub error: String,
+}
+
+/// Whether a file system may be deleted on: it lives in memory alone.
+pub fn is_memory(fd: impl AsFd) -> io::Result<bool> {
+    let magic = fs::fstatfs(fd)?.f_type as u64;
+    Ok(magic == u64::from(TMPFS_MAGIC) || magic == u64::from(RAMFS_MAGIC))
+}
+
+/// A directory that is being emptied.
+struct Frame<'k> {
+    /// Its name in the directory above.
+    name: Vec<u8>,
+    /// Closed for a while where many are open below it.
+    fd: Option<OwnedFd>,
+    /// Its inode, to know it again by.
+    inode: u64,
+    /// What survives in it.
+    keep: Option<&'k Keep>,
+    /// Directories in it that are still to be emptied.
+    to_do: Vec<Vec<u8>>,
+    /// Something in it stays, so that it stays itself.
+    stays: bool,
+}
+
+/// Deletes everything below `root` that `keep` does not name. Never stops at
+/// an error: what fails is told, and stays.
+///
+/// # Errors
+/// Only where nothing at all was deleted: `root` is not a memory file system,
+/// or cannot be read.
+pub fn run(root: OwnedFd, keep: &Keep, mode: Action) -> io::Result<Tally> {
+    if mode == Action::Delete && !is_memory(&root)? {
+        return Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "not on tmpfs or ramfs",
+        ));
+    }
+    let mut tally = Tally::default();
+    if *keep == Keep::Whole {
+        return Ok(tally);
+    }
+    let mut stack = vec![Frame {
+        name: Vec::new(),
+        inode: fs::fstat(&root)?.st_ino,
+        fd: Some(root),
+        keep: Some(keep),
+        to_do: Vec::new(),
+        stays: false,
+    }];
+    empty(&mut stack, &mut tally, mode)?;
+    while let Some(frame) = stack.last_mut() {
+        if let Some(name) = frame.to_do.pop() {
+            enter(&mut stack, name, &mut tally, mode);
+        } else if !leave(&mut stack, &mut tally, mode) {
+            break;
+        }
+    }
+    Ok(tally)
+}
+
+/// Opens a directory of the innermost frame and removes its files.
+fn enter(stack: &mut Vec<Frame<'_>>, name: Vec<u8>, tally: &mut Tally, mode: Action) {
+    let Some(parent) = stack.last() else { return };
+    let Some(parent_fd) = &parent.fd else { return };
+    // A mount on it is refused here, whatever device it has.
+    let resolve = ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match fs::openat2(parent_fd, name.as_slice(), flags, Mode::empty(), resolve) {
+        Ok(fd) => {
+            let keep = parent.keep.and_then(|keep| keep.child(&name));
+            stack.push(Frame {
+                name,
+                inode: 0,
+                fd: Some(fd),
+                keep,
+                to_do: Vec::new(),
+                stays: keep.is_some(),
+            });
+            if let Err(error) = empty(stack, tally, mode) {
+                note(stack, &[], error, tally);
+            }
+            bound_descriptors(stack);
+        }
+        Err(Errno::NOENT) => {}
+        Err(error) => note(stack, &name, error, tally),
+    }
+}
+
+/// Closes the directory that became one too many.
+fn bound_descriptors(stack: &mut [Frame<'_>]) {
+    let Some(index) = stack.len().checked_sub(OPEN + 1) else {
+        return;
+    };
+    let frame = &mut stack[index];
+    if let Some(fd) = &frame.fd {
+        // Not closed where it could not be known again.
+        if let Ok(stat) = fs::fstat(fd) {
+            frame.inode = stat.st_ino;
+            frame.fd = None;
+        }
+    }
+}
+
+/// Removes the files of the innermost directory, and lists its directories.
+fn empty(stack: &mut Vec<Frame<'_>>, tally: &mut Tally, mode: Action) -> Result<(), Errno> {
+    let Some(frame) = stack.last_mut() else {
+        return Ok(());
+    };
+    let Some(fd) = frame.fd.take() else {
+        return Ok(());
+    };
+    let mut buffer = [MaybeUninit::uninit(); 32 << 10];
+    let mut reader = RawDir::new(&fd, &mut buffer);
+    let mut outcome = Ok(());
+    while let Some(entry) = reader.next() {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                outcome = Err(error);
+                break;
+            }
+        };
+        let name = entry.file_name();
+        let bytes = name.to_bytes();
+        if matches!(bytes, b"." | b"..") {
+            continue;
+        }
+        let Some(frame) = stack.last_mut() else { break };
+        // Beneath the tree of what survives there is nothing to look up.
+        match frame.keep.and_then(|keep| keep.child(bytes)) {
+            Some(Keep::Whole) => {
+                frame.stays = true;
+                continue;
+            }
+            Some(Keep::Part(_)) => frame.stays = true,
+            None => {}
+        }
+        if is_directory(&fd, name, entry.file_type()) {
+            frame.to_do.push(bytes.to_vec());
+            continue;
+        }
+        let removed = match mode {
+            Action::Delete => fs::unlinkat(&fd, name, AtFlags::empty()),
+            Action::Count => Ok(()),
+        };
+        match removed {
+            Ok(()) => tally.files += 1,
+            Err(Errno::NOENT) => {}
+            Err(error) => {
+                let name = bytes.to_vec();
+                note(stack, &name, error, tally);
+            }
+        }
+    }
+    if let Some(frame) = stack.last_mut() {
+        frame.fd = Some(fd);
+    }
+    outcome
+}
+
+fn is_directory(directory: &OwnedFd, name: &CStr, kind: FileType) -> bool {
+    match kind {
+        FileType::Unknown => fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
+            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory),
+        kind => kind == FileType::Directory,
+    }
+}
+
+/// Removes the innermost directory, now empty, and goes back to the one above.
+/// Says whether there is one.
+fn leave(stack: &mut Vec<Frame<'_>>, tally: &mut Tally, mode: Action) -> bool {
+    let Some(frame) = stack.pop() else {
+        return false;
+    };
+    let Some(parent) = stack.last_mut() else {
+        return false;
+    };
+    if parent.fd.is_none() {
+        match frame
+            .fd
+            .as_ref()
+            .map(|fd| reopen_parent(fd.as_fd(), parent.inode))
+        {
+            Some(Ok(fd)) => parent.fd = Some(fd),
+            other => {
+                // What is above cannot be reached any more: it stays.
+                let error = match other {
+                    Some(Err(error)) => error,
+                    _ => Errno::BADF,
+                };
+                stack.push(frame);
+                note(stack, &[], error, tally);
+                stack.clear();
+                return false;
+            }
+        }
+    }
+    if frame.stays {
+        parent.stays = true;
+        return true;
+    }
+    let Some(parent_fd) = &parent.fd else {
+        return false;
+    };
+    let removed = match mode {
+        Action::Delete => fs::unlinkat(parent_fd, frame.name.as_slice(), AtFlags::REMOVEDIR),
+        Action::Count => Ok(()),
+    };
+    match removed {
+        Ok(()) => tally.directories += 1,
+        Err(Errno::NOENT) => {}
+        Err(error) => note(stack, &frame.name, error, tally),
+    }
+    true
+}
+
+/// Opens the directory above, and makes sure that it is the one we came from.
+fn reopen_parent(fd: BorrowedFd<'_>, inode: u64) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let parent = fs::openat2(fd, c"..", flags, Mode::empty(), ResolveFlags::NO_XDEV)?;
+    if fs::fstat(&parent)?.st_ino == inode {
+        Ok(parent)
+    } else {
+        Err(Errno::XDEV)
+    }
+}
+
+/// Tells of something that stays, in the innermost directory, or of that
+/// directory itself where `name` is empty.
+fn note(stack: &mut [Frame<'_>], name: &[u8], error: Errno, tally: &mut Tally) {
+    if let Some(frame) = stack.last_mut() {
+        frame.stays = true;
+    }
+    let mut path = Vec::new();
+    for part in stack
+        .iter()
+        .map(|frame| frame.name.as_slice())
+        .chain([name])
+        .filter(|part| !part.is_empty())
+    {
+        path.push(b'/');
+        path.extend_from_slice(part);
+    }
+    let path = escape::path(&path);
+    // EXDEV: a mount on a directory. EBUSY: a mount on a file, or one that
+    // came between.
+    if matches!(error, Errno::XDEV | Errno::BUSY) {
+        tally.skipped_mounts.push(path);
+    } else if tally.failed.len() < TOLD {
+        tracing::warn!("{path} cannot be deleted: {}", io::Error::from(error));
+        tally.failed.push(Failed {
+            path,
+            error: io::Error::from(error).to_string(),
+        });
+    } else {
+        tally.failed_more += 1;
+    }
+}

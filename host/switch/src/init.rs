@@ -1,0 +1,204 @@
+//! The init of the new root: it must exist there, be a regular file, and be
+//! executable, before anything is changed.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use object::elf::{FileHeader32, FileHeader64};
+use object::read::elf::{FileHeader, ProgramHeader};
+use object::{Endianness, FileKind, ReadCache, ReadRef};
+use policy::escape;
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags};
+
+use crate::proc::Proc;
+
+/// What was found out about the init.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Init {
+    /// Its path in the new root with all links resolved.
+    pub resolved: Vec<u8>,
+    /// Device number and inode, to know it again.
+    pub identity: (u64, u64),
+    /// Why executing it may fail all the same, as sentences.
+    pub warnings: Vec<String>,
+}
+
+/// Resolves a path as a process would whose root directory is the new root.
+pub fn resolve(
+    new_root: BorrowedFd<'_>,
+    path: &[u8],
+    flags: OFlags,
+) -> rustix::io::Result<OwnedFd> {
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    fs::openat2(
+        new_root,
+        path,
+        flags | OFlags::CLOEXEC,
+        Mode::empty(),
+        resolve,
+    )
+}
+
+/// Examines the init at `path` of the new root, which is mounted at `mounted_at`.
+///
+/// # Errors
+/// Why it cannot be the init: a sentence for the operator.
+pub fn check(
+    new_root: BorrowedFd<'_>,
+    mounted_at: &[u8],
+    path: &[u8],
+    proc: &Proc,
+) -> Result<Init, String> {
+    let shown = escape::path(path);
+    let place = format!("the new root {}", escape::path(mounted_at));
+    if path.is_empty() || !path.starts_with(b"/") {
+        return Err(format!(
+            "init \"{shown}\" is not an absolute path; give its path inside the new root, such as /sbin/init"
+        ));
+    }
+    let file = resolve(new_root, path, OFlags::PATH)
+        .map_err(|error| unresolved(new_root, path, error, &place))?;
+    let failed = |what: &str, error: io::Error| format!("init {shown} cannot be {what}: {error}");
+    let stat = fs::fstat(&file).map_err(|error| failed("examined", error.into()))?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => {}
+        FileType::Directory => {
+            return Err(format!(
+                "init {shown} is a directory of {place}; name the program in it"
+            ));
+        }
+        _ => return Err(format!("init {shown} in {place} is not a regular file")),
+    }
+    if stat.st_mode & 0o111 == 0 {
+        return Err(format!(
+            "init {shown} in {place} is not executable (mode {:04o}); chmod it in the image",
+            stat.st_mode & 0o7777
+        ));
+    }
+    let options = fs::fstatvfs(&file)
+        .map_err(|error| failed("examined", error.into()))?
+        .f_flag;
+    if options.contains(StatVfsMountFlags::NOEXEC) {
+        return Err(format!(
+            "init {shown} lies on a file system mounted noexec; mount {place} without it"
+        ));
+    }
+    let path_now = proc
+        .path_of(&file)
+        .map_err(|error| failed("located", error))?;
+    let resolved = path_now
+        .strip_prefix(mounted_at)
+        .filter(|rest| rest.starts_with(b"/"))
+        .map_or_else(|| path.to_vec(), <[u8]>::to_vec);
+    let mut warnings = Vec::new();
+    match resolve(new_root, path, OFlags::RDONLY | OFlags::NONBLOCK) {
+        Ok(file) => warnings.extend(missing_interpreter(new_root, File::from(file), &shown)),
+        Err(error) => warnings.push(format!(
+            "init {shown} cannot be read ({error}); whether it can be executed is not known"
+        )),
+    }
+    Ok(Init {
+        resolved,
+        identity: (stat.st_dev, stat.st_ino),
+        warnings,
+    })
+}
+
+/// Says why there is nothing at the path, and how far it can be followed.
+fn unresolved(
+    new_root: BorrowedFd<'_>,
+    path: &[u8],
+    error: rustix::io::Errno,
+    place: &str,
+) -> String {
+    let shown = escape::path(path);
+    let link = resolve(new_root, path, OFlags::PATH | OFlags::NOFOLLOW)
+        .ok()
+        .and_then(|link| fs::readlinkat(&link, c"", Vec::new()).ok());
+    match (error, link) {
+        (rustix::io::Errno::NOENT, Some(target)) => format!(
+            "init {shown} is a symbolic link to {}, which is not in {place}; links are resolved as if the new root were the root already",
+            escape::path(target.to_bytes())
+        ),
+        (rustix::io::Errno::NOENT, None) => format!(
+            "init {shown} is not in {place}; check the path, and that the right file system is mounted there"
+        ),
+        (rustix::io::Errno::LOOP, _) => {
+            format!("init {shown} in {place} is a symbolic link that leads in circles")
+        }
+        (error, _) => format!(
+            "init {shown} in {place} cannot be resolved: {}",
+            io::Error::from(error)
+        ),
+    }
+}
+
+/// Looks for the program that the kernel needs to start the init: the one that
+/// a script names, or the loader of a dynamic executable.
+fn missing_interpreter(new_root: BorrowedFd<'_>, file: File, shown: &str) -> Option<String> {
+    // A script's first line counts as far as the kernel reads it.
+    const LINE: u64 = 256;
+    let cache = ReadCache::new(file);
+    let length = cache.len().ok()?;
+    let head = (&cache)
+        .read_bytes_at(0, length.min(LINE))
+        .unwrap_or_default();
+    let (what, interpreter) = match head {
+        [b'#', b'!', line @ ..] => {
+            let line = line
+                .split(|byte| *byte == b'\n')
+                .next()
+                .unwrap_or_default()
+                .trim_ascii();
+            let name = line
+                .split(|byte| matches!(byte, b' ' | b'\t'))
+                .next()
+                .unwrap_or_default();
+            ("script whose interpreter", name.to_vec())
+        }
+        [0x7f, b'E', b'L', b'F', ..] => match loader(&cache) {
+            Ok(Some(loader)) => ("dynamic executable whose loader", loader),
+            Ok(None) => return None,
+            Err(()) => {
+                return Some(format!(
+                    "init {shown} is a damaged ELF file; executing it is likely to fail"
+                ));
+            }
+        },
+        _ => {
+            return Some(format!(
+                "init {shown} is neither an ELF file nor a script that begins with #!; executing it is likely to fail"
+            ));
+        }
+    };
+    let there = resolve(new_root, &interpreter, OFlags::PATH).is_ok_and(|found| {
+        fs::statat(found.as_fd(), c"", AtFlags::EMPTY_PATH).is_ok_and(|stat| {
+            FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+                && stat.st_mode & 0o111 != 0
+        })
+    });
+    (!there).then(|| {
+        format!("init {shown} is a {what} {} is not an executable file of the new root; executing it is likely to fail", escape::path(&interpreter))
+    })
+}
+
+/// The path of the loader that an ELF file names, if it names one.
+fn loader(file: &ReadCache<File>) -> Result<Option<Vec<u8>>, ()> {
+    match FileKind::parse(file).map_err(drop)? {
+        FileKind::Elf32 => loader_of::<FileHeader32<Endianness>>(file),
+        FileKind::Elf64 => loader_of::<FileHeader64<Endianness>>(file),
+        _ => Err(()),
+    }
+}
+
+fn loader_of<H: FileHeader>(file: &ReadCache<File>) -> Result<Option<Vec<u8>>, ()> {
+    let header = H::parse(file).map_err(drop)?;
+    let endian = header.endian().map_err(drop)?;
+    for segment in header.program_headers(endian, file).map_err(drop)? {
+        if let Some(path) = segment.interpreter(endian, file).map_err(drop)? {
+            return Ok(Some(path.to_vec()));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,124 @@
+//! Looking into directories of the initramfs: by descriptor, without following
+//! a link or crossing a mount, at any depth.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+
+use policy::{Entry, FileKind};
+use rustix::fs::{self, AtFlags, Mode, OFlags, RawDir, ResolveFlags, StatxAttributes, StatxFlags};
+
+/// How every part of a path in the initramfs is resolved.
+const STRICT: ResolveFlags = ResolveFlags::NO_SYMLINKS
+    .union(ResolveFlags::NO_XDEV)
+    .union(ResolveFlags::NO_MAGICLINKS);
+
+/// The longest part of a path that is resolved in one call; the kernel's limit
+/// counts the NUL byte.
+const PART: usize = libc::PATH_MAX as usize - 1;
+
+/// Opens what is at a path below `root`, as a place (`O_PATH`), or as a
+/// directory to be read with `OFlags::RDONLY | OFlags::DIRECTORY`.
+pub fn open(root: impl AsFd, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
+    let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let mut rest = path.strip_prefix(b"/").unwrap_or(path);
+    let mut directory: Option<OwnedFd> = None;
+    while rest.len() > PART {
+        let cut = rest[..PART]
+            .iter()
+            .rposition(|byte| *byte == b'/')
+            .ok_or_else(|| io::Error::from_raw_os_error(libc::ENAMETOOLONG))?;
+        let base = directory.as_ref().map_or(root.as_fd(), AsFd::as_fd);
+        directory = Some(fs::openat2(
+            base,
+            &rest[..cut],
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+            STRICT,
+        )?);
+        rest = &rest[cut + 1..];
+    }
+    let base = directory.as_ref().map_or(root.as_fd(), AsFd::as_fd);
+    let rest = if rest.is_empty() { b"." } else { rest };
+    Ok(fs::openat2(base, rest, flags, Mode::empty(), STRICT)?)
+}
+
+/// Lists a directory with what policies are told of its entries.
+pub fn list(root: impl AsFd, path: &[u8]) -> io::Result<Vec<Entry>> {
+    let directory = open(root, path, OFlags::RDONLY | OFlags::DIRECTORY)?;
+    let here = mount_id(&directory)?;
+    let mut buffer = [MaybeUninit::uninit(); 32 << 10];
+    let mut reader = RawDir::new(&directory, &mut buffer);
+    let mut entries = Vec::new();
+    while let Some(entry) = reader.next() {
+        let entry = entry?;
+        let name = entry.file_name();
+        if matches!(name.to_bytes(), b"." | b"..") {
+            continue;
+        }
+        let wanted = StatxFlags::TYPE | StatxFlags::MODE | StatxFlags::SIZE | StatxFlags::MNT_ID;
+        let stat = match fs::statx(
+            &directory,
+            name,
+            AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT,
+            wanted,
+        ) {
+            Ok(stat) => stat,
+            // Gone since it was read.
+            Err(rustix::io::Errno::NOENT) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        entries.push(Entry {
+            name: name.to_bytes().to_vec(),
+            kind: kind(u32::from(stat.stx_mode)),
+            size: stat.stx_size,
+            mode: u32::from(stat.stx_mode) & 0o7777,
+            // Not the device: a bind mount of the same file system has the
+            // same, and is a mount all the same.
+            mount_point: stat.stx_mnt_id != here
+                || stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT),
+        });
+    }
+    Ok(entries)
+}
+
+/// The number of the mount that an open file lies on.
+pub fn mount_id(fd: impl AsFd) -> io::Result<u64> {
+    let stat = fs::statx(fd, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?;
+    if stat.stx_mask & StatxFlags::MNT_ID.bits() == 0 {
+        return Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "the kernel does not tell mounts apart (statx without STATX_MNT_ID; Linux 5.12 or newer is needed)",
+        ));
+    }
+    Ok(stat.stx_mnt_id)
+}
+
+/// The kind of file that `st_mode` tells.
+pub fn kind(mode: u32) -> FileKind {
+    match fs::FileType::from_raw_mode(mode) {
+        fs::FileType::Directory => FileKind::Directory,
+        fs::FileType::Symlink => FileKind::Symlink,
+        fs::FileType::BlockDevice => FileKind::BlockDevice,
+        fs::FileType::CharacterDevice => FileKind::CharacterDevice,
+        fs::FileType::Fifo => FileKind::Fifo,
+        fs::FileType::Socket => FileKind::Socket,
+        _ => FileKind::Regular,
+    }
+}
+
+/// Opens a place in the initramfs like [`open`] with `O_PATH`, and steps onto
+/// what is mounted on it.
+pub fn open_at_mount(root: impl AsFd, path: &[u8]) -> io::Result<OwnedFd> {
+    let cut = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+    let parent = open(root, &path[..cut], OFlags::PATH | OFlags::DIRECTORY)?;
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(fs::openat2(
+        &parent,
+        &path[cut + 1..],
+        flags,
+        Mode::empty(),
+        resolve,
+    )?)
+}

@@ -1,0 +1,178 @@
+//! Where `tracing`'s events go: the kernel's log when running as PID 1, and
+//! standard error otherwise.
+
+use std::fmt::{self, Write as _};
+use std::fs::File;
+use std::io::Write as _;
+use std::str::FromStr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+
+/// How much is logged. Each includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// What went wrong.
+    Error,
+    /// What is not as it should be.
+    Warn,
+    /// What happened.
+    Info,
+    /// Why it happened.
+    Debug,
+    /// Every step.
+    Trace,
+}
+
+impl FromStr for Level {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(match text {
+            "error" => Self::Error,
+            "warn" => Self::Warn,
+            "info" => Self::Info,
+            "debug" => Self::Debug,
+            "trace" => Self::Trace,
+            _ => {
+                return Err(format!(
+                    "`{text}` is not a log level; they are error, warn, info, debug and trace"
+                ));
+            }
+        })
+    }
+}
+
+/// The level as `tracing` has it: known only after the kernel command line
+/// was read, which may itself have something to log.
+static LEVEL: AtomicU8 = AtomicU8::new(Level::Info as u8);
+
+/// Changes what is logged from now on.
+pub fn set_level(level: Level) {
+    LEVEL.store(level as u8, Ordering::Relaxed);
+}
+
+/// Sends all events of this process to its log.
+pub fn start(pid_1: bool) {
+    let kernel = if pid_1 { open_kernel_log() } else { None };
+    // The only failure is a log that is already set, and this is called once.
+    let _ = tracing::subscriber::set_global_default(Log(Mutex::new(Sink { kernel, written: 0 })));
+}
+
+/// Whether events reach standard error, as opposed to the kernel's log.
+pub fn is_stderr(pid_1: bool) -> bool {
+    !pid_1 || open_kernel_log().is_none()
+}
+
+fn open_kernel_log() -> Option<File> {
+    File::options().write(true).open("/dev/kmsg").ok()
+}
+
+struct Log(Mutex<Sink>);
+
+struct Sink {
+    kernel: Option<File>,
+    /// Messages written through this descriptor.
+    written: u32,
+}
+
+/// The kernel drops what one open descriptor writes beyond ten messages in
+/// five seconds; a new descriptor starts a new count.
+const MESSAGES_A_DESCRIPTOR: u32 = 10;
+
+/// LOG_DAEMON of syslog(3), in the place that the kernel's log has for it.
+const FACILITY: libc::c_int = libc::LOG_DAEMON;
+
+impl Sink {
+    fn write(&mut self, level: &tracing::Level, message: &str) {
+        if self.kernel.is_some() && self.written == MESSAGES_A_DESCRIPTOR {
+            // After the switch /dev is at the same place, or gone.
+            if let Some(reopened) = open_kernel_log() {
+                self.kernel = Some(reopened);
+                self.written = 0;
+            }
+        }
+        match &mut self.kernel {
+            Some(kernel) => {
+                let (priority, word) = match *level {
+                    tracing::Level::ERROR => (libc::LOG_ERR, "error: "),
+                    tracing::Level::WARN => (libc::LOG_WARNING, "warning: "),
+                    tracing::Level::INFO => (libc::LOG_INFO, ""),
+                    _ => (libc::LOG_DEBUG, ""),
+                };
+                self.written += 1;
+                let _ = writeln!(
+                    kernel,
+                    "<{}>switch_root: {word}{message}",
+                    FACILITY | priority
+                );
+            }
+            None => {
+                let word = match *level {
+                    tracing::Level::ERROR => "error: ",
+                    tracing::Level::WARN => "warning: ",
+                    _ => "",
+                };
+                let _ = writeln!(std::io::stderr(), "switch_root: {word}{message}");
+            }
+        }
+    }
+}
+
+impl Subscriber for Log {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let level = match *metadata.level() {
+            tracing::Level::ERROR => Level::Error,
+            tracing::Level::WARN => Level::Warn,
+            tracing::Level::INFO => Level::Info,
+            tracing::Level::DEBUG => Level::Debug,
+            tracing::Level::TRACE => Level::Trace,
+        };
+        // Libraries are heard only when every step is asked for.
+        let ours = metadata.target().starts_with("switch_root");
+        (level as u8) <= LEVEL.load(Ordering::Relaxed)
+            && (ours || LEVEL.load(Ordering::Relaxed) == Level::Trace as u8)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::TRACE)
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut message = Message(String::new());
+        event.record(&mut message);
+        if let Ok(mut sink) = self.0.lock() {
+            sink.write(event.metadata().level(), &message.0);
+        }
+    }
+
+    // No spans: a line says where it comes from.
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> tracing::subscriber::Interest {
+        // The level changes once, after the first events.
+        tracing::subscriber::Interest::sometimes()
+    }
+}
+
+struct Message(String);
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        // Writing to a String cannot fail.
+        let _ = if field.name() == "message" {
+            write!(self.0, "{value:?}")
+        } else {
+            write!(self.0, " {}={value:?}", field.name())
+        };
+    }
+}

@@ -1,0 +1,134 @@
+//! What the kernel command line says to switch_root: the parameters that begin
+//! with `switch_root.`, all of them documented in the README.
+
+use std::str::FromStr;
+
+use crate::log::Level;
+
+/// The parameters, with their defaults.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parameters {
+    /// `switch_root.log=LEVEL`
+    pub log: Option<Level>,
+    /// `switch_root.policies=default`: the embedded policy alone. The way out
+    /// where a policy refuses the boot.
+    pub default_policy_only: bool,
+    /// `switch_root.extensions=ignore`: as if there were no extensions.yaml.
+    pub ignore_extensions: bool,
+    /// `switch_root.keep_initramfs`: delete nothing.
+    pub keep_initramfs: bool,
+    /// `switch_root.foreground`: wait for the deletion.
+    pub foreground: bool,
+    /// What was not understood, as sentences. It does not stop the boot: a
+    /// machine whose command line is hard to change must still start.
+    pub warnings: Vec<String>,
+}
+
+/// Reads a kernel command line. What comes later counts.
+pub fn parse(command_line: &str) -> Parameters {
+    let mut parameters = Parameters::default();
+    // What follows `--` is for the init.
+    for word in words(command_line).take_while(|word| word != "--") {
+        let Some(rest) = word.strip_prefix("switch_root.") else {
+            continue;
+        };
+        let (name, value) = match rest.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (rest, None),
+        };
+        let understood = match (name, value) {
+            ("log", Some(value)) => {
+                Level::from_str(value).map(|level| parameters.log = Some(level))
+            }
+            ("policies", Some("default")) => {
+                parameters.default_policy_only = true;
+                Ok(())
+            }
+            ("policies", _) => Err("the only value is `default`".into()),
+            ("extensions", Some("ignore")) => {
+                parameters.ignore_extensions = true;
+                Ok(())
+            }
+            ("extensions", _) => Err("the only value is `ignore`".into()),
+            ("keep_initramfs", value) => switch(value).map(|on| parameters.keep_initramfs = on),
+            ("foreground", value) => switch(value).map(|on| parameters.foreground = on),
+            _ => Err("there is no such parameter".into()),
+        };
+        if let Err(reason) = understood {
+            parameters
+                .warnings
+                .push(format!("kernel parameter `{word}` is not used: {reason}"));
+        }
+    }
+    parameters
+}
+
+fn switch(value: Option<&str>) -> Result<bool, String> {
+    match value {
+        None | Some("1" | "yes" | "on" | "true") => Ok(true),
+        Some("0" | "no" | "off" | "false") => Ok(false),
+        Some(value) => Err(format!("`{value}` is neither yes nor no")),
+    }
+}
+
+/// Splits at white space outside double quotes, as the kernel does.
+fn words(command_line: &str) -> impl Iterator<Item = String> + '_ {
+    let mut characters = command_line.chars().peekable();
+    std::iter::from_fn(move || {
+        while characters.next_if(|c| c.is_whitespace()).is_some() {}
+        characters.peek()?;
+        let mut word = String::new();
+        let mut quoted = false;
+        while let Some(c) = characters.next_if(|c| quoted || !c.is_whitespace()) {
+            if c == '"' {
+                quoted = !quoted;
+            } else {
+                word.push(c);
+            }
+        }
+        Some(word)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_parameters_are_found_among_all_others() {
+        let parameters = parse(
+            "BOOT_IMAGE=/vmlinuz root=\"LABEL=my root\" quiet switch_root.log=debug switch_root.policies=default switch_root.extensions=ignore switch_root.foreground switch_root.keep_initramfs=no -- switch_root.log=error\n",
+        );
+        assert_eq!(
+            parameters,
+            Parameters {
+                log: Some(Level::Debug),
+                default_policy_only: true,
+                ignore_extensions: true,
+                foreground: true,
+                ..Parameters::default()
+            }
+        );
+    }
+
+    #[test]
+    fn what_is_not_understood_is_a_warning_that_quotes_it() {
+        let warnings = parse("switch_root.log=loud switch_root.foregruond switch_root.foreground=maybe switch_root.policies=none").warnings;
+        assert_eq!(warnings.len(), 4);
+        for (warning, part) in
+            warnings
+                .iter()
+                .zip(["`loud`", "switch_root.foregruond", "`maybe`", "`default`"])
+        {
+            assert!(warning.contains(part), "{warning}");
+        }
+    }
+
+    #[test]
+    fn quotes_hold_a_word_together() {
+        assert_eq!(
+            words(" a \"b c\"d  e=\"f g\" ").collect::<Vec<_>>(),
+            ["a", "b cd", "e=f g"]
+        );
+    }
+}

@@ -1,0 +1,247 @@
+//! The plan: everything that the switch will do, as a value. It is made
+//! without changing anything, can be printed and serialized, and is all that
+//! [`crate::act`] takes.
+
+use std::fmt::{self, Write as _};
+
+use policy::FileKind;
+use serde::{Serialize, Serializer};
+
+use crate::keep::Keep;
+use crate::text::{Path, count};
+
+/// How the new root becomes the root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Strategy {
+    /// The new root's mount is moved over `/`, and the process chroots to it.
+    Move,
+    /// pivot_root(2), then the old root is detached.
+    Pivot,
+}
+
+/// What the switch will do.
+#[derive(Clone, Debug, Serialize)]
+pub struct Plan {
+    /// How to switch.
+    pub strategy: Strategy,
+    /// The mount point of the new root, and what identifies it.
+    pub new_root: NewRoot,
+    /// What is executed at the end.
+    pub init: InitPlan,
+    /// Opened for standard input, output and error of init, in the new root.
+    pub console: Option<Path>,
+    /// Capability numbers taken from init.
+    pub drop_capabilities: Vec<u8>,
+    /// Mounts that are made private first: a mount below a shared one cannot
+    /// be moved.
+    pub make_private: Vec<Path>,
+    /// What becomes of /dev, /proc, /sys and /run.
+    pub moves: Vec<Move>,
+    /// Where survivors and the report go.
+    pub run: Run,
+    /// Mounts that a policy keeps: moved below /run/switch-root/preserved.
+    pub kept_mounts: Vec<Path>,
+    /// All other mounts of the initramfs, deepest first: detached, so that
+    /// what they hold is freed.
+    pub detached_mounts: Vec<Path>,
+    /// What survives, by path.
+    pub survivors: Vec<Survivor>,
+    /// Whether the rest is deleted.
+    pub deletion: Deletion,
+    /// Whether init waits for the deletion.
+    pub foreground: bool,
+}
+
+/// The new root.
+#[derive(Clone, Debug, Serialize)]
+pub struct NewRoot {
+    /// Its mount point.
+    pub path: Path,
+    /// The number of its mount.
+    pub mount_id: u64,
+}
+
+/// The init.
+#[derive(Clone, Debug, Serialize)]
+pub struct InitPlan {
+    /// Its path in the new root, as given.
+    pub path: Path,
+    /// The same without links.
+    pub resolved: Path,
+    /// Its arguments, without its name.
+    pub arguments: Vec<Path>,
+    /// Device number and inode.
+    pub identity: (u64, u64),
+}
+
+/// What becomes of one of the mounts that every system has.
+#[derive(Clone, Debug, Serialize)]
+pub struct Move {
+    /// The mount point, the same in both roots.
+    pub path: Path,
+    /// What is done.
+    pub action: MoveAction,
+}
+
+/// See [`Move`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MoveAction {
+    /// Moved, with all that is mounted below it.
+    Move,
+    /// The directory is made in the new root, then moved to.
+    MakeAndMove,
+    /// Detached: the new root has something mounted there already.
+    Detach,
+}
+
+/// Where /run of the new root comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Run {
+    /// It is moved from the initramfs, or the new root has one mounted.
+    There,
+    /// A new tmpfs is mounted, since there is none.
+    Mount,
+    /// The same, and the directory is made first.
+    MakeAndMount,
+    /// There is no place for one: survivors cannot be reached afterwards, and
+    /// there is no report.
+    Absent,
+}
+
+/// One path that survives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Survivor {
+    /// Its path in the initramfs.
+    pub path: Path,
+    /// What it is.
+    #[serde(serialize_with = "kind")]
+    pub kind: FileKind,
+    /// By whose word it survives: names of policies, or `host`.
+    pub by: Vec<String>,
+    /// Where it is bound read-only in the new root.
+    pub carried_to: Option<Carry>,
+    /// Why it survives where no policy said so, or is not bound where one did.
+    pub note: Option<String>,
+}
+
+/// Where something is bound in the new root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carry {
+    /// The path in the new root.
+    pub target: Path,
+    /// An empty file or directory is made there first.
+    pub make: bool,
+}
+
+/// Whether the initramfs is deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase", tag = "action", content = "reason")]
+pub enum Deletion {
+    /// All that does not survive goes.
+    Delete,
+    /// Nothing goes, for this reason.
+    Skip(String),
+}
+
+impl Serialize for Carry {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.target.serialize(serializer)
+    }
+}
+
+fn kind<S: Serializer>(kind: &FileKind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(match kind {
+        FileKind::Regular => "file",
+        FileKind::Directory => "directory",
+        FileKind::Symlink => "symlink",
+        FileKind::BlockDevice => "block-device",
+        FileKind::CharacterDevice => "character-device",
+        FileKind::Fifo => "fifo",
+        FileKind::Socket => "socket",
+    })
+}
+
+impl fmt::Display for Strategy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Move => "move",
+            Self::Pivot => "pivot",
+        })
+    }
+}
+
+impl Plan {
+    /// What the deletion leaves alone.
+    pub fn keep(&self) -> Keep {
+        Keep::new(
+            self.survivors
+                .iter()
+                .map(|survivor| survivor.path.0.as_slice()),
+        )
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "new root   {} ({})", self.new_root.path, self.strategy)?;
+        let mut init = self.init.path.to_string();
+        for argument in &self.init.arguments {
+            let _ = write!(init, " {argument}");
+        }
+        if self.init.resolved != self.init.path {
+            let _ = write!(init, " (is {})", self.init.resolved);
+        }
+        writeln!(f, "init       {init}")?;
+        for step in &self.moves {
+            let action = match step.action {
+                MoveAction::Move => "moved to the new root",
+                MoveAction::MakeAndMove => "moved to the new root, where the directory is made",
+                MoveAction::Detach => "detached: the new root has its own",
+            };
+            writeln!(f, "mount      {} {action}", step.path)?;
+        }
+        let run = match self.run {
+            Run::There => None,
+            Run::Mount => Some("is mounted anew in the new root"),
+            Run::MakeAndMount => Some("is made and mounted anew in the new root"),
+            Run::Absent => Some("has no place in the new root: survivors cannot be reached there"),
+        };
+        if let Some(run) = run {
+            writeln!(f, "mount      /run {run}")?;
+        }
+        for mount in &self.kept_mounts {
+            writeln!(
+                f,
+                "mount      {mount} moved below /run/switch-root/preserved"
+            )?;
+        }
+        for mount in &self.detached_mounts {
+            writeln!(f, "mount      {mount} detached")?;
+        }
+        for survivor in &self.survivors {
+            write!(
+                f,
+                "keep       {} (by {})",
+                survivor.path,
+                survivor.by.join(", ")
+            )?;
+            if let Some(carry) = &survivor.carried_to {
+                write!(f, ", bound read-only at {} of the new root", carry.target)?;
+            }
+            if let Some(note) = &survivor.note {
+                write!(f, ": {note}")?;
+            }
+            writeln!(f)?;
+        }
+        match &self.deletion {
+            Deletion::Delete => {
+                let kept = count(self.survivors.len() as u64, "path", "paths");
+                writeln!(f, "delete     everything else ({kept} kept)")
+            }
+            Deletion::Skip(reason) => writeln!(f, "delete     nothing: {reason}"),
+        }
+    }
+}

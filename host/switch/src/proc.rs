@@ -1,0 +1,77 @@
+//! The proc file system: what the kernel says of mounts, files and itself.
+
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use linux_raw_sys::general::PROC_SUPER_MAGIC;
+use rustix::fs::{self, Mode, OFlags};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
+
+/// A proc file system, mounted or not.
+#[derive(Debug)]
+pub struct Proc(OwnedFd);
+
+impl Proc {
+    /// Takes the one mounted on /proc, or makes one that is attached nowhere
+    /// and goes with this value, so that a missing /proc stays missing.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    pub fn open() -> Result<Self, String> {
+        let mounted = fs::open(
+            "/proc",
+            OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC,
+            Mode::empty(),
+        );
+        if let Ok(directory) = mounted
+            && fs::fstatfs(&directory)
+                .is_ok_and(|stat| stat.f_type as u64 == u64::from(PROC_SUPER_MAGIC))
+        {
+            return Ok(Self(directory));
+        }
+        let private = || {
+            let context = fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
+            fsconfig_create(&context)?;
+            fsmount(
+                &context,
+                FsMountFlags::FSMOUNT_CLOEXEC,
+                MountAttrFlags::empty(),
+            )
+        };
+        private().map(Self).map_err(|error| {
+            format!("/proc is not mounted, and the kernel gives no other view of its mounts ({error}); mount proc on /proc before the switch")
+        })
+    }
+
+    /// Reads one of its files whole.
+    pub fn read(&self, path: &str) -> io::Result<Vec<u8>> {
+        let file = fs::openat(
+            &self.0,
+            path,
+            OFlags::RDONLY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
+        let mut bytes = Vec::new();
+        std::fs::File::from(file).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The path by which an open file is reached from the root directory.
+    pub fn path_of(&self, fd: impl AsFd) -> io::Result<Vec<u8>> {
+        let link = format!("self/fd/{}", fd.as_fd().as_raw_fd());
+        Ok(fs::readlinkat(&self.0, link, Vec::new())?.into_bytes())
+    }
+
+    /// `MemAvailable` in bytes: the memory that a new program could have.
+    pub fn memory_available(&self) -> Option<u64> {
+        let text = String::from_utf8(self.read("meminfo").ok()?).ok()?;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+        line.trim()
+            .strip_suffix(" kB")?
+            .parse::<u64>()
+            .ok()
+            .map(|kib| kib * 1024)
+    }
+}

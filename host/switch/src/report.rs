@@ -1,0 +1,286 @@
+//! What happened, for the running system: `/run/switch-root/report.json`. The
+//! schema is described in REPORT.md; whatever changes here changes there.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use policy::compatibility::{Judged, Outcome};
+use policy::session::Session;
+use policy::{Failure, escape};
+use rustix::fs::{self, Mode, OFlags};
+use serde::Serialize;
+
+use crate::deletion::Tally;
+use crate::plan::{Plan, Strategy, Survivor};
+use crate::text::Path;
+
+/// The version of the schema. Fields may be added within one version; none is
+/// removed or changes its meaning.
+const SCHEMA: u32 = 1;
+
+/// The file's name in [`DIRECTORY`].
+const NAME: &str = "report.json";
+/// Where the report and the survivors are, below /run.
+pub const DIRECTORY: &str = "switch-root";
+
+/// The report.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Of the program that switched.
+    pub version: &'static str,
+    /// How it switched.
+    pub strategy: Strategy,
+    /// Where the new root was mounted.
+    pub new_root: Path,
+    /// The init, as given.
+    pub init: Path,
+    /// Every policy, in the order in which they were asked.
+    pub policies: Vec<PolicyReport>,
+    /// Which directories and entries policies looked at.
+    pub review: ReviewReport,
+    /// What confined the process that ran them.
+    pub judge: JudgeReport,
+    /// What survived.
+    pub survivors: Vec<Survivor>,
+    /// Every extension that extensions.yaml names.
+    pub extensions: Vec<ExtensionReport>,
+    /// The deletion.
+    pub deletion: DeletionReport,
+    /// What was not as it should be.
+    pub warnings: Vec<String>,
+    /// Microseconds since the program started.
+    pub timings: Timings,
+}
+
+/// One policy.
+#[derive(Clone, Debug, Serialize)]
+pub struct PolicyReport {
+    /// Its file name without the ending.
+    pub name: String,
+    /// The file, or `embedded`.
+    pub origin: String,
+    /// Of the `.wasm`, where known.
+    pub digest: Option<String>,
+    /// The questions that it answers.
+    pub answers: Vec<&'static str>,
+    /// Whether it was compiled at boot.
+    pub compiled: bool,
+    /// Fuel used by all calls.
+    pub fuel: u64,
+    /// Time that loading and all calls took.
+    pub time_us: u64,
+    /// How it failed.
+    pub failure: Option<Failure>,
+    /// What was not as it should be.
+    pub warnings: Vec<String>,
+}
+
+/// How much policies looked at.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ReviewReport {
+    /// Directories.
+    pub directories: u64,
+    /// Entries of them.
+    pub entries: u64,
+}
+
+/// The judge.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct JudgeReport {
+    /// What confined it.
+    #[serde(flatten)]
+    pub protections: policy::session::Protections,
+    /// The most memory it held.
+    pub peak_kib: u64,
+}
+
+/// One extension.
+#[derive(Clone, Debug, Serialize)]
+pub struct ExtensionReport {
+    /// The file name of the layer.
+    pub image: String,
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.version`.
+    pub version: String,
+    /// The sum of the verdicts.
+    pub verdict: Outcome,
+    /// Why it is incompatible.
+    pub reasons: Vec<Reason>,
+}
+
+/// Why an extension is incompatible.
+#[derive(Clone, Debug, Serialize)]
+pub struct Reason {
+    /// The policy that objects.
+    pub policy: String,
+    /// Its words.
+    pub reason: String,
+}
+
+/// How far the deletion is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeletionState {
+    /// Nothing is deleted.
+    Skipped,
+    /// It is going on.
+    Running,
+    /// It has ended.
+    Complete,
+}
+
+/// The deletion.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeletionReport {
+    /// How far it is.
+    pub state: DeletionState,
+    /// Why nothing is deleted.
+    pub reason: Option<String>,
+    /// What was done; all zero before it has ended.
+    #[serde(flatten)]
+    pub tally: Tally,
+    /// Bytes that the initramfs occupied before and after, as its file system
+    /// accounts for them; absent where it does not (ramfs).
+    pub used_before: Option<u64>,
+    /// See `used_before`.
+    pub used_after: Option<u64>,
+    /// The difference.
+    pub freed_bytes: Option<u64>,
+    /// `MemAvailable` before.
+    pub memory_available_before: Option<u64>,
+    /// `MemAvailable` after.
+    pub memory_available_after: Option<u64>,
+}
+
+/// When what was done, in microseconds since the program started.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Timings {
+    /// The policies had been asked.
+    pub policies_us: u64,
+    /// The plan was made.
+    pub plan_us: u64,
+    /// The new root was the root.
+    pub switched_us: u64,
+    /// The deletion had ended.
+    pub deleted_us: Option<u64>,
+}
+
+impl Report {
+    /// The report of a plan that is about to be acted on.
+    pub fn new(plan: &Plan, facts: Facts) -> Self {
+        Self {
+            schema: SCHEMA,
+            version: env!("CARGO_PKG_VERSION"),
+            strategy: plan.strategy,
+            new_root: plan.new_root.path.clone(),
+            init: plan.init.path.clone(),
+            policies: facts.policies,
+            review: facts.review,
+            judge: facts.judge,
+            survivors: plan.survivors.clone(),
+            extensions: facts.extensions,
+            deletion: DeletionReport {
+                state: DeletionState::Running,
+                reason: None,
+                tally: Tally::default(),
+                used_before: None,
+                used_after: None,
+                freed_bytes: None,
+                memory_available_before: None,
+                memory_available_after: None,
+            },
+            warnings: facts.warnings,
+            timings: facts.timings,
+        }
+    }
+
+    /// Records something that is not as it should be, and logs it.
+    pub fn warn(&mut self, warning: String) {
+        tracing::warn!("{warning}");
+        self.warnings.push(warning);
+    }
+
+    /// Writes the report into its directory, whole or not at all.
+    pub fn write(&self, directory: impl AsFd) -> io::Result<()> {
+        let text = serde_json::to_vec_pretty(self)?;
+        let temporary = ".report.json.new";
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
+        let file: OwnedFd = fs::openat(&directory, temporary, flags, mode)?;
+        let mut file = std::fs::File::from(file);
+        io::Write::write_all(&mut file, &text)?;
+        fs::renameat(&directory, temporary, &directory, NAME)?;
+        Ok(())
+    }
+}
+
+/// What was found out beside the plan, for the report.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// Every policy.
+    pub policies: Vec<PolicyReport>,
+    /// How much they looked at.
+    pub review: ReviewReport,
+    /// What ran them.
+    pub judge: JudgeReport,
+    /// Every extension.
+    pub extensions: Vec<ExtensionReport>,
+    /// What is not as it should be.
+    pub warnings: Vec<String>,
+    /// When what was done.
+    pub timings: Timings,
+}
+
+/// What a session found out about its policies.
+pub fn policies(session: &Session<'_>) -> Vec<PolicyReport> {
+    session
+        .policies()
+        .iter()
+        .zip(session.accounts())
+        .map(|(policy, account)| {
+            let questions = [
+                ("preservation", account.answers.preservation),
+                ("compatibility", account.answers.compatibility),
+            ];
+            PolicyReport {
+                name: policy.name.clone(),
+                origin: policy.origin.clone(),
+                digest: policy.digest.clone(),
+                answers: questions
+                    .into_iter()
+                    .filter_map(|(name, yes)| yes.then_some(name))
+                    .collect(),
+                compiled: account.answers.compiled,
+                fuel: account.cost.fuel,
+                time_us: account.cost.time_us,
+                failure: account.failure.clone(),
+                warnings: account.warnings.clone(),
+            }
+        })
+        .collect()
+}
+
+/// The verdicts as the report has them.
+pub fn extensions(judged: &[Judged]) -> Vec<ExtensionReport> {
+    judged
+        .iter()
+        .map(|judged| ExtensionReport {
+            image: escape::message(&judged.extension.image, 4096),
+            name: escape::message(&judged.extension.name, 4096),
+            version: escape::message(&judged.extension.version, 4096),
+            verdict: judged.outcome,
+            reasons: judged
+                .reasons
+                .iter()
+                .map(|(policy, reason)| Reason {
+                    policy: policy.clone(),
+                    reason: reason.clone(),
+                })
+                .collect(),
+        })
+        .collect()
+}

@@ -1,0 +1,194 @@
+//! Kernels to boot: from Debian's packages, unpacked and never installed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::run::{output, run, step, target};
+
+/// Where kernels come from: 6.1, whose root cannot be pivoted away, and the
+/// newest there is, whose root can.
+const SUITES: [&str; 2] = ["bookworm", "sid"];
+/// The package that depends on the newest kernel of a suite.
+const PACKAGE: &str = "linux-image-cloud-amd64";
+/// Packages of a moving suite are replaced: after this time it is asked again.
+const FRESH: Duration = Duration::from_secs(3 * 24 * 3600);
+
+/// A folder with a `vmlinuz-RELEASE` for each kernel that could be had, and why
+/// the others could not.
+pub fn fetch() -> (PathBuf, Vec<String>) {
+    let folder = target().join("kernels");
+    let missing = SUITES
+        .iter()
+        .filter_map(|suite| {
+            fetch_one(&folder, suite)
+                .err()
+                .map(|error| format!("kernel of {suite}: {error:#}"))
+        })
+        .collect();
+    (folder, missing)
+}
+
+fn fetch_one(folder: &Path, suite: &str) -> Result<()> {
+    // Names the kernel of a suite, and tells when it was fetched.
+    let stamp = folder.join(format!("{suite}.release"));
+    let at_hand = fs::read_to_string(&stamp).is_ok_and(|release| folder.join(release).is_file());
+    let fresh = fs::metadata(&stamp)
+        .and_then(|file| file.modified())
+        .is_ok_and(|modified| {
+            SystemTime::now()
+                .duration_since(modified)
+                .is_ok_and(|age| age < FRESH)
+        });
+    if at_hand && fresh {
+        return Ok(());
+    }
+    step(&format!("the kernel of Debian {suite}"));
+    match download(folder, suite) {
+        Ok(name) => {
+            if let Ok(old) = fs::read_to_string(&stamp)
+                && old != name
+            {
+                let _ = fs::remove_file(folder.join(old));
+            }
+            fs::write(&stamp, name).with_context(|| format!("writing {}", stamp.display()))
+        }
+        // Without a network yesterday's kernel is as good.
+        Err(error) if at_hand => {
+            eprintln!("xtask: the kernel at hand is used, since there is no newer one: {error:#}");
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Fetches the newest kernel of a suite and returns the name of its file.
+fn download(folder: &Path, suite: &str) -> Result<String> {
+    // apt wants absolute paths.
+    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    let state = folder.canonicalize()?.join(suite);
+    for part in ["lists/partial", "cache/archives/partial", "sources"] {
+        fs::create_dir_all(state.join(part))?;
+    }
+    let source = format!(
+        "Types: deb\nURIs: {}\nSuites: {suite}\nComponents: main\nArchitectures: amd64\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n",
+        mirror()?
+    );
+    fs::write(state.join("sources/kernel.sources"), source)?;
+    // A package index of its own: the machine's own stays as it is.
+    let apt = |program: &str| {
+        let mut apt = Command::new(program);
+        apt.current_dir(&state).env("LC_ALL", "C");
+        for (option, value) in [
+            ("Dir::Etc::sourcelist", "/dev/null".to_owned()),
+            (
+                "Dir::Etc::sourceparts",
+                state.join("sources").display().to_string(),
+            ),
+            (
+                "Dir::State::lists",
+                state.join("lists").display().to_string(),
+            ),
+            ("Dir::State::status", "/dev/null".to_owned()),
+            ("Dir::Cache", state.join("cache").display().to_string()),
+            ("APT::Architecture", "amd64".to_owned()),
+            ("APT::Sandbox::User", "root".to_owned()),
+        ] {
+            apt.arg("-o").arg(format!("{option}={value}"));
+        }
+        apt
+    };
+    run(apt("apt-get").args(["-qq", "update"]))?;
+    // From the meta package to the one that holds the image: it is split in
+    // newer suites.
+    let mut package = depends(
+        &output(apt("apt-cache").args(["depends", PACKAGE]))?,
+        "linux-image-",
+    )
+    .with_context(|| format!("{PACKAGE} of {suite} depends on no kernel"))?;
+    let dependencies = output(apt("apt-cache").args(["depends", &package]))?;
+    if let Some(binary) = depends(&dependencies, "linux-binary-") {
+        package = binary;
+    }
+    for old in files_ending(&state, ".deb")? {
+        fs::remove_file(old)?;
+    }
+    run(apt("apt-get").args(["-qq", "download", &package]))?;
+    let archives = files_ending(&state, ".deb")?;
+    ensure!(
+        archives.len() == 1,
+        "apt-get download {package} left {} files",
+        archives.len()
+    );
+    let unpacked = state.join("unpacked");
+    let _ = fs::remove_dir_all(&unpacked);
+    run(Command::new("dpkg-deb")
+        .arg("--extract")
+        .args([&archives[0], &unpacked]))?;
+    let image =
+        find_image(&unpacked)?.with_context(|| format!("{package} has no boot/vmlinuz-*"))?;
+    let name = image
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    fs::copy(&image, folder.join(&name))?;
+    fs::remove_dir_all(&unpacked)?;
+    Ok(name)
+}
+
+/// The mirror that this machine's apt uses.
+fn mirror() -> Result<String> {
+    let targets = output(Command::new("apt-get").args([
+        "indextargets",
+        "--format",
+        "$(SITE) $(ORIGIN)",
+        "Created-By: Packages",
+    ]))?;
+    targets
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .find(|(site, origin)| *origin == "Debian" && !site.contains("security"))
+        .map(|(site, _)| site.to_owned())
+        .context("apt knows no Debian mirror; run `apt-get update` as root first")
+}
+
+fn depends(listing: &str, prefix: &str) -> Option<String> {
+    listing
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Depends: "))
+        .find(|package| package.starts_with(prefix))
+        .map(str::to_owned)
+}
+
+fn files_ending(folder: &Path, ending: &str) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.to_string_lossy().ends_with(ending) {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+fn find_image(unpacked: &Path) -> Result<Option<PathBuf>> {
+    for folder in ["boot", "usr/boot"] {
+        let folder = unpacked.join(folder);
+        if folder.is_dir() {
+            for entry in fs::read_dir(folder)? {
+                let path = entry?.path();
+                if path
+                    .file_name()
+                    .is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz-"))
+                {
+                    return Ok(Some(path));
+                }
+            }
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,111 @@
+//! What the other commands need: installed where it may be, named otherwise.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::run::{output, run, step, which};
+
+/// The static binaries' target.
+pub const STATIC: &str = concat!(env!("SWITCH_ROOT_ARCH"), "-unknown-linux-musl");
+/// The policies' target.
+pub const WASM: &str = "wasm32-unknown-unknown";
+
+/// A program that is used but not part of this workspace, and the Debian
+/// package that has it.
+pub struct Tool {
+    /// The file name.
+    pub program: &'static str,
+    /// The package.
+    pub package: &'static str,
+}
+
+/// Boots kernels.
+pub const QEMU: Tool = Tool {
+    program: "qemu-system-x86_64",
+    package: "qemu-system-x86",
+};
+/// The switch roots that ours is measured beside, and what the tests use.
+pub const PEERS: [Tool; 4] = [
+    Tool {
+        program: "switch_root",
+        package: "util-linux",
+    },
+    Tool {
+        program: "busybox",
+        package: "busybox-static",
+    },
+    Tool {
+        program: "toybox",
+        package: "toybox",
+    },
+    Tool {
+        program: "run-init",
+        package: "klibc-utils",
+    },
+];
+
+/// Makes sure that rustc can compile for these targets.
+///
+/// # Errors
+/// Where a target is missing and cannot be installed: what to do.
+pub fn targets(targets: &[&str]) -> Result<()> {
+    for target in targets {
+        let library =
+            output(Command::new("rustc").args(["--print", "target-libdir", "--target", target]))?;
+        if std::path::Path::new(library.trim()).is_dir() {
+            continue;
+        }
+        step(&format!("rustup target add {target}"));
+        run(Command::new("rustup").args(["target", "add", target])).with_context(|| {
+            format!("Rust's library for {target} is missing; install it with `rustup target add {target}`, or with the package of your distribution")
+        })?;
+    }
+    Ok(())
+}
+
+/// Makes sure that these programs are there, as far as that is possible, and
+/// returns those that are not.
+pub fn tools(tools: &[&Tool]) -> Vec<String> {
+    let missing = |tools: &[&Tool]| -> Vec<&'static str> {
+        tools
+            .iter()
+            .filter(|tool| which(tool.program).is_none())
+            .map(|tool| tool.package)
+            .collect()
+    };
+    let packages = missing(tools);
+    if packages.is_empty() {
+        return Vec::new();
+    }
+    if let Err(error) = install(&packages) {
+        eprintln!("xtask: {error:#}");
+    }
+    missing(tools).into_iter().map(str::to_owned).collect()
+}
+
+/// Installs Debian packages.
+fn install(packages: &[&str]) -> Result<()> {
+    if which("apt-get").is_none() {
+        bail!(
+            "not installed: {}; these are the names of Debian's packages, install what your distribution has for them",
+            packages.join(" ")
+        );
+    }
+    if output(Command::new("id").arg("-u"))?.trim() != "0" {
+        bail!(
+            "not installed: {0}; run `apt-get install {0}` as root",
+            packages.join(" ")
+        );
+    }
+    step(&format!("apt-get install {}", packages.join(" ")));
+    let apt = || {
+        let mut apt = Command::new("apt-get");
+        apt.env("DEBIAN_FRONTEND", "noninteractive").arg("-qq");
+        apt
+    };
+    run(apt().arg("update"))?;
+    run(apt()
+        .args(["install", "--yes", "--no-install-recommends"])
+        .args(packages))
+}

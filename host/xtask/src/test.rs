@@ -1,0 +1,123 @@
+//! `cargo xtask test`: everything that shows that the project works.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+use crate::policies::{self, Comparison};
+use crate::run::{cargo, run, step, target};
+use crate::setup::{self, PEERS, QEMU, STATIC, WASM};
+use crate::{dist, kernels};
+
+/// Runs all tests.
+///
+/// # Errors
+/// At the first step that fails.
+pub fn test() -> Result<()> {
+    setup::targets(&[STATIC, WASM])?;
+    let mut skipped = Vec::new();
+    step("formatting");
+    run(cargo().args(["fmt", "--all", "--check"]))?;
+    step("lints");
+    run(cargo().args([
+        "clippy",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+        "--quiet",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
+    let components = policies::build_for_tests()?;
+    step("the default policy that is checked in is what its source makes");
+    if let Comparison::OtherCompiler(reason) =
+        policies::compare_default(&components.join("default.wasm"))?
+    {
+        skipped.push(format!(
+            "the comparison of the checked-in default policy with its source: {reason}"
+        ));
+    }
+    step("unit tests");
+    run(cargo().args([
+        "test",
+        "--locked",
+        "--workspace",
+        "--exclude",
+        "switch-root-tests",
+    ]))?;
+    let binary = dist::boot_binary(true)?;
+    let aot = dist::boot_binary(false)?;
+    let native = dist::native_policies(&components)?;
+    let missing = setup::tools(&[&QEMU, &PEERS[1]]);
+    skipped.extend(
+        missing
+            .iter()
+            .map(|package| format!("the tests that need Debian's package {package}")),
+    );
+    let (kernels, missing) = kernels::fetch();
+    skipped.extend(missing);
+    step("whole-system tests");
+    run(cargo()
+        .args([
+            "test",
+            "--locked",
+            "--package",
+            "switch-root-tests",
+            "--target",
+            STATIC,
+        ])
+        .env("SWITCH_ROOT_BIN", binary)
+        .env("SWITCH_ROOT_AOT_BIN", aot)
+        .env("SWITCH_ROOT_POLICIES", native)
+        .env("SWITCH_ROOT_KERNELS", kernels))?;
+    for reason in &skipped {
+        println!("skipped: {reason}");
+    }
+    let ci = std::env::var("CI").is_ok_and(|value| value == "true");
+    if ci && !skipped.is_empty() {
+        bail!("with CI=true nothing may be skipped that could run");
+    }
+    println!("all tests passed");
+    Ok(())
+}
+
+/// Measures beside the peers.
+///
+/// # Errors
+/// What cannot be built or measured.
+pub fn bench(json: Option<PathBuf>) -> Result<()> {
+    setup::targets(&[STATIC, WASM])?;
+    let components = policies::build_for_tests()?;
+    let binary = dist::boot_binary(true)?;
+    let aot = dist::boot_binary(false)?;
+    let native = dist::native_policies(&components)?;
+    let missing = setup::tools(&PEERS.each_ref());
+    if !missing.is_empty() {
+        println!(
+            "not measured, since they are not installed: {}",
+            missing.join(" ")
+        );
+    }
+    step("measuring");
+    let mut bench = cargo();
+    bench
+        .args([
+            "run",
+            "--locked",
+            "--quiet",
+            "--release",
+            "--package",
+            "switch-root-tests",
+            "--target",
+            STATIC,
+            "--bin",
+            "bench",
+        ])
+        .env("SWITCH_ROOT_BIN", binary)
+        .env("SWITCH_ROOT_AOT_BIN", aot)
+        .env("SWITCH_ROOT_POLICIES", native);
+    let json = json.unwrap_or_else(|| target().join("bench.json"));
+    let json = std::path::absolute(&json).with_context(|| format!("naming {}", json.display()))?;
+    run(bench.arg(&json))
+}

@@ -1,0 +1,22 @@
+//! Runs a `switch_root` as the kernel would run it, and looks at what it left behind.
+//!
+//! A [`scene::Scene`] describes an initramfs, a new root and a command line. The
+//! `supervisor` binary plays it in namespaces of its own ([`supervise`]), or
+//! [`machine`] boots a kernel with it. In both the init of the new root is the `probe`
+//! binary, which writes down what it sees as a [`testimony::Testimony`].
+
+pub mod apply;
+pub mod archive;
+pub mod furnish;
+pub mod machine;
+pub mod names;
+pub mod namespace;
+pub mod outcome;
+pub mod probe;
+pub mod report;
+pub mod scene;
+pub mod snapshot;
+pub mod stage1;
+pub mod steps;
+pub mod supervise;
+pub mod testimony;

@@ -1,0 +1,140 @@
+//! Boots a kernel with a scene as its initramfs, in an emulated machine.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::archive::pack;
+use crate::outcome::take_testimony;
+use crate::scene::{Ending, Scene};
+use crate::testimony::Testimony;
+
+/// The emulator.
+pub const EMULATOR: &str = "qemu-system-x86_64";
+
+/// The machine's memory.
+const MEMORY: &str = "512M";
+
+/// What one boot came to.
+#[derive(Clone, Debug)]
+pub struct Boot {
+    /// What the serial console showed, the testimony left out.
+    pub console: String,
+    /// What the probe saw; `None` if it was not started.
+    pub testimony: Option<Testimony>,
+    /// Whether the machine was ended at the time limit.
+    pub timed_out: bool,
+}
+
+/// The kernels of a directory, oldest first: files that are named `vmlinuz-RELEASE`.
+///
+/// # Errors
+/// Those of reading the directory.
+pub fn kernels(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if let Some(release) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.strip_prefix("vmlinuz-"))
+        {
+            found.push((version(release), entry.path()));
+        }
+    }
+    found.sort();
+    Ok(found.into_iter().map(|(_, path)| path).collect())
+}
+
+/// The leading numbers of a kernel release: 7.2.13 of `7.2.13+deb14-cloud-amd64`.
+pub fn version(release: &str) -> (u32, u32, u32) {
+    let core = release.split(|character: char| !(character.is_ascii_digit() || character == '.'));
+    let mut numbers = core
+        .take(1)
+        .flat_map(|core| core.split('.'))
+        .map(|part| part.parse().unwrap_or(0));
+    let mut next = || numbers.next().unwrap_or(0);
+    (next(), next(), next())
+}
+
+/// Whether there is an emulator.
+///
+/// # Errors
+/// A sentence that says what to install.
+pub fn possible() -> Result<(), String> {
+    match Command::new(EMULATOR)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status()
+    {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{EMULATOR} --version ended with {status}")),
+        Err(error) => Err(format!(
+            "{EMULATOR} cannot be run ({error}): install QEMU for x86_64"
+        )),
+    }
+}
+
+/// Boots `kernel` with the scene. `probe` is both stage 1 and the new root's init;
+/// `scratch` is an empty directory that nobody else uses.
+///
+/// # Errors
+/// What keeps the machine from being started. Whatever happens in it is no error.
+pub fn boot(kernel: &Path, scene: &Scene, probe: &Path, scratch: &Path) -> io::Result<Boot> {
+    let mut scene = scene.clone();
+    scene.questions.ending = Ending::PowerOff;
+    let initramfs = scratch.join("initramfs");
+    fs::write(&initramfs, pack(&scene, probe)?)?;
+    // A file rather than a pipe: nobody has to read while the machine runs.
+    let console = scratch.join("console");
+    let output = File::create(&console)?;
+    // The machine restarts when init dies, and where it would restart it ends.
+    let command_line = format!(
+        "console=ttyS0 panic=-1 quiet {}",
+        scene.kernel_command_line.as_deref().unwrap_or_default()
+    );
+    let mut emulator = Command::new(EMULATOR)
+        .args([
+            "-accel",
+            "tcg",
+            "-m",
+            MEMORY,
+            "-nographic",
+            "-no-reboot",
+            "-nic",
+            "none",
+        ])
+        .args(["-monitor", "none", "-serial", "stdio"])
+        .arg("-kernel")
+        .arg(kernel)
+        .arg("-initrd")
+        .arg(&initramfs)
+        .args(["-append", command_line.trim_end()])
+        .stdin(Stdio::null())
+        .stdout(output.try_clone()?)
+        .stderr(output)
+        .spawn()?;
+    let deadline = Instant::now() + Duration::from_millis(scene.time_limit_ms);
+    let timed_out = loop {
+        if emulator.try_wait()?.is_some() {
+            break false;
+        }
+        if Instant::now() > deadline {
+            emulator.kill()?;
+            emulator.wait()?;
+            break true;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let mut bytes = Vec::new();
+    File::open(&console)?.read_to_end(&mut bytes)?;
+    let mut console = String::from_utf8_lossy(&bytes).into_owned();
+    let testimony = take_testimony(&mut console);
+    Ok(Boot {
+        console,
+        testimony,
+        timed_out,
+    })
+}

@@ -1,0 +1,260 @@
+//! The probe: the init of the new root, which writes down what it sees.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::termios::tcdrain;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::time::{ClockId, clock_gettime};
+use serde_json::Value;
+
+use crate::apply::mount_pseudo;
+use crate::names::{escape, unescape};
+use crate::report::{self, REPORT};
+use crate::scene::{Ending, QUESTIONS, Questions};
+use crate::snapshot::{self, Reach, Tree, usage};
+use crate::testimony::{MARKER, Seen, Testimony};
+
+/// Where survivors are found in the new root.
+pub const PRESERVED: &str = "/run/switch-root/preserved";
+/// Where stage 1 leaves its [`crate::testimony::Stage1`] in the new root.
+pub const STAGE1_RECORD: &str = "/etc/stage1.json";
+
+/// The most that is copied of a file's bytes.
+const LONGEST_COPY: u64 = 64 << 10;
+
+/// Looks around, waits for the deletion, looks again, and writes a line with the
+/// testimony to standard output. Does what [`Ending`] says if that is not to return.
+///
+/// # Errors
+/// Whatever keeps the testimony from being written; what can't be seen is no error.
+pub fn testify() -> io::Result<()> {
+    let started_us = monotonic_us();
+    let questions: Questions = fs::read(QUESTIONS)
+        .ok()
+        .and_then(|text| serde_json::from_slice(&text).ok())
+        .unwrap_or_default();
+    let mut testimony = first_look();
+    testimony.started_us = started_us;
+    if testimony.status.is_empty() {
+        // Not every subject hands /proc over, and the second look needs it.
+        let _ = fs::create_dir("/proc");
+        let _ = mount_pseudo(Path::new("/proc"), "proc", "");
+    }
+    let waiting = Instant::now();
+    testimony.settled = settle(Duration::from_millis(questions.patience_ms));
+    testimony.waited_us = waiting.elapsed().as_micros() as u64;
+    second_look(&mut testimony, &questions);
+    // A kernel message in the middle of the line would spoil it.
+    let _ = fs::write("/proc/sys/kernel/printk", "1");
+    let mut line = format!("\n{MARKER}{}\n", serde_json::to_string(&testimony)?).into_bytes();
+    // What a terminal does to these bytes is nothing to rely on.
+    line.retain(|byte| *byte != b'\r');
+    let mut output = io::stdout();
+    output.write_all(&line)?;
+    output.flush()?;
+    if questions.ending == Ending::PowerOff {
+        let _ = tcdrain(&output);
+        // The emulator is told to end where a machine would restart: that needs no
+        // driver for a power button.
+        nix::sys::reboot::reboot(nix::sys::reboot::RebootMode::RB_AUTOBOOT)?;
+    }
+    Ok(())
+}
+
+fn first_look() -> Testimony {
+    let text = |path: &str| {
+        let bytes = fs::read(path).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let link = |path: &str| {
+        fs::read_link(path)
+            .ok()
+            .map(|to| escape(to.as_os_str().as_bytes()))
+    };
+    let arguments = fs::read("/proc/self/cmdline").unwrap_or_default();
+    let mut arguments: Vec<String> = arguments.split(|byte| *byte == 0).map(escape).collect();
+    arguments.pop();
+    let mut environment: Vec<String> = std::env::vars_os()
+        .map(|(name, value)| format!("{}={}", escape(name.as_bytes()), escape(value.as_bytes())))
+        .collect();
+    environment.sort();
+    let status = text("/proc/self/status");
+    let status = status.lines().filter_map(|line| line.split_once(':'));
+    Testimony {
+        process: std::process::id().cast_signed(),
+        arguments,
+        environment,
+        directory: std::env::current_dir().map_or_else(
+            |error| error.to_string(),
+            |path| escape(path.as_os_str().as_bytes()),
+        ),
+        executable: link("/proc/1/exe"),
+        status: status
+            .map(|(name, value)| (name.into(), value.trim().into()))
+            .collect(),
+        descriptors: descriptors(),
+        mounts: text("/proc/self/mountinfo")
+            .lines()
+            .map(String::from)
+            .collect(),
+        preserved_at_start: preserved_tree(),
+        report_at_start: read_report(),
+        memory_at_start: memory(),
+        kernel: nix::sys::utsname::uname()
+            .map(|names| names.release().to_string_lossy().into_owned())
+            .unwrap_or_default(),
+        ..Testimony::default()
+    }
+}
+
+fn second_look(testimony: &mut Testimony, questions: &Questions) {
+    testimony.memory = memory();
+    testimony.report = read_report();
+    testimony.report_mode = fs::metadata(REPORT)
+        .ok()
+        .map(|file| file.permissions().mode() & 0o7777);
+    let top = fs::read_dir("/").into_iter().flatten().flatten();
+    testimony.top = top
+        .map(|entry| escape(entry.path().as_os_str().as_bytes()))
+        .collect();
+    testimony.top.sort();
+    testimony.preserved = preserved_tree();
+    testimony.preserved_usage = File::open(PRESERVED).and_then(usage).ok();
+    let look = |path: &String| {
+        (
+            path.clone(),
+            look_at(Path::new(OsStr::from_bytes(&unescape(path)))),
+        )
+    };
+    testimony.files = questions.files.iter().map(look).collect();
+    testimony.kernel_log = kernel_log();
+    let helper = ["bset", "inheritable"].map(|set| {
+        fs::read_to_string(format!("/proc/sys/kernel/usermodehelper/{set}")).unwrap_or_default()
+    });
+    testimony.helper_capabilities = helper.map(|set| set.trim().to_owned()).to_vec();
+    testimony.stage1 = fs::read(STAGE1_RECORD)
+        .ok()
+        .and_then(|text| serde_json::from_slice(&text).ok());
+}
+
+fn descriptors() -> BTreeMap<i32, String> {
+    let Ok(list) = fs::read_dir("/proc/self/fd") else {
+        return BTreeMap::new();
+    };
+    let open = list.flatten().filter_map(|entry| {
+        let number = entry.file_name().to_str()?.parse().ok()?;
+        // The descriptor that lists the directory is not one that was handed over.
+        let target = fs::read_link(entry.path()).ok()?;
+        let target = escape(target.as_os_str().as_bytes());
+        (!target.ends_with(&format!("/{}/fd", std::process::id()))).then_some((number, target))
+    });
+    open.collect()
+}
+
+fn preserved_tree() -> Option<Tree> {
+    snapshot::take(File::open(PRESERVED).ok()?, Reach::OneMount).ok()
+}
+
+fn read_report() -> Option<Value> {
+    serde_json::from_slice(&fs::read(REPORT).ok()?).ok()
+}
+
+/// The fields of `/proc/meminfo`, in kB; empty without `/proc`.
+pub fn memory() -> BTreeMap<String, u64> {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let field = |line: &str| {
+        let (name, value) = line.split_once(':')?;
+        Some((
+            name.to_owned(),
+            value.split_whitespace().next()?.parse().ok()?,
+        ))
+    };
+    text.lines().filter_map(field).collect()
+}
+
+/// `CLOCK_MONOTONIC`, in microseconds.
+pub fn monotonic_us() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC)
+        .map(Duration::from)
+        .unwrap_or_default();
+    now.as_micros() as u64
+}
+
+/// Waits until process 1, which we are, has no children and the report is final.
+fn settle(patience: Duration) -> bool {
+    let deadline = Instant::now() + patience;
+    loop {
+        let childless = loop {
+            match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Err(Errno::ECHILD) => break true,
+                Ok(WaitStatus::StillAlive) => break false,
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(_) => break false,
+            }
+        };
+        if childless && read_report().is_none_or(|report| report::is_final(&report)) {
+            return true;
+        }
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn look_at(path: &Path) -> Seen {
+    let regular = fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+    let mut content = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(LONGEST_COPY).read_to_end(&mut content));
+    let nonblocking = OFlag::O_NONBLOCK.bits();
+    let attempt = if path.is_dir() {
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(path.join("probe-was-here"))
+            .map(drop)
+    } else {
+        OpenOptions::new()
+            .write(true)
+            .custom_flags(nonblocking)
+            .open(path)
+            .map(drop)
+    };
+    let errno =
+        |error: io::Error| format!("{:?}", Errno::from_raw(error.raw_os_error().unwrap_or(0)));
+    Seen {
+        content: (regular && read.is_ok()).then(|| escape(&content)),
+        write_error: attempt.err().map(errno),
+    }
+}
+
+/// The records of the kernel's log that name switch_root. Each read yields one.
+fn kernel_log() -> Vec<String> {
+    let nonblocking = OFlag::O_NONBLOCK.bits();
+    let Ok(mut log) = OpenOptions::new()
+        .read(true)
+        .custom_flags(nonblocking)
+        .open("/dev/kmsg")
+    else {
+        return Vec::new();
+    };
+    let mut records = Vec::new();
+    let mut record = [0; 8192];
+    // The end of the log is an error, EAGAIN; anything else that goes wrong ends it too.
+    while let Ok(length @ 1..) = log.read(&mut record) {
+        let text = String::from_utf8_lossy(&record[..length]);
+        if text.contains("switch_root") || text.contains("switch-root") {
+            records.push(text.trim_end().to_owned());
+        }
+    }
+    records
+}

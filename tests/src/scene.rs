@@ -1,0 +1,229 @@
+//! The description of one run: an initramfs, a new root, and the command that is to
+//! hand over from one to the other.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::steps::{Content, Make, Step, Steps};
+
+/// Where scenes mount the new root.
+pub const NEW_ROOT: &str = "/sysroot";
+/// Where scenes put the program under test.
+pub const SUBJECT: &str = "/bin/switch_root";
+/// The init of the new root, seen from within it: the probe.
+pub const INIT: &str = "/sbin/init";
+/// What the probe is to look at, seen from within the new root.
+pub const QUESTIONS: &str = "/etc/questions.json";
+
+/// What `/` of the initramfs is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Root {
+    /// A file system without a device: `tmpfs` or `ramfs`.
+    Memory(String),
+    /// A directory of the machine that runs the tests, bound onto itself; which one is
+    /// up to the runner.
+    Disk,
+}
+
+/// How the new root is made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum NewRoot {
+    /// A tmpfs of its own.
+    Mounted,
+    /// A tmpfs of its own that is read-only when the subject starts.
+    ReadOnly,
+    /// A bind mount of another directory of the initramfs.
+    SameFileSystem,
+    /// A plain directory.
+    Unmounted,
+    /// Nothing is made.
+    Missing,
+}
+
+/// What becomes of the probe once it has written its testimony.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub enum Ending {
+    /// It exits with status 0.
+    #[default]
+    Exit,
+    /// It powers the machine off.
+    PowerOff,
+}
+
+/// What the probe is asked to look at.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Questions {
+    /// Absolute paths, escaped, whose bytes and read-only-ness are wanted.
+    pub files: Vec<String>,
+    /// How long to wait for the report to be complete and the children of PID 1 to
+    /// end, in milliseconds.
+    pub patience_ms: u64,
+    /// What comes last.
+    pub ending: Ending,
+}
+
+/// One run. Made with [`Scene::boot`], changed with the methods here and in [`Steps`],
+/// played by [`crate::namespace::play`] or [`crate::machine::boot`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Scene {
+    /// What `/` is. Namespaces only: in a virtual machine it is the kernel's rootfs.
+    pub root: Root,
+    /// The file systems that are mounted before the subject starts, out of `/dev`,
+    /// `/proc`, `/sys` and `/run`.
+    pub pseudo: Vec<String>,
+    /// How the new root is made.
+    pub new_root: NewRoot,
+    /// Its directories for the pseudo file systems.
+    pub targets: Vec<String>,
+    /// What is made, in order. Paths are those of the initramfs.
+    pub steps: Vec<Step>,
+    /// What is made after `steps` and after the new root became read-only.
+    pub last_steps: Vec<Step>,
+    /// Program and arguments, as the initramfs sees them; bytes.
+    pub command: Vec<Vec<u8>>,
+    /// Environment of the command, `NAME=value`.
+    pub environment: Vec<String>,
+    /// Whether the command is process 1, or a child of it.
+    pub first_process: bool,
+    /// What `/proc/cmdline` says; that of the running kernel where it is `None`. In a
+    /// virtual machine it is added to the kernel's command line.
+    pub kernel_command_line: Option<String>,
+    /// Whether `/dev/console` is a terminal whose output is collected. Namespaces only.
+    pub console: bool,
+    /// What the probe looks at.
+    pub questions: Questions,
+    /// Everything is killed after this many milliseconds.
+    pub time_limit_ms: u64,
+}
+
+impl Steps for Scene {
+    fn steps(&mut self) -> &mut Vec<Step> {
+        &mut self.steps
+    }
+}
+
+impl Scene {
+    /// An ordinary boot: a tmpfs initramfs which holds `subject` at [`SUBJECT`], `/dev`,
+    /// `/proc`, `/sys` and `/run` mounted, a tmpfs new root at [`NEW_ROOT`] with `probe`
+    /// as its [`INIT`] and an os-release, and the command `switch_root /sysroot
+    /// /sbin/init`.
+    pub fn boot(subject: &Path, probe: &Path) -> Self {
+        let pseudo = ["/dev", "/proc", "/sys", "/run"].map(String::from).to_vec();
+        let scene = Self {
+            root: Root::Memory("tmpfs".into()),
+            pseudo: pseudo.clone(),
+            new_root: NewRoot::Mounted,
+            targets: pseudo,
+            steps: Vec::new(),
+            last_steps: Vec::new(),
+            command: Vec::new(),
+            environment: vec!["PATH=/sbin:/bin".into(), "HOME=/".into()],
+            first_process: true,
+            kernel_command_line: None,
+            console: false,
+            questions: Questions {
+                patience_ms: 20_000,
+                ..Questions::default()
+            },
+            time_limit_ms: 60_000,
+        };
+        scene
+            .executable(SUBJECT, Content::Copy(subject.into()))
+            .in_new_root(|tree| {
+                tree.executable(INIT, Content::Copy(probe.into())).file(
+                    "/etc/os-release",
+                    "ID=probeos\nVERSION_ID=\"2.5.1\"\nPRETTY_NAME=\"Probe OS\"\n",
+                )
+            })
+            .command([SUBJECT, NEW_ROOT, INIT])
+    }
+
+    /// Adds steps whose paths are those of the new root.
+    pub fn in_new_root(mut self, describe: impl FnOnce(Vec<Step>) -> Vec<Step>) -> Self {
+        self.steps
+            .extend(describe(Vec::new()).into_iter().map(|step| Step {
+                path: [NEW_ROOT.as_bytes(), &step.path].concat(),
+                make: step.make,
+            }));
+        self
+    }
+
+    /// Adds a step that comes after all others.
+    pub fn at_last(mut self, path: impl AsRef<[u8]>, make: Make) -> Self {
+        self.last_steps.push(Step {
+            path: path.as_ref().to_vec(),
+            make,
+        });
+        self
+    }
+
+    /// Replaces the command.
+    pub fn command<A: AsRef<[u8]>>(mut self, command: impl IntoIterator<Item = A>) -> Self {
+        self.command = command
+            .into_iter()
+            .map(|part| part.as_ref().to_vec())
+            .collect();
+        self
+    }
+
+    /// Puts options between the program and the rest of the command.
+    pub fn options<A: AsRef<[u8]>>(mut self, options: impl IntoIterator<Item = A>) -> Self {
+        self.command
+            .splice(1..1, options.into_iter().map(|part| part.as_ref().to_vec()));
+        self
+    }
+
+    /// Makes the new root in another way.
+    pub fn new_root(mut self, kind: NewRoot) -> Self {
+        self.new_root = kind;
+        self
+    }
+
+    /// Leaves one of `/dev`, `/proc`, `/sys` and `/run` unmounted in the initramfs.
+    pub fn without(mut self, pseudo: &str) -> Self {
+        self.pseudo.retain(|mounted| mounted != pseudo);
+        self
+    }
+
+    /// Leaves the directory for one of them out of the new root.
+    pub fn without_target(mut self, pseudo: &str) -> Self {
+        self.targets.retain(|target| target != pseudo);
+        self
+    }
+
+    /// Has the probe look at these files.
+    pub fn look_at<'p>(mut self, paths: impl IntoIterator<Item = &'p str>) -> Self {
+        self.questions
+            .files
+            .extend(paths.into_iter().map(String::from));
+        self
+    }
+
+    /// Sets what `/proc/cmdline` says.
+    pub fn kernel_command_line(mut self, text: &str) -> Self {
+        self.kernel_command_line = Some(text.into());
+        self
+    }
+
+    /// Sets the time limit, in seconds.
+    pub fn time_limit(mut self, seconds: u64) -> Self {
+        self.time_limit_ms = seconds * 1000;
+        self
+    }
+
+    /// The files of this machine that the steps copy.
+    pub fn copied_files(&self) -> Vec<PathBuf> {
+        self.steps
+            .iter()
+            .chain(&self.last_steps)
+            .filter_map(|step| match &step.make {
+                Make::File {
+                    content: Content::Copy(path),
+                    ..
+                } => Some(path.clone()),
+                _ => None,
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,317 @@
+//! The command lines, and what of them init gets.
+
+use switch_root_tests::outcome::{End, Outcome};
+use switch_root_tests::scene::{INIT, NEW_ROOT, SUBJECT, Scene};
+use switch_root_tests::steps::Steps;
+
+use crate::check::{Booted, boots, ensure, refuses, said, says};
+use crate::tools::{Checked, Stop, boot, cases, play};
+
+cases![
+    arguments_after_init_belong_to_init,
+    init_inherits_nothing_but_the_environment_and_three_descriptors,
+    an_option_that_does_not_exist_is_refused,
+    a_strategy_that_does_not_exist_is_refused,
+    help_and_version_change_nothing,
+    a_plan_is_printed_and_nothing_is_changed,
+    a_plan_is_printed_as_json,
+    a_plan_needs_no_first_process,
+    a_plan_names_the_interpreter_that_a_script_lacks,
+    a_plan_names_the_loader_that_a_program_lacks,
+    a_plan_of_what_would_be_refused_fails,
+    run_init_takes_the_command_line_of_klibc,
+    run_init_rehearses_with_n,
+    run_init_keeps_the_initramfs_with_p,
+    the_initramfs_is_kept_where_that_is_asked_for,
+    init_gets_the_console_that_is_asked_for,
+    a_console_that_is_missing_stops_nothing,
+    the_log_level_is_set_on_the_command_line,
+    the_log_level_is_set_on_the_kernel_command_line,
+];
+
+const RUN_INIT: &str = "/bin/run-init";
+
+fn run_init(options: &[&str]) -> Result<Scene, Stop> {
+    let rest = [NEW_ROOT, INIT, "-n", "argument"];
+    let command = [RUN_INIT]
+        .into_iter()
+        .chain(options.iter().copied())
+        .chain(rest);
+    Ok(boot()?.symlink(RUN_INIT, "switch_root").command(command))
+}
+
+/// Plays a scene that is to say something on standard output, end well and change
+/// nothing.
+fn rehearses(scene: &Scene) -> Result<Outcome, Stop> {
+    let outcome = play(scene)?;
+    let all = said(&outcome);
+    ensure!(outcome.end == End::Exited(0), "{all}");
+    ensure!(outcome.testimony.is_none(), "init was started\n{all}");
+    ensure!(
+        outcome.changes().is_empty(),
+        "{}\n{all}",
+        outcome.changes().join("\n")
+    );
+    ensure!(
+        !outcome.stdout.trim().is_empty(),
+        "nothing on standard output\n{all}"
+    );
+    Ok(outcome)
+}
+
+fn arguments_after_init_belong_to_init() -> Checked {
+    let given: [&[u8]; 9] = [
+        SUBJECT.as_bytes(),
+        b"/sysroot",
+        b"/sbin/init",
+        b"--plan",
+        b"-c",
+        b"x",
+        b"--",
+        b"",
+        b"\xff",
+    ];
+    let booted = boots(&boot()?.command(given))?;
+    let expected = ["/sbin/init", "--plan", "-c", "x", "--", "", "\\xff"];
+    ensure!(
+        booted.seen.arguments == expected,
+        "{:?}",
+        booted.seen.arguments
+    );
+    Ok(())
+}
+
+fn init_inherits_nothing_but_the_environment_and_three_descriptors() -> Checked {
+    let mut scene = boot()?;
+    scene.environment.push("root=/dev/vda1".into());
+    let Booted { seen, .. } = boots(&scene)?;
+    ensure!(seen.process == 1, "process {}", seen.process);
+    ensure!(
+        seen.directory == "/",
+        "working directory {}",
+        seen.directory
+    );
+    ensure!(
+        seen.executable.as_deref() == Some(INIT),
+        "/proc/1/exe is {:?}",
+        seen.executable
+    );
+    let expected = ["HOME=/", "PATH=/sbin:/bin", "root=/dev/vda1"];
+    ensure!(seen.environment == expected, "{:?}", seen.environment);
+    let descriptors: Vec<_> = seen.descriptors.keys().copied().collect();
+    ensure!(descriptors == [0, 1, 2], "{:?}", seen.descriptors);
+    for set in ["SigBlk", "SigIgn", "SigCgt"] {
+        let value = seen.status.get(set).map(String::as_str);
+        ensure!(value == Some("0000000000000000"), "{set} is {value:?}");
+    }
+    for (field, expected) in [("Umask", "0022"), ("NoNewPrivs", "0"), ("Seccomp", "0")] {
+        let value = seen.status.get(field).map(String::as_str);
+        ensure!(value == Some(expected), "{field} is {value:?}");
+    }
+    Ok(())
+}
+
+fn an_option_that_does_not_exist_is_refused() -> Checked {
+    refuses(
+        &boot()?.options(["--no-such-option"]),
+        &["--no-such-option"],
+    )
+}
+
+fn a_strategy_that_does_not_exist_is_refused() -> Checked {
+    refuses(
+        &boot()?.options(["--strategy", "magic"]),
+        &["magic", "auto", "move", "pivot"],
+    )
+}
+
+fn help_and_version_change_nothing() -> Checked {
+    for option in ["--help", "--version"] {
+        let outcome = rehearses(&boot()?.command([SUBJECT, option]))?;
+        says(&outcome.stdout, &["switch_root"])?;
+    }
+    Ok(())
+}
+
+fn a_plan_is_printed_and_nothing_is_changed() -> Checked {
+    let scene = boot()?
+        .options(["--plan"])
+        .file("/extensions.yaml", "layers: []\n");
+    let outcome = rehearses(&scene)?;
+    says(
+        &outcome.stdout,
+        &[
+            "/extensions.yaml",
+            "/etc/extensions.yaml",
+            "00-default",
+            INIT,
+        ],
+    )
+}
+
+fn a_plan_is_printed_as_json() -> Checked {
+    let scene = boot()?
+        .options(["--plan", "--format", "json"])
+        .file("/extensions.yaml", "layers: []\n");
+    let outcome = rehearses(&scene)?;
+    let plan: serde_json::Value = serde_json::from_str(&outcome.stdout)
+        .map_err(|error| Stop::Fail(format!("{error}\n{}", outcome.stdout)))?;
+    let path = &plan["plan"]["new_root"]["path"];
+    ensure!(path == NEW_ROOT, "the new root of {plan}");
+    ensure!(plan["plan"]["init"]["path"] == INIT, "init of {plan}");
+    ensure!(
+        plan["would_delete"]["files"].as_u64() == Some(1),
+        "would_delete of {plan}"
+    );
+    let survivors = plan["plan"]["survivors"].to_string();
+    says(&survivors, &["/extensions.yaml", "00-default"])
+}
+
+fn a_plan_needs_no_first_process() -> Checked {
+    let mut scene = boot()?.options(["--plan"]);
+    scene.first_process = false;
+    rehearses(&scene).map(drop)
+}
+
+fn a_plan_names_the_interpreter_that_a_script_lacks() -> Checked {
+    let scene = boot()?
+        .options(["--plan"])
+        .in_new_root(|tree| tree.executable(INIT, "#! /usr/bin/no-such-shell -x\n"));
+    let outcome = rehearses(&scene)?;
+    says(&said(&outcome), &["/usr/bin/no-such-shell", "interpreter"])
+}
+
+/// The smallest ELF file that asks for a loader: a header, one program header and the
+/// loader's path.
+fn program_with_loader(loader: &str) -> Vec<u8> {
+    let mut path = loader.as_bytes().to_vec();
+    path.push(0);
+    let length = path.len() as u64;
+    let mut elf = b"\x7fELF\x02\x01\x01".to_vec();
+    elf.resize(16, 0);
+    for half in [libc::ET_DYN, libc::EM_X86_64] {
+        elf.extend(half.to_le_bytes());
+    }
+    elf.extend(libc::EV_CURRENT.to_le_bytes());
+    for word in [0_u64, 64, 0] {
+        elf.extend(word.to_le_bytes());
+    }
+    elf.extend(0_u32.to_le_bytes());
+    for half in [64_u16, 56, 1, 0, 0, 0] {
+        elf.extend(half.to_le_bytes());
+    }
+    for word in [libc::PT_INTERP, libc::PF_R] {
+        elf.extend(word.to_le_bytes());
+    }
+    for word in [64_u64 + 56, 0, 0, length, length, 1] {
+        elf.extend(word.to_le_bytes());
+    }
+    elf.extend(path);
+    elf
+}
+
+fn a_plan_names_the_loader_that_a_program_lacks() -> Checked {
+    let program = program_with_loader("/lib64/ld-no-such.so.2");
+    let scene = boot()?
+        .options(["--plan"])
+        .in_new_root(|tree| tree.executable(INIT, program));
+    let outcome = rehearses(&scene)?;
+    says(&said(&outcome), &["/lib64/ld-no-such.so.2"])
+}
+
+fn a_plan_of_what_would_be_refused_fails() -> Checked {
+    refuses(
+        &boot()?.command([SUBJECT, "--plan", NEW_ROOT, "/sbin/missing"]),
+        &["/sbin/missing"],
+    )
+}
+
+fn run_init_takes_the_command_line_of_klibc() -> Checked {
+    let booted = boots(&run_init(&[])?)?;
+    ensure!(
+        booted.seen.arguments == [INIT, "-n", "argument"],
+        "{:?}",
+        booted.seen.arguments
+    );
+    booted.left(&[])
+}
+
+fn run_init_rehearses_with_n() -> Checked {
+    rehearses(&run_init(&["-n"])?).map(drop)
+}
+
+fn run_init_keeps_the_initramfs_with_p() -> Checked {
+    boots(&run_init(&["-p"])?)?.everything_left()
+}
+
+fn the_initramfs_is_kept_where_that_is_asked_for() -> Checked {
+    let booted = boots(&boot()?.options(["--keep-initramfs"]).file("/file", "x"))?;
+    booted.everything_left()?;
+    says(booted.report.deletion_reason(), &["is to be kept"])
+}
+
+fn init_gets_the_console_that_is_asked_for() -> Checked {
+    for mut scene in [
+        boot()?.options(["-c", "/dev/console"]),
+        run_init(&["-c", "/dev/console"])?,
+    ] {
+        scene.console = true;
+        let Booted { outcome, seen, .. } = boots(&scene)?;
+        ensure!(
+            outcome.stdout.trim().is_empty(),
+            "standard output: {}",
+            outcome.stdout
+        );
+        let console = |number: i32| seen.descriptors.get(&number).map(String::as_str);
+        let first = console(0).unwrap_or_default();
+        let terminal = first.starts_with("/dev/console") || first.starts_with("/dev/pts/");
+        ensure!(
+            terminal && console(1) == console(0) && console(2) == console(0),
+            "{:?}",
+            seen.descriptors
+        );
+    }
+    Ok(())
+}
+
+fn a_console_that_is_missing_stops_nothing() -> Checked {
+    let booted = boots(&boot()?.options(["-c", "/dev/nowhere"]))?;
+    says(
+        &booted.report.warnings(),
+        &["/dev/nowhere", "No such file or directory"],
+    )
+}
+
+/// Checks that more is logged at each level than at the one before it; `count` counts
+/// the lines at one.
+pub fn levels_differ(count: impl Fn(&str) -> Result<usize, Stop>) -> Checked {
+    let (error, info, debug) = (count("error")?, count("info")?, count("debug")?);
+    ensure!(error == 0, "{error} lines at level error");
+    ensure!(info > 0, "no lines at level info");
+    ensure!(
+        debug > info,
+        "{debug} lines at level debug, and {info} at level info"
+    );
+    Ok(())
+}
+
+/// How many lines a run writes to standard error.
+fn lines(scene: &Scene) -> Result<usize, Stop> {
+    let stderr = boots(scene)?.outcome.stderr;
+    Ok(stderr
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .count())
+}
+
+fn the_log_level_is_set_on_the_command_line() -> Checked {
+    levels_differ(|level| lines(&boot()?.options(["--log", level])))?;
+    refuses(&boot()?.options(["--log", "loud"]), &["loud", "debug"])
+}
+
+fn the_log_level_is_set_on_the_kernel_command_line() -> Checked {
+    levels_differ(|level| {
+        let text = format!("quiet root=/dev/vda1 switch_root.log={level} ro");
+        lines(&boot()?.kernel_command_line(&text))
+    })
+}

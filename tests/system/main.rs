@@ -1,0 +1,34 @@
+//! Whole-system tests of `switch_root`. Each name is a sentence that must be true.
+//!
+//! `cargo xtask test` builds what they need and sets the environment; README.md beside
+//! this directory says how to run them by hand.
+
+mod check;
+mod command_line;
+mod extensions_yaml;
+mod harness;
+mod kernels;
+mod odd_trees;
+mod policies;
+mod refusals;
+mod report;
+mod strategies;
+mod tools;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let themes: Vec<Vec<Trial>> = vec![
+        harness::cases(),
+        refusals::cases(),
+        command_line::cases(),
+        policies::cases(),
+        extensions_yaml::cases(),
+        odd_trees::cases(),
+        strategies::cases(),
+        report::cases(),
+        kernels::cases(),
+    ];
+    libtest_mimic::run(&arguments, themes.into_iter().flatten().collect()).exit();
+}

@@ -1,0 +1,134 @@
+//! What the report says, beside what the other themes ask of it.
+
+use serde_json::Value;
+use switch_root_tests::scene::{INIT, NEW_ROOT};
+use switch_root_tests::steps::{Make, Steps};
+
+use crate::check::{boots, ensure, says};
+use crate::tools::{Checked, Policies, boot, cases, policy};
+
+cases![
+    its_schema_is_stated_and_all_of_it_is_there,
+    policies_are_named_with_digest_fuel_and_time,
+    survivors_are_named_with_all_who_kept_them,
+    warnings_are_in_the_log_too,
+    it_can_be_read_by_all_and_written_by_root_alone,
+];
+
+fn its_schema_is_stated_and_all_of_it_is_there() -> Checked {
+    let scene = boot()?
+        .file("/extensions.yaml", "layers: [{image: a}]\n")
+        .file("/file", "x");
+    let report = boots(&scene)?.report.0;
+    ensure!(report["schema"] == 1, "schema is {}", report["schema"]);
+    ensure!(
+        report["new_root"] == NEW_ROOT,
+        "new_root is {}",
+        report["new_root"]
+    );
+    ensure!(report["init"] == INIT, "init is {}", report["init"]);
+    for list in ["policies", "survivors", "extensions", "warnings"] {
+        ensure!(report[list].is_array(), "{list} is {}", report[list]);
+    }
+    ensure!(
+        report["timings"].is_object(),
+        "timings are {}",
+        report["timings"]
+    );
+    for number in ["files", "directories", "freed_bytes"] {
+        let value = &report["deletion"][number];
+        ensure!(
+            value.as_u64().is_some_and(|value| value > 0),
+            "deletion.{number} is {value}"
+        );
+    }
+    ensure!(
+        report["warnings"] == Value::Array(Vec::new()),
+        "{}",
+        report["warnings"]
+    );
+    Ok(())
+}
+
+fn policies_are_named_with_digest_fuel_and_time() -> Checked {
+    let sidecar = r#"{"settings": {"keep": ["/x/**"]}}"#;
+    let component = policy("keep-paths")?;
+    let scene = boot()?
+        .file("/extensions.yaml", "")
+        .policy("50-keep", component, Some(sidecar));
+    let booted = boots(&scene)?;
+    let wasm = "/usr/lib/switch-root/policies.d/50-keep.wasm";
+    let content = booted.outcome.before.initramfs[wasm]
+        .content
+        .clone()
+        .unwrap_or_default();
+    let policy = booted
+        .report
+        .policy("50-keep")
+        .ok_or("50-keep is not in the report")?;
+    let digest = policy["digest"].as_str().unwrap_or_default();
+    ensure!(
+        digest == format!("sha256:{content}"),
+        "the digest is {digest}, not {content}"
+    );
+    ensure!(
+        policy["origin"] == wasm,
+        "the origin is {}",
+        policy["origin"]
+    );
+    ensure!(
+        policy["fuel"].as_u64().is_some_and(|fuel| fuel > 0),
+        "fuel is {}",
+        policy["fuel"]
+    );
+    ensure!(
+        policy["time_us"].is_u64(),
+        "time_us is {}",
+        policy["time_us"]
+    );
+    ensure!(
+        policy["failure"].is_null(),
+        "failure is {}",
+        policy["failure"]
+    );
+    says(&policy["answers"].to_string(), &["preservation"])
+}
+
+fn survivors_are_named_with_all_who_kept_them() -> Checked {
+    let sidecar = r#"{"settings": {"keep": ["/extensions.yaml", "/kept"]}}"#;
+    let scene = boot()?
+        .file("/extensions.yaml", "")
+        .make("/kept", Make::Directory { mode: 0o700 });
+    let booted = boots(&scene.policy("50-keep", policy("keep-paths")?, Some(sidecar)))?;
+    booted.left(&["/extensions.yaml", "/kept"])?;
+    let survivors = booted.report.survivors();
+    let by = |path: &str| {
+        survivors
+            .get(path)
+            .map(|by| by.iter().cloned().collect::<Vec<_>>())
+            .unwrap_or_default()
+    };
+    ensure!(
+        by("/extensions.yaml") == ["00-default", "50-keep"],
+        "{survivors:?}"
+    );
+    ensure!(by("/kept") == ["50-keep"], "{survivors:?}");
+    Ok(())
+}
+
+fn warnings_are_in_the_log_too() -> Checked {
+    let scene = boot()?.kernel_command_line("quiet switch_root.no_such_parameter");
+    let booted = boots(&scene)?;
+    says(
+        &booted.report.warnings(),
+        &["switch_root.no_such_parameter"],
+    )?;
+    says(&booted.outcome.stderr, &["switch_root.no_such_parameter"])
+}
+
+fn it_can_be_read_by_all_and_written_by_root_alone() -> Checked {
+    let booted = boots(&boot()?)?;
+    let file = booted.seen.report_mode.ok_or("there is no report")?;
+    ensure!(file == 0o644, "the report's mode is {file:04o}");
+    Ok(())
+}
