@@ -18,5 +18,6 @@ pub mod scene;
 pub mod snapshot;
 pub mod stage1;
 pub mod steps;
+pub mod streams;
 pub mod supervise;
 pub mod testimony;

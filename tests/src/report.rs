@@ -50,9 +50,9 @@ impl Report {
             .collect()
     }
 
-    /// How a policy failed: its kind and its sentence; `None` if it did not.
+    /// How a policy failed first: its kind and its sentence; `None` if it did not.
     pub fn failure(&self, name: &str) -> Option<(String, String)> {
-        let failure = &self.policy(name)?["failure"];
+        let failure = &self.policy(name)?["failures"][0];
         let text = |field: &str| failure[field].as_str().unwrap_or_default().to_owned();
         failure.is_object().then(|| (text("kind"), text("message")))
     }

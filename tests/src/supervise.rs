@@ -10,23 +10,21 @@
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open, openat};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::openpty;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::{SigHandler, SigSet, Signal, kill, signal};
+use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::sys::stat::Mode;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{
-    ForkResult, Pid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, execve, fork, getegid, geteuid,
-    pipe2, pivot_root, setsid, ttyname,
+    ForkResult, chdir, dup2_stderr, dup2_stdin, dup2_stdout, execve, fork, getegid, geteuid, pipe2,
+    pivot_root, setsid, ttyname,
 };
 
 use crate::apply::{NOTHING, apply, mount_pseudo};
@@ -35,6 +33,7 @@ use crate::outcome::{End, Outcome, State, take_testimony};
 use crate::scene::{Root, Scene};
 use crate::snapshot::{Reach, take, usage};
 use crate::steps::{Make, Step};
+use crate::streams::collect;
 
 /// Where the machine that runs the tests is seen while the initramfs is being made.
 const HOST: &str = "/.host";
@@ -95,7 +94,7 @@ pub fn play(scene: &Scene, staging: &Path) -> io::Result<Outcome> {
         stage
             .terminal
             .as_ref()
-            .map(|fd| fd.try_clone())
+            .map(|terminal| terminal.ours.try_clone())
             .transpose()?
             .map(File::from),
     );
@@ -364,79 +363,6 @@ fn look(stage: &Stage) -> io::Result<State> {
         mounts: mounts.lines().map(String::from).collect(),
         usage: usage(&stage.root)?,
     })
-}
-
-/// Reads all streams until they end, which they do when every process of the PID
-/// namespace has; kills it at the limit. Gives the texts back, and whether it came to
-/// that.
-fn collect(streams: &mut [File], process: Pid, limit: Duration) -> io::Result<(Vec<String>, bool)> {
-    let deadline = Instant::now() + limit;
-    let mut texts = vec![Vec::new(); streams.len()];
-    let mut open: Vec<bool> = vec![true; streams.len()];
-    let mut timed_out = false;
-    let mut block = vec![0; 1 << 16];
-    // The terminal is held open from here, so only the pipes say when all is over.
-    while open[..2].contains(&true) {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let wait = left.min(Duration::from_secs(1)) + Duration::from_millis(1);
-        let mut polled = Vec::new();
-        for (stream, open) in streams.iter().zip(&open) {
-            // A stream that ended would end each wait at once.
-            let events = if *open {
-                PollFlags::POLLIN
-            } else {
-                PollFlags::empty()
-            };
-            polled.push(PollFd::new(stream.as_fd(), events));
-        }
-        match poll(
-            &mut polled,
-            PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX),
-        ) {
-            Err(Errno::EINTR) => continue,
-            other => other?,
-        };
-        let events: Vec<bool> = polled
-            .iter()
-            .map(|fd| fd.revents().is_some_and(|events| !events.is_empty()))
-            .collect();
-        drop(polled);
-        for (index, stream) in streams.iter_mut().enumerate() {
-            if open[index] && events[index] {
-                match stream.read(&mut block) {
-                    Ok(length @ 1..) => texts[index].extend_from_slice(&block[..length]),
-                    // A terminal that nobody holds open any more is an error, EIO.
-                    Ok(0) | Err(_) => open[index] = false,
-                }
-            }
-        }
-        if left.is_zero() && !timed_out {
-            timed_out = true;
-            kill(process, Signal::SIGKILL)?;
-        }
-    }
-    drain_terminal(streams, &mut texts)?;
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Ok((texts.into_iter().map(text).collect(), timed_out))
-}
-
-/// Reads what is left in the terminal once everybody has ended.
-fn drain_terminal(streams: &mut [File], texts: &mut [Vec<u8>]) -> io::Result<()> {
-    let (Some(terminal), Some(text)) = (streams.get_mut(2), texts.get_mut(2)) else {
-        return Ok(());
-    };
-    let mut block = [0; 4096];
-    loop {
-        let mut polled = [PollFd::new(terminal.as_fd(), PollFlags::POLLIN)];
-        let ready = poll(&mut polled, PollTimeout::ZERO)?;
-        if ready == 0 {
-            return Ok(());
-        }
-        match terminal.read(&mut block) {
-            Ok(length @ 1..) => text.extend_from_slice(&block[..length]),
-            Ok(0) | Err(_) => return Ok(()),
-        }
-    }
 }
 
 /// Whether scenes can be played here at all.

@@ -9,6 +9,7 @@ use crate::tools::{Checked, Stop, boot, cases, play};
 
 cases![
     arguments_after_init_belong_to_init,
+    an_init_is_found_without_its_slash,
     init_inherits_nothing_but_the_environment_and_three_descriptors,
     an_option_that_does_not_exist_is_refused,
     a_strategy_that_does_not_exist_is_refused,
@@ -108,6 +109,13 @@ fn init_inherits_nothing_but_the_environment_and_three_descriptors() -> Checked 
         let value = seen.status.get(field).map(String::as_str);
         ensure!(value == Some(expected), "{field} is {value:?}");
     }
+    Ok(())
+}
+
+fn an_init_is_found_without_its_slash() -> Checked {
+    let booted = boots(&boot()?.command([SUBJECT, NEW_ROOT, "sbin/init"]))?;
+    let arguments = &booted.seen.arguments;
+    ensure!(arguments == &["sbin/init"], "init got {arguments:?}");
     Ok(())
 }
 

@@ -87,9 +87,9 @@ fn policies_are_named_with_digest_fuel_and_time() -> Checked {
         policy["time_us"]
     );
     ensure!(
-        policy["failure"].is_null(),
-        "failure is {}",
-        policy["failure"]
+        policy["failures"] == serde_json::json!([]),
+        "failures are {}",
+        policy["failures"]
     );
     says(&policy["answers"].to_string(), &["preservation"])
 }

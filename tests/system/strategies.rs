@@ -117,6 +117,8 @@ fn pivoted_no_mount_is_hidden_below_the_new_root() -> Checked {
         .mounts
         .iter()
         .filter_map(|line| line.split(' ').nth(4))
+        // Without privileges the devices are bind mounts.
+        .filter(|place| !place.starts_with("/dev/"))
         .collect();
     places.sort_unstable();
     let expected = [
@@ -263,6 +265,8 @@ fn a_missing_place_for_a_mount_is_made() -> Checked {
 }
 
 fn without_proc_the_machine_is_handed_over() -> Checked {
+    // Another proc is needed for a moment, which a user namespace does not give.
+    need_privileges()?;
     for strategy in ["move", "pivot"] {
         let booted = boots(&full(strategy)?.without("/proc"))?;
         booted.left(&["/extensions.yaml", "*/kept"])?;

@@ -71,21 +71,26 @@ struct Files {
 
 /// The embedded default policy with its sidecar's defaults.
 pub fn embedded() -> Policy {
-    let mut policy = Policy {
+    let mut code = Code {
+        wasm: Some(Cow::Borrowed(DEFAULT_WASM)),
+        native: None,
+    };
+    let digest = match engine::split_native(DEFAULT_CWASM) {
+        Ok((record, native)) => {
+            code.native = Some(Cow::Borrowed(native));
+            // Saves hashing at each boot what was hashed when this was built.
+            record.source
+        }
+        Err(_) => engine::digest(DEFAULT_WASM),
+    };
+    Policy {
         name: DEFAULT.into(),
         origin: "embedded".into(),
-        digest: Some(engine::digest(DEFAULT_WASM)),
-        code: Ok(Code {
-            wasm: Some(Cow::Borrowed(DEFAULT_WASM)),
-            native: None,
-        }),
+        digest: Some(digest),
+        code: Ok(code),
         sidecar: Sidecar::default(),
         warnings: Vec::new(),
-    };
-    if let (Ok(code), Ok((_, native))) = (&mut policy.code, engine::split_native(DEFAULT_CWASM)) {
-        code.native = Some(Cow::Borrowed(native));
     }
-    policy
 }
 
 /// Finds the policies of a root directory, in the order in which they are asked.

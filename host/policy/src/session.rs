@@ -34,10 +34,19 @@ pub struct Account {
     pub answers: Answers,
     /// What loading and asking it took.
     pub cost: Cost,
-    /// How it failed, if it did. The first failure counts.
-    pub failure: Option<Failure>,
+    /// How it failed: at most once for each question.
+    pub failures: Vec<Failure>,
     /// What the operator should hear.
     pub warnings: Vec<String>,
+}
+
+impl Account {
+    /// The failure that leaves `question` without an answer, if there is one.
+    pub fn failure(&self, question: Question) -> Option<&Failure> {
+        self.failures
+            .iter()
+            .find(|failure| failure.concerns(question))
+    }
 }
 
 /// Policies that are being asked.
@@ -45,13 +54,16 @@ pub struct Session<'a> {
     policies: &'a [Policy],
     accounts: Vec<Account>,
     judge: Option<Judge>,
+    dismissed: Vec<Judge>,
     protections: Protections,
     judge_peak_kib: u64,
+    judge_time: Duration,
 }
 
 /// One judge process.
 struct Judge {
     pid: Pid,
+    started: Instant,
     requests: OwnedFd,
     replies: OwnedFd,
     /// Bytes not yet taken by the pipe.
@@ -70,12 +82,13 @@ pub(crate) struct Death {
 }
 
 impl<'a> Session<'a> {
-    /// A session with these policies. Nothing runs yet.
+    /// A session with these policies. Nothing runs yet. The caller ignores
+    /// SIGPIPE: a judge that ends must not end its host.
     pub fn new(policies: &'a [Policy]) -> Self {
         let accounts = policies
             .iter()
             .map(|policy| Account {
-                failure: policy.code.as_ref().err().cloned(),
+                failures: policy.code.as_ref().err().cloned().into_iter().collect(),
                 warnings: policy.warnings.clone(),
                 ..Account::default()
             })
@@ -84,8 +97,10 @@ impl<'a> Session<'a> {
             policies,
             accounts,
             judge: None,
+            dismissed: Vec::new(),
             protections: Protections::default(),
             judge_peak_kib: 0,
+            judge_time: Duration::ZERO,
         }
     }
 
@@ -109,6 +124,11 @@ impl<'a> Session<'a> {
         self.judge_peak_kib
     }
 
+    /// How long judges ran, from the fork to the last answer.
+    pub fn judge_time(&self) -> Duration {
+        self.judge_time
+    }
+
     /// The policies that have no answer to `question` because they failed, and
     /// whose failure has an effect of this kind.
     pub fn failed(
@@ -120,15 +140,25 @@ impl<'a> Session<'a> {
             .iter()
             .zip(&self.accounts)
             .filter_map(move |(policy, account)| {
-                let failure = account.failure.as_ref()?;
-                (policy.sidecar.on_failure == mode && failure.concerns(question))
-                    .then_some((policy, failure))
+                let failure = account.failure(question)?;
+                (policy.sidecar.on_failure == mode).then_some((policy, failure))
             })
     }
 
-    /// Ends the judge. What is asked later starts another one.
-    pub fn end(&mut self) {
+    /// Tells the judge to end, and does not wait for it. What is asked later
+    /// starts another one.
+    pub fn dismiss(&mut self) {
         if let Some(judge) = self.judge.take() {
+            self.judge_time += judge.started.elapsed();
+            judge.dismiss();
+            self.dismissed.push(judge);
+        }
+    }
+
+    /// Waits for all judges to end.
+    pub fn end(&mut self) {
+        self.dismiss();
+        for judge in self.dismissed.drain(..) {
             let (_, peak) = judge.bury();
             self.judge_peak_kib = self.judge_peak_kib.max(peak);
         }
@@ -165,7 +195,7 @@ impl<'a> Session<'a> {
     pub(crate) fn fail(&mut self, index: usize, failure: Failure) {
         let name = &self.policies[index].name;
         tracing::error!("policy {name}: {}", failure.message);
-        self.accounts[index].failure.get_or_insert(failure);
+        self.accounts[index].failures.push(failure);
     }
 
     pub(crate) fn charge(&mut self, index: usize, cost: Cost) {
@@ -174,10 +204,7 @@ impl<'a> Session<'a> {
 
     /// Whether a policy has failed in a way that leaves `question` without its answer.
     pub(crate) fn has_failed(&self, index: usize, question: Question) -> bool {
-        self.accounts[index]
-            .failure
-            .as_ref()
-            .is_some_and(|failure| failure.concerns(question))
+        self.accounts[index].failure(question).is_some()
     }
 
     /// The number by which the judge knows a policy.
@@ -261,13 +288,7 @@ impl<'a> Session<'a> {
             // A policy that brought a judge down is not loaded again, whatever
             // it was being asked.
             let members: Vec<usize> = (0..self.policies.len())
-                .filter(|index| match &self.accounts[*index].failure {
-                    None => true,
-                    Some(failure) => {
-                        failure.question != Question::Load
-                            && !matches!(failure.kind, Kind::Crash | Kind::Deadline)
-                    }
-                })
+                .filter(|index| !self.has_failed(*index, Question::Load))
                 .collect();
             let sources: Vec<&Policy> =
                 members.iter().map(|index| &self.policies[*index]).collect();
@@ -310,6 +331,8 @@ impl<'a> Session<'a> {
         let Some(judge) = self.judge.take() else {
             return death;
         };
+        self.judge_time += judge.started.elapsed();
+        judge.dismiss();
         let (status, peak) = judge.bury();
         self.judge_peak_kib = self.judge_peak_kib.max(peak);
         match (death.kind, status) {
@@ -369,6 +392,7 @@ impl Judge {
         let (replies, child_replies) = pipe2(OFlag::O_CLOEXEC).map_err(|e| failed("pipe", e))?;
         fcntl(&requests, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|e| failed("fcntl", e))?;
         fcntl(&replies, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|e| failed("fcntl", e))?;
+        let started = Instant::now();
         // SAFETY: switch_root has one thread when it gets here, so the child
         // may use everything that it inherits.
         match unsafe { fork() }.map_err(|e| failed("fork", e))? {
@@ -378,6 +402,7 @@ impl Judge {
             }
             ForkResult::Parent { child } => Ok(Self {
                 pid: child,
+                started,
                 requests,
                 replies,
                 outgoing: Vec::new(),
@@ -464,11 +489,14 @@ impl Judge {
         }
     }
 
-    /// Kills the process and waits for it. Says how it had ended, and its peak
-    /// memory in KiB.
-    fn bury(self) -> (Option<WaitStatus>, u64) {
-        // It has nothing left to do: its answers are here, or not wanted.
+    /// Kills the process: its answers are here, or not wanted.
+    fn dismiss(&self) {
         let _ = kill(self.pid, Signal::SIGKILL);
+    }
+
+    /// Waits for a process that was dismissed. Says how it had ended, and its
+    /// peak memory in KiB.
+    fn bury(self) -> (Option<WaitStatus>, u64) {
         let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
         let mut status = 0;
         loop {

@@ -8,7 +8,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::{chdir, chroot, dup2_stderr, dup2_stdin, dup2_stdout, execv, fchdir, pivot_root};
 use policy::FileKind;
 use rustix::fs::{self, Mode, OFlags};
@@ -21,7 +20,7 @@ use crate::plan::{Move, MoveAction, Plan, Run, Strategy, Survivor};
 use crate::proc::Proc;
 use crate::report::{DIRECTORY, Facts, Report};
 use crate::text::Path;
-use crate::{capabilities, listing, preflight};
+use crate::{capabilities, listing, preflight, start};
 
 /// The name of the directory that survivors are in, beside the report.
 const PRESERVED: &str = "preserved";
@@ -429,9 +428,7 @@ fn use_console(console: &Path) -> rustix::io::Result<()> {
 /// Executes the init. Comes back only where the kernel refuses it.
 fn execute(plan: &Plan) -> Stop {
     let init = &plan.init;
-    // The Rust runtime ignores this signal; init must not inherit that.
-    // SAFETY: sets the default action, no handler.
-    let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
+    start::restore();
     let arguments: Result<Vec<CString>, _> = std::iter::once(&init.path)
         .chain(&init.arguments)
         .map(|argument| CString::new(argument.0.clone()))

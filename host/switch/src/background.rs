@@ -84,9 +84,11 @@ fn delete(work: &Work<'_>, mut report: Report) {
         report.warn(format!("nothing of the initramfs was deleted: {error}"));
         tally
     });
+    let time = started.elapsed();
     let after = used(&work.old_root);
     let deletion = &mut report.deletion;
     deletion.state = DeletionState::Complete;
+    deletion.time_us = time.as_micros() as u64;
     deletion.used_after = after;
     deletion.freed_bytes = deletion
         .used_before
@@ -103,7 +105,7 @@ fn delete(work: &Work<'_>, mut report: Report) {
         "deleted {} and {} of the initramfs in {} ms{freed}",
         count(deletion.tally.files, "file", "files"),
         count(deletion.tally.directories, "directory", "directories"),
-        started.elapsed().as_millis(),
+        time.as_millis(),
     );
     let failed = deletion.tally.failed.len() as u64 + deletion.tally.failed_more;
     if failed > 0 {

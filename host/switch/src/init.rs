@@ -40,6 +40,13 @@ pub fn resolve(
     )
 }
 
+/// A path of the new root, which may be given without the slash that it begins
+/// with: init is executed in the root directory.
+pub fn absolute(path: &[u8]) -> Vec<u8> {
+    let relative = path.strip_prefix(b"/").unwrap_or(path);
+    [b"/", relative].concat()
+}
+
 /// Examines the init at `path` of the new root, which is mounted at `mounted_at`.
 ///
 /// # Errors
@@ -52,11 +59,6 @@ pub fn check(
 ) -> Result<Init, String> {
     let shown = escape::path(path);
     let place = format!("the new root {}", escape::path(mounted_at));
-    if path.is_empty() || !path.starts_with(b"/") {
-        return Err(format!(
-            "init \"{shown}\" is not an absolute path; give its path inside the new root, such as /sbin/init"
-        ));
-    }
     let file = resolve(new_root, path, OFlags::PATH)
         .map_err(|error| unresolved(new_root, path, error, &place))?;
     let failed = |what: &str, error: io::Error| format!("init {shown} cannot be {what}: {error}");
@@ -90,7 +92,7 @@ pub fn check(
     let resolved = path_now
         .strip_prefix(mounted_at)
         .filter(|rest| rest.starts_with(b"/"))
-        .map_or_else(|| path.to_vec(), <[u8]>::to_vec);
+        .map_or_else(|| absolute(path), <[u8]>::to_vec);
     let mut warnings = Vec::new();
     match resolve(new_root, path, OFlags::RDONLY | OFlags::NONBLOCK) {
         Ok(file) => warnings.extend(missing_interpreter(new_root, File::from(file), &shown)),

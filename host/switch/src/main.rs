@@ -1,8 +1,14 @@
 //! `switch_root`: hands a Linux machine over from its initramfs to its real
 //! root, as WebAssembly policies decide.
 //!
+//! It starts without the Rust runtime's own beginning, which aborts where a
+//! standard descriptor is closed and there is no /dev/null, as may well be in an
+//! initramfs, and leaves signals changed for whatever is executed afterwards.
+//!
 //! Data flows one way: facts, policies, plan ([`preflight`]), act ([`act`]),
 //! report ([`report`]).
+
+#![no_main]
 
 mod act;
 mod arguments;
@@ -24,10 +30,12 @@ mod plan;
 mod preflight;
 mod proc;
 mod report;
+mod start;
 mod text;
 
+use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
 use std::io::Write;
-use std::process::ExitCode;
+use std::os::unix::ffi::OsStrExt;
 use std::time::Instant;
 
 use act::Stop;
@@ -37,15 +45,25 @@ use plan::Plan;
 use proc::Proc;
 use report::Facts;
 
-fn main() -> ExitCode {
+/// The start of the program.
+///
+/// # Safety
+/// To be called by the C library alone, with the arguments of the process.
+// SAFETY: nothing else has this name, and these are the types that it has in C.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn main(count: c_int, arguments: *const *const c_char) -> c_int {
     let started = Instant::now();
+    start::prepare();
+    let arguments = (0..usize::try_from(count).unwrap_or(0)).map(|index| {
+        // SAFETY: the C library gives `count` pointers to strings that live as
+        // long as the process.
+        let argument = unsafe { CStr::from_ptr(*arguments.add(index)) };
+        OsStr::from_bytes(argument.to_bytes()).to_owned()
+    });
     let pid_1 = std::process::id() == 1;
     log::start(pid_1);
-    match run(pid_1, started) {
-        Ok(text) => match std::io::stdout().write_all(text.as_bytes()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
-        },
+    match run(arguments.collect(), pid_1, started) {
+        Ok(text) => c_int::from(std::io::stdout().write_all(text.as_bytes()).is_err()),
         Err(stop) => {
             let message = match stop {
                 Stop::Refused(reason) => format!("nothing was changed: {reason}"),
@@ -57,15 +75,15 @@ fn main() -> ExitCode {
             if !log::is_stderr(pid_1) {
                 let _ = writeln!(std::io::stderr(), "switch_root: error: {message}");
             }
-            ExitCode::FAILURE
+            1
         }
     }
 }
 
 /// Everything up to the exec of init. Returns what is to be printed, where
 /// that is all that was asked for.
-fn run(pid_1: bool, started: Instant) -> Result<String, Stop> {
-    let arguments = match arguments::parse(std::env::args_os()).map_err(Stop::Refused)? {
+fn run(arguments: Vec<OsString>, pid_1: bool, started: Instant) -> Result<String, Stop> {
+    let arguments = match arguments::parse(arguments).map_err(Stop::Refused)? {
         Request::Print(text) => return Ok(text),
         Request::Switch(arguments) => arguments,
     };
@@ -103,6 +121,9 @@ fn preflight_with(
         .splice(0..0, parameters.warnings.iter().cloned());
     for warning in &facts.warnings {
         tracing::warn!("{warning}");
+    }
+    for line in plan.to_string().lines() {
+        tracing::debug!("plan: {line}");
     }
     Ok((plan, facts))
 }

@@ -67,14 +67,14 @@ pub fn open(given: &OsStr, old_root: impl AsFd, proc: &Proc) -> Result<NewRoot, 
     let old_device = fs::fstat(&old_root)
         .map_err(|error| failed("compared with /", error.into()))?
         .st_dev;
-    if device == old_device {
-        return Err(format!(
-            "the new root {shown} is on the same file system as /; mount the real root there before the switch"
-        ));
-    }
     if !stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
         return Err(format!(
             "the new root {shown} is not a mount point; mount the real root there, or name the directory that it is mounted on"
+        ));
+    }
+    if device == old_device {
+        return Err(format!(
+            "the new root {shown} is on the same file system as /; mount the real root there before the switch"
         ));
     }
     let options = fs::fstatvfs(&fd)

@@ -56,6 +56,11 @@ pub fn plan(
         arguments.init.as_bytes(),
         proc,
     )?;
+    tracing::debug!(
+        "the new root {} has the init {}",
+        Path::from(new_root.path.as_slice()),
+        Path::from(init.resolved.as_slice())
+    );
     let table = proc
         .read("self/mountinfo")
         .map_err(|error| format!("the table of mounts cannot be read: {error}"))?;
@@ -63,7 +68,10 @@ pub fn plan(
     let root_mount = mounts::top(&mounts, b"/").ok_or("the table of mounts has no mount on /")?;
     let (moves, run) = new_root::plan_moves(&new_root, &mounts)?;
 
-    let inits = [arguments.init.as_bytes().to_vec(), init.resolved.clone()];
+    let inits = [
+        init::absolute(arguments.init.as_bytes()),
+        init.resolved.clone(),
+    ];
     let policies = if parameters.default_policy_only {
         vec![folder::embedded()]
     } else {
@@ -74,7 +82,7 @@ pub fn plan(
     warnings.extend(init.warnings.iter().cloned());
     let review = ask_preservation(&mut session, &old_root, &inits, &mut warnings);
     let extensions = ask_compatibility(&mut session, parameters, &host)?;
-    session.end();
+    session.dismiss();
     refuse_on_failure(&session, !extensions.is_empty())?;
     let policies_us = elapsed(started);
 
@@ -91,6 +99,11 @@ pub fn plan(
         &session,
     );
     let review = review.unwrap_or_default();
+    tracing::debug!(
+        "policies looked at {} directories and {} entries",
+        review.directories,
+        review.entries
+    );
     let survivors = survivors(&review, &in_use, &session, &new_root, &inits, proc);
     let (kept_mounts, detached_mounts) =
         foreign_mounts(&mounts, root_mount, &new_root, &survivors, &mut warnings);
@@ -123,6 +136,8 @@ pub fn plan(
     if plan.run == Run::Absent {
         warnings.push("the new root has no /run and is read-only: what survives cannot be reached there, and no report is written".into());
     }
+    session.end();
+    tracing::debug!("the judge ran for {} us", session.judge_time().as_micros());
     let facts = Facts {
         policies: report::policies(&session),
         review: ReviewReport {
@@ -132,6 +147,7 @@ pub fn plan(
         judge: JudgeReport {
             protections: session.protections().clone(),
             peak_kib: session.judge_peak_kib(),
+            time_us: session.judge_time().as_micros() as u64,
         },
         extensions: report::extensions(&extensions),
         warnings,

@@ -71,8 +71,8 @@ pub struct PolicyReport {
     pub fuel: u64,
     /// Time that loading and all calls took.
     pub time_us: u64,
-    /// How it failed.
-    pub failure: Option<Failure>,
+    /// How it failed, at most once for each question.
+    pub failures: Vec<Failure>,
     /// What was not as it should be.
     pub warnings: Vec<String>,
 }
@@ -94,6 +94,8 @@ pub struct JudgeReport {
     pub protections: policy::session::Protections,
     /// The most memory it held.
     pub peak_kib: u64,
+    /// From its start to its last answer.
+    pub time_us: u64,
 }
 
 /// One extension.
@@ -142,6 +144,8 @@ pub struct DeletionReport {
     /// What was done; all zero before it has ended.
     #[serde(flatten)]
     pub tally: Tally,
+    /// How long it took.
+    pub time_us: u64,
     /// Bytes that the initramfs occupied before and after, as its file system
     /// accounts for them; absent where it does not (ramfs).
     pub used_before: Option<u64>,
@@ -186,6 +190,7 @@ impl Report {
                 state: DeletionState::Running,
                 reason: None,
                 tally: Tally::default(),
+                time_us: 0,
                 used_before: None,
                 used_after: None,
                 freed_bytes: None,
@@ -257,7 +262,7 @@ pub fn policies(session: &Session<'_>) -> Vec<PolicyReport> {
                 compiled: account.answers.compiled,
                 fuel: account.cost.fuel,
                 time_us: account.cost.time_us,
-                failure: account.failure.clone(),
+                failures: account.failures.clone(),
                 warnings: account.warnings.clone(),
             }
         })

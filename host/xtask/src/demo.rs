@@ -305,11 +305,8 @@ fn print_policies(paint: &Paint, report: &Value) {
             policy["fuel"],
             policy["time_us"].as_f64().unwrap_or(0.0) / 1000.0,
         );
-        if policy["failure"].is_object() {
-            println!(
-                "    {}",
-                paint.with(RED, text(&policy["failure"]["message"]))
-            );
+        for failure in list(&policy["failures"]) {
+            println!("    {}", paint.with(RED, text(&failure["message"])));
         }
     }
 }

@@ -93,7 +93,11 @@ fn default_policy() -> Result<PathBuf> {
     Ok(path)
 }
 
-fn compile(source: &Path, path: &Path) -> Result<()> {
+/// Compiles a component ahead of time, for the static binaries' target.
+///
+/// # Errors
+/// Where it cannot be read, compiled or written.
+pub fn compile(source: &Path, path: &Path) -> Result<()> {
     let wasm = fs::read(source).with_context(|| format!("reading {}", source.display()))?;
     let native = policy::engine::compile(&wasm, STATIC).map_err(anyhow::Error::msg)?;
     // Only where it changed: the host is built again when this file is newer.

@@ -128,14 +128,10 @@ fn download(folder: &Path, suite: &str) -> Result<String> {
     run(Command::new("dpkg-deb")
         .arg("--extract")
         .args([&archives[0], &unpacked]))?;
-    let image =
-        find_image(&unpacked)?.with_context(|| format!("{package} has no boot/vmlinuz-*"))?;
-    let name = image
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    fs::copy(&image, folder.join(&name))?;
+    let (image, release) =
+        find_image(&unpacked)?.with_context(|| format!("{package} has no kernel image"))?;
+    let name = format!("vmlinuz-{release}");
+    fs::copy(&image, folder.join(&name)).with_context(|| format!("copying {}", image.display()))?;
     fs::remove_dir_all(&unpacked)?;
     Ok(name)
 }
@@ -175,19 +171,33 @@ fn files_ending(folder: &Path, ending: &str) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn find_image(unpacked: &Path) -> Result<Option<PathBuf>> {
-    for folder in ["boot", "usr/boot"] {
-        let folder = unpacked.join(folder);
-        if folder.is_dir() {
-            for entry in fs::read_dir(folder)? {
-                let path = entry?.path();
-                if path
-                    .file_name()
-                    .is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz-"))
-                {
-                    return Ok(Some(path));
-                }
+/// The kernel in an unpacked package, and its release.
+fn find_image(unpacked: &Path) -> Result<Option<(PathBuf, String)>> {
+    let names = |folder: &Path| -> Result<Vec<String>> {
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => {
+                return Err(error).with_context(|| format!("reading {}", folder.display()));
             }
+        };
+        Ok(entries
+            .flatten()
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect())
+    };
+    let boot = unpacked.join("boot");
+    for name in names(&boot)? {
+        if let Some(release) = name.strip_prefix("vmlinuz-") {
+            return Ok(Some((boot.join(&name), release.to_owned())));
+        }
+    }
+    // Where it is from forky on.
+    let modules = unpacked.join("usr/lib/modules");
+    for release in names(&modules)? {
+        let image = modules.join(&release).join("vmlinuz");
+        if image.is_file() {
+            return Ok(Some((image, release)));
         }
     }
     Ok(None)

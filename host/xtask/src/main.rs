@@ -9,9 +9,10 @@ mod run;
 mod setup;
 mod test;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use lexopt::prelude::*;
 
 const USAGE: &str = "\
@@ -23,7 +24,8 @@ Usage: cargo xtask COMMAND
   bench     measure beside util-linux, busybox, toybox and klibc
             [--json FILE]   write the figures there, too
   dist      static binaries and policies in target/dist/
-  policies  rebuild the default policy that is checked in
+  policy    DIR: build the policy whose crate is in this folder of policies/
+  default   rebuild the default policy that is checked in
 
 What a command needs is installed where it may be (rustup targets; Debian
 packages as root), and named otherwise.
@@ -51,9 +53,13 @@ fn command() -> Result<()> {
         None => bail!("no command is given\n\n{USAGE}"),
     };
     let mut json = None;
+    let mut folder = None;
     while let Some(argument) = parser.next()? {
         match argument {
             Long("json") if command == "bench" => json = Some(parser.value()?.into()),
+            Value(path) if command == "policy" && folder.is_none() => {
+                folder = Some(PathBuf::from(path))
+            }
             other => return Err(other.unexpected().into()),
         }
     }
@@ -62,7 +68,10 @@ fn command() -> Result<()> {
         "test" => test::test(),
         "bench" => test::bench(json),
         "dist" => dist::dist().map(drop),
-        "policies" => policies::rebuild_default(),
+        "policy" => policies::build_one(
+            &folder.context("name the folder of the policy's crate, such as policies/example")?,
+        ),
+        "default" => policies::rebuild_default(),
         other => bail!("there is no command `{other}`\n\n{USAGE}"),
     }
 }

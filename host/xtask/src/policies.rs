@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::components::{self, refused};
-use crate::run::{step, target, workspace};
+use crate::dist;
+use crate::run::{cargo, output, step, target, workspace};
 use crate::setup::{self, WASM};
 
 /// Policies that ship: their crate, and the name of their file.
@@ -91,7 +92,7 @@ pub fn compare_default(built: &Path) -> Result<Comparison> {
     let (there, here) = (components::compiler(&there)?, components::compiler(&here)?);
     if there == here {
         bail!(
-            "host/policy/src/default.wasm is not what policies/default makes; if the source is right, run `cargo xtask policies` and commit the file"
+            "host/policy/src/default.wasm is not what policies/default makes; if the source is right, run `cargo xtask default` and commit the file"
         );
     }
     let name = |compiler: Option<String>| compiler.unwrap_or_else(|| "an unknown compiler".into());
@@ -100,6 +101,57 @@ pub fn compare_default(built: &Path) -> Result<Comparison> {
         name(there),
         name(here)
     )))
+}
+
+/// Builds the policy whose crate is in a folder of this workspace: the component
+/// and its ahead-of-time form, in `target/policies/`, named like the folder.
+///
+/// # Errors
+/// Where it cannot be built.
+pub fn build_one(folder: &Path) -> Result<()> {
+    setup::targets(&[WASM])?;
+    let manifest = folder.join("Cargo.toml");
+    let manifest = manifest
+        .canonicalize()
+        .with_context(|| format!("there is no {}", manifest.display()))?;
+    // This also writes a new member into Cargo.lock, which the build wants whole.
+    let metadata = output(cargo().args(["metadata", "--no-deps", "--format-version=1"]))?;
+    output(cargo().args(["metadata", "--format-version=1"]))?;
+    let metadata: serde_json::Value =
+        serde_json::from_str(&metadata).context("reading what cargo metadata wrote")?;
+    let package = metadata["packages"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|package| {
+            package["manifest_path"]
+                .as_str()
+                .is_some_and(|path| Path::new(path) == manifest)
+        })
+        .and_then(|package| package["name"].as_str())
+        .with_context(|| {
+            format!(
+                "{} is no member of this workspace; put its folder into policies/",
+                manifest.display()
+            )
+        })?;
+    let component = components::build(workspace(), package)?;
+    let name = manifest
+        .parent()
+        .and_then(Path::file_name)
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let built = target().join("policies");
+    fs::create_dir_all(&built).with_context(|| format!("making {}", built.display()))?;
+    write(&built, &name, &component)?;
+    let wasm = built.join(&name).with_extension("wasm");
+    dist::compile(&wasm, &wasm.with_extension("cwasm"))?;
+    println!(
+        "target/policies/{name}.wasm, {} bytes, and target/policies/{name}.cwasm",
+        component.len()
+    );
+    Ok(())
 }
 
 /// Rebuilds the default policy that is checked in.

@@ -99,25 +99,30 @@ pub fn bench(json: Option<PathBuf>) -> Result<()> {
             missing.join(" ")
         );
     }
-    step("measuring");
-    let mut bench = cargo();
-    bench
-        .args([
-            "run",
-            "--locked",
-            "--quiet",
-            "--release",
-            "--package",
-            "switch-root-tests",
-            "--target",
-            STATIC,
-            "--bin",
-            "bench",
-        ])
-        .env("SWITCH_ROOT_BIN", binary)
-        .env("SWITCH_ROOT_AOT_BIN", aot)
-        .env("SWITCH_ROOT_POLICIES", native);
+    let (kernels, missing) = kernels::fetch();
+    for reason in missing.into_iter().chain(setup::tools(&[&QEMU])) {
+        println!("not measured: {reason}");
+    }
+    let arguments = [
+        "--locked",
+        "--release",
+        "--package",
+        "switch-root-tests",
+        "--target",
+        STATIC,
+    ];
+    // The virtual machines' init lies beside the program that measures.
+    run(cargo().arg("build").args(arguments).arg("--bins"))?;
     let json = json.unwrap_or_else(|| target().join("bench.json"));
     let json = std::path::absolute(&json).with_context(|| format!("naming {}", json.display()))?;
-    run(bench.arg(&json))
+    step("measuring");
+    run(cargo()
+        .args(["run", "--quiet"])
+        .args(arguments)
+        .args(["--bin", "bench", "--"])
+        .arg(&json)
+        .env("SWITCH_ROOT_BIN", binary)
+        .env("SWITCH_ROOT_AOT_BIN", aot)
+        .env("SWITCH_ROOT_POLICIES", native)
+        .env("SWITCH_ROOT_KERNELS", kernels))
 }

@@ -1,0 +1,45 @@
+//! What the process has to put right before anything else, and back again
+//! before init takes its place.
+
+use std::os::fd::AsRawFd;
+use std::sync::Mutex;
+
+use nix::sys::signal::{SigHandler, Signal, signal};
+use rustix::fs::{Mode, OFlags, open};
+
+/// What SIGPIPE did when the program was started.
+static SIGPIPE: Mutex<SigHandler> = Mutex::new(SigHandler::SigDfl);
+
+/// Makes the process fit to work: see the two steps.
+pub fn prepare() {
+    reserve_standard_descriptors();
+    // The judge may end while the host writes to it.
+    // SAFETY: sets a disposition, no handler.
+    if let (Ok(before), Ok(mut kept)) = (
+        unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) },
+        SIGPIPE.lock(),
+    ) {
+        *kept = before;
+    }
+}
+
+/// Gives back what init inherits.
+pub fn restore() {
+    if let Ok(before) = SIGPIPE.lock() {
+        // SAFETY: sets what was set when the program was started.
+        let _ = unsafe { signal(Signal::SIGPIPE, *before) };
+    }
+}
+
+/// Makes sure that no file opened later becomes standard input, output or
+/// error: a message written there would go into it. What takes their place
+/// cannot be written to, and is closed again when init is executed.
+fn reserve_standard_descriptors() {
+    while let Ok(place) = open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
+        if place.as_raw_fd() > libc::STDERR_FILENO {
+            return;
+        }
+        // Stays open.
+        std::mem::forget(place);
+    }
+}

@@ -1,0 +1,93 @@
+//! Reads what a process and its descendants write, for as long as it runs.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rustix::process::{PidfdFlags, pidfd_open};
+
+/// Reads all streams until process 1 has ended, and with it every process of the PID
+/// namespace; kills it at the limit. Gives the texts back, and whether it came to that.
+///
+/// # Errors
+/// Those of poll(2), pidfd_open(2) and kill(2).
+pub fn collect(
+    streams: &mut [File],
+    process: Pid,
+    limit: Duration,
+) -> io::Result<(Vec<String>, bool)> {
+    let number = rustix::process::Pid::from_raw(process.as_raw());
+    let alive = pidfd_open(
+        number.ok_or(io::ErrorKind::InvalidInput)?,
+        PidfdFlags::empty(),
+    )?;
+    let deadline = Instant::now() + limit;
+    let mut texts = vec![Vec::new(); streams.len()];
+    let mut open = vec![true; streams.len()];
+    let (mut ended, mut timed_out) = (false, false);
+    // What is left in the streams is read after the end, without waiting for more.
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let wait = match ended {
+            true => Duration::ZERO,
+            false => left.min(Duration::from_secs(1)) + Duration::from_millis(1),
+        };
+        let readable = poll_streams(streams, &open, &alive, wait)?;
+        let mut block = vec![0; 1 << 16];
+        for (index, stream) in streams.iter_mut().enumerate() {
+            if readable[index] {
+                match stream.read(&mut block) {
+                    Ok(length @ 1..) => texts[index].extend_from_slice(&block[..length]),
+                    Ok(0) | Err(_) => open[index] = false,
+                }
+            }
+        }
+        if ended && !readable[..streams.len()].contains(&true) {
+            break;
+        }
+        ended = readable[streams.len()];
+        if left.is_zero() && !ended && !timed_out {
+            timed_out = true;
+            kill(process, Signal::SIGKILL)?;
+        }
+    }
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ok((texts.into_iter().map(text).collect(), timed_out))
+}
+
+/// Waits until a stream that is open can be read, or the process has ended. Says which,
+/// the process last.
+fn poll_streams(
+    streams: &[File],
+    open: &[bool],
+    process: &OwnedFd,
+    wait: Duration,
+) -> io::Result<Vec<bool>> {
+    // A stream that has ended would end each wait at once, so it is left out.
+    let mut polled: Vec<PollFd> = streams
+        .iter()
+        .zip(open)
+        .filter(|(_, open)| **open)
+        .map(|(stream, _)| PollFd::new(stream.as_fd(), PollFlags::POLLIN))
+        .collect();
+    polled.push(PollFd::new(process.as_fd(), PollFlags::POLLIN));
+    match poll(
+        &mut polled,
+        PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX),
+    ) {
+        Ok(_) | Err(Errno::EINTR) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let mut events = polled
+        .iter()
+        .map(|fd| fd.revents().is_some_and(|events| !events.is_empty()));
+    let mut next = |open: bool| open && events.next().unwrap_or(false);
+    let mut readable: Vec<bool> = open.iter().map(|open| next(*open)).collect();
+    readable.push(next(true));
+    Ok(readable)
+}
