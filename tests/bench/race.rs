@@ -246,10 +246,10 @@ fn duplicate(fd: &OwnedFd, number: RawFd) -> io::Result<RawFd> {
     }
 }
 
-/// Waits until the tmpfs holds no more inodes than what is left over by those
-/// that leave directories behind. Returns when that was.
+/// Waits until the tmpfs holds no more inodes than the directories are, which
+/// busybox leaves behind. Returns when that was.
 fn wait_until_deleted(root: &File, files: u32) -> io::Result<u64> {
-    let most = u64::from(files.div_ceil(A_DIRECTORY)) / 2 + 40;
+    let most = u64::from(files.div_ceil(A_DIRECTORY)) + 40;
     let deadline = Instant::now() + PATIENCE;
     loop {
         let usage = rustix::fs::fstatfs(root)?;

@@ -105,6 +105,8 @@ fn config() -> wasmtime::Result<Config> {
         .guard_before_linear_memory(false)
         .memory_init_cow(false)
         .generate_address_map(false)
+        // Nothing walks a policy's stack, and registering its frames takes time.
+        .native_unwind_info(false)
         .wasm_backtrace_max_frames(None)
         .concurrency_support(false)
         .module_version(ModuleVersionStrategy::Custom(ENGINE.to_owned()))?;

@@ -96,7 +96,7 @@ impl std::ops::AddAssign for Cost {
 pub struct Protections {
     /// It runs as the user and group `nobody`.
     pub unprivileged_user: bool,
-    /// It holds no capability, and none in its bounding set.
+    /// It holds no capability.
     pub no_capabilities: bool,
     /// It can gain no privilege by executing something.
     pub no_new_privileges: bool,

@@ -63,14 +63,12 @@ pub fn enter(keep: [RawFd; 2], policy_memory: u64) -> Protections {
 
     let user = Uid::from_raw(NOBODY);
     let group = Gid::from_raw(NOBODY);
-    // Before the change of user, which takes the right to do so.
-    let bounded = caps::clear(None, CapSet::Bounding).is_ok();
     let grouped = setgroups(&[]).and_then(|()| setresgid(group, group, group));
     // In a user namespace that maps root alone there is no other user; the
     // capabilities go all the same.
     let user_changed = setresuid(user, user, user);
     protections.unprivileged_user = grouped.is_ok() && user_changed.is_ok();
-    protections.no_capabilities = drop_capabilities() && bounded;
+    protections.no_capabilities = drop_capabilities();
     protections.no_new_privileges = prctl::set_no_new_privs().is_ok();
     // After the change of user, which clears it.
     let _ = prctl::set_pdeathsig(Some(nix::sys::signal::Signal::SIGKILL));
@@ -115,6 +113,8 @@ fn close_range(first: libc::c_uint, last: libc::c_uint) {
     unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
 }
 
+/// The bounding set stays: it limits what executing a file can give, and the
+/// judge can neither execute one nor gain anything by it.
 fn drop_capabilities() -> bool {
     let sets = [
         CapSet::Ambient,
@@ -122,9 +122,8 @@ fn drop_capabilities() -> bool {
         CapSet::Effective,
         CapSet::Permitted,
     ];
-    sets.into_iter().fold(true, |dropped, set| {
-        caps::clear(None, set).is_ok() && dropped
-    })
+    let cleared = sets.into_iter().all(|set| caps::clear(None, set).is_ok());
+    cleared && caps::read(None, CapSet::Permitted).is_ok_and(|left| left.is_empty())
 }
 
 fn filter() -> Option<BpfProgram> {

@@ -54,9 +54,8 @@ pub struct Session<'a> {
     policies: &'a [Policy],
     accounts: Vec<Account>,
     judge: Option<Judge>,
-    dismissed: Vec<Judge>,
+    dismissed: Dismissed,
     protections: Protections,
-    judge_peak_kib: u64,
     judge_time: Duration,
 }
 
@@ -71,6 +70,8 @@ struct Judge {
     incoming: Vec<u8>,
     /// How much of `incoming` has been taken.
     taken: usize,
+    /// Its policies have been loaded, as far as they could be.
+    loaded: bool,
     /// Which policies it holds, as indexes into the session's.
     members: Vec<usize>,
 }
@@ -97,9 +98,8 @@ impl<'a> Session<'a> {
             policies,
             accounts,
             judge: None,
-            dismissed: Vec::new(),
+            dismissed: Dismissed::default(),
             protections: Protections::default(),
-            judge_peak_kib: 0,
             judge_time: Duration::ZERO,
         }
     }
@@ -119,9 +119,9 @@ impl<'a> Session<'a> {
         &self.protections
     }
 
-    /// The most memory that a judge held at once, in KiB. Complete after [`Self::end`].
-    pub fn judge_peak_kib(&self) -> u64 {
-        self.judge_peak_kib
+    /// Hands over the judges that were told to end: they are to be waited for.
+    pub fn take_dismissed(&mut self) -> Dismissed {
+        std::mem::take(&mut self.dismissed)
     }
 
     /// How long judges ran, from the fork to the last answer.
@@ -145,22 +145,18 @@ impl<'a> Session<'a> {
             })
     }
 
-    /// Tells the judge to end, and does not wait for it. What is asked later
-    /// starts another one.
+    /// Starts the judge, which gets ready while the caller does something else.
+    pub fn begin(&mut self) {
+        // What goes wrong here goes wrong again, and is told, when it is asked.
+        let _ = self.spawn();
+    }
+
+    /// Tells the judge to end. What is asked later starts another one.
     pub fn dismiss(&mut self) {
         if let Some(judge) = self.judge.take() {
             self.judge_time += judge.started.elapsed();
             judge.dismiss();
-            self.dismissed.push(judge);
-        }
-    }
-
-    /// Waits for all judges to end.
-    pub fn end(&mut self) {
-        self.dismiss();
-        for judge in self.dismissed.drain(..) {
-            let (_, peak) = judge.bury();
-            self.judge_peak_kib = self.judge_peak_kib.max(peak);
+            self.dismissed.judges.push(judge);
         }
     }
 
@@ -284,23 +280,37 @@ impl<'a> Session<'a> {
 
     /// Makes sure that a judge runs and has loaded what can be loaded.
     fn start(&mut self) -> Result<(), String> {
-        while self.judge.is_none() {
-            // A policy that brought a judge down is not loaded again, whatever
-            // it was being asked.
+        loop {
+            self.spawn()?;
+            let members = match &mut self.judge {
+                Some(judge) if judge.loaded => return Ok(()),
+                Some(judge) => judge.members.clone(),
+                None => Vec::new(),
+            };
+            let mut current = None;
+            match self.load(&members, &mut current) {
+                Ok(()) => {}
+                Err(death) => {
+                    let death = self.bury(death);
+                    match current {
+                        Some(index) => self.fail(index, Failure::load(death.kind, death.message)),
+                        None => return Err(death.message),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes sure that a judge runs. A policy that brought one down is not
+    /// given to the next.
+    fn spawn(&mut self) -> Result<(), String> {
+        if self.judge.is_none() {
             let members: Vec<usize> = (0..self.policies.len())
                 .filter(|index| !self.has_failed(*index, Question::Load))
                 .collect();
             let sources: Vec<&Policy> =
                 members.iter().map(|index| &self.policies[*index]).collect();
-            self.judge = Some(Judge::start(&sources, members.clone())?);
-            let mut current = None;
-            if let Err(death) = self.load(&members, &mut current) {
-                let death = self.bury(death);
-                match current {
-                    Some(index) => self.fail(index, Failure::load(death.kind, death.message)),
-                    None => return Err(death.message),
-                }
-            }
+            self.judge = Some(Judge::start(&sources, members)?);
         }
         Ok(())
     }
@@ -323,6 +333,9 @@ impl<'a> Session<'a> {
                 _ => return Err(Death::confused()),
             }
         }
+        if let Some(judge) = &mut self.judge {
+            judge.loaded = true;
+        }
         Ok(())
     }
 
@@ -334,7 +347,7 @@ impl<'a> Session<'a> {
         self.judge_time += judge.started.elapsed();
         judge.dismiss();
         let (status, peak) = judge.bury();
-        self.judge_peak_kib = self.judge_peak_kib.max(peak);
+        self.dismissed.peak_kib = self.dismissed.peak_kib.max(peak);
         match (death.kind, status) {
             (Kind::Crash, Some(WaitStatus::Signaled(_, signal, _)))
                 if signal != Signal::SIGKILL =>
@@ -363,7 +376,33 @@ impl<'a> Session<'a> {
 
 impl Drop for Session<'_> {
     fn drop(&mut self) {
-        self.end();
+        self.dismiss();
+    }
+}
+
+/// Judges that were told to end. Their parent waits for them, at the latest when
+/// this is dropped.
+#[derive(Default)]
+pub struct Dismissed {
+    judges: Vec<Judge>,
+    peak_kib: u64,
+}
+
+impl Dismissed {
+    /// Waits for all, and says how much memory the largest one held at most, in
+    /// KiB.
+    pub fn wait(&mut self) -> u64 {
+        for judge in self.judges.drain(..) {
+            let (_, peak) = judge.bury();
+            self.peak_kib = self.peak_kib.max(peak);
+        }
+        self.peak_kib
+    }
+}
+
+impl Drop for Dismissed {
+    fn drop(&mut self) {
+        self.wait();
     }
 }
 
@@ -408,6 +447,7 @@ impl Judge {
                 outgoing: Vec::new(),
                 incoming: Vec::new(),
                 taken: 0,
+                loaded: false,
                 members,
             }),
         }
@@ -461,7 +501,7 @@ impl Judge {
             }
             self.wait(left)?;
             self.flush()?;
-            let mut buffer = [0; 64 << 10];
+            let mut buffer = [0; 8 << 10];
             match read(&self.replies, &mut buffer) {
                 Ok(0) => return Err(crash("ended the judge".into())),
                 Ok(count) => self.incoming.extend_from_slice(&buffer[..count]),

@@ -10,6 +10,7 @@ use std::time::Instant;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{chdir, chroot, dup2_stderr, dup2_stdin, dup2_stdout, execv, fchdir, pivot_root};
 use policy::FileKind;
+use policy::session::Dismissed;
 use rustix::fs::{self, Mode, OFlags};
 use rustix::mount::{MoveMountFlags, move_mount};
 
@@ -47,7 +48,7 @@ struct Prepared {
 }
 
 /// Carries out a plan. Does not come back but to say why not.
-pub fn act(plan: &Plan, facts: Facts, proc: &Proc, started: Instant) -> Result<Infallible, Stop> {
+pub fn act(plan: &Plan, mut facts: Facts, proc: &Proc, started: Instant) -> Result<Infallible, Stop> {
     let prepared = prepare(plan).map_err(Stop::Refused)?;
     tracing::info!(
         "switching to {} ({}), init {}",
@@ -55,13 +56,9 @@ pub fn act(plan: &Plan, facts: Facts, proc: &Proc, started: Instant) -> Result<I
         plan.strategy,
         plan.init.path
     );
-    Err(commit(
-        plan,
-        prepared,
-        Report::new(plan, facts),
-        proc,
-        started,
-    ))
+    let judges = std::mem::take(&mut facts.judges);
+    let report = Report::new(plan, facts);
+    Err(commit(plan, prepared, report, judges, proc, started))
 }
 
 fn prepare(plan: &Plan) -> Result<Prepared, String> {
@@ -131,6 +128,7 @@ fn commit(
     plan: &Plan,
     prepared: Prepared,
     mut report: Report,
+    mut judges: Dismissed,
     proc: &Proc,
     started: Instant,
 ) -> Stop {
@@ -182,6 +180,8 @@ fn commit(
         });
     }
     drop((new_root, preserved, carried));
+    // Init must not be left somebody else's children. They have ended by now.
+    report.judge.peak_kib = judges.wait();
     background::start(
         Work {
             plan,

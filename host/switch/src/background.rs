@@ -41,8 +41,6 @@ pub fn start(work: Work<'_>, mut report: Report) {
         }
         Deletion::Delete => {}
     }
-    report.deletion.used_before = used(&work.old_root);
-    report.deletion.memory_available_before = work.proc.memory_available();
     write(&work, &report);
     if work.plan.foreground {
         return delete(&work, report);
@@ -69,8 +67,10 @@ pub fn start(work: Work<'_>, mut report: Report) {
 }
 
 fn delete(work: &Work<'_>, mut report: Report) {
-    let started = Instant::now();
+    report.deletion.used_before = used(&work.old_root);
+    report.deletion.memory_available_before = work.proc.memory_available();
     let keep = work.plan.keep();
+    let started = Instant::now();
     let outcome = work
         .old_root
         .try_clone()

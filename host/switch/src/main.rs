@@ -45,6 +45,11 @@ use plan::Plan;
 use proc::Proc;
 use report::Facts;
 
+/// In place of the C library's, which maps and unmaps memory for nearly every
+/// allocation: that would be a good part of the time that the program takes.
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 /// The start of the program.
 ///
 /// # Safety

@@ -49,6 +49,14 @@ pub fn plan(
     if !memory && !keep_initramfs {
         return Err("/ is neither tmpfs nor ramfs, so it is no initramfs, and deleting it would delete data; switch with --keep-initramfs to delete nothing".into());
     }
+    let policies = if parameters.default_policy_only {
+        vec![folder::embedded()]
+    } else {
+        folder::discover(FilePath::new("/"))
+    };
+    let mut session = Session::new(&policies);
+    // It gets ready while the rest is checked.
+    session.begin();
     let new_root = new_root::open(&arguments.new_root, &old_root, proc)?;
     let init = init::check(
         new_root.fd.as_fd(),
@@ -72,12 +80,6 @@ pub fn plan(
         init::absolute(arguments.init.as_bytes()),
         init.resolved.clone(),
     ];
-    let policies = if parameters.default_policy_only {
-        vec![folder::embedded()]
-    } else {
-        folder::discover(FilePath::new("/"))
-    };
-    let mut session = Session::new(&policies);
     let (host, mut warnings) = machine::facts(new_root.fd.as_fd(), command_line);
     warnings.extend(init.warnings.iter().cloned());
     let review = ask_preservation(&mut session, &old_root, &inits, &mut warnings);
@@ -136,7 +138,6 @@ pub fn plan(
     if plan.run == Run::Absent {
         warnings.push("the new root has no /run and is read-only: what survives cannot be reached there, and no report is written".into());
     }
-    session.end();
     tracing::debug!("the judge ran for {} us", session.judge_time().as_micros());
     let facts = Facts {
         policies: report::policies(&session),
@@ -146,9 +147,10 @@ pub fn plan(
         },
         judge: JudgeReport {
             protections: session.protections().clone(),
-            peak_kib: session.judge_peak_kib(),
+            peak_kib: 0,
             time_us: session.judge_time().as_micros() as u64,
         },
+        judges: session.take_dismissed(),
         extensions: report::extensions(&extensions),
         warnings,
         timings: report::Timings {

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use policy::compatibility::{Judged, Outcome};
-use policy::session::Session;
+use policy::session::{Dismissed, Session};
 use policy::{Failure, escape};
 use rustix::fs::{self, Mode, OFlags};
 use serde::Serialize;
@@ -224,14 +224,16 @@ impl Report {
 }
 
 /// What was found out beside the plan, for the report.
-#[derive(Clone, Debug, Default)]
+#[derive(Default)]
 pub struct Facts {
     /// Every policy.
     pub policies: Vec<PolicyReport>,
     /// How much they looked at.
     pub review: ReviewReport,
-    /// What ran them.
+    /// What ran them; how much memory it held is known when it was waited for.
     pub judge: JudgeReport,
+    /// Processes to be waited for before init is executed.
+    pub judges: Dismissed,
     /// Every extension.
     pub extensions: Vec<ExtensionReport>,
     /// What is not as it should be.
