@@ -2,10 +2,10 @@
 
 use switch_root_tests::outcome::{End, Outcome};
 use switch_root_tests::scene::{INIT, NEW_ROOT, SUBJECT, Scene};
-use switch_root_tests::steps::Steps;
+use switch_root_tests::steps::{Content, Steps};
 
 use crate::check::{Booted, boots, ensure, refuses, said, says};
-use crate::tools::{Checked, Stop, boot, cases, play};
+use crate::tools::{Checked, Policies, Stop, boot, cases, play, policy, program};
 
 cases![
     arguments_after_init_belong_to_init,
@@ -27,6 +27,11 @@ cases![
     init_gets_the_console_that_is_asked_for,
     a_console_that_is_missing_stops_nothing,
     the_log_level_is_set_on_the_command_line,
+    the_kernel_command_line_keeps_the_initramfs,
+    the_kernel_command_line_makes_init_wait,
+    the_kernel_command_line_leaves_the_default_policy_alone,
+    a_parameter_that_is_not_understood_is_a_warning,
+    closed_descriptors_stop_nothing,
     the_log_level_is_set_on_the_kernel_command_line,
 ];
 
@@ -338,4 +343,54 @@ fn the_log_level_is_set_on_the_kernel_command_line() -> Checked {
         let text = format!("quiet root=/dev/vda1 switch_root.log={level} ro");
         lines(&boot()?.kernel_command_line(&text))
     })
+}
+
+fn the_kernel_command_line_keeps_the_initramfs() -> Checked {
+    let scene = boot()?.kernel_command_line("quiet switch_root.keep_initramfs");
+    boots(&scene)?.everything_left()
+}
+
+fn the_kernel_command_line_makes_init_wait() -> Checked {
+    let booted = boots(&boot()?.kernel_command_line("switch_root.foreground=yes"))?;
+    let (start, end) = (&booted.seen.report_at_start, &booted.seen.report);
+    ensure!(start == end, "the report changed after init was started");
+    booted.left(&[])
+}
+
+fn the_kernel_command_line_leaves_the_default_policy_alone() -> Checked {
+    let broken = Some(r#"{"on_failure": "refuse"}"#);
+    let scene =
+        boot()?
+            .file("/extensions.yaml", "")
+            .policy("50-broken", policy("truncated")?, broken);
+    refuses(&scene, &["50-broken", "switch_root.policies=default"])?;
+    let booted = boots(&scene.kernel_command_line("switch_root.policies=default"))?;
+    ensure!(
+        booted.report.policies() == ["00-default"],
+        "{:?}",
+        booted.report.policies()
+    );
+    booted.left(&["/extensions.yaml"])
+}
+
+fn a_parameter_that_is_not_understood_is_a_warning() -> Checked {
+    let booted = boots(&boot()?.kernel_command_line("switch_root.foregruond"))?;
+    says(
+        &booted.report.0["warnings"].to_string(),
+        &["switch_root.foregruond"],
+    )?;
+    booted.left(&[])
+}
+
+fn closed_descriptors_stop_nothing() -> Checked {
+    // Nor is there a /dev/null to put in their place.
+    let command = format!("exec {SUBJECT} {NEW_ROOT} {INIT} 0<&- 2>&-");
+    let scene = boot()?
+        .without("/dev")
+        .executable("/bin/busybox", Content::Copy(program("busybox")?))
+        .command(["/bin/busybox", "sh", "-c", command.as_str()]);
+    let booted = boots(&scene)?;
+    let descriptors: Vec<_> = booted.seen.descriptors.keys().copied().collect();
+    ensure!(descriptors == [1], "{:?}", booted.seen.descriptors);
+    booted.left(&[])
 }

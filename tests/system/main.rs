@@ -8,6 +8,7 @@ mod command_line;
 mod extensions_yaml;
 mod harness;
 mod kernels;
+mod native;
 mod odd_trees;
 mod policies;
 mod refusals;
@@ -24,6 +25,7 @@ fn main() {
         refusals::cases(),
         command_line::cases(),
         policies::cases(),
+        native::cases(),
         extensions_yaml::cases(),
         odd_trees::cases(),
         strategies::cases(),

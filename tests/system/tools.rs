@@ -119,6 +119,20 @@ pub fn policy(name: &str) -> Result<Content, Stop> {
     }
 }
 
+/// The same policy, compiled ahead of time.
+pub fn native(name: &str) -> Result<Content, Stop> {
+    match policy(name)? {
+        Content::Copy(path) => {
+            let path = path.with_extension("cwasm");
+            match path.exists() {
+                true => Ok(Content::Copy(path)),
+                false => Err(Stop::Skip(format!("there is no {}", path.display()))),
+            }
+        }
+        _ => Err("a policy that is no file".into()),
+    }
+}
+
 /// The kernels to boot, oldest first.
 pub fn kernels() -> Result<Vec<PathBuf>, Stop> {
     machine::possible().map_err(Stop::Skip)?;
@@ -149,6 +163,12 @@ pub fn need_privileges() -> Checked {
 /// An ordinary boot with the program under test.
 pub fn boot() -> Result<Scene, Stop> {
     Ok(Scene::boot(&subject()?, probe()?))
+}
+
+/// The same with the build that has no compiler.
+pub fn boot_small() -> Result<Scene, Stop> {
+    let small = named_by("SWITCH_ROOT_AOT_BIN", "the static switch_root-aot to test")?;
+    Ok(Scene::boot(&small, probe()?))
 }
 
 /// Plays a scene in namespaces.

@@ -102,8 +102,9 @@ fn answer(host: &Host, policies: &mut [Result<instance::Policy, Failure>], reque
         Request::Preservation {
             policies: asked,
             directory,
-            entries,
+            listing,
         } => {
+            let entries = listing.unpack();
             for index in asked {
                 let mut cost = Cost::default();
                 let outcome = ask(policies, index, |policy| {

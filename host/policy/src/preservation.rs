@@ -8,7 +8,7 @@ use crate::answer::{check_decisions, join};
 use crate::bindings::types::{Decision, Entry, FileKind};
 use crate::failure::{Failure, Kind, Question};
 use crate::limits::fixed;
-use crate::protocol::{Reply, Request};
+use crate::protocol::{Listing, Reply, Request};
 use crate::session::{Death, Session};
 
 /// One path that a policy wants to survive.
@@ -97,20 +97,15 @@ fn walk(
             let policies = asked.iter().map(|index| session.member(*index)).collect();
             let request = Request::Preservation {
                 policies,
-                directory,
-                entries,
+                directory: directory.clone(),
+                listing: Listing::pack(&entries),
             };
             session.send(&request).map_err(|death| (None, death))?;
-            if let Request::Preservation {
-                directory, entries, ..
-            } = request
-            {
-                pending.push(Pending {
-                    directory,
-                    entries,
-                    asked,
-                });
-            }
+            pending.push(Pending {
+                directory,
+                entries,
+                asked,
+            });
         }
         for Pending {
             directory,

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::bindings::log::Level;
-use crate::bindings::types::{Decision, Entry, Extension, HostFacts, Verdict};
+use crate::bindings::types::{Decision, Entry, Extension, FileKind, HostFacts, Verdict};
 use crate::failure::Failure;
 
 /// What the host asks.
@@ -20,7 +20,7 @@ pub enum Request {
     Preservation {
         policies: Vec<u16>,
         directory: Vec<u8>,
-        entries: Vec<Entry>,
+        listing: Listing,
     },
     /// All extensions of an `extensions.yaml`, of each of these policies.
     Compatibility {
@@ -28,6 +28,57 @@ pub enum Request {
         host: HostFacts,
         extensions_yaml: Vec<u8>,
     },
+}
+
+/// The entries of a directory, with the names in one piece: they are most of
+/// what is said, and cost a step for each byte otherwise.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Listing {
+    #[serde(with = "serde_bytes")]
+    names: Vec<u8>,
+    /// Length of the name, kind, size, mode, mount point.
+    rest: Vec<(u8, FileKind, u64, u32, bool)>,
+}
+
+impl Listing {
+    /// Packs entries, whose names are at most 255 bytes long.
+    pub fn pack(entries: &[Entry]) -> Self {
+        let mut names = Vec::new();
+        let rest = entries
+            .iter()
+            .map(|entry| {
+                names.extend_from_slice(&entry.name);
+                let length = u8::try_from(entry.name.len()).unwrap_or(u8::MAX);
+                (
+                    length,
+                    entry.kind,
+                    entry.size,
+                    entry.mode,
+                    entry.mount_point,
+                )
+            })
+            .collect();
+        Self { names, rest }
+    }
+
+    /// The entries as they were packed.
+    pub fn unpack(&self) -> Vec<Entry> {
+        let mut names = self.names.as_slice();
+        self.rest
+            .iter()
+            .map(|&(length, kind, size, mode, mount_point)| {
+                let (name, others) = names.split_at(usize::from(length).min(names.len()));
+                names = others;
+                Entry {
+                    name: name.to_vec(),
+                    kind,
+                    size,
+                    mode,
+                    mount_point,
+                }
+            })
+            .collect()
+    }
 }
 
 /// What the judge says. Replies come in the order of the requests, and within
@@ -171,6 +222,24 @@ pub fn write_frame(output: &mut impl Write, message: &impl Serialize) -> io::Res
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_listing_is_unpacked_as_it_was_packed() {
+        let entry = |name: &[u8], size| Entry {
+            name: name.to_vec(),
+            kind: FileKind::Fifo,
+            size,
+            mode: 0o7777,
+            mount_point: size == 0,
+        };
+        let entries = [
+            entry(b"a", 0),
+            entry(&[0xff; 255], u64::MAX),
+            entry(b"\n", 1),
+        ];
+        assert_eq!(Listing::pack(&entries).unpack(), entries);
+        assert_eq!(Listing::pack(&[]).unpack(), []);
+    }
 
     #[test]
     fn a_frame_is_taken_whole_or_not_yet() {

@@ -48,7 +48,12 @@ struct Prepared {
 }
 
 /// Carries out a plan. Does not come back but to say why not.
-pub fn act(plan: &Plan, mut facts: Facts, proc: &Proc, started: Instant) -> Result<Infallible, Stop> {
+pub fn act(
+    plan: &Plan,
+    mut facts: Facts,
+    proc: &Proc,
+    started: Instant,
+) -> Result<Infallible, Stop> {
     let prepared = prepare(plan).map_err(Stop::Refused)?;
     tracing::info!(
         "switching to {} ({}), init {}",

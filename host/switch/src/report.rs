@@ -147,7 +147,8 @@ pub struct DeletionReport {
     /// How long it took.
     pub time_us: u64,
     /// Bytes that the initramfs occupied before and after, as its file system
-    /// accounts for them; absent where it does not (ramfs).
+    /// accounts for them; absent before the deletion has ended, and where it
+    /// does not count (ramfs).
     pub used_before: Option<u64>,
     /// See `used_before`.
     pub used_after: Option<u64>,

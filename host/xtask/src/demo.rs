@@ -22,17 +22,19 @@ use crate::setup::{self, QEMU, STATIC};
 use crate::{dist, kernels, policies};
 
 /// Folders of this machine whose files fill the initramfs, and how many of each.
-const SOURCES: [(&str, usize); 4] = [
+const SOURCES: [(&str, usize); 6] = [
     ("/etc", 120),
+    ("/etc/ssl", 20),
     ("/usr/bin", 80),
-    ("/usr/share/zoneinfo", 120),
+    ("/usr/share/zoneinfo/Europe", 20),
+    ("/usr/share/zoneinfo", 100),
     ("/usr/share/doc", 80),
 ];
 /// Files that are larger than this are left out.
 const LARGEST: u64 = 300 << 10;
 
 const KEEP_PATHS: &str = r#"{"settings": {
-  "keep": ["/etc/ssl/**", "/etc/ho*", "/usr/share/zoneinfo/E*"],
+  "keep": ["/etc/ssl/*.cnf", "/etc/ho*", "/usr/share/zoneinfo/Europe/B*"],
   "carry": {"/etc/demo-credentials": "/etc/credentials"}
 }}"#;
 

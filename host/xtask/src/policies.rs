@@ -165,3 +165,13 @@ pub fn rebuild_default() -> Result<()> {
     println!("host/policy/src/default.wasm: {} bytes", component.len());
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_readme_shows_the_example_policy_as_it_is() {
+        let readme = include_str!("../../../README.md");
+        let example = include_str!("../../../policies/example/src/lib.rs");
+        assert!(readme.contains(&format!("```rust\n{example}```\n")));
+    }
+}
