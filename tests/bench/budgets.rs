@@ -148,18 +148,32 @@ fn descending(subjects: &[Subject], figures: &mut Figures) -> Result<(), String>
         ),
         (format!("{FOLDER}/50-all.json"), sidecar.to_vec()),
     ];
-    let rate = runs(&subject, MANY, |race| {
+    let entries = |race: &Race| {
         race.report["review"]["entries"]
             .as_f64()
             .unwrap_or(f64::NAN)
-            / judge_time(race)
-    })?;
-    figures.budget(
-        &format!("a policy that descends everywhere, {MANY} entries"),
-        format!("{rate:.2} million entries/s"),
-        "1 million entries/s",
-        rate >= 1.0,
-    );
+    };
+    let calls = |race: &Race| {
+        let policies = race.report["policies"].as_array().into_iter().flatten();
+        policies
+            .filter_map(|policy| policy["time_us"].as_f64())
+            .sum::<f64>()
+    };
+    // Twice: what the sandbox takes, and what an operator waits for, which is
+    // mostly the host's own reading of directories.
+    let sandbox = runs(&subject, MANY, |race| entries(race) / calls(race))?;
+    let whole = runs(&subject, MANY, |race| entries(race) / judge_time(race))?;
+    for (what, rate) in [
+        ("through the sandbox", sandbox),
+        ("with the listing of the host", whole),
+    ] {
+        figures.budget(
+            &format!("a policy that descends everywhere, {what}"),
+            format!("{rate:.2} million entries/s"),
+            "1 million entries/s",
+            rate >= 1.0,
+        );
+    }
     Ok(())
 }
 
