@@ -73,6 +73,8 @@ pub fn apart<T: Into<Value>>(work: impl FnOnce() -> io::Result<T>) -> Result<Val
             let mut text = String::new();
             let read = File::from(reader).read_to_string(&mut text);
             let _ = nix::sys::wait::waitpid(child, None);
+            // Empty again, since what was mounted there went with the namespace.
+            let _ = fs::remove_dir(staging_of(child));
             read.map_err(|error| error.to_string())?;
             let mut answer: Value =
                 serde_json::from_str(&text).map_err(|error| format!("no answer: {error}"))?;
@@ -97,9 +99,13 @@ fn namespace() -> io::Result<()> {
 
 /// An empty directory to mount on.
 pub fn staging() -> io::Result<PathBuf> {
-    let path = std::env::temp_dir().join(format!("switch-root-bench-{}", std::process::id()));
+    let path = staging_of(Pid::this());
     fs::create_dir_all(&path)?;
     Ok(path)
+}
+
+fn staging_of(process: Pid) -> PathBuf {
+    std::env::temp_dir().join(format!("switch-root-bench-{process}"))
 }
 
 fn play(subject: &Subject, files: u32) -> io::Result<Value> {

@@ -1,5 +1,7 @@
 //! One component: loaded, made into instances, asked. Runs in the judge.
 
+use std::cell::OnceCell;
+use std::rc::Rc;
 use std::time::Instant;
 
 use wasmtime::component::types::ComponentItem;
@@ -37,6 +39,7 @@ struct State {
 /// A component that is ready to be asked, with the instance that is in use for
 /// each question.
 pub struct Policy {
+    host: Rc<Host>,
     component: Component,
     settings: String,
     limits: Limits,
@@ -53,21 +56,23 @@ struct Running {
     instance: Instance,
 }
 
-/// What all policies of one judge share.
-pub struct Host {
+/// What the policies of one judge share: an engine for those that were compiled
+/// ahead of time, and one for those that must be compiled, each made when first
+/// needed.
+#[derive(Default)]
+pub struct Hosts {
+    native: OnceCell<Rc<Host>>,
+    #[cfg(feature = "compile")]
+    compiling: OnceCell<Rc<Host>>,
+}
+
+/// An engine with what policies import.
+struct Host {
     engine: Engine,
     linker: Linker<State>,
 }
 
-impl Host {
-    /// Starts the engine.
-    pub fn new() -> wasmtime::Result<Self> {
-        let engine = crate::engine::new()?;
-        let mut linker = Linker::new(&engine);
-        log::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
-        Ok(Self { engine, linker })
-    }
-
+impl Hosts {
     /// Loads a component, looks at what it imports and exports, instantiates
     /// it and gives it its settings. The second value is a warning.
     pub fn load(
@@ -82,12 +87,13 @@ impl Host {
         let mut warning = None;
         let policy = self
             .component(code, &mut warning)
-            .and_then(|(component, compiled)| {
+            .and_then(|(host, component, compiled)| {
                 let answers = Answers {
                     compiled,
-                    ..self.inspect(&component)?
+                    ..host.inspect(&component)?
                 };
                 let mut policy = Policy {
+                    host,
                     component,
                     settings,
                     limits,
@@ -97,62 +103,98 @@ impl Host {
                     failed: None,
                 };
                 // Some faults of a component show only when it is instantiated.
-                policy.running(self, Question::Load, cost)?;
+                policy.running(Question::Load, cost)?;
                 Ok(policy)
             });
         cost.time_us += started.elapsed().as_micros() as u64;
         (policy, warning)
     }
 
+    /// The component, its engine, and whether it was compiled for that.
     fn component(
         &self,
         code: &Code,
         warning: &mut Option<String>,
-    ) -> Result<(Component, bool), Failure> {
+    ) -> Result<(Rc<Host>, Component, bool), Failure> {
         if let Some(native) = &code.native {
+            let host = Host::once(&self.native, crate::engine::for_native)?;
             // SAFETY: `native` is what wasmtime serialized: it is embedded in
             // this binary, or comes from a file that only root can write and
             // that carries our record (folder.rs). Bytes that are not a whole
             // serialized component of this engine are refused by wasmtime.
-            match unsafe { Component::deserialize(&self.engine, native) } {
-                Ok(component) => return Ok((component, false)),
+            match unsafe { Component::deserialize(&host.engine, native) } {
+                Ok(component) => return Ok((host, component, false)),
                 Err(error) if code.wasm.is_some() => {
                     *warning = Some(format!(
-                        "its ahead-of-time form cannot be used: {error:#}; compiled instead"
+                        "its ahead-of-time form cannot be used: {}; compiled instead",
+                        one_line(&error)
                     ));
                 }
                 Err(error) => {
                     return Err(Failure::load(
                         Kind::NotAPolicy,
-                        format!("its ahead-of-time form cannot be used: {error:#}"),
+                        format!(
+                            "its ahead-of-time form cannot be used: {}",
+                            one_line(&error)
+                        ),
                     ));
                 }
             }
         }
         let wasm = code.wasm.as_deref().unwrap_or_default();
-        self.compile(wasm).map(|component| (component, true))
+        self.compile(wasm)
+            .map(|(host, component)| (host, component, true))
     }
 
     #[cfg(feature = "compile")]
-    fn compile(&self, wasm: &[u8]) -> Result<Component, Failure> {
+    fn compile(&self, wasm: &[u8]) -> Result<(Rc<Host>, Component), Failure> {
         let refuse = |reason: String| Failure::load(Kind::NotAPolicy, reason);
         match wasm {
             // Magic number and version of a core module, and of a component.
             [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => {
                 Err(refuse("is a core module, not a component; build it with the policy SDK, or wrap it with `wasm-tools component new`".into()))
             }
-            [b'\0', b'a', b's', b'm', ..] => Component::from_binary(&self.engine, wasm)
-                .map_err(|error| refuse(format!("is not a valid component: {}", one_line(&error)))),
+            [b'\0', b'a', b's', b'm', ..] => {
+                let host = Host::once(&self.compiling, crate::engine::for_compiling)?;
+                let component = Component::from_binary(&host.engine, wasm)
+                    .map_err(|error| refuse(format!("is not a valid component: {}", one_line(&error))))?;
+                Ok((host, component))
+            }
             _ => Err(refuse("is not WebAssembly".into())),
         }
     }
 
     #[cfg(not(feature = "compile"))]
-    fn compile(&self, _: &[u8]) -> Result<Component, Failure> {
+    fn compile(&self, _: &[u8]) -> Result<(Rc<Host>, Component), Failure> {
         Err(Failure::load(
             Kind::NotAPolicy,
             "has no usable ahead-of-time form (.cwasm), and this build of switch_root has no compiler; compile it on the machine that makes the image",
         ))
+    }
+}
+
+impl Host {
+    /// The one in the cell, made now if there is none.
+    fn once(
+        cell: &OnceCell<Rc<Self>>,
+        engine: fn() -> wasmtime::Result<Engine>,
+    ) -> Result<Rc<Self>, Failure> {
+        if let Some(host) = cell.get() {
+            return Ok(host.clone());
+        }
+        let made = engine().and_then(|engine| {
+            let mut linker = Linker::new(&engine);
+            log::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+            Ok(Rc::new(Self { engine, linker }))
+        });
+        let host = made.map_err(|error| {
+            let reason = one_line(&error);
+            Failure::load(
+                Kind::Limit,
+                format!("cannot run, since the WebAssembly engine does not start: {reason}"),
+            )
+        })?;
+        Ok(cell.get_or_init(|| host).clone())
     }
 
     /// Refuses what imports anything but `log`, and finds the questions.
@@ -217,49 +259,35 @@ impl Policy {
     /// Asks about one directory. The answer is not yet held against the contract.
     pub fn preservation(
         &mut self,
-        host: &Host,
         directory: &[u8],
         entries: &[Entry],
         cost: &mut Cost,
     ) -> Result<Vec<Decision>, Failure> {
-        self.ask(
-            host,
-            Question::Preservation,
-            entries.len(),
-            cost,
-            |running| {
-                let policy = PreservationPolicy::new(&mut running.store, &running.instance)?;
-                policy.switch_root_policy_preservation().call_review(
-                    &mut running.store,
-                    directory,
-                    entries,
-                )
-            },
-        )
+        self.ask(Question::Preservation, entries.len(), cost, |running| {
+            let policy = PreservationPolicy::new(&mut running.store, &running.instance)?;
+            policy.switch_root_policy_preservation().call_review(
+                &mut running.store,
+                directory,
+                entries,
+            )
+        })
     }
 
     /// Asks about all extensions.
     pub fn compatibility(
         &mut self,
-        host: &Host,
         facts: &HostFacts,
         extensions: &[Extension],
         cost: &mut Cost,
     ) -> Result<Vec<Verdict>, Failure> {
-        let verdicts = self.ask(
-            host,
-            Question::Compatibility,
-            extensions.len(),
-            cost,
-            |running| {
-                let policy = CompatibilityPolicy::new(&mut running.store, &running.instance)?;
-                policy.switch_root_policy_compatibility().call_review(
-                    &mut running.store,
-                    facts,
-                    extensions,
-                )
-            },
-        )?;
+        let verdicts = self.ask(Question::Compatibility, extensions.len(), cost, |running| {
+            let policy = CompatibilityPolicy::new(&mut running.store, &running.instance)?;
+            policy.switch_root_policy_compatibility().call_review(
+                &mut running.store,
+                facts,
+                extensions,
+            )
+        })?;
         if verdicts.len() != extensions.len() {
             self.current = None;
             return Err(Failure::new(
@@ -278,7 +306,6 @@ impl Policy {
     /// One call, within its limits. An instance that failed is not used again.
     fn ask<T>(
         &mut self,
-        host: &Host,
         question: Question,
         items: usize,
         cost: &mut Cost,
@@ -291,7 +318,7 @@ impl Policy {
         }
         let started = Instant::now();
         let limits = self.limits;
-        let outcome = self.running(host, question, cost).and_then(|running| {
+        let outcome = self.running(question, cost).and_then(|running| {
             let fuel = limits
                 .fuel
                 .saturating_add(limits.fuel_per_item.saturating_mul(items as u64));
@@ -319,21 +346,16 @@ impl Policy {
 
     /// The instance for a question: the one in use, or a new one, so that one
     /// question cannot spoil the other.
-    fn running(
-        &mut self,
-        host: &Host,
-        question: Question,
-        cost: &mut Cost,
-    ) -> Result<&mut Running, Failure> {
+    fn running(&mut self, question: Question, cost: &mut Cost) -> Result<&mut Running, Failure> {
         let usable = matches!(&self.current, Some((current, _)) if *current == question || *current == Question::Load);
         let running = match self.current.take() {
             Some((_, running)) if usable => running,
-            _ => self.instantiate(host, cost)?,
+            _ => self.instantiate(cost)?,
         };
         Ok(&mut self.current.insert((question, running)).1)
     }
 
-    fn instantiate(&self, host: &Host, cost: &mut Cost) -> Result<Running, Failure> {
+    fn instantiate(&self, cost: &mut Cost) -> Result<Running, Failure> {
         let limits = self.limits;
         let state = State {
             limits,
@@ -342,14 +364,14 @@ impl Policy {
             dropped: 0,
             met: None,
         };
-        let mut store = Store::new(&host.engine, state);
+        let mut store = Store::new(&self.host.engine, state);
         store.limiter(|state| state);
         let fuel = limits.fuel;
         // Cannot fail: the engine consumes fuel.
         let _ = store.set_fuel(fuel);
         store.set_hostcall_fuel(limits.transfer_bytes);
         let outcome = (|| {
-            let instance = match host.linker.instantiate(&mut store, &self.component) {
+            let instance = match self.host.linker.instantiate(&mut store, &self.component) {
                 Ok(instance) => instance,
                 Err(error) => return Err(store.data().classify(Question::Load, &error)),
             };

@@ -10,7 +10,7 @@ use crate::bindings::types::Extension;
 use crate::extensions;
 use crate::failure::{Failure, Kind};
 use crate::folder::Policy;
-use crate::instance::{self, Host};
+use crate::instance::{self, Hosts};
 use crate::limits::{Limits, fixed};
 use crate::protocol::{self, Cost, Reply, Request};
 use crate::sandbox;
@@ -45,20 +45,13 @@ fn address_space(limits: &Limits) -> u64 {
 }
 
 fn serve(sources: &[&Policy], requests: File) {
-    let host = match Host::new() {
-        Ok(host) => host,
-        Err(error) => {
-            return reply(&Reply::Panic(format!(
-                "the WebAssembly engine does not start: {error:#}"
-            )));
-        }
-    };
+    let hosts = Hosts::default();
     let mut policies: Vec<Result<instance::Policy, Failure>> =
-        sources.iter().map(|source| load(&host, source)).collect();
+        sources.iter().map(|source| load(&hosts, source)).collect();
     let mut requests = BufReader::new(requests);
     loop {
         match protocol::read_frame(&mut requests) {
-            Ok(Some(request)) => answer(&host, &mut policies, request),
+            Ok(Some(request)) => answer(&mut policies, request),
             Ok(None) => return,
             Err(error) => {
                 return reply(&Reply::Panic(format!("a request cannot be read: {error}")));
@@ -67,10 +60,10 @@ fn serve(sources: &[&Policy], requests: File) {
     }
 }
 
-fn load(host: &Host, source: &Policy) -> Result<instance::Policy, Failure> {
+fn load(hosts: &Hosts, source: &Policy) -> Result<instance::Policy, Failure> {
     let mut cost = Cost::default();
     let (policy, warning) = match &source.code {
-        Ok(code) => host.load(
+        Ok(code) => hosts.load(
             code,
             source.sidecar.settings_json(),
             source.sidecar.limits,
@@ -97,7 +90,7 @@ fn load(host: &Host, source: &Policy) -> Result<instance::Policy, Failure> {
     policy
 }
 
-fn answer(host: &Host, policies: &mut [Result<instance::Policy, Failure>], request: Request) {
+fn answer(policies: &mut [Result<instance::Policy, Failure>], request: Request) {
     match request {
         Request::Preservation {
             policies: asked,
@@ -108,7 +101,7 @@ fn answer(host: &Host, policies: &mut [Result<instance::Policy, Failure>], reque
             for index in asked {
                 let mut cost = Cost::default();
                 let outcome = ask(policies, index, |policy| {
-                    policy.preservation(host, &directory, &entries, &mut cost)
+                    policy.preservation(&directory, &entries, &mut cost)
                 });
                 reply(&Reply::Decisions { outcome, cost });
             }
@@ -128,7 +121,7 @@ fn answer(host: &Host, policies: &mut [Result<instance::Policy, Failure>], reque
             for index in asked {
                 let mut cost = Cost::default();
                 let outcome = ask(policies, index, |policy| {
-                    policy.compatibility(host, &facts, &extensions, &mut cost)
+                    policy.compatibility(&facts, &extensions, &mut cost)
                 });
                 reply(&Reply::Verdicts { outcome, cost });
             }

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::native;
 use crate::policies;
-use crate::run::{cargo, run, step, target, workspace};
+use crate::run::{cargo, run, step, target};
 use crate::setup::{self, STATIC};
 
 /// The two builds of the boot binary: name, and whether it has a compiler.
@@ -46,7 +47,7 @@ pub fn boot_binary(compiler: bool) -> Result<PathBuf> {
 fn build(folder: &Path, name: &str, compiler: bool) -> Result<PathBuf> {
     setup::targets(&[STATIC])?;
     step(&format!("{name} (static, optimized)"));
-    let native = default_policy()?;
+    let native = native::default_policy()?;
     let mut cargo = cargo();
     cargo
         .args([
@@ -69,42 +70,6 @@ fn build(folder: &Path, name: &str, compiler: bool) -> Result<PathBuf> {
     fs::copy(&built, &installed)
         .with_context(|| format!("copying {} to {}", built.display(), installed.display()))?;
     Ok(installed)
-}
-
-/// Compiles the policies that tests and measurements need ahead of time, each
-/// beside its `.wasm`, and returns the folder.
-///
-/// # Errors
-/// Where one cannot be compiled.
-pub fn native_policies(folder: &Path) -> Result<PathBuf> {
-    for name in ["default", "hostile", "keep-paths"] {
-        compile(
-            &folder.join(name).with_extension("wasm"),
-            &folder.join(name).with_extension("cwasm"),
-        )?;
-    }
-    Ok(folder.to_owned())
-}
-
-/// Compiles the default policy ahead of time, for the binary to embed.
-fn default_policy() -> Result<PathBuf> {
-    let path = target().join("default.cwasm");
-    compile(&workspace().join("host/policy/src/default.wasm"), &path)?;
-    Ok(path)
-}
-
-/// Compiles a component ahead of time, for the static binaries' target.
-///
-/// # Errors
-/// Where it cannot be read, compiled or written.
-pub fn compile(source: &Path, path: &Path) -> Result<()> {
-    let wasm = fs::read(source).with_context(|| format!("reading {}", source.display()))?;
-    let native = policy::engine::compile(&wasm, STATIC).map_err(anyhow::Error::msg)?;
-    // Only where it changed: the host is built again when this file is newer.
-    if fs::read(path).ok().as_ref() != Some(&native) {
-        fs::write(path, native).with_context(|| format!("writing {}", path.display()))?;
-    }
-    Ok(())
 }
 
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {

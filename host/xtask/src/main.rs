@@ -4,6 +4,7 @@ mod components;
 mod demo;
 mod dist;
 mod kernels;
+mod native;
 mod policies;
 mod run;
 mod setup;

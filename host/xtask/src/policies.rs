@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::components::{self, refused};
-use crate::dist;
+use crate::native;
 use crate::run::{cargo, output, step, target, workspace};
 use crate::setup::{self, WASM};
 
@@ -146,7 +146,7 @@ pub fn build_one(folder: &Path) -> Result<()> {
     fs::create_dir_all(&built).with_context(|| format!("making {}", built.display()))?;
     write(&built, &name, &component)?;
     let wasm = built.join(&name).with_extension("wasm");
-    dist::compile(&wasm, &wasm.with_extension("cwasm"))?;
+    native::compile(&wasm, &wasm.with_extension("cwasm"))?;
     println!(
         "target/policies/{name}.wasm, {} bytes, and target/policies/{name}.cwasm",
         component.len()

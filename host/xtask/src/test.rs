@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::policies::{self, Comparison};
 use crate::run::{cargo, run, step, target};
 use crate::setup::{self, PEERS, QEMU, STATIC, WASM};
-use crate::{dist, kernels};
+use crate::{dist, kernels, native};
 
 /// Runs all tests.
 ///
@@ -48,7 +48,7 @@ pub fn test() -> Result<()> {
     ]))?;
     let binary = dist::boot_binary(true)?;
     let aot = dist::boot_binary(false)?;
-    let native = dist::native_policies(&components)?;
+    let native = native::policies(&components)?;
     let missing = setup::tools(&[&QEMU, &PEERS[1]]);
     skipped.extend(
         missing
@@ -91,7 +91,7 @@ pub fn bench(json: Option<PathBuf>) -> Result<()> {
     let components = policies::build_for_tests()?;
     let binary = dist::boot_binary(true)?;
     let aot = dist::boot_binary(false)?;
-    let native = dist::native_policies(&components)?;
+    let native = native::policies(&components)?;
     let missing = setup::tools(&PEERS.each_ref());
     if !missing.is_empty() {
         println!(
