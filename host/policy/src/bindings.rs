@@ -9,6 +9,7 @@ pub mod preservation {
     wasmtime::component::bindgen!({
         path: "../../wit",
         world: "preservation-policy",
+        imports: { default: trappable },
         additional_derives: [Clone, PartialEq, serde::Serialize, serde::Deserialize],
     });
 }

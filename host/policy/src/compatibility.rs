@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bindings::types::{Extension, HostFacts, Verdict};
 use crate::failure::Question;
+use crate::limits::fixed;
 use crate::protocol::{Reply, Request};
 use crate::session::{Death, Session};
 use crate::sidecar::OnFailure;
@@ -32,20 +33,30 @@ pub struct Judged {
     pub reasons: Vec<(String, String)>,
 }
 
+/// Why there are no verdicts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoReview {
+    /// What is wrong with the file: a sentence without its path.
+    File(String),
+    /// There can be no judge to read it.
+    Judge(String),
+}
+
 /// Asks all policies of a session about the extensions of an `extensions.yaml`.
 ///
 /// # Errors
-/// What is wrong with the file, or that no judge could be started: a sentence
-/// without the path. What a policy does wrong is in the session's accounts.
+/// See [`NoReview`]. What a policy does wrong is in the session's accounts.
 pub fn review(
     session: &mut Session<'_>,
     host: &HostFacts,
     extensions_yaml: &[u8],
-) -> Result<Vec<Judged>, String> {
-    let (extensions, verdicts) = session.ask(Question::Compatibility, |session, asked| {
-        put(session, asked, host, extensions_yaml)
-    })?;
-    let extensions = extensions?;
+) -> Result<Vec<Judged>, NoReview> {
+    let (extensions, verdicts) = session
+        .ask(Question::Compatibility, |session, asked| {
+            put(session, asked, host, extensions_yaml)
+        })
+        .map_err(NoReview::Judge)?;
+    let extensions = extensions.map_err(NoReview::File)?;
     Ok(extensions
         .into_iter()
         .enumerate()
@@ -56,6 +67,11 @@ pub fn review(
 /// The verdicts of one policy, by its index.
 type Verdicts = Vec<(usize, Vec<Verdict>)>;
 type Answer = (Result<Vec<Extension>, String>, Verdicts);
+
+/// What every reply may take, in bytes.
+const FRAME: usize = 64 << 10;
+/// What one verdict may take: its reason, which the judge cuts, with its escapes.
+const VERDICT: usize = 4 * fixed::ERROR_MESSAGE + 64;
 
 fn put(
     session: &mut Session<'_>,
@@ -70,7 +86,7 @@ fn put(
         extensions_yaml: extensions_yaml.to_vec(),
     };
     session.send(&request).map_err(|death| (None, death))?;
-    let extensions = match session.receive(None) {
+    let extensions = match session.receive(None, FRAME + 4 * extensions_yaml.len()) {
         Ok(Reply::Extensions(extensions)) => extensions,
         Ok(_) => return Err((None, Death::confused())),
         Err(death) => return Err((None, death)),
@@ -81,14 +97,14 @@ fn put(
         return Ok((extensions, verdicts));
     }
     for &index in asked {
-        match session.receive(Some(index)) {
+        match session.receive(Some(index), FRAME + count * VERDICT) {
             Ok(Reply::Verdicts { outcome, cost }) => {
                 session.charge(index, cost);
                 match outcome {
                     // The judge compares the lengths; a judge that lies does not get past this.
                     Ok(list) if list.len() == count => verdicts.push((index, list)),
                     Ok(_) => return Err((Some(index), Death::confused())),
-                    Err(failure) => session.fail(index, failure),
+                    Err(failure) => session.fail(index, Question::Compatibility, failure),
                 }
             }
             Ok(_) => return Err((Some(index), Death::confused())),
@@ -111,7 +127,7 @@ fn judge(
             Verdict::Compatible => approved = true,
             Verdict::Abstain => {}
             Verdict::Incompatible(reason) => {
-                let reason = crate::escape::message(reason, crate::limits::fixed::ERROR_MESSAGE);
+                let reason = crate::escape::message(reason, fixed::ERROR_MESSAGE);
                 reasons.push((session.policies()[*policy].name.clone(), reason));
             }
         }

@@ -75,11 +75,8 @@ impl Failure {
         Self::new(Question::Load, kind, message)
     }
 
-    /// Whether a policy that failed like this has no answer to `question`. One
-    /// that brought the judge down is not run again.
-    pub fn concerns(&self, question: Question) -> bool {
-        self.question == Question::Load
-            || self.question == question
-            || matches!(self.kind, Kind::Crash | Kind::Deadline)
+    /// Whether it took the judge with it. Such a policy is not run again.
+    pub fn ended_judge(&self) -> bool {
+        matches!(self.kind, Kind::Crash | Kind::Deadline)
     }
 }

@@ -14,7 +14,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::engine;
@@ -65,7 +65,7 @@ pub struct Code {
 #[derive(Default)]
 struct Files {
     wasm: Option<PathBuf>,
-    cwasm: Option<PathBuf>,
+    cwasm: Vec<PathBuf>,
     sidecar: Option<PathBuf>,
 }
 
@@ -136,7 +136,7 @@ fn list(folder: &Path, found: &mut BTreeMap<Vec<u8>, Files>) -> Result<(), Failu
         let files = found.entry(stem.as_bytes().to_vec()).or_default();
         match ending {
             b"wasm" => files.wasm = Some(path),
-            b"cwasm" => files.cwasm = Some(path),
+            b"cwasm" => files.cwasm.push(path),
             _ => files.sidecar = Some(path),
         }
     }
@@ -153,8 +153,17 @@ fn assemble(root: &Path, stem: &[u8], files: &Files) -> Option<Policy> {
             escape::path(inside.as_os_str().as_bytes()).trim_start_matches('/')
         )
     };
-    let mut policy = match (&files.wasm, &files.cwasm) {
-        (Some(wasm), _) if is_null_link(wasm) => return None,
+    // Code compiled from the vendor's file says nothing of the operator's.
+    let (beside, apart): (Vec<&PathBuf>, Vec<&PathBuf>) = match &files.wasm {
+        Some(wasm) => files
+            .cwasm
+            .iter()
+            .partition(|cwasm| cwasm.parent() == wasm.parent()),
+        None => (files.cwasm.last().into_iter().collect(), Vec::new()),
+    };
+    let cwasm = beside.first().copied();
+    let mut policy = match (&files.wasm, cwasm) {
+        (Some(wasm), _) if is_null(wasm) => return None,
         (Some(wasm), _) => match file::read(wasm, fixed::POLICY_FILE, Links::Follow) {
             Ok(Some((bytes, _))) if bytes.is_empty() => return None,
             Ok(Some((bytes, _))) => Policy {
@@ -178,6 +187,7 @@ fn assemble(root: &Path, stem: &[u8], files: &Files) -> Option<Policy> {
             ),
             Err(error) => unusable(name, shown(wasm), Failure::load(Kind::Unreadable, error)),
         },
+        (None, Some(cwasm)) if masks(cwasm) => return None,
         (None, Some(cwasm)) => Policy {
             name,
             origin: shown(cwasm),
@@ -198,7 +208,7 @@ fn assemble(root: &Path, stem: &[u8], files: &Files) -> Option<Policy> {
             return None;
         }
     };
-    if let Some(path) = &files.sidecar {
+    if let Some(path) = files.sidecar.as_ref().filter(|path| !masks(path)) {
         let parsed = match file::read(path, fixed::SIDECAR_FILE, Links::Follow) {
             Ok(Some((bytes, _))) => Sidecar::parse(&bytes),
             Ok(None) => Err("is a link to nothing".into()),
@@ -214,15 +224,15 @@ fn assemble(root: &Path, stem: &[u8], files: &Files) -> Option<Policy> {
             }
         }
     }
-    if let Some(cwasm) = &files.cwasm {
-        // Code compiled from the vendor's file says nothing of the operator's.
-        let beside = files
-            .wasm
-            .as_ref()
-            .is_none_or(|wasm| wasm.parent() == cwasm.parent());
-        if beside {
-            add_native(&mut policy, cwasm, &shown(cwasm));
-        }
+    if let Some(cwasm) = cwasm {
+        add_native(&mut policy, cwasm, &shown(cwasm));
+    }
+    for cwasm in apart {
+        let warning = format!(
+            "{} is not used: the .wasm that counts lies in another folder",
+            shown(cwasm)
+        );
+        policy.warnings.push(warning);
     }
     Some(policy)
 }
@@ -277,8 +287,17 @@ fn trusted_native(path: &Path, digest: Option<&str>) -> Result<(String, Vec<u8>)
     Ok((record.source, bytes))
 }
 
-fn is_null_link(path: &Path) -> bool {
+/// Whether a file is there to hide one of the same name.
+fn masks(path: &Path) -> bool {
+    is_null(path) || fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0)
+}
+
+/// Whether a file is a link to /dev/null, which need not be there yet.
+fn is_null(path: &Path) -> bool {
     fs::read_link(path).is_ok_and(|target| target.as_os_str() == OsStr::new("/dev/null"))
+        || fs::metadata(path).is_ok_and(|file| {
+            file.file_type().is_char_device() && file.rdev() == nix::sys::stat::makedev(1, 3)
+        })
 }
 
 fn unusable(name: String, origin: String, failure: Failure) -> Policy {

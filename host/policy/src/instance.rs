@@ -32,6 +32,9 @@ struct State {
     sink: LogSink,
     logged: u32,
     dropped: u64,
+    /// Bytes of messages that this call may still hand over. The engine counts
+    /// anew for each message.
+    transfer_left: usize,
     /// Which limit was met, if one was: the trap that follows does not say.
     met: Option<(Kind, String)>,
 }
@@ -234,7 +237,7 @@ impl Host {
         }
         let exports = |name: &str| {
             component
-                .get_export_index(None, &format!("{PACKAGE}{name}@{CONTRACT}"))
+                .get_export_index(None, format!("{PACKAGE}{name}@{CONTRACT}"))
                 .is_some()
         };
         let answers = Answers {
@@ -300,7 +303,13 @@ impl Policy {
                 ),
             ));
         }
-        Ok(verdicts)
+        let cut = |verdict| match verdict {
+            Verdict::Incompatible(reason) => {
+                Verdict::Incompatible(escape::message(&reason, fixed::ERROR_MESSAGE))
+            }
+            verdict => verdict,
+        };
+        Ok(verdicts.into_iter().map(cut).collect())
     }
 
     /// One call, within its limits. An instance that failed is not used again.
@@ -362,6 +371,7 @@ impl Policy {
             sink: self.sink,
             logged: 0,
             dropped: 0,
+            transfer_left: limits.transfer_bytes,
             met: None,
         };
         let mut store = Store::new(&self.host.engine, state);
@@ -439,6 +449,8 @@ impl Running {
         let state = self.store.data_mut();
         state.logged = 0;
         state.dropped = 0;
+        state.met = None;
+        state.transfer_left = limits.transfer_bytes;
     }
 }
 
@@ -496,16 +508,28 @@ impl State {
 }
 
 impl log::Host for State {
-    fn log(&mut self, level: log::Level, message: String) {
+    fn log(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
+        match self.transfer_left.checked_sub(message.len()) {
+            Some(left) => self.transfer_left = left,
+            None => {
+                let limit = self.limits.transfer_bytes;
+                self.met = Some((
+                    Kind::Limit,
+                    format!("passed more than {limit} bytes to the host in one call"),
+                ));
+                return Err(wasmtime::Error::msg("too many bytes"));
+            }
+        }
         if self.logged == self.limits.log_messages {
             self.dropped += 1;
-            return;
+            return Ok(());
         }
         self.logged += 1;
         (self.sink)(
             level,
             escape::message(&message, self.limits.log_message_bytes),
         );
+        Ok(())
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Limits {
     /// Milliseconds of wall-clock time for one answer, and for loading (which
     /// compiles where there is no `.cwasm`).
     pub deadline_ms: u64,
+    /// Milliseconds that the host waits for all its answers together.
+    pub total_ms: u64,
 }
 
 impl Default for Limits {
@@ -50,6 +52,7 @@ impl Default for Limits {
             // Compiling 15 KB takes 40 ms natively; this allows for a slow or
             // emulated processor. Loops are ended by fuel long before.
             deadline_ms: 10_000,
+            total_ms: 30_000,
         }
     }
 }
@@ -78,7 +81,4 @@ pub mod fixed {
     pub const CARRIES: usize = 100;
     /// A policy's own error sentence, in bytes.
     pub const ERROR_MESSAGE: usize = 1024;
-    /// The largest frame that the host accepts from the judge, in bytes. A
-    /// directory of a million entries is answered in less.
-    pub const REPLY_FRAME: usize = 64 << 20;
 }

@@ -114,11 +114,12 @@ fn walk(
         } in pending
         {
             for index in asked {
-                let (outcome, cost) = match session.receive(Some(index)) {
-                    Ok(Reply::Decisions { outcome, cost }) => (outcome, cost),
-                    Ok(_) => return Err((Some(index), Death::confused())),
-                    Err(death) => return Err((Some(index), death)),
-                };
+                let (outcome, cost) =
+                    match session.receive(Some(index), answer_limit(entries.len())) {
+                        Ok(Reply::Decisions { outcome, cost }) => (outcome, cost),
+                        Ok(_) => return Err((Some(index), Death::confused())),
+                        Err(death) => return Err((Some(index), death)),
+                    };
                 session.charge(index, cost);
                 if session.has_failed(index, Question::Preservation) {
                     continue;
@@ -150,7 +151,7 @@ fn walk(
                         &entries,
                         decisions,
                     ),
-                    Err(failure) => session.fail(index, failure),
+                    Err(failure) => session.fail(index, Question::Preservation, failure),
                 }
             }
         }
@@ -162,7 +163,16 @@ fn walk(
     review
         .claims
         .retain(|claim| !session.has_failed(claim.policy, Question::Preservation));
+    // Of two answers for one place the first policy's counts, and then the walk's.
+    review.claims.sort_by_key(|claim| claim.policy);
     Ok(review)
+}
+
+/// The most bytes that an answer for a directory takes: a byte or two for each
+/// entry, and the paths of all `carry` answers that are allowed. What is larger
+/// would fill the host's memory.
+fn answer_limit(entries: usize) -> usize {
+    (64 << 10) + fixed::CARRIES * (fixed::TARGET_PATH + 16) + 2 * entries
 }
 
 fn take(

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bindings::log::Level;
 use crate::bindings::types::{Decision, Entry, Extension, FileKind, HostFacts, Verdict};
-use crate::failure::Failure;
+use crate::failure::{Failure, Question};
 
 /// What the host asks.
 #[derive(Debug, Serialize, Deserialize)]
@@ -124,6 +124,17 @@ pub struct Answers {
     pub settings: bool,
     /// It was compiled just now, for want of usable native code.
     pub compiled: bool,
+}
+
+impl Answers {
+    /// Whether the component answers a question.
+    pub fn to(&self, question: Question) -> bool {
+        match question {
+            Question::Load => true,
+            Question::Preservation => self.preservation,
+            Question::Compatibility => self.compatibility,
+        }
+    }
 }
 
 /// What something took.

@@ -40,6 +40,8 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_tgkill,
     libc::SYS_sched_yield,
     libc::SYS_sched_getaffinity,
+    // Making new code visible to all processors, on other architectures than x86.
+    libc::SYS_membarrier,
     libc::SYS_exit,
     libc::SYS_exit_group,
 ];
@@ -59,7 +61,7 @@ pub fn enter(keep: [RawFd; 2], policy_memory: u64) -> Protections {
         // Without /proc: more than this binary ever maps at this point.
         .map_or(64 << 20, |pages| pages.saturating_mul(page_size()))
         .saturating_add(policy_memory);
-    close_all_but(keep);
+    let closed = close_all_but(keep);
 
     let user = Uid::from_raw(NOBODY);
     let group = Gid::from_raw(NOBODY);
@@ -74,7 +76,8 @@ pub fn enter(keep: [RawFd; 2], policy_memory: u64) -> Protections {
     let _ = prctl::set_pdeathsig(Some(nix::sys::signal::Signal::SIGKILL));
     let _ = prctl::set_dumpable(false);
 
-    protections.no_files = setrlimit(Resource::RLIMIT_NOFILE, 0, 0).is_ok()
+    protections.no_files = closed
+        && setrlimit(Resource::RLIMIT_NOFILE, 0, 0).is_ok()
         && setrlimit(Resource::RLIMIT_FSIZE, 0, 0).is_ok();
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     let _ = setrlimit(Resource::RLIMIT_NPROC, 0, 0);
@@ -93,28 +96,26 @@ fn page_size() -> u64 {
         .map_or(4096, |size| size as u64)
 }
 
-fn close_all_but(mut keep: [RawFd; 2]) {
+/// Closes all other descriptors. Says whether that is certain.
+fn close_all_but(mut keep: [RawFd; 2]) -> bool {
     keep.sort_unstable();
     let mut first: libc::c_uint = 0;
+    let mut closed = true;
     for fd in keep.map(|fd| fd as libc::c_uint) {
         if fd > first {
-            close_range(first, fd - 1);
+            closed &= close_range(first, fd - 1);
         }
         first = fd + 1;
     }
-    close_range(first, libc::c_uint::MAX);
+    closed & close_range(first, libc::c_uint::MAX)
 }
 
-fn close_range(first: libc::c_uint, last: libc::c_uint) {
+fn close_range(first: libc::c_uint, last: libc::c_uint) -> bool {
     // SAFETY: closes descriptors that nothing in this process uses from here
-    // on: it was forked to run the judge, which has its two pipes. An old
-    // kernel without the call leaves them open, behind RLIMIT_NOFILE and
-    // seccomp.
-    unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    // on: it was forked to run the judge, which has its two pipes.
+    unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) == 0 }
 }
 
-/// The bounding set stays: it limits what executing a file can give, and the
-/// judge can neither execute one nor gain anything by it.
 fn drop_capabilities() -> bool {
     let sets = [
         CapSet::Ambient,
@@ -127,10 +128,7 @@ fn drop_capabilities() -> bool {
 }
 
 fn filter() -> Option<BpfProgram> {
-    let rules = ALLOWED
-        .iter()
-        .map(|call| (i64::from(*call), Vec::new()))
-        .collect();
+    let rules = ALLOWED.iter().map(|call| (*call, Vec::new())).collect();
     let architecture = std::env::consts::ARCH.try_into().ok()?;
     SeccompFilter::new(
         rules,

@@ -12,6 +12,7 @@ use nix::sys::wait::WaitStatus;
 use nix::unistd::{ForkResult, Pid, fork, pipe2, read, write};
 
 use crate::bindings::log::Level;
+use crate::escape;
 use crate::failure::{Failure, Kind, Question};
 use crate::folder::Policy;
 use crate::judge;
@@ -23,9 +24,15 @@ use crate::sidecar::OnFailure;
 /// Time for what is no policy's doing: the start of the engine, the parsing of
 /// `extensions.yaml`.
 const HOUSEKEEPING: Duration = Duration::from_secs(10);
-/// Log messages that are passed on while one reply is awaited. The judge caps
-/// them for each policy; this is for a judge that no longer does.
-const MESSAGES_A_REPLY: u32 = 10_000;
+/// Log messages of one policy that are passed on, over all its calls: each goes
+/// to the console, which may be a slow line.
+const MESSAGES: u32 = 200;
+/// Messages of any kind after which a judge no longer keeps its own caps.
+const FLOOD: u32 = 10_000;
+/// Warnings of one policy that are kept.
+const WARNINGS: usize = 16;
+/// The largest frame that holds no answer, in bytes.
+const SMALL_FRAME: usize = 64 << 10;
 
 /// What became of one policy in the whole session.
 #[derive(Clone, Debug, Default)]
@@ -38,14 +45,31 @@ pub struct Account {
     pub failures: Vec<Failure>,
     /// What the operator should hear.
     pub warnings: Vec<String>,
+    /// The questions that it has answered.
+    answered: Vec<Question>,
+    /// How long the host has waited for its answers.
+    waited: Duration,
+    /// Log messages so far.
+    messages: u32,
 }
 
 impl Account {
-    /// The failure that leaves `question` without an answer, if there is one.
+    /// The failure that leaves `question` without an answer, if there is one. A
+    /// policy that took a judge with it is not run again, so it leaves open
+    /// what it had not answered by then.
     pub fn failure(&self, question: Question) -> Option<&Failure> {
-        self.failures
-            .iter()
-            .find(|failure| failure.concerns(question))
+        let open = self.answers.to(question) && !self.answered.contains(&question);
+        self.failures.iter().find(|failure| {
+            failure.question == Question::Load
+                || failure.question == question
+                || (open && failure.ended_judge())
+        })
+    }
+
+    /// Whether it may be given to another judge.
+    fn can_run(&self) -> bool {
+        let gone = |failure: &Failure| failure.question == Question::Load || failure.ended_judge();
+        !self.failures.iter().any(gone)
     }
 }
 
@@ -65,8 +89,10 @@ struct Judge {
     started: Instant,
     requests: OwnedFd,
     replies: OwnedFd,
-    /// Bytes not yet taken by the pipe.
+    /// Bytes for the pipe.
     outgoing: Vec<u8>,
+    /// How much of `outgoing` it has taken.
+    sent: usize,
     incoming: Vec<u8>,
     /// How much of `incoming` has been taken.
     taken: usize,
@@ -80,6 +106,8 @@ struct Judge {
 pub(crate) struct Death {
     kind: Kind,
     message: String,
+    /// The process had ended before it was told to.
+    by_itself: bool,
 }
 
 impl<'a> Session<'a> {
@@ -161,24 +189,45 @@ impl<'a> Session<'a> {
     }
 
     /// Puts a question, with the policies that can answer it; starts over
-    /// without the policy that brings the judge down. Ends, since each round
-    /// has a policy less.
+    /// without the policy that brings the judge down, and without any where
+    /// that cannot be told. Ends, since each round has a policy less.
+    ///
+    /// # Errors
+    /// That there can be no judge. Every policy has failed by then, so that
+    /// their failure modes say what that means.
     pub(crate) fn ask<T>(
         &mut self,
         question: Question,
         mut put: impl FnMut(&mut Self, &[usize]) -> Result<T, (Option<usize>, Death)>,
     ) -> Result<T, String> {
         loop {
-            self.start()?;
+            if let Err(message) = self.start() {
+                if self.fail_all(Question::Load, &message) {
+                    continue;
+                }
+                return Err(message);
+            }
             let asked = self.able(question);
             match put(self, &asked) {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    for index in asked {
+                        if !self.has_failed(index, question) {
+                            self.accounts[index].answered.push(question);
+                        }
+                    }
+                    return Ok(answer);
+                }
                 Err((culprit, death)) => {
                     let death = self.bury(death);
                     match culprit {
                         Some(index) => {
-                            self.fail(index, Failure::new(question, death.kind, death.message))
+                            self.fail(
+                                index,
+                                question,
+                                Failure::new(question, death.kind, death.message),
+                            );
                         }
+                        None if self.fail_all(question, &death.message) => {}
                         None => return Err(death.message),
                     }
                 }
@@ -186,12 +235,39 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Records a failure and leaves the policy out from now on where the
-    /// failure says so.
-    pub(crate) fn fail(&mut self, index: usize, failure: Failure) {
+    /// Fails every policy that could still run, since the judge fails and none
+    /// of them can be told to be why. Says whether there was one.
+    fn fail_all(&mut self, question: Question, message: &str) -> bool {
+        let running: Vec<usize> = (0..self.policies.len())
+            .filter(|index| self.accounts[*index].can_run())
+            .collect();
+        for index in &running {
+            self.fail(
+                *index,
+                question,
+                Failure::new(question, Kind::Crash, message),
+            );
+        }
+        !running.is_empty()
+    }
+
+    /// Records that a policy failed in answering `question`. What the judge says
+    /// of it is as untrusted as the policy: `failure.question` counts only where
+    /// it is that the policy could not be loaded.
+    pub(crate) fn fail(&mut self, index: usize, question: Question, mut failure: Failure) {
+        if failure.question != Question::Load {
+            failure.question = question;
+        }
+        failure.message = escape::message(&failure.message, fixed::ERROR_MESSAGE * 2);
         let name = &self.policies[index].name;
         tracing::error!("policy {name}: {}", failure.message);
-        self.accounts[index].failures.push(failure);
+        let failures = &mut self.accounts[index].failures;
+        if failures
+            .iter()
+            .all(|known| known.question != failure.question)
+        {
+            failures.push(failure);
+        }
     }
 
     pub(crate) fn charge(&mut self, index: usize, cost: Cost) {
@@ -218,62 +294,109 @@ impl<'a> Session<'a> {
 
     /// Hands a request to the judge without waiting for anything.
     pub(crate) fn send(&mut self, request: &Request) -> Result<(), Death> {
-        let judge = self.judge.as_mut().ok_or_else(Death::absent)?;
-        protocol::push_frame(&mut judge.outgoing, request).map_err(|error| Death {
-            kind: Kind::Crash,
-            message: format!("a question could not be put: {error}"),
-        })?;
+        let judge = self
+            .judge
+            .as_mut()
+            .ok_or_else(|| Death::crash("has no judge"))?;
+        protocol::push_frame(&mut judge.outgoing, request)
+            .map_err(|error| Death::crash(format!("cannot be asked: {error}")))?;
         judge.flush()
     }
 
-    /// Waits for the next reply, on behalf of the policy that is being asked.
-    pub(crate) fn receive(&mut self, current: Option<usize>) -> Result<Reply, Death> {
-        let allowed = current.map_or(HOUSEKEEPING, |index| {
-            Duration::from_millis(self.policies[index].sidecar.limits.deadline_ms)
-        });
-        let deadline = Instant::now() + allowed;
-        for _ in 0..MESSAGES_A_REPLY {
-            let judge = self.judge.as_mut().ok_or_else(Death::absent)?;
-            match judge.receive(deadline, allowed)? {
-                Reply::Log { level, message } => {
-                    let name = current.map_or("judge", |index| self.policies[index].name.as_str());
-                    match level {
-                        Level::Error => tracing::error!("policy {name} says: {message}"),
-                        Level::Warn => tracing::warn!("policy {name} says: {message}"),
-                        Level::Info => tracing::info!("policy {name} says: {message}"),
-                        Level::Debug => tracing::debug!("policy {name} says: {message}"),
-                    }
-                }
+    /// Waits for the next reply, on behalf of the policy that is being asked. A
+    /// reply of more than `limit` bytes is none.
+    pub(crate) fn receive(&mut self, current: Option<usize>, limit: usize) -> Result<Reply, Death> {
+        let allowed = match current {
+            None => HOUSEKEEPING,
+            Some(index) => {
+                let limits = &self.policies[index].sidecar.limits;
+                let left = Duration::from_millis(limits.total_ms)
+                    .saturating_sub(self.accounts[index].waited);
+                left.min(Duration::from_millis(limits.deadline_ms))
+            }
+        };
+        let started = Instant::now();
+        let reply = self
+            .next_reply(current, limit, started + allowed)
+            .map_err(|death| match death.kind {
+                Kind::Deadline => Death {
+                    message: format!(
+                        "did not answer within its deadline of {} ms",
+                        allowed.as_millis()
+                    ),
+                    ..death
+                },
+                _ => death,
+            });
+        if let Some(index) = current {
+            self.accounts[index].waited += started.elapsed();
+        }
+        reply
+    }
+
+    /// Waits for the next reply that is no message.
+    fn next_reply(
+        &mut self,
+        current: Option<usize>,
+        limit: usize,
+        deadline: Instant,
+    ) -> Result<Reply, Death> {
+        for _ in 0..FLOOD {
+            let judge = self
+                .judge
+                .as_mut()
+                .ok_or_else(|| Death::crash("has no judge"))?;
+            match judge.receive(deadline, limit)? {
+                Reply::Log { level, message } => self.pass_on(current, level, &message),
                 Reply::Warning(message) => {
-                    if let Some(index) = current {
+                    if let Some(index) = current
+                        && self.accounts[index].warnings.len() < WARNINGS
+                    {
+                        let message = escape::message(&message, fixed::ERROR_MESSAGE * 2);
                         self.accounts[index].warnings.push(message);
                     }
                 }
                 Reply::Panic(message) => {
-                    return Err(Death {
-                        kind: Kind::Crash,
-                        message: format!("the judge failed: {message}"),
-                    });
+                    let message = escape::message(&message, fixed::ERROR_MESSAGE);
+                    return Err(Death::crash(format!("made the judge fail: {message}")));
                 }
                 reply => return Ok(reply),
             }
         }
-        Err(Death {
-            kind: Kind::Limit,
-            message: "flooded the host with messages".into(),
-        })
+        Err(Death::new(Kind::Limit, "flooded the host with messages"))
+    }
+
+    /// Writes a policy's message to the log, as long as there are not too many.
+    fn pass_on(&mut self, current: Option<usize>, level: Level, message: &str) {
+        let Some(index) = current else { return };
+        let name = &self.policies[index].name;
+        let account = &mut self.accounts[index];
+        account.messages = account.messages.saturating_add(1);
+        if account.messages > MESSAGES {
+            if account.messages == MESSAGES + 1 {
+                let warning = format!("its log messages after the first {MESSAGES} are dropped");
+                tracing::warn!("policy {name}: {warning}");
+                account.warnings.push(warning);
+            }
+            return;
+        }
+        let message = escape::message(message, fixed::ERROR_MESSAGE * 4);
+        match level {
+            Level::Error => tracing::error!("policy {name} says: {message}"),
+            Level::Warn => tracing::warn!("policy {name} says: {message}"),
+            Level::Info => tracing::info!("policy {name} says: {message}"),
+            Level::Debug => tracing::debug!("policy {name} says: {message}"),
+        }
     }
 
     /// The policies that can be asked `question`.
     fn able(&self, question: Question) -> Vec<usize> {
-        let answers = |answers: &Answers| match question {
-            Question::Load => true,
-            Question::Preservation => answers.preservation,
-            Question::Compatibility => answers.compatibility,
-        };
         (0..self.policies.len())
             .filter(|index| {
-                answers(&self.accounts[*index].answers) && !self.has_failed(*index, question)
+                let account = &self.accounts[*index];
+                account.can_run()
+                    && account.answers.to(question)
+                    && !self.has_failed(*index, question)
             })
             .collect()
     }
@@ -293,7 +416,11 @@ impl<'a> Session<'a> {
                 Err(death) => {
                     let death = self.bury(death);
                     match current {
-                        Some(index) => self.fail(index, Failure::load(death.kind, death.message)),
+                        Some(index) => self.fail(
+                            index,
+                            Question::Load,
+                            Failure::load(death.kind, death.message),
+                        ),
                         None => return Err(death.message),
                     }
                 }
@@ -306,7 +433,7 @@ impl<'a> Session<'a> {
     fn spawn(&mut self) -> Result<(), String> {
         if self.judge.is_none() {
             let members: Vec<usize> = (0..self.policies.len())
-                .filter(|index| !self.has_failed(*index, Question::Load))
+                .filter(|index| self.accounts[*index].can_run())
                 .collect();
             let sources: Vec<&Policy> =
                 members.iter().map(|index| &self.policies[*index]).collect();
@@ -316,18 +443,18 @@ impl<'a> Session<'a> {
     }
 
     fn load(&mut self, members: &[usize], current: &mut Option<usize>) -> Result<(), Death> {
-        match self.receive(None)? {
+        match self.receive(None, SMALL_FRAME)? {
             Reply::Ready(protections) => self.protections = protections,
             _ => return Err(Death::confused()),
         }
         for &index in members {
             *current = Some(index);
-            match self.receive(*current)? {
+            match self.receive(*current, SMALL_FRAME)? {
                 Reply::Loaded { outcome, cost } => {
                     self.charge(index, cost);
                     match outcome {
                         Ok(answers) => self.accounts[index].answers = answers,
-                        Err(failure) => self.fail(index, failure),
+                        Err(failure) => self.fail(index, Question::Load, failure),
                     }
                 }
                 _ => return Err(Death::confused()),
@@ -348,13 +475,12 @@ impl<'a> Session<'a> {
         judge.dismiss();
         let (status, peak) = judge.bury();
         self.dismissed.peak_kib = self.dismissed.peak_kib.max(peak);
-        match (death.kind, status) {
-            (Kind::Crash, Some(WaitStatus::Signaled(_, signal, _)))
-                if signal != Signal::SIGKILL =>
-            {
+        match status {
+            Some(WaitStatus::Signaled(_, signal, _)) if death.by_itself => {
                 let why = match signal {
                     Signal::SIGSYS => ": it tried a system call that the judge may not make",
                     Signal::SIGABRT => ": it ran out of memory, or met a defect",
+                    Signal::SIGKILL => ": the machine may have run out of memory",
                     _ => "",
                 };
                 Death {
@@ -362,13 +488,6 @@ impl<'a> Session<'a> {
                     ..death
                 }
             }
-            (Kind::Crash, Some(WaitStatus::Signaled(_, Signal::SIGKILL, _))) => Death {
-                message: format!(
-                    "{} (killed, perhaps since the machine ran out of memory)",
-                    death.message
-                ),
-                ..death
-            },
             _ => death,
         }
     }
@@ -407,19 +526,21 @@ impl Drop for Dismissed {
 }
 
 impl Death {
-    fn absent() -> Self {
+    fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self {
-            kind: Kind::Crash,
-            message: "there is no judge".into(),
+            kind,
+            message: message.into(),
+            by_itself: false,
         }
+    }
+
+    fn crash(message: impl Into<String>) -> Self {
+        Self::new(Kind::Crash, message)
     }
 
     /// An answer to another question.
     pub(crate) fn confused() -> Self {
-        Self {
-            kind: Kind::Crash,
-            message: "the judge answered something else than it was asked".into(),
-        }
+        Self::crash("made the judge answer something else than it was asked")
     }
 }
 
@@ -445,6 +566,7 @@ impl Judge {
                 requests,
                 replies,
                 outgoing: Vec::new(),
+                sent: 0,
                 incoming: Vec::new(),
                 taken: 0,
                 loaded: false,
@@ -455,58 +577,51 @@ impl Judge {
 
     /// Writes what the pipe takes.
     fn flush(&mut self) -> Result<(), Death> {
-        let mut written = 0;
-        while written < self.outgoing.len() {
-            match write(&self.requests, &self.outgoing[written..]) {
-                Ok(count) => written += count,
-                Err(Errno::EAGAIN) => break,
+        while self.sent < self.outgoing.len() {
+            match write(&self.requests, &self.outgoing[self.sent..]) {
+                Ok(count) => self.sent += count,
+                Err(Errno::EAGAIN) => return Ok(()),
                 Err(Errno::EINTR) => {}
                 // A judge that ended is found out where its reply is awaited.
-                Err(Errno::EPIPE) => written = self.outgoing.len(),
-                Err(error) => {
-                    return Err(Death {
-                        kind: Kind::Crash,
-                        message: format!("a question could not be put: {error}"),
-                    });
-                }
+                Err(Errno::EPIPE) => self.sent = self.outgoing.len(),
+                Err(error) => return Err(Death::crash(format!("cannot be asked: {error}"))),
             }
         }
-        self.outgoing.drain(..written);
+        self.outgoing.clear();
+        self.sent = 0;
         Ok(())
     }
 
-    fn receive(&mut self, deadline: Instant, allowed: Duration) -> Result<Reply, Death> {
-        let crash = |message: String| Death {
-            kind: Kind::Crash,
-            message,
-        };
+    fn receive(&mut self, deadline: Instant, limit: usize) -> Result<Reply, Death> {
         loop {
-            let frame = protocol::take_frame(&self.incoming[self.taken..], fixed::REPLY_FRAME)
-                .map_err(|error| crash(format!("the judge sent {error}")))?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Death::new(
+                    Kind::Deadline,
+                    "did not answer within its deadline",
+                ));
+            }
+            let frame = protocol::take_frame(&self.incoming[self.taken..], limit)
+                .map_err(|error| Death::crash(format!("made the judge send {error}")))?;
             if let Some((reply, length)) = frame {
                 self.taken += length;
                 return Ok(reply);
             }
             self.incoming.drain(..self.taken);
             self.taken = 0;
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(Death {
-                    kind: Kind::Deadline,
-                    message: format!(
-                        "did not answer within its deadline of {} ms",
-                        allowed.as_millis()
-                    ),
-                });
-            }
             self.wait(left)?;
             self.flush()?;
             let mut buffer = [0; 8 << 10];
             match read(&self.replies, &mut buffer) {
-                Ok(0) => return Err(crash("ended the judge".into())),
+                Ok(0) => {
+                    return Err(Death {
+                        by_itself: true,
+                        ..Death::crash("ended the judge")
+                    });
+                }
                 Ok(count) => self.incoming.extend_from_slice(&buffer[..count]),
                 Err(Errno::EAGAIN | Errno::EINTR) => {}
-                Err(error) => return Err(crash(format!("the judge cannot be heard: {error}"))),
+                Err(error) => return Err(Death::crash(format!("cannot be heard: {error}"))),
             }
         }
     }
@@ -522,10 +637,7 @@ impl Judge {
             PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
         match poll(&mut fds[..awaited], timeout) {
             Ok(_) | Err(Errno::EINTR) => Ok(()),
-            Err(error) => Err(Death {
-                kind: Kind::Crash,
-                message: format!("the judge cannot be waited for: {error}"),
-            }),
+            Err(error) => Err(Death::crash(format!("cannot be waited for: {error}"))),
         }
     }
 

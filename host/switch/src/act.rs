@@ -7,8 +7,9 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::unistd::{chdir, chroot, dup2_stderr, dup2_stdin, dup2_stdout, execv, fchdir, pivot_root};
+use nix::unistd::{chdir, chroot, execv, fchdir, pivot_root};
 use policy::FileKind;
 use policy::session::Dismissed;
 use rustix::fs::{self, Mode, OFlags};
@@ -173,16 +174,26 @@ fn commit(
             report.warn(not_bound(survivor, &error));
         }
     }
-    report.strategy = switch(plan.strategy, &new_root, &mut report);
-    if report.strategy == Strategy::Move {
+    let switched = switch(plan.strategy, &new_root, &mut report);
+    report.strategy = switched.strategy;
+    if switched.strategy == Strategy::Move && switched.moved {
         // Pivoting has taken them away already.
         detach_mounts(plan, &old_root, &mut report);
+    }
+    if !switched.inside {
+        return Stop::NoInit(format!(
+            "the new root {} did not become the root, and the init of another root is not executed",
+            plan.new_root.path
+        ));
     }
     report.timings.switched_us = started.elapsed().as_micros() as u64;
     if let Some(console) = &plan.console {
         record(use_console(console), &mut report, || {
             format!("console {console} cannot be used")
         });
+    }
+    for failure in capabilities::drop_from_helpers(&plan.drop_capabilities) {
+        report.warn(failure);
     }
     drop((new_root, preserved, carried));
     // Init must not be left somebody else's children. They have ended by now.
@@ -197,7 +208,7 @@ fn commit(
         },
         report,
     );
-    for failure in capabilities::drop_all(&plan.drop_capabilities) {
+    for failure in capabilities::drop_from_process(&plan.drop_capabilities) {
         tracing::warn!("{failure}");
     }
     execute(plan)
@@ -358,40 +369,62 @@ fn bind(survivor: &Survivor, tree: &OwnedFd, new_root: &OwnedFd) -> std::io::Res
     Ok(attach(tree, place)?)
 }
 
-/// Makes the new root the root. Says by which strategy it was done.
-fn switch(strategy: Strategy, new_root: &OwnedFd, report: &mut Report) -> Strategy {
+/// How a switch came out.
+struct Switched {
+    strategy: Strategy,
+    /// The new root's mount lies on `/`.
+    moved: bool,
+    /// This process's root is the new root.
+    inside: bool,
+}
+
+/// Makes the new root the root.
+fn switch(strategy: Strategy, new_root: &OwnedFd, report: &mut Report) -> Switched {
     record(fchdir(new_root), report, || {
         "the new root cannot be entered".into()
     });
-    if strategy == Strategy::Pivot {
-        match pivot_root(".", ".") {
-            Ok(()) => {
-                let detached = umount2(".", MntFlags::MNT_DETACH);
-                record(detached, report, || {
-                    "the old root cannot be detached".into()
-                });
-                record(chdir("/"), report, || {
-                    "the root directory cannot be entered".into()
-                });
-                return Strategy::Pivot;
+    let pivoted = strategy == Strategy::Pivot
+        && match pivot_root(".", ".") {
+            Ok(()) => true,
+            Err(error) => {
+                report.warn(format!(
+                    "the new root cannot be pivoted to: {error}; its mount is moved instead"
+                ));
+                false
             }
-            Err(error) => report.warn(format!(
-                "the new root cannot be pivoted to: {error}; its mount is moved instead"
-            )),
-        }
+        };
+    let mut moved = pivoted;
+    if pivoted {
+        let detached = umount2(".", MntFlags::MNT_DETACH);
+        record(detached, report, || {
+            "the old root cannot be detached".into()
+        });
+    } else {
+        let outcome = mount(Some("."), "/", None::<&str>, MsFlags::MS_MOVE, None::<&str>);
+        moved = outcome.is_ok();
+        record(outcome, report, || {
+            "the new root's mount cannot be moved to /".into()
+        });
+        // Worth trying whatever came before: a chroot alone runs the right init.
+        record(chroot("."), report, || {
+            "the root directory cannot be changed".into()
+        });
     }
-    let moved = mount(Some("."), "/", None::<&str>, MsFlags::MS_MOVE, None::<&str>);
-    record(moved, report, || {
-        "the new root's mount cannot be moved to /".into()
-    });
-    // Worth trying whatever came before: a chroot alone runs the right init.
-    record(chroot("."), report, || {
-        "the root directory cannot be changed".into()
-    });
     record(chdir("/"), report, || {
         "the root directory cannot be entered".into()
     });
-    Strategy::Move
+    let root = fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    let same =
+        |root: OwnedFd| Some(listing::mount_id(root).ok()? == listing::mount_id(new_root).ok()?);
+    Switched {
+        strategy: if pivoted {
+            Strategy::Pivot
+        } else {
+            Strategy::Move
+        },
+        moved,
+        inside: root.ok().and_then(same).unwrap_or(false),
+    }
 }
 
 /// Detaches what else is mounted in the old root, so that what it holds is
@@ -418,16 +451,13 @@ fn detach_mounts(plan: &Plan, old_root: &OwnedFd, report: &mut Report) {
     });
 }
 
-fn use_console(console: &Path) -> rustix::io::Result<()> {
-    let device = fs::open(
-        console.0.as_slice(),
-        OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
-    let failed = |error: nix::Error| rustix::io::Errno::from_raw_os_error(error as i32);
-    dup2_stdin(&device).map_err(failed)?;
-    dup2_stdout(&device).map_err(failed)?;
-    dup2_stderr(&device).map_err(failed)
+fn use_console(console: &Path) -> nix::Result<()> {
+    // A serial line without a carrier would make the boot wait for ever.
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let device = fs::open(console.0.as_slice(), flags, Mode::empty())
+        .map_err(|error| nix::errno::Errno::from_raw(error.raw_os_error()))?;
+    fcntl(&device, FcntlArg::F_SETFL(OFlag::O_RDWR))?;
+    start::become_standard(&device)
 }
 
 /// Executes the init. Comes back only where the kernel refuses it.

@@ -12,6 +12,7 @@ use crate::deletion::{self, Action};
 use crate::plan::{Deletion, Plan};
 use crate::proc::Proc;
 use crate::report::{DeletionState, Report};
+use crate::start;
 use crate::text::{bytes, count};
 
 /// What the deletion works on.
@@ -134,10 +135,6 @@ fn write(work: &Work<'_>, report: &Report) {
 /// The console is init's from now on.
 fn silence() {
     if let Ok(null) = fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()) {
-        for standard in 0..=2 {
-            // SAFETY: replaces the standard descriptors of this process, which
-            // nothing else uses.
-            unsafe { libc::dup2(std::os::fd::AsRawFd::as_raw_fd(&null), standard) };
-        }
+        let _ = start::become_standard(&null);
     }
 }

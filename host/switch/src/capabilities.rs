@@ -12,28 +12,30 @@ const USERMODE_HELPERS: [&str; 2] = [
     "/proc/sys/kernel/usermodehelper/inheritable",
 ];
 
-/// Takes these capabilities out of every set of the process, and of the
-/// kernel's helpers. What fails is returned, as sentences.
-pub fn drop_all(capabilities: &[u8]) -> Vec<String> {
-    let mut failures = Vec::new();
+/// Takes these capabilities from the programs that the kernel starts itself. What
+/// fails is returned, as sentences.
+pub fn drop_from_helpers(capabilities: &[u8]) -> Vec<String> {
     if capabilities.is_empty() {
-        return failures;
+        return Vec::new();
     }
-    let dropped: Vec<Capability> = caps::all()
-        .into_iter()
-        .filter(|capability| capabilities.contains(&capability.index()))
-        .collect();
-    // While the process may still write there.
-    let mask = dropped
+    let mask = named(capabilities).fold(0u64, |mask, capability| mask | capability.bitmask());
+    let outcomes = USERMODE_HELPERS
         .iter()
-        .fold(0u64, |mask, capability| mask | capability.bitmask());
-    for path in USERMODE_HELPERS {
-        if let Err(error) = lower(path, mask) {
-            failures.push(format!(
+        .map(|path| (path, lower(path, mask)));
+    outcomes
+        .filter_map(|(path, outcome)| {
+            let error = outcome.err()?;
+            Some(format!(
                 "capabilities cannot be taken from the kernel's helpers: {path}: {error}"
-            ));
-        }
-    }
+            ))
+        })
+        .collect()
+}
+
+/// Takes these capabilities out of every set of the process. What fails is
+/// returned, as sentences.
+pub fn drop_from_process(capabilities: &[u8]) -> Vec<String> {
+    let mut failures = Vec::new();
     // The bounding set first: that takes a capability that may be among them.
     for set in [
         CapSet::Bounding,
@@ -42,8 +44,8 @@ pub fn drop_all(capabilities: &[u8]) -> Vec<String> {
         CapSet::Effective,
         CapSet::Permitted,
     ] {
-        for capability in &dropped {
-            if let Err(error) = caps::drop(None, set, *capability) {
+        for capability in named(capabilities) {
+            if let Err(error) = caps::drop(None, set, capability) {
                 failures.push(format!(
                     "{capability} cannot be taken from the {set:?} set: {error}"
                 ));
@@ -51,6 +53,27 @@ pub fn drop_all(capabilities: &[u8]) -> Vec<String> {
         }
     }
     failures
+}
+
+fn named(capabilities: &[u8]) -> impl Iterator<Item = Capability> {
+    caps::all()
+        .into_iter()
+        .filter(|capability| capabilities.contains(&capability.index()))
+}
+
+/// Whether the process may do what a switch takes.
+///
+/// # Errors
+/// A sentence for the operator.
+pub fn check() -> Result<(), String> {
+    for capability in [Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_CHROOT] {
+        if !caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false) {
+            return Err(format!(
+                "the process lacks {capability}, without which it can neither mount nor change its root; start it with all capabilities"
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn lower(path: &str, mask: u64) -> io::Result<()> {

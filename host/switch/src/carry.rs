@@ -2,11 +2,11 @@
 
 use std::os::fd::AsFd;
 
-use policy::answer::check_target;
+use policy::answer::{check_target, join};
 use policy::{FileKind, escape};
 use rustix::fs::{self, FileType, OFlags};
 
-use crate::init::resolve;
+use crate::init::{Init, resolve};
 use crate::new_root::NewRoot;
 use crate::plan::Carry;
 use crate::proc::Proc;
@@ -20,7 +20,7 @@ pub fn place(
     new_root: &NewRoot,
     target: &[u8],
     kind: FileKind,
-    inits: &[Vec<u8>],
+    init: &Init,
     proc: &Proc,
 ) -> Result<Carry, String> {
     let shown = escape::path(target);
@@ -45,13 +45,14 @@ pub fn place(
                 }
                 _ => {}
             }
+            if init.trail.contains(&(stat.st_dev, stat.st_ino)) {
+                return Err(format!(
+                    "{shown} of the new root leads to the init, or to what starts it"
+                ));
+            }
             // A directory on the way may be a link: the rules hold for where
             // it leads, too.
-            let path = proc
-                .path_of(&found)
-                .map_err(|error| format!("{shown} of the new root cannot be located: {error}"))?;
-            let real = path.strip_prefix(new_root.path.as_slice()).unwrap_or(&path);
-            check_target(real, inits)?;
+            check_target(&real_path(&found, new_root, proc, &shown)?, &init.paths)?;
             Ok(Carry {
                 target: target.into(),
                 make: false,
@@ -61,21 +62,15 @@ pub fn place(
             "the new root is read-only and has no {shown} to bind it on"
         )),
         Err(rustix::io::Errno::NOENT) => {
-            let parent = match target.iter().rposition(|byte| *byte == b'/') {
-                None | Some(0) => &b"/"[..],
-                Some(end) => &target[..end],
-            };
-            resolve(
-                new_root.fd.as_fd(),
-                parent,
-                OFlags::PATH | OFlags::DIRECTORY,
-            )
-            .map_err(|error| {
-                format!(
-                    "{} of the new root cannot be used: {error}",
-                    escape::path(parent)
-                )
+            let cut = target.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+            let (parent, name) = (&target[..cut.max(1)], &target[cut + 1..]);
+            let flags = OFlags::PATH | OFlags::DIRECTORY;
+            let found = resolve(new_root.fd.as_fd(), parent, flags).map_err(|error| {
+                let parent = escape::path(parent);
+                format!("{parent} of the new root cannot be used: {error}")
             })?;
+            let real = real_path(&found, new_root, proc, &shown)?;
+            check_target(&join(&real, name), &init.paths)?;
             Ok(Carry {
                 target: target.into(),
                 make: true,
@@ -84,5 +79,22 @@ pub fn place(
         Err(error) => Err(format!(
             "{shown} of the new root cannot be resolved: {error}"
         )),
+    }
+}
+
+/// The path of an open place of the new root, as it will be after the switch.
+fn real_path(
+    place: impl AsFd,
+    new_root: &NewRoot,
+    proc: &Proc,
+    shown: &str,
+) -> Result<Vec<u8>, String> {
+    let path = proc
+        .path_of(place)
+        .map_err(|error| format!("{shown} of the new root cannot be located: {error}"))?;
+    match path.strip_prefix(new_root.path.as_slice()) {
+        Some(b"") => Ok(b"/".to_vec()),
+        Some(inside) => Ok(inside.to_vec()),
+        None => Ok(path),
     }
 }

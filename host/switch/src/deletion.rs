@@ -181,16 +181,18 @@ fn empty(stack: &mut Vec<Frame<'_>>, tally: &mut Tally, mode: Action) -> Result<
             continue;
         }
         let Some(frame) = stack.last_mut() else { break };
+        let directory = is_directory(&fd, name, entry.file_type());
         // Beneath the tree of what survives there is nothing to look up.
         match frame.keep.and_then(|keep| keep.child(bytes)) {
-            Some(Keep::Whole) => {
+            // Something that is no directory cannot be kept in part.
+            Some(Keep::Part(_)) if directory => frame.stays = true,
+            Some(_) => {
                 frame.stays = true;
                 continue;
             }
-            Some(Keep::Part(_)) => frame.stays = true,
             None => {}
         }
-        if is_directory(&fd, name, entry.file_type()) {
+        if directory {
             frame.to_do.push(bytes.to_vec());
             continue;
         }

@@ -8,14 +8,22 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use object::elf::{FileHeader32, FileHeader64};
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::{Endianness, FileKind, ReadCache, ReadRef};
+use policy::answer::is_at_or_below;
 use policy::escape;
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags};
+use rustix::fs::{self, FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags};
 
+use crate::new_root::MOVED;
 use crate::proc::Proc;
 
 /// What was found out about the init.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Init {
+    /// The absolute paths of the new root that lead to it: as given, and
+    /// without links.
+    pub paths: [Vec<u8>; 2],
+    /// Device number and inode of everything on the way to it, and to the
+    /// interpreter or loader that it needs: links, directories, the files.
+    pub trail: Vec<(u64, u64)>,
     /// Its path in the new root with all links resolved.
     pub resolved: Vec<u8>,
     /// Device number and inode, to know it again.
@@ -93,14 +101,34 @@ pub fn check(
         .strip_prefix(mounted_at)
         .filter(|rest| rest.starts_with(b"/"))
         .map_or_else(|| absolute(path), <[u8]>::to_vec);
+    let paths = [absolute(path), resolved.clone()];
+    for covered in MOVED {
+        if paths
+            .iter()
+            .any(|path| is_at_or_below(path, covered.as_bytes()))
+        {
+            return Err(format!(
+                "init {shown} in {place} lies below {covered}, where the kernel's or the running system's own is mounted; put it elsewhere, such as at /sbin/init"
+            ));
+        }
+    }
+    let mut trail = follow(new_root, path);
     let mut warnings = Vec::new();
     match resolve(new_root, path, OFlags::RDONLY | OFlags::NONBLOCK) {
-        Ok(file) => warnings.extend(missing_interpreter(new_root, File::from(file), &shown)),
+        Ok(file) => {
+            let (interpreter, warning) = interpreter(new_root, File::from(file), &shown);
+            warnings.extend(warning);
+            if let Some(interpreter) = interpreter {
+                trail.extend(follow(new_root, &interpreter));
+            }
+        }
         Err(error) => warnings.push(format!(
             "init {shown} cannot be read ({error}); whether it can be executed is not known"
         )),
     }
     Ok(Init {
+        paths,
+        trail,
         resolved,
         identity: (stat.st_dev, stat.st_ino),
         warnings,
@@ -136,16 +164,83 @@ fn unresolved(
     }
 }
 
-/// Looks for the program that the kernel needs to start the init: the one that
-/// a script names, or the loader of a dynamic executable.
-fn missing_interpreter(new_root: BorrowedFd<'_>, file: File, shown: &str) -> Option<String> {
+/// Device number and inode of all that is passed on the way to a path, as far as
+/// it leads.
+fn follow(new_root: BorrowedFd<'_>, path: &[u8]) -> Vec<(u64, u64)> {
+    /// As many as the kernel follows.
+    const LINKS: u32 = 40;
+    let mut passed = Vec::new();
+    let mut links = 0;
+    let parts = |path: &[u8]| -> Vec<Vec<u8>> {
+        let parts = path
+            .split(|byte| *byte == b'/')
+            .filter(|part| !part.is_empty());
+        parts.rev().map(<[u8]>::to_vec).collect()
+    };
+    // Components still to come, the next one last.
+    let mut to_come = parts(path);
+    // Directories below the new root that lead to where we are.
+    let mut directories: Vec<OwnedFd> = Vec::new();
+    while let Some(part) = to_come.pop() {
+        match part.as_slice() {
+            b"." => continue,
+            b".." => {
+                directories.pop();
+                continue;
+            }
+            _ => {}
+        }
+        let here = directories.last().map_or(new_root, AsFd::as_fd);
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let Ok(found) = fs::openat(here, part.as_slice(), flags, Mode::empty()) else {
+            break;
+        };
+        let Ok(stat) = fs::fstat(&found) else { break };
+        passed.push((stat.st_dev, stat.st_ino));
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
+            directories.push(found);
+            continue;
+        }
+        let Ok(target) = fs::readlinkat(&found, c"", Vec::new()) else {
+            break;
+        };
+        links += 1;
+        if links > LINKS {
+            break;
+        }
+        if target.to_bytes().starts_with(b"/") {
+            directories.clear();
+        }
+        to_come.extend(parts(target.to_bytes()));
+    }
+    passed
+}
+
+/// Finds the program that the kernel needs to start the init: the one that a
+/// script names, or the loader of a dynamic executable; and says where it, or
+/// the init itself, is not what it should be.
+fn interpreter(
+    new_root: BorrowedFd<'_>,
+    file: File,
+    shown: &str,
+) -> (Option<Vec<u8>>, Option<String>) {
     // A script's first line counts as far as the kernel reads it.
     const LINE: u64 = 256;
     let cache = ReadCache::new(file);
-    let length = cache.len().ok()?;
+    let Ok(length) = cache.len() else {
+        return (None, None);
+    };
     let head = (&cache)
         .read_bytes_at(0, length.min(LINE))
         .unwrap_or_default();
+    let doubtful = |what: &str| {
+        (
+            None,
+            Some(format!(
+                "init {shown} is {what}; executing it is likely to fail"
+            )),
+        )
+    };
     let (what, interpreter) = match head {
         [b'#', b'!', line @ ..] => {
             let line = line
@@ -161,28 +256,21 @@ fn missing_interpreter(new_root: BorrowedFd<'_>, file: File, shown: &str) -> Opt
         }
         [0x7f, b'E', b'L', b'F', ..] => match loader(&cache) {
             Ok(Some(loader)) => ("dynamic executable whose loader", loader),
-            Ok(None) => return None,
-            Err(()) => {
-                return Some(format!(
-                    "init {shown} is a damaged ELF file; executing it is likely to fail"
-                ));
-            }
+            Ok(None) => return (None, None),
+            Err(()) => return doubtful("a damaged ELF file"),
         },
-        _ => {
-            return Some(format!(
-                "init {shown} is neither an ELF file nor a script that begins with #!; executing it is likely to fail"
-            ));
-        }
+        _ => return doubtful("neither an ELF file nor a script that begins with #!"),
     };
-    let there = resolve(new_root, &interpreter, OFlags::PATH).is_ok_and(|found| {
-        fs::statat(found.as_fd(), c"", AtFlags::EMPTY_PATH).is_ok_and(|stat| {
+    let there = resolve(new_root, &interpreter, OFlags::PATH)
+        .and_then(fs::fstat)
+        .is_ok_and(|stat| {
             FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
                 && stat.st_mode & 0o111 != 0
-        })
-    });
-    (!there).then(|| {
+        });
+    let warning = (!there).then(|| {
         format!("init {shown} is a {what} {} is not an executable file of the new root; executing it is likely to fail", escape::path(&interpreter))
-    })
+    });
+    (Some(interpreter), warning)
 }
 
 /// The path of the loader that an ELF file names, if it names one.

@@ -23,6 +23,7 @@ mod listing;
 mod log;
 mod machine;
 mod mount_calls;
+mod mount_plan;
 mod mounts;
 mod new_root;
 mod parameters;
@@ -31,6 +32,7 @@ mod preflight;
 mod proc;
 mod report;
 mod start;
+mod survivors;
 mod text;
 
 use std::ffi::{CStr, OsStr, OsString, c_char, c_int};

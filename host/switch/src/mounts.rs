@@ -24,8 +24,8 @@ pub struct Mount {
     pub options: Vec<u8>,
 }
 
-/// Reads the whole table, in the kernel's order: a mount comes after the one
-/// that it is mounted on.
+/// Reads the whole table, in the kernel's order, which says nothing of what is
+/// mounted on what.
 ///
 /// # Errors
 /// The line that cannot be read.
@@ -142,9 +142,28 @@ fn split_unescaped(bytes: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The uppermost mount of those on one mount point.
+/// The uppermost mount of those on one mount point: the one that no other of
+/// them is mounted on.
 pub fn top<'a>(mounts: &'a [Mount], point: &[u8]) -> Option<&'a Mount> {
-    mounts.iter().rev().find(|mount| mount.point == point)
+    let mut here = mounts.iter().filter(|mount| mount.point == point);
+    here.find(|mount| {
+        !mounts
+            .iter()
+            .any(|other| other.point == point && other.parent == mount.id && other.id != mount.id)
+    })
+}
+
+/// How many mounts lie between a mount and the root of the tree.
+pub fn depth(mounts: &[Mount], mount: &Mount) -> usize {
+    let parent = |mount: &Mount| {
+        mounts
+            .iter()
+            .find(|other| other.id == mount.parent && other.id != mount.id)
+    };
+    // No deeper than there are mounts, whatever the table says.
+    std::iter::successors(Some(mount), |mount| parent(mount))
+        .take(mounts.len())
+        .count()
 }
 
 /// Whether a mount lies at or below a path.

@@ -81,14 +81,6 @@ pub fn open(given: &OsStr, old_root: impl AsFd, proc: &Proc) -> Result<NewRoot, 
         .map_err(|error| failed("examined", error.into()))?
         .f_flag;
     let read_only = options.contains(StatVfsMountFlags::RDONLY);
-    if let Some(above) = MOVED
-        .iter()
-        .find(|moved| is_at_or_below(&path, moved.as_bytes()))
-    {
-        return Err(format!(
-            "the new root {shown} lies below {above}, which is moved into it; mount it elsewhere, such as on /sysroot"
-        ));
-    }
     Ok(NewRoot {
         fd,
         path,
@@ -104,38 +96,38 @@ pub fn open(given: &OsStr, old_root: impl AsFd, proc: &Proc) -> Result<NewRoot, 
 /// A mount that the new root has no place for.
 pub fn plan_moves(new_root: &NewRoot, mounts: &[Mount]) -> Result<(Vec<Move>, Run), String> {
     let mut moves = Vec::new();
-    let mut run = None;
-    for point in MOVED {
-        let mounted = mounts.iter().any(|mount| mount.point == point.as_bytes());
-        let place = place(new_root, point)?;
-        if mounted {
-            let action = match place {
-                Place::Free => MoveAction::Move,
-                Place::Taken => MoveAction::Detach,
-                Place::Missing if new_root.read_only => {
-                    return Err(format!(
-                        "the new root {} is read-only and has no directory {point} to move {point} to; make the directory in its image",
-                        escape::path(&new_root.path)
-                    ));
-                }
-                Place::Missing => MoveAction::MakeAndMove,
-            };
-            moves.push(Move {
-                path: point.as_bytes().into(),
-                action,
-            });
+    let mounted = |point: &str| mounts.iter().any(|mount| mount.point == point.as_bytes());
+    for point in MOVED.into_iter().filter(|point| mounted(point)) {
+        let shown = escape::path(&new_root.path);
+        if is_at_or_below(&new_root.path, point.as_bytes()) {
+            return Err(format!(
+                "the new root {shown} lies below {point}, which is moved into it; mount it elsewhere, such as on /sysroot"
+            ));
         }
-        if point == "/run" {
-            run = Some(match place {
-                _ if mounted => Run::There,
-                Place::Taken => Run::There,
-                Place::Free => Run::Mount,
-                Place::Missing if new_root.read_only => Run::Absent,
-                Place::Missing => Run::MakeAndMount,
-            });
-        }
+        let action = match place(new_root, point)? {
+            Place::Free => MoveAction::Move,
+            Place::Taken => MoveAction::Detach,
+            Place::Missing if new_root.read_only => {
+                return Err(format!(
+                    "the new root {shown} is read-only and has no directory {point} to move {point} to; make the directory in its image"
+                ));
+            }
+            Place::Missing => MoveAction::MakeAndMove,
+        };
+        moves.push(Move {
+            path: point.as_bytes().into(),
+            action,
+        });
     }
-    Ok((moves, run.unwrap_or(Run::Absent)))
+    let run = match place(new_root, "/run") {
+        _ if mounted("/run") => Run::There,
+        Ok(Place::Taken) => Run::There,
+        Ok(Place::Free) => Run::Mount,
+        Ok(Place::Missing) if !new_root.read_only => Run::MakeAndMount,
+        // Nothing has to be moved there, so it is no reason to refuse.
+        Ok(Place::Missing) | Err(_) => Run::Absent,
+    };
+    Ok((moves, run))
 }
 
 /// A directory of the new root that something is to be mounted on.

@@ -1,36 +1,31 @@
 //! Everything that can refuse: it runs before the first mount is moved, and
 //! changes nothing. What comes out is the plan.
 
-use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path as FilePath;
 use std::time::Instant;
 
-use policy::answer::is_at_or_below;
-use policy::compatibility::{self, Judged, Outcome};
+use policy::compatibility::{self, Judged, NoReview, Outcome};
 use policy::folder;
 use policy::preservation::{self, Review};
 use policy::session::Session;
 use policy::sidecar::OnFailure;
-use policy::{FileKind, HostFacts, Question};
+use policy::{HostFacts, Question};
 use rustix::fs::{self, Mode, OFlags};
 
-use crate::arguments::{Arguments, StrategyChoice};
+use crate::arguments::Arguments;
 use crate::deletion::is_memory;
-use crate::in_use::{self, InUse};
 use crate::init::{self, Init};
+use crate::mount_plan::{self, Foreign};
 use crate::mounts::{self, Mount};
-use crate::new_root::{self, NewRoot};
+use crate::new_root;
 use crate::parameters::Parameters;
-use crate::plan::{Carry, Deletion, InitPlan, Plan, Run, Strategy, Survivor};
+use crate::plan::{Deletion, InitPlan, Plan, Run};
 use crate::proc::Proc;
 use crate::report::{self, Facts, JudgeReport, ReviewReport};
 use crate::text::Path;
-use crate::{carry, listing, machine};
-
-/// The name under which the host itself keeps something.
-const HOST: &str = "host";
+use crate::{capabilities, in_use, listing, machine, survivors};
 
 /// Makes the plan.
 ///
@@ -48,6 +43,9 @@ pub fn plan(
     let memory = is_memory(&old_root).map_err(|error| format!("/ cannot be examined: {error}"))?;
     if !memory && !keep_initramfs {
         return Err("/ is neither tmpfs nor ramfs, so it is no initramfs, and deleting it would delete data; switch with --keep-initramfs to delete nothing".into());
+    }
+    if arguments.plan.is_none() {
+        capabilities::check()?;
     }
     let policies = if parameters.default_policy_only {
         vec![folder::embedded()]
@@ -73,45 +71,73 @@ pub fn plan(
         .read("self/mountinfo")
         .map_err(|error| format!("the table of mounts cannot be read: {error}"))?;
     let mounts = mounts::parse(&table)?;
-    let root_mount = mounts::top(&mounts, b"/").ok_or("the table of mounts has no mount on /")?;
+    let root_id =
+        listing::mount_id(&old_root).map_err(|error| format!("/ cannot be examined: {error}"))?;
+    let root_mount = mounts
+        .iter()
+        .find(|mount| mount.id == root_id)
+        .ok_or("the table of mounts does not have the mount on /")?;
     let (moves, run) = new_root::plan_moves(&new_root, &mounts)?;
 
-    let inits = [
-        init::absolute(arguments.init.as_bytes()),
-        init.resolved.clone(),
-    ];
     let (host, mut warnings) = machine::facts(new_root.fd.as_fd(), command_line);
     warnings.extend(init.warnings.iter().cloned());
-    let review = ask_preservation(&mut session, &old_root, &inits, &mut warnings);
-    let extensions = ask_compatibility(&mut session, parameters, &host)?;
+    let review = ask_preservation(&mut session, &old_root, &init.paths, &mut warnings);
+    let extensions = ask_compatibility(&mut session, parameters, &host, &mut warnings)?;
     session.dismiss();
     refuse_on_failure(&session, !extensions.is_empty())?;
     let policies_us = elapsed(started);
 
-    let in_use = in_use::find(&mounts, root_mount.device, &new_root.path);
-    let everything_used = in_use
-        .iter()
-        .find(|used| used.path == b"/")
-        .map(|used| used.why.clone());
-    let deletion = deletion(
-        memory,
-        keep_initramfs,
-        review.as_ref().err(),
-        everything_used,
-        &session,
-    );
+    let failed_review = review.as_ref().err().cloned();
     let review = review.unwrap_or_default();
     tracing::debug!(
         "policies looked at {} directories and {} entries",
         review.directories,
         review.entries
     );
-    let survivors = survivors(&review, &in_use, &session, &new_root, &inits, proc);
-    let (kept_mounts, detached_mounts) =
-        foreign_mounts(&mounts, root_mount, &new_root, &survivors, &mut warnings);
+    let locate = |path: &[u8]| {
+        let place = fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        Some((listing::mount_id(&place).ok()?, proc.path_of(&place).ok()?))
+    };
+    let mut foreign = Foreign::default();
+    // A mount that is kept may itself use something of the initramfs, which
+    // then is kept, with what is mounted there. Ends, since there are only so
+    // many mounts.
+    let (survivors, deletion) = loop {
+        let outlives = |mount: &Mount| {
+            in_use::outlives(mount, &mounts, &new_root.path, new_root.mount_id)
+                || foreign
+                    .kept
+                    .iter()
+                    .any(|kept| mounts::within(mount, &kept.0))
+        };
+        let in_use = in_use::find(&mounts, root_mount, outlives, locate);
+        let everything = in_use
+            .iter()
+            .find(|used| used.path == b"/")
+            .map(|used| used.why.clone());
+        let deletion = deletion(
+            memory,
+            keep_initramfs,
+            failed_review.as_ref(),
+            everything,
+            &session,
+        );
+        let survivors = survivors::join(&review, &in_use, &session, &new_root, &init, proc);
+        let before = foreign.kept.len();
+        foreign = mount_plan::foreign(&mounts, root_mount, &new_root, &survivors, &deletion);
+        if foreign.kept.len() <= before {
+            break (survivors, deletion);
+        }
+    };
+    for survivor in &survivors {
+        if let Some(note) = &survivor.note {
+            tracing::warn!("{} survives: {note}", survivor.path);
+        }
+    }
+    warnings.append(&mut foreign.warnings);
 
     let plan = Plan {
-        strategy: strategy(arguments.strategy, root_mount)?,
+        strategy: mount_plan::strategy(arguments.strategy, root_mount, run, &foreign.kept)?,
         new_root: crate::plan::NewRoot {
             path: new_root.path.clone().into(),
             mount_id: new_root.mount_id,
@@ -126,11 +152,11 @@ pub fn plan(
             .iter()
             .map(|capability| capability.index())
             .collect(),
-        make_private: make_private(&mounts, root_mount, &new_root),
+        make_private: mount_plan::make_private(&mounts, root_mount, &new_root, &moves),
         moves,
         run,
-        kept_mounts,
-        detached_mounts,
+        kept_mounts: foreign.kept,
+        detached_mounts: foreign.detached,
         survivors,
         deletion,
         foreground: arguments.foreground || parameters.foreground,
@@ -200,14 +226,26 @@ fn ask_compatibility(
     session: &mut Session<'_>,
     parameters: &Parameters,
     host: &HostFacts,
+    warnings: &mut Vec<String>,
 ) -> Result<Vec<Judged>, String> {
     if parameters.ignore_extensions {
         return Ok(Vec::new());
     }
     match machine::extensions_yaml()? {
         Some((path, bytes)) if !bytes.is_empty() => {
-            let judged = compatibility::review(session, host, &bytes)
-                .map_err(|reason| machine::extensions_error(path, &reason))?;
+            let judged = match compatibility::review(session, host, &bytes) {
+                Ok(judged) => judged,
+                Err(NoReview::File(reason)) => {
+                    return Err(machine::extensions_error(path, &reason));
+                }
+                // The machine must boot, and nothing says that the file is bad.
+                Err(NoReview::Judge(reason)) => {
+                    warnings.push(format!(
+                        "{path} cannot be judged, and none of its extensions is: the judge {reason}"
+                    ));
+                    return Ok(Vec::new());
+                }
+            };
             for one in judged
                 .iter()
                 .filter(|one| one.outcome == Outcome::Incompatible)
@@ -271,124 +309,6 @@ fn deletion(
     }
 }
 
-/// Joins what policies and host keep, by path.
-fn survivors(
-    review: &Review,
-    in_use: &[InUse],
-    session: &Session<'_>,
-    new_root: &NewRoot,
-    inits: &[Vec<u8>],
-    proc: &Proc,
-) -> Vec<Survivor> {
-    let mut survivors: BTreeMap<&[u8], Survivor> = BTreeMap::new();
-    let mut taken: BTreeMap<Vec<u8>, &[u8]> = BTreeMap::new();
-    for claim in &review.claims {
-        let policy = session.policies()[claim.policy].name.clone();
-        let survivor = survivors.entry(&claim.path).or_insert_with(|| Survivor {
-            path: claim.path.as_slice().into(),
-            kind: claim.kind,
-            by: Vec::new(),
-            carried_to: None,
-            note: None,
-        });
-        survivor.by.push(policy);
-        let Some(target) = &claim.target else {
-            continue;
-        };
-        let placed: Result<Carry, String> = match (&survivor.carried_to, taken.get(target)) {
-            (Some(first), _) if first.target.0 == *target => continue,
-            (Some(first), _) => Err(format!("it is bound at {} already", first.target)),
-            (None, Some(other)) => Err(format!("{} is bound there already", Path::from(*other))),
-            (None, None) => carry::place(new_root, target, claim.kind, inits, proc),
-        };
-        match placed {
-            Ok(carry) => {
-                taken.insert(target.clone(), &claim.path);
-                survivor.carried_to = Some(carry);
-            }
-            Err(reason) => {
-                let note = format!("not bound at {}: {reason}", Path::from(target.as_slice()));
-                tracing::warn!("{} survives, but is {note}", survivor.path);
-                survivor.note.get_or_insert(note);
-            }
-        }
-    }
-    let unlisted = review
-        .unlisted
-        .iter()
-        .map(|(path, _)| (path.as_slice(), "it could not be listed".to_owned()));
-    let used = in_use
-        .iter()
-        .map(|used| (used.path.as_slice(), used.why.clone()));
-    for (path, why) in used.chain(unlisted) {
-        let survivor = survivors.entry(path).or_insert_with(|| Survivor {
-            path: path.into(),
-            kind: FileKind::Directory,
-            by: Vec::new(),
-            carried_to: None,
-            note: None,
-        });
-        if !survivor.by.iter().any(|by| by == HOST) {
-            survivor.by.push(HOST.into());
-        }
-        survivor.note.get_or_insert(why);
-    }
-    survivors.into_values().collect()
-}
-
-/// Sorts the mounts that do not go with the new root into those that a policy
-/// keeps and those that go.
-fn foreign_mounts(
-    mounts: &[Mount],
-    root: &Mount,
-    new_root: &NewRoot,
-    survivors: &[Survivor],
-    warnings: &mut Vec<String>,
-) -> (Vec<Path>, Vec<Path>) {
-    let mut kept: Vec<Path> = Vec::new();
-    let mut detached = Vec::new();
-    let foreign = mounts.iter().filter(|mount| {
-        mount.id != root.id
-            && mount.point != b"/"
-            && !in_use::outlives(mount, mounts, &new_root.path)
-    });
-    for mount in foreign {
-        let point = mount.point.as_slice();
-        if kept.iter().any(|above| is_at_or_below(point, &above.0)) {
-            // Goes with the mount that it is mounted on.
-            continue;
-        }
-        let wanted = survivors
-            .iter()
-            .any(|survivor| is_at_or_below(point, &survivor.path.0));
-        let holds_new_root = is_at_or_below(&new_root.path, point);
-        if wanted && holds_new_root {
-            warnings.push(format!("the mount on {} is to be kept, but the new root is mounted below it: it is detached", Path::from(point)));
-        }
-        if wanted && !holds_new_root {
-            kept.push(point.into());
-        } else {
-            detached.push(Path::from(point));
-        }
-    }
-    // What is mounted on another mount goes before it.
-    detached.reverse();
-    (kept, detached)
-}
-
-fn strategy(choice: StrategyChoice, root: &Mount) -> Result<Strategy, String> {
-    // The root of the whole tree has no mount below it that pivot_root(2)
-    // could leave it on.
-    let can_pivot = root.parent != root.id;
-    match choice {
-        StrategyChoice::Move => Ok(Strategy::Move),
-        StrategyChoice::Auto if can_pivot => Ok(Strategy::Pivot),
-        StrategyChoice::Auto => Ok(Strategy::Move),
-        StrategyChoice::Pivot if can_pivot => Ok(Strategy::Pivot),
-        StrategyChoice::Pivot => Err("--strategy pivot: this kernel's / is the root of all mounts, which cannot be pivoted away (Linux 7.0 and newer can); use --strategy auto".into()),
-    }
-}
-
 fn init_plan(arguments: &Arguments, init: &Init) -> InitPlan {
     InitPlan {
         path: arguments.init.as_bytes().into(),
@@ -400,24 +320,4 @@ fn init_plan(arguments: &Arguments, init: &Init) -> InitPlan {
             .collect(),
         identity: init.identity,
     }
-}
-
-/// The mounts that stand in the way of moving while they are shared: the root,
-/// the new root, and what the new root is mounted on.
-fn make_private(mounts: &[Mount], root: &Mount, new_root: &NewRoot) -> Vec<Path> {
-    let new_root_mount = mounts.iter().find(|mount| mount.id == new_root.mount_id);
-    let parent =
-        new_root_mount.and_then(|mount| mounts.iter().find(|other| other.id == mount.parent));
-    let mut points: Vec<Path> = Vec::new();
-    for mount in [Some(root), parent, new_root_mount]
-        .into_iter()
-        .flatten()
-        .filter(|mount| mount.shared)
-    {
-        let point = Path::from(mount.point.as_slice());
-        if !points.contains(&point) {
-            points.push(point);
-        }
-    }
-    points
 }

@@ -1,10 +1,11 @@
 //! What the process has to put right before anything else, and back again
 //! before init takes its place.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Mutex;
 
 use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::fs::{Mode, OFlags, open};
 
 /// What SIGPIPE did when the program was started.
@@ -15,10 +16,8 @@ pub fn prepare() {
     reserve_standard_descriptors();
     // The judge may end while the host writes to it.
     // SAFETY: sets a disposition, no handler.
-    if let (Ok(before), Ok(mut kept)) = (
-        unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) },
-        SIGPIPE.lock(),
-    ) {
+    let before = unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) };
+    if let (Ok(before), Ok(mut kept)) = (before, SIGPIPE.lock()) {
         *kept = before;
     }
 }
@@ -29,6 +28,13 @@ pub fn restore() {
         // SAFETY: sets what was set when the program was started.
         let _ = unsafe { signal(Signal::SIGPIPE, *before) };
     }
+}
+
+/// Makes a file standard input, output and error.
+pub fn become_standard(file: impl AsFd) -> nix::Result<()> {
+    dup2_stdin(&file)?;
+    dup2_stdout(&file)?;
+    dup2_stderr(&file)
 }
 
 /// Makes sure that no file opened later becomes standard input, output or
