@@ -13,6 +13,7 @@ mod odd_trees;
 mod policies;
 mod refusals;
 mod report;
+mod safety;
 mod strategies;
 mod tools;
 
@@ -29,6 +30,7 @@ fn main() {
         extensions_yaml::cases(),
         odd_trees::cases(),
         strategies::cases(),
+        safety::cases(),
         report::cases(),
         kernels::cases(),
     ];

@@ -46,7 +46,12 @@ pub fn find(
         return found;
     };
     // Of all overlays: one may be made of another.
-    for layer in mounts.iter().flat_map(mounts::overlay_layers) {
+    let layers = mounts.iter().flat_map(|mount| {
+        mounts::overlay_layers(mount)
+            .into_iter()
+            .map(move |layer| (mount.id, layer))
+    });
+    for (overlay, layer) in layers {
         let why = format!("an overlay such as the one on {point} may be made of it");
         if !layer.starts_with(b"/") {
             let why = format!(
@@ -63,6 +68,11 @@ pub fn find(
         let Some((mount, path)) = locate(&layer) else {
             continue;
         };
+        if mount == overlay {
+            // The overlay is mounted over its own layer.
+            found.push(InUse { path: layer, why });
+            continue;
+        }
         let Some(mount) = mounts.iter().find(|other| other.id == mount) else {
             continue;
         };
@@ -115,7 +125,7 @@ mod tests {
     const TABLE: &[u8] = b"1 1 0:2 / / rw - rootfs none rw\n\
           2 1 0:5 / /dev rw - devtmpfs none rw\n\
           3 1 0:6 / /scratch rw - tmpfs none rw\n\
-          4 1 0:7 / /sysroot ro - overlay overlay ro,lowerdir=/link:/scratch/a:/mnt/c,upperdir=/overlay/up,workdir=/gone\n\
+          4 1 0:7 / /sysroot ro - overlay overlay ro,lowerdir=/link:/scratch/a:/mnt/c:/sysroot,upperdir=/overlay/up,workdir=/gone\n\
           5 4 0:2 /lib/modules /sysroot/lib/modules rw - rootfs none rw\n\
           6 2 0:2 /firmware /dev/firmware rw - rootfs none rw\n\
           7 1 0:2 /data /mnt rw - rootfs none rw\n\
@@ -127,6 +137,7 @@ mod tests {
             b"/link" => Some((1, b"/layers/b".to_vec())),
             b"/scratch/a" => Some((3, b"/scratch/a".to_vec())),
             b"/mnt/c" => Some((7, b"/mnt/c".to_vec())),
+            b"/sysroot" => Some((4, b"/sysroot".to_vec())),
             b"/gone" => None,
             path => Some((1, path.to_vec())),
         }
@@ -151,6 +162,7 @@ mod tests {
                 "/firmware",
                 "/layers/b",
                 "/data/c",
+                "/sysroot",
                 "/overlay/up"
             ]
         );

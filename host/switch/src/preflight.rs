@@ -162,7 +162,7 @@ pub fn plan(
         foreground: arguments.foreground || parameters.foreground,
     };
     if plan.run == Run::Absent {
-        warnings.push("the new root has no /run and is read-only: what survives cannot be reached there, and no report is written".into());
+        warnings.push("the new root has no place for /run: what survives cannot be reached there, and no report is written".into());
     }
     tracing::debug!("the judge ran for {} us", session.judge_time().as_micros());
     let facts = Facts {
