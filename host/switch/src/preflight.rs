@@ -240,6 +240,7 @@ fn ask_compatibility(
                 }
                 // The machine must boot, and nothing says that the file is bad.
                 Err(NoReview::Judge(reason)) => {
+                    refuse_on_failure(session, true)?;
                     warnings.push(format!(
                         "{path} cannot be judged, and none of its extensions is: the judge {reason}"
                     ));
