@@ -1,0 +1,164 @@
+//! Hands a Linux machine over from its initramfs to its real root, as
+//! WebAssembly policies decide: all of `switch_root` but its first instructions.
+//!
+//! Data flows one way: facts, policies, plan (`preflight.rs`), act (`act.rs`),
+//! report (`report.rs`).
+
+mod act;
+mod arguments;
+mod background;
+mod capabilities;
+mod carry;
+mod deletion;
+mod in_use;
+mod init;
+mod keep;
+mod listing;
+mod log;
+mod machine;
+mod mount_calls;
+mod mount_plan;
+mod mounts;
+mod new_root;
+mod parameters;
+mod plan;
+mod preflight;
+mod proc;
+mod report;
+mod start;
+mod survivors;
+mod text;
+
+use std::ffi::{OsString, c_int};
+use std::io::Write;
+use std::time::Instant;
+
+use act::Stop;
+use arguments::{Arguments, Format, Request};
+use parameters::Parameters;
+use plan::Plan;
+use proc::Proc;
+use report::Facts;
+
+/// Runs the program with its arguments, the first of which is its name. Returns
+/// the exit status, where no init has taken the process over.
+pub fn run(arguments: Vec<OsString>, started: Instant) -> c_int {
+    start::prepare();
+    let pid_1 = std::process::id() == 1;
+    log::start(pid_1);
+    match switch(arguments, pid_1, started) {
+        Ok(text) => c_int::from(std::io::stdout().write_all(text.as_bytes()).is_err()),
+        Err(stop) => {
+            let message = match stop {
+                Stop::Refused(reason) => format!("nothing was changed: {reason}"),
+                Stop::NoInit(reason) => reason,
+            };
+            tracing::error!("{message}");
+            // The kernel's log is all that remains on a screen after a panic,
+            // but a caller's terminal must hear of it too.
+            if !log::is_stderr(pid_1) {
+                let _ = writeln!(std::io::stderr(), "switch_root: error: {message}");
+            }
+            1
+        }
+    }
+}
+
+/// Everything up to the exec of init. Returns what is to be printed, where
+/// that is all that was asked for.
+fn switch(arguments: Vec<OsString>, pid_1: bool, started: Instant) -> Result<String, Stop> {
+    let arguments = match arguments::parse(arguments).map_err(Stop::Refused)? {
+        Request::Print(text) => return Ok(text),
+        Request::Switch(arguments) => arguments,
+    };
+    if !pid_1 && arguments.plan.is_none() {
+        return Err(Stop::Refused(format!(
+            "this is process {}, and only PID 1 can hand its place to the init; start it as PID 1 (in a script: `exec switch_root ...`), or use --plan to see what it would do",
+            std::process::id()
+        )));
+    }
+    let proc = Proc::open().map_err(Stop::Refused)?;
+    let command_line = proc.read("cmdline").unwrap_or_default();
+    let command_line = String::from_utf8_lossy(&command_line).trim_end().to_owned();
+    let parameters = parameters::parse(&command_line);
+    if let Some(level) = parameters.log.or(arguments.log) {
+        log::set_level(level);
+    }
+    let (plan, facts) = preflight_with(&arguments, &parameters, &command_line, &proc, started)?;
+    match arguments.plan {
+        Some(format) => Ok(print(&plan, &facts, format)),
+        None => act::act(&plan, facts, &proc, started).map(|never| match never {}),
+    }
+}
+
+fn preflight_with(
+    arguments: &Arguments,
+    parameters: &Parameters,
+    command_line: &str,
+    proc: &Proc,
+    started: Instant,
+) -> Result<(Plan, Facts), Stop> {
+    let (plan, mut facts) = preflight::plan(arguments, parameters, command_line, proc, started)
+        .map_err(Stop::Refused)?;
+    facts
+        .warnings
+        .splice(0..0, parameters.warnings.iter().cloned());
+    for warning in &facts.warnings {
+        tracing::warn!("{warning}");
+    }
+    for line in plan.to_string().lines() {
+        tracing::debug!("plan: {line}");
+    }
+    Ok((plan, facts))
+}
+
+fn print(plan: &Plan, facts: &Facts, format: Format) -> String {
+    let tally = would_delete(plan);
+    match format {
+        Format::Text => {
+            let mut text = plan.to_string();
+            if let Some(tally) = &tally {
+                let files = text::count(tally.files, "file", "files");
+                let directories = text::count(tally.directories, "directory", "directories");
+                text.push_str(&format!("deletes    {files} and {directories}\n"));
+            }
+            for extension in &facts.extensions {
+                let reasons: Vec<String> = extension
+                    .reasons
+                    .iter()
+                    .map(|reason| format!("; {}: {}", reason.policy, reason.reason))
+                    .collect();
+                let verdict = format!("{:?}", extension.verdict).to_lowercase();
+                text.push_str(&format!(
+                    "extension  {} {verdict}{}\n",
+                    extension.image,
+                    reasons.concat()
+                ));
+            }
+            text
+        }
+        Format::Json => {
+            let value = serde_json::json!({
+                "plan": plan,
+                "would_delete": tally.map(|tally| serde_json::json!({"files": tally.files, "directories": tally.directories})),
+                "policies": facts.policies,
+                "extensions": facts.extensions,
+                "warnings": facts.warnings,
+            });
+            format!("{value:#}\n")
+        }
+    }
+}
+
+/// Counts what the deletion would remove.
+fn would_delete(plan: &Plan) -> Option<deletion::Tally> {
+    if plan.deletion != plan::Deletion::Delete {
+        return None;
+    }
+    let root = preflight::open_root().ok()?;
+    let mut tally = deletion::run(root, &plan.keep(), deletion::Action::Count).ok()?;
+    // What is mounted now and not kept is moved or detached before the
+    // deletion, and its directory goes then.
+    tally.directories += tally.skipped_mounts.len() as u64;
+    Some(tally)
+}
