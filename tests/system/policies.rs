@@ -126,6 +126,7 @@ fn plain_cases() -> Vec<Trial> {
         one_that_ends_the_judge_costs_only_its_own_answer,
         a_policy_that_does_not_answer_in_time_fails,
         limits_can_be_set_in_the_sidecar,
+        every_limit_of_a_sidecar_is_held,
         settings_that_the_policy_refuses_are_a_failure,
         a_sidecar_that_is_malformed_is_a_failure,
         a_flood_of_log_messages_is_cut_and_counted,
@@ -310,6 +311,24 @@ fn limits_can_be_set_in_the_sidecar() -> Checked {
         r#", "limits": {"fuel": 10, "fuel_per_item": 0}"#,
     )?)?;
     booted.failed("50-hostile", &["fuel", "limit 10"])
+}
+
+fn every_limit_of_a_sidecar_is_held() -> Checked {
+    for (limits, words) in [
+        (r#""instances": 1"#, ["limit", "instance"]),
+        (r#""tables": 0"#, ["limit", "table"]),
+        (r#""table_elements": 1"#, ["limit", "table of"]),
+        (r#""memories": 0"#, ["limit", "memory"]),
+        (r#""memory_bytes": 65536"#, ["memory", "limit 65536"]),
+        (r#""fuel": 10, "fuel_per_item": 0"#, ["fuel", "limit 10"]),
+    ] {
+        let sidecar = format!(r#"{{"limits": {{{limits}}}}}"#);
+        let scene = boot()?.policy("60-keep", policy("keep-paths")?, Some(&sidecar));
+        let booted = boots(&scene)?;
+        booted.failed("60-keep", &words)?;
+        booted.everything_left()?;
+    }
+    Ok(())
 }
 
 fn settings_that_the_policy_refuses_are_a_failure() -> Checked {

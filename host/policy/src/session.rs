@@ -262,11 +262,14 @@ impl<'a> Session<'a> {
         let name = &self.policies[index].name;
         tracing::error!("policy {name}: {}", failure.message);
         let failures = &mut self.accounts[index].failures;
-        if failures
-            .iter()
-            .all(|known| known.question != failure.question)
+        match failures
+            .iter_mut()
+            .find(|known| known.question == failure.question)
         {
-            failures.push(failure);
+            None => failures.push(failure),
+            // It must not be run again, so that this is the one that counts.
+            Some(known) if failure.ended_judge() => *known = failure,
+            Some(_) => {}
         }
     }
 
@@ -667,5 +670,32 @@ impl Judge {
             WaitStatus::from_raw(self.pid, status).ok(),
             u64::try_from(peak).unwrap_or(0),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::folder::{Code, embedded};
+
+    #[test]
+    fn a_policy_that_failed_before_still_goes_with_the_judge_it_ends() {
+        let code = Code {
+            wasm: None,
+            native: None,
+        };
+        let policies = [Policy {
+            code: Ok(code),
+            ..embedded()
+        }];
+        let mut session = Session::new(&policies);
+        let question = Question::Compatibility;
+        session.fail(0, question, Failure::new(question, Kind::Trap, "trapped"));
+        assert!(session.accounts[0].can_run());
+        assert!(session.fail_all(question, "ended the judge"));
+        // Otherwise the next judge holds it too, and the one after that.
+        assert!(!session.fail_all(question, "ended the judge"));
+        assert_eq!(session.accounts[0].failures.len(), 1);
+        assert_eq!(session.accounts[0].failures[0].kind, Kind::Crash);
     }
 }
