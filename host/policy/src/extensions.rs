@@ -1,27 +1,11 @@
 //! `extensions.yaml`: which layers there are, and what their metadata says.
 //!
-//! The shape is `layers: [{image, metadata: {name, version, author,
+//! The shape is `layers: [{image, digest, metadata: {name, version, author,
 //! description, compatibility: {<os>: {version}}, ...}}]`; unknown keys are
-//! ignored. The file is read from YAML events rather than into a generic
-//! value, because a version that is written `1.10` must stay `1.10`.
-
-use std::collections::HashSet;
-
-use saphyr_parser::{Event, Parser, ScalarStyle};
-use serde_json::{Map, Number, Value};
+//! ignored.
 
 use crate::bindings::types::{Extension, Requirement};
-
-/// Nesting that is read; a manifest needs five levels.
-const DEPTH: usize = 32;
-
-/// A YAML node, scalars in the spelling of the file.
-#[derive(Clone, Debug)]
-enum Node {
-    Scalar { text: String, plain: bool },
-    Sequence(Vec<Node>),
-    Mapping(Vec<(String, Node)>),
-}
+use crate::yaml::{self, Kind, Node};
 
 /// Reads the bytes of an `extensions.yaml`. An empty file, or one without
 /// `layers`, is no extensions.
@@ -35,47 +19,69 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Extension>, String> {
             error.valid_up_to()
         )
     })?;
-    let Some(root) = document(text)? else {
+    let Some(root) = yaml::document(text)? else {
         return Ok(Vec::new());
     };
-    let layers = match root {
-        Node::Mapping(entries) => match entries.into_iter().find(|(key, _)| key == "layers") {
-            None => return Ok(Vec::new()),
-            Some((_, Node::Sequence(layers))) => layers,
-            Some((_, node)) if node.is_null() => return Ok(Vec::new()),
-            Some(_) => return Err("`layers` is not a list".into()),
-        },
-        node if node.is_null() => return Ok(Vec::new()),
-        _ => return Err("the document is not a mapping with the key `layers`".into()),
+    if root.is_null() {
+        return Ok(Vec::new());
+    }
+    let Kind::Mapping(_) = root.kind else {
+        return Err("the document is not a mapping with the key `layers`".into());
+    };
+    let layers = match root.get("layers") {
+        None => return Ok(Vec::new()),
+        Some(node) if node.is_null() => return Ok(Vec::new()),
+        Some(Node {
+            kind: Kind::Sequence(layers),
+            ..
+        }) => layers,
+        Some(_) => return Err("`layers` is not a list".into()),
     };
     layers
-        .into_iter()
+        .iter()
         .enumerate()
         .map(|(index, layer)| extension(index, layer))
         .collect()
 }
 
-fn extension(index: usize, layer: Node) -> Result<Extension, String> {
+fn extension(index: usize, layer: &Node) -> Result<Extension, String> {
     let place = format!("layers[{index}]");
-    let Node::Mapping(_) = layer else {
+    let Kind::Mapping(_) = layer.kind else {
         return Err(format!("{place} is not a mapping"));
     };
-    let image = layer.text("image", &place)?.unwrap_or_default();
+    let image = text(layer, "image", &place)?.unwrap_or_default();
     if image.is_empty() {
         return Err(format!(
             "{place} has no `image`, the file name of the layer"
         ));
     }
-    let digest = layer.text("digest", &place)?;
-    let empty = Node::Mapping(Vec::new());
-    let metadata = match layer.get("metadata") {
-        Some(node @ Node::Mapping(_)) => node,
-        None => &empty,
-        Some(node) if node.is_null() => &empty,
-        Some(_) => return Err(format!("{place}.metadata is not a mapping")),
-    };
+    let digest = text(layer, "digest", &place)?;
+    let metadata = layer.get("metadata").filter(|node| !node.is_null());
     let place = format!("{place}.metadata");
-    let field = |key| Ok::<_, String>(metadata.text(key, &place)?.unwrap_or_default());
+    extension_of(image, digest, metadata, &place)
+}
+
+/// Makes the record of an extension out of its `metadata`; `place` is what
+/// errors call that.
+///
+/// # Errors
+/// A sentence that names the key that is wrong.
+pub fn extension_of(
+    image: String,
+    digest: Option<String>,
+    metadata: Option<&Node>,
+    place: &str,
+) -> Result<Extension, String> {
+    let empty;
+    let metadata = match metadata {
+        Some(node) if matches!(node.kind, Kind::Mapping(_)) => node,
+        Some(_) => return Err(format!("{place} is not a mapping")),
+        None => {
+            empty = Node::empty_mapping();
+            &empty
+        }
+    };
+    let field = |key| Ok::<_, String>(text(metadata, key, place)?.unwrap_or_default());
     Ok(Extension {
         image,
         digest,
@@ -83,28 +89,28 @@ fn extension(index: usize, layer: Node) -> Result<Extension, String> {
         version: field("version")?,
         author: field("author")?,
         description: field("description")?,
-        compatibility: compatibility(metadata, &place)?,
+        compatibility: compatibility(metadata, place)?,
         metadata: metadata.to_json().to_string(),
     })
 }
 
 fn compatibility(metadata: &Node, place: &str) -> Result<Vec<Requirement>, String> {
     let systems = match metadata.get("compatibility") {
-        Some(Node::Mapping(systems)) => systems,
         None => return Ok(Vec::new()),
         Some(node) if node.is_null() => return Ok(Vec::new()),
+        Some(Node {
+            kind: Kind::Mapping(systems),
+            ..
+        }) => systems,
         Some(_) => return Err(format!("{place}.compatibility is not a mapping")),
     };
     systems
         .iter()
         .map(|(system, node)| {
-            let place = format!("{place}.compatibility.{system}");
-            let version = match node {
-                Node::Mapping(_) => node.text("version", &place)?,
-                _ => None,
-            };
+            let place = format!("{place}.compatibility.{}", system.text);
+            let version = text(node, "version", &place)?;
             Ok(Requirement {
-                operating_system: system.clone(),
+                operating_system: system.text.clone(),
                 version: version
                     .ok_or_else(|| format!("{place} has no `version`, the constraint to be met"))?,
             })
@@ -112,129 +118,22 @@ fn compatibility(metadata: &Node, place: &str) -> Result<Vec<Requirement>, Strin
         .collect()
 }
 
-impl Node {
-    fn get(&self, key: &str) -> Option<&Node> {
-        match self {
-            Node::Mapping(entries) => entries
-                .iter()
-                .find(|(name, _)| name == key)
-                .map(|(_, node)| node),
-            _ => None,
-        }
+/// A scalar field as it is written; `None` where it is absent or null.
+fn text(node: &Node, key: &str, place: &str) -> Result<Option<String>, String> {
+    match node.get(key) {
+        None => Ok(None),
+        Some(value) if value.is_null() => Ok(None),
+        Some(value) => match value.as_text() {
+            Some(text) => Ok(Some(text.to_owned())),
+            None => Err(format!("{place}.{key} is not a text")),
+        },
     }
-
-    /// A scalar field as it is written; `None` where it is absent or null.
-    fn text(&self, key: &str, place: &str) -> Result<Option<String>, String> {
-        match self.get(key) {
-            None => Ok(None),
-            Some(node) if node.is_null() => Ok(None),
-            Some(Node::Scalar { text, .. }) => Ok(Some(text.clone())),
-            Some(_) => Err(format!("{place}.{key} is not a text")),
-        }
-    }
-
-    fn is_null(&self) -> bool {
-        matches!(self, Node::Scalar { text, plain: true }
-            if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
-    }
-
-    fn to_json(&self) -> Value {
-        match self {
-            node if node.is_null() => Value::Null,
-            Node::Scalar { text, plain: true } => match text.as_str() {
-                "true" => Value::Bool(true),
-                "false" => Value::Bool(false),
-                // Only what JSON would spell alike: `1.10` and `0x10` are text.
-                _ => match text.parse::<Number>() {
-                    Ok(number) if number.to_string() == *text => Value::Number(number),
-                    _ => Value::String(text.clone()),
-                },
-            },
-            Node::Scalar { text, plain: false } => Value::String(text.clone()),
-            Node::Sequence(nodes) => Value::Array(nodes.iter().map(Node::to_json).collect()),
-            Node::Mapping(entries) => Value::Object(
-                entries
-                    .iter()
-                    .map(|(key, node)| (key.clone(), node.to_json()))
-                    .collect::<Map<_, _>>(),
-            ),
-        }
-    }
-}
-
-/// A collection that is being read; of a mapping also the keys seen so far and
-/// the one that waits for its value.
-enum Open {
-    Sequence(Vec<Node>),
-    Mapping(Vec<(String, Node)>, HashSet<String>, Option<String>),
-}
-
-/// Reads the one document of a stream, without recursion.
-fn document(text: &str) -> Result<Option<Node>, String> {
-    let mut stack: Vec<Open> = Vec::new();
-    let mut root = None;
-    let mut documents = 0;
-    for event in Parser::new_from_str(text) {
-        let (event, span) = event.map_err(|error| format!("is not YAML: {error}"))?;
-        let at = |what: &str| {
-            format!(
-                "line {} column {}: {what}",
-                span.start.line(),
-                span.start.col() + 1
-            )
-        };
-        let node = match event {
-            Event::DocumentStart(_) => {
-                documents += 1;
-                if documents > 1 {
-                    return Err(at("a second document; the file holds one"));
-                }
-                continue;
-            }
-            Event::Alias(_) => return Err(at("aliases are not read")),
-            Event::Scalar(text, style, _, _) => Node::Scalar {
-                text: text.into_owned(),
-                plain: style == ScalarStyle::Plain,
-            },
-            Event::SequenceStart(..) | Event::MappingStart(..) if stack.len() == DEPTH => {
-                return Err(at("nested too deeply"));
-            }
-            Event::SequenceStart(..) => {
-                stack.push(Open::Sequence(Vec::new()));
-                continue;
-            }
-            Event::MappingStart(..) => {
-                stack.push(Open::Mapping(Vec::new(), HashSet::new(), None));
-                continue;
-            }
-            Event::SequenceEnd | Event::MappingEnd => match stack.pop() {
-                Some(Open::Sequence(nodes)) => Node::Sequence(nodes),
-                Some(Open::Mapping(entries, ..)) => Node::Mapping(entries),
-                None => return Err(at("a collection ends that did not begin")),
-            },
-            _ => continue,
-        };
-        match stack.last_mut() {
-            None => root = Some(node),
-            Some(Open::Sequence(nodes)) => nodes.push(node),
-            Some(Open::Mapping(_, seen, key @ None)) => match node {
-                Node::Scalar { text, .. } if !seen.insert(text.clone()) => {
-                    return Err(at(&format!("the key `{text}` stands twice")));
-                }
-                Node::Scalar { text, .. } => *key = Some(text),
-                _ => return Err(at("a key that is not a text")),
-            },
-            Some(Open::Mapping(entries, _, key @ Some(_))) => {
-                entries.push((key.take().unwrap_or_default(), node));
-            }
-        }
-    }
-    Ok(root)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
 
     #[test]
     fn a_file_of_talos_is_read_in_its_own_spelling() {

@@ -25,6 +25,7 @@ mod protocol;
 mod sandbox;
 pub mod session;
 pub mod sidecar;
+pub mod yaml;
 
 pub use bindings::log::Level;
 pub use bindings::types::{Decision, Entry, Extension, FileKind, HostFacts, Requirement, Verdict};

@@ -1,0 +1,306 @@
+//! YAML as it is written: documents are read from events rather than into a
+//! generic value, so that a version `1.10` stays `1.10`, every node knows where
+//! it stands, and an alias is never expanded (which is what YAML bombs are made
+//! of).
+
+use std::collections::HashSet;
+use std::fmt;
+
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
+use serde_json::{Map, Number, Value};
+
+/// Nesting that is read; a manifest needs five levels.
+const DEPTH: usize = 64;
+
+/// Where something stands in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+    /// In characters from the beginning of the text.
+    pub offset: usize,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {} column {}", self.line, self.column)
+    }
+}
+
+impl From<Marker> for Position {
+    fn from(marker: Marker) -> Self {
+        Self {
+            line: marker.line(),
+            column: marker.col() + 1,
+            offset: marker.index(),
+        }
+    }
+}
+
+/// A node with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// What it is.
+    pub kind: Kind,
+    /// Its first character.
+    pub start: Position,
+    /// Behind its last character; of a collection in block style, where the
+    /// next thing begins.
+    pub end: Position,
+}
+
+/// What a node is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A text, in the spelling of the file; `plain` is one without quotes.
+    Scalar {
+        /// The spelling, without quotes.
+        text: String,
+        /// Without quotes, so it may mean null, a number or a truth value.
+        plain: bool,
+    },
+    /// A list.
+    Sequence(Vec<Node>),
+    /// Keys are texts, each of them there once. In the order of the file.
+    Mapping(Vec<(Key, Node)>),
+    /// A reference to another node, which is not followed.
+    Alias,
+}
+
+/// A key of a mapping, with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Its spelling, without quotes.
+    pub text: String,
+    /// Its first character.
+    pub start: Position,
+}
+
+impl Node {
+    /// A mapping without keys, which stands nowhere.
+    pub fn empty_mapping() -> Self {
+        let nowhere = Position {
+            line: 0,
+            column: 0,
+            offset: 0,
+        };
+        Self {
+            kind: Kind::Mapping(Vec::new()),
+            start: nowhere,
+            end: nowhere,
+        }
+    }
+
+    /// The value of a key; `None` where there is none, and for what is no
+    /// mapping.
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        match &self.kind {
+            Kind::Mapping(entries) => entries
+                .iter()
+                .find(|(name, _)| name.text == key)
+                .map(|(_, node)| node),
+            _ => None,
+        }
+    }
+
+    /// Whether it is null: written as such, or nothing at all.
+    pub fn is_null(&self) -> bool {
+        matches!(&self.kind, Kind::Scalar { text, plain: true }
+            if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
+    }
+
+    /// The text of a scalar that is not null.
+    pub fn as_text(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Scalar { text, .. } if !self.is_null() => Some(text),
+            _ => None,
+        }
+    }
+
+    /// What it is, in a word with its article: for errors.
+    pub fn describe(&self) -> &'static str {
+        match self.kind {
+            _ if self.is_null() => "null",
+            Kind::Scalar { .. } => "a text",
+            Kind::Sequence(_) => "a list",
+            Kind::Mapping(_) => "a mapping",
+            Kind::Alias => "an alias, which is not read",
+        }
+    }
+
+    /// The same as JSON. Scalars that JSON would spell otherwise are texts; an
+    /// alias is null.
+    pub fn to_json(&self) -> Value {
+        match &self.kind {
+            _ if self.is_null() => Value::Null,
+            Kind::Alias => Value::Null,
+            Kind::Scalar { text, plain: true } => match text.as_str() {
+                "true" => Value::Bool(true),
+                "false" => Value::Bool(false),
+                // Only what JSON would spell alike: `1.10` and `0x10` are text.
+                _ => match text.parse::<Number>() {
+                    Ok(number) if number.to_string() == *text => Value::Number(number),
+                    _ => Value::String(text.clone()),
+                },
+            },
+            Kind::Scalar { text, plain: false } => Value::String(text.clone()),
+            Kind::Sequence(nodes) => Value::Array(nodes.iter().map(Node::to_json).collect()),
+            Kind::Mapping(entries) => Value::Object(
+                entries
+                    .iter()
+                    .map(|(key, node)| (key.text.clone(), node.to_json()))
+                    .collect::<Map<_, _>>(),
+            ),
+        }
+    }
+}
+
+/// Whether references to other nodes may stand in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aliases {
+    /// They are errors.
+    Refuse,
+    /// They are nodes of their own kind.
+    Leave,
+}
+
+/// A collection that is being read, and where it began; of a mapping also the
+/// keys seen so far and the one that waits for its value.
+enum Open {
+    Sequence(Position, Vec<Node>),
+    Mapping(Position, Vec<(Key, Node)>, HashSet<String>, Option<Key>),
+}
+
+/// Reads the documents of a stream, without recursion. An empty text has none.
+///
+/// # Errors
+/// A sentence without the file's name, with line and column.
+pub fn documents(text: &str, aliases: Aliases) -> Result<Vec<Node>, String> {
+    let mut stack: Vec<Open> = Vec::new();
+    let mut documents = Vec::new();
+    for event in Parser::new_from_str(text) {
+        let (event, span) = event.map_err(|error| {
+            format!(
+                "is not YAML: {}: {}",
+                Position::from(*error.marker()),
+                error.info()
+            )
+        })?;
+        let (start, end) = (Position::from(span.start), Position::from(span.end));
+        let at = |what: &str| format!("{start}: {what}");
+        let node = |kind| Node { kind, start, end };
+        let node = match event {
+            Event::Alias(_) if aliases == Aliases::Refuse => {
+                return Err(at("aliases are not read; write the value itself"));
+            }
+            Event::Alias(_) => node(Kind::Alias),
+            Event::Scalar(text, style, _, _) => node(Kind::Scalar {
+                text: text.into_owned(),
+                plain: style == ScalarStyle::Plain,
+            }),
+            Event::SequenceStart(..) | Event::MappingStart(..) if stack.len() == DEPTH => {
+                return Err(at("nested too deeply"));
+            }
+            Event::SequenceStart(..) => {
+                stack.push(Open::Sequence(start, Vec::new()));
+                continue;
+            }
+            Event::MappingStart(..) => {
+                stack.push(Open::Mapping(start, Vec::new(), HashSet::new(), None));
+                continue;
+            }
+            Event::SequenceEnd | Event::MappingEnd => match stack.pop() {
+                Some(Open::Sequence(start, nodes)) => Node {
+                    kind: Kind::Sequence(nodes),
+                    start,
+                    end,
+                },
+                Some(Open::Mapping(start, entries, ..)) => Node {
+                    kind: Kind::Mapping(entries),
+                    start,
+                    end,
+                },
+                None => return Err(at("a collection ends that did not begin")),
+            },
+            _ => continue,
+        };
+        match stack.last_mut() {
+            None => documents.push(node),
+            Some(Open::Sequence(_, nodes)) => nodes.push(node),
+            Some(Open::Mapping(_, _, seen, key @ None)) => match node.kind {
+                Kind::Scalar { text, .. } if !seen.insert(text.clone()) => {
+                    return Err(at(&format!("the key `{text}` stands twice")));
+                }
+                Kind::Scalar { text, .. } => *key = Some(Key { text, start }),
+                _ => return Err(at("a key that is not a text")),
+            },
+            Some(Open::Mapping(_, entries, _, key @ Some(_))) => {
+                entries.extend(key.take().map(|key| (key, node)));
+            }
+        }
+    }
+    Ok(documents)
+}
+
+/// Reads a text of at most one document, without aliases. `None` where there is
+/// nothing.
+///
+/// # Errors
+/// See [`documents`].
+pub fn document(text: &str) -> Result<Option<Node>, String> {
+    let mut documents = documents(text, Aliases::Refuse)?.into_iter();
+    let first = documents.next();
+    match documents.next() {
+        Some(second) => Err(format!(
+            "{}: a second document; the file holds one",
+            second.start
+        )),
+        None => Ok(first),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_node_knows_where_it_stands() {
+        let node = document("# first\na: 1\nb:\n  - äö: [x, y]\n")
+            .unwrap()
+            .unwrap();
+        let place = |node: &Node| (node.start.line, node.start.column);
+        assert_eq!(place(&node), (2, 1));
+        let list = node.get("b").unwrap();
+        assert_eq!(place(list), (4, 3));
+        let Kind::Sequence(items) = &list.kind else {
+            panic!("{list:?}");
+        };
+        let Kind::Sequence(flow) = &items[0].get("äö").unwrap().kind else {
+            panic!("{items:?}");
+        };
+        assert_eq!(place(&flow[1]), (4, 13));
+        assert_eq!(flow[1].as_text(), Some("y"));
+    }
+
+    #[test]
+    fn documents_are_told_apart_and_aliases_are_left_where_they_may_stand() {
+        let text = "a: &x [1]\nb: *x\n---\nc: 2\n";
+        let read = documents(text, Aliases::Leave).unwrap();
+        assert_eq!(read.len(), 2);
+        assert_eq!(read[0].get("b").unwrap().kind, Kind::Alias);
+        assert_eq!(read[1].get("c").unwrap().as_text(), Some("2"));
+        let error = documents(text, Aliases::Refuse).unwrap_err();
+        assert!(error.starts_with("line 2 column 4: aliases"), "{error}");
+        assert!(documents("", Aliases::Leave).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_no_yaml_is_named_with_its_place() {
+        let error = document("a: [\n").unwrap_err();
+        assert!(error.starts_with("is not YAML: line "), "{error}");
+        let deep = "[".repeat(100);
+        assert!(document(&deep).unwrap_err().contains("nested too deeply"));
+    }
+}
