@@ -2,7 +2,10 @@
 //!
 //! The shape is `layers: [{image, digest, metadata: {name, version, author,
 //! description, compatibility: {<os>: {version}}, ...}}]`; unknown keys are
-//! ignored.
+//! ignored. A system that was booted from it finds in it what was activated, and
+//! under `skipped: [{image, metadata, reasons: [text]}]` what was not, and why.
+
+use serde_json::{Map, Value};
 
 use crate::bindings::types::{Extension, Requirement};
 use crate::yaml::{self, Kind, Node};
@@ -42,6 +45,35 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Extension>, String> {
         .enumerate()
         .map(|(index, layer)| extension(index, layer))
         .collect()
+}
+
+/// Writes an `extensions.yaml` of these layers, lowest first, and of those that
+/// were left out, with the reasons. [`parse`] gives the layers back.
+pub fn render(layers: &[Extension], skipped: &[(Extension, Vec<String>)]) -> String {
+    let mut file = Map::new();
+    file.insert("layers".into(), layers.iter().map(layer).collect());
+    if !skipped.is_empty() {
+        let skipped = skipped.iter().map(|(extension, reasons)| {
+            let mut entry = layer(extension);
+            entry["reasons"] = Value::from(reasons.as_slice());
+            entry
+        });
+        file.insert("skipped".into(), skipped.collect());
+    }
+    yaml::emit(&Value::Object(file))
+}
+
+fn layer(extension: &Extension) -> Value {
+    let mut entry = Map::new();
+    entry.insert("image".into(), extension.image.as_str().into());
+    if let Some(digest) = &extension.digest {
+        entry.insert("digest".into(), digest.as_str().into());
+    }
+    // The judge made it, so it is JSON; a text is what is left of it otherwise.
+    let metadata = serde_json::from_str(&extension.metadata)
+        .unwrap_or_else(|_| Value::from(extension.metadata.as_str()));
+    entry.insert("metadata".into(), metadata);
+    Value::Object(entry)
 }
 
 fn extension(index: usize, layer: &Node) -> Result<Extension, String> {
@@ -133,7 +165,6 @@ fn text(node: &Node, key: &str, place: &str) -> Result<Option<String>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::Value;
 
     #[test]
     fn a_file_of_talos_is_read_in_its_own_spelling() {
@@ -183,6 +214,19 @@ layers:
         assert_eq!(metadata["version"], "1.10");
         assert_eq!(extensions[1].digest.as_deref(), Some("sha256:00"));
         assert_eq!(extensions[1].metadata, "{}");
+    }
+
+    #[test]
+    fn layers_are_written_so_that_they_read_back() {
+        let read = parse(
+            b"layers:\n  - image: 000.a.sqsh\n    digest: sha256:00\n    metadata: {name: a, version: 1.10, compatibility: {talos: {version: '>= v1.0.0'}}, extraInfo: {b: [1, {c: d}]}}\n  - image: 001.b.sqsh\n",
+        )
+        .unwrap();
+        let skipped = (read[1].clone(), vec!["it is: bad".to_owned()]);
+        let text = render(&read, &[skipped]);
+        assert_eq!(parse(text.as_bytes()).unwrap(), read, "{text}");
+        assert!(text.contains("skipped:\n  - image: \"001.b.sqsh\"\n    metadata: {}\n    reasons:\n      - \"it is: bad\"\n"), "{text}");
+        assert_eq!(render(&[], &[]), "layers: []\n");
     }
 
     #[test]

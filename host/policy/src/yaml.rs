@@ -261,9 +261,124 @@ pub fn document(text: &str) -> Result<Option<Node>, String> {
     }
 }
 
+/// Writes a value as YAML in block style, which [`documents`] reads back as the
+/// same value. Nesting is bounded by what JSON parsers accept.
+pub fn emit(value: &Value) -> String {
+    let mut text = String::new();
+    emit_at(value, 0, &mut text);
+    text
+}
+
+fn emit_at(value: &Value, indent: usize, text: &mut String) {
+    match value {
+        Value::Array(items) if !items.is_empty() => {
+            for item in items {
+                text.push_str(&" ".repeat(indent));
+                text.push('-');
+                emit_after("- ", item, indent + 2, text);
+            }
+        }
+        Value::Object(entries) if !entries.is_empty() => {
+            for (key, item) in entries {
+                text.push_str(&" ".repeat(indent));
+                text.push_str(&emit_text(key));
+                text.push(':');
+                emit_after(": ", item, indent + 2, text);
+            }
+        }
+        scalar => {
+            text.push_str(&emit_scalar(scalar));
+            text.push('\n');
+        }
+    }
+}
+
+/// Writes a value behind a dash or a key: a scalar on the same line, and so the
+/// first entry of a mapping behind a dash.
+fn emit_after(mark: &str, item: &Value, indent: usize, text: &mut String) {
+    let empty = match item {
+        Value::Array(items) => items.is_empty(),
+        Value::Object(entries) => entries.is_empty(),
+        _ => true,
+    };
+    if empty {
+        text.push(' ');
+        text.push_str(&emit_scalar(item));
+        text.push('\n');
+    } else if mark == "- " {
+        let start = text.len();
+        emit_at(item, indent, text);
+        // The dash is the indentation of the first line, less one.
+        text.replace_range(start..start + indent - 1, "");
+    } else {
+        text.push('\n');
+        emit_at(item, indent, text);
+    }
+}
+
+fn emit_scalar(value: &Value) -> String {
+    match value {
+        Value::String(string) => emit_text(string),
+        // Empty collections look alike in both languages.
+        other => other.to_string(),
+    }
+}
+
+/// A text without quotes where nobody could take it for anything else.
+fn emit_text(string: &str) -> String {
+    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '+');
+    let plain = string.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
+        && string
+            .split(' ')
+            .all(|part| !part.is_empty() && part.chars().all(word))
+        && !matches!(
+            string.to_ascii_lowercase().as_str(),
+            "true" | "false" | "null" | "yes" | "no" | "on" | "off" | "y" | "n"
+        );
+    if plain {
+        return string.to_owned();
+    }
+    // A string of JSON is one of YAML, but for characters that YAML does not
+    // take as they are.
+    let mut quoted = String::with_capacity(string.len() + 2);
+    for c in Value::from(string).to_string().chars() {
+        match c {
+            '\u{7f}'..='\u{9f}'
+            | '\u{feff}'
+            | '\u{2028}'
+            | '\u{2029}'
+            | '\u{fffe}'
+            | '\u{ffff}' => {
+                quoted.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_reads_back_as_the_same() {
+        let value = serde_json::json!({
+            "layers": [
+                {"image": "000.a-b.sqsh", "digest": "sha256:00", "metadata": {
+                    "name": "a", "version": "1.10", "list": [[1, 2], [], [{"deep": {"er": []}}]],
+                    "text": "two\nlines: # \u{7f}\u{2028}\t\"'", "off": "off", "null": null,
+                    "1": true, "number": -1.5, "": {}, "space ": " x", "dash": "- a", "tilde": "~",
+                    "größe": "größe 🦀", "like a number": "12e3", "colon:": "a: b",
+                }},
+                "text",
+            ],
+            "empty": [],
+        });
+        let text = emit(&value);
+        let read = document(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        assert_eq!(read.unwrap().to_json(), value, "{text}");
+    }
 
     #[test]
     fn every_node_knows_where_it_stands() {

@@ -1,0 +1,1 @@
+//! The newc form of cpio archives, which initramfs images are made of.

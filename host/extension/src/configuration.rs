@@ -1,0 +1,1 @@
+//! Machine configuration, as Talos has it: which extensions, from where.

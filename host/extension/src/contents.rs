@@ -1,0 +1,1 @@
+//! What is in an extension's root directory: kernel modules, programs, links.

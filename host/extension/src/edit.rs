@@ -1,0 +1,1 @@
+//! Changing a machine configuration without touching the rest of it.

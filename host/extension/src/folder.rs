@@ -1,0 +1,1 @@
+//! A folder of unpacked extensions, in the order of the configuration.

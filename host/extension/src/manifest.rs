@@ -1,0 +1,1 @@
+//! manifest.yaml: what an extension says of itself.

@@ -1,0 +1,1 @@
+//! From a folder of extensions to layers, extensions.yaml and one archive.

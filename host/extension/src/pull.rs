@@ -1,0 +1,1 @@
+//! Fetching images and unpacking them into a folder of extensions.

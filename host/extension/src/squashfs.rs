@@ -1,0 +1,1 @@
+//! Squashfs images: owned by root, the same bytes for the same input.

@@ -1,0 +1,1 @@
+//! Unpacking image layers into a folder, whatever the archives say.

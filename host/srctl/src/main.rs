@@ -1,0 +1,2 @@
+//! `srctl`: the operator's command line of switch-root.
+fn main() {}
