@@ -8,6 +8,7 @@
 pub mod apply;
 pub mod archive;
 pub mod furnish;
+pub mod image;
 pub mod machine;
 pub mod names;
 pub mod namespace;

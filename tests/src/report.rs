@@ -101,6 +101,17 @@ impl Report {
         .collect()
     }
 
+    /// Which extensions were activated, by image; `None` where the program does not
+    /// know.
+    pub fn activated(&self) -> BTreeMap<String, Option<bool>> {
+        let list = self.0["extensions"].as_array().into_iter().flatten();
+        list.map(|extension| {
+            let image = extension["image"].as_str().unwrap_or_default().to_owned();
+            (image, extension["activated"].as_bool())
+        })
+        .collect()
+    }
+
     /// `skipped`, `running` or `complete`.
     pub fn deletion(&self) -> &str {
         self.0["deletion"]["state"].as_str().unwrap_or_default()

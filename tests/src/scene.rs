@@ -11,6 +11,9 @@ use crate::steps::{Content, Make, Step, Steps};
 pub const NEW_ROOT: &str = "/sysroot";
 /// Where scenes put the program under test.
 pub const SUBJECT: &str = "/bin/switch_root";
+/// Where images that are booted whole have the program under test. `/init` is stage 1 in
+/// a virtual machine.
+pub const IMAGE_INIT: &str = "/bin/init";
 /// The init of the new root, seen from within it: the probe.
 pub const INIT: &str = "/sbin/init";
 /// What the probe is to look at, seen from within the new root.
@@ -137,6 +140,20 @@ impl Scene {
                 )
             })
             .command([SUBJECT, NEW_ROOT, INIT])
+    }
+
+    /// An image that is booted whole: an initramfs which holds nothing but `subject` as
+    /// its init. What it boots is added with [`Steps`].
+    pub fn image(subject: &Path) -> Self {
+        let mut scene = Self::boot(subject, subject);
+        scene.steps.clear();
+        // What the kernel command line says can only be changed where it is seen.
+        scene.pseudo.retain(|place| place == "/proc");
+        scene.targets.clear();
+        scene.new_root = NewRoot::Missing;
+        scene
+            .executable(IMAGE_INIT, Content::Copy(subject.into()))
+            .command([IMAGE_INIT])
     }
 
     /// Adds steps whose paths are those of the new root.

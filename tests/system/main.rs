@@ -16,6 +16,7 @@ mod report;
 mod safety;
 mod strategies;
 mod tools;
+mod whole_boot;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -33,6 +34,7 @@ fn main() {
         safety::cases(),
         report::cases(),
         kernels::cases(),
+        whole_boot::cases(),
     ];
     libtest_mimic::run(&arguments, themes.into_iter().flatten().collect()).exit();
 }

@@ -1,5 +1,6 @@
 //! The command lines: `switch_root` as util-linux and busybox have it, and
 //! `run-init` as klibc and busybox have it, chosen by the name of the program.
+//! `init` has none: the kernel starts it.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -84,6 +85,16 @@ do not keep of the initramfs, and executes INIT. Runs as PID 1.
   -V, --version            print the version
 ";
 
+const INIT: &str = "\
+Usage: the kernel starts this program as /init of an initramfs.
+
+Mounts the pseudo file systems, the root image and the layers of all compatible
+extensions, and switches to them. What it does is said on the kernel command
+line: switch_root.root=/PATH, switch_root.incompatible=skip|halt,
+switch_root.rescue=/PATH, init=/PATH, panic=SECONDS. Its arguments are those of
+the new root's init.
+";
+
 const RUN_INIT: &str = "\
 Usage: run-init [-d CAPABILITY,...] [-n] [-c DEVICE] [-p] NEW_ROOT INIT [ARGUMENT...]
 
@@ -99,11 +110,21 @@ The options of switch_root that have a long name are understood too; see
 `switch_root --help`.
 ";
 
+/// Whether the program is called `init`.
+pub fn is_init(arguments: &[OsString]) -> bool {
+    let name = arguments.first().map(|name| name.as_bytes());
+    name.and_then(|name| name.rsplit(|byte| *byte == b'/').next()) == Some(b"init")
+}
+
 /// Reads a command line whose first element is the program's name.
 ///
 /// # Errors
 /// A sentence for the operator.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, String> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if is_init(&arguments) {
+        return Ok(Request::Print(INIT.to_owned()));
+    }
     let mut parser = lexopt::Parser::from_iter(arguments);
     let program = parser.bin_name().unwrap_or("switch_root").to_owned();
     let run_init = OsStr::new(&program).as_bytes().ends_with(b"run-init");
@@ -247,6 +268,17 @@ mod tests {
     fn switch_root_does_not_take_run_inits_options() {
         assert!(error("switch_root -d cap_sys_module /root /init").contains("-d"));
         assert!(error("switch_root -n /root /init").contains("-n"));
+    }
+
+    #[test]
+    fn init_is_told_by_its_name_alone() {
+        let is_init = |line: &str| is_init(&[OsString::from(line)]);
+        assert!(is_init("/init") && is_init("init"));
+        assert!(!is_init("run-init") && !is_init("/init/switch_root") && !is_init(""));
+        assert!(matches!(
+            parse(["/init".into(), "--x".into()]),
+            Ok(Request::Print(text)) if text.contains("switch_root.root=")
+        ));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod act;
 mod arguments;
 mod background;
+mod boot;
 mod capabilities;
 mod carry;
 mod deletion;
@@ -34,9 +35,10 @@ use std::io::Write;
 use std::time::Instant;
 
 use act::Stop;
-use arguments::{Arguments, Format, Request};
-use parameters::Parameters;
+use arguments::{Format, Request};
 use plan::Plan;
+use policy::session::Session;
+use preflight::Context;
 use proc::Proc;
 use report::Facts;
 
@@ -45,6 +47,9 @@ use report::Facts;
 pub fn run(arguments: Vec<OsString>, started: Instant) -> c_int {
     start::prepare();
     let pid_1 = std::process::id() == 1;
+    if pid_1 && arguments::is_init(&arguments) {
+        return boot::run(arguments, started);
+    }
     log::start(pid_1);
     match switch(arguments, pid_1, started) {
         Ok(text) => c_int::from(std::io::stdout().write_all(text.as_bytes()).is_err()),
@@ -53,14 +58,18 @@ pub fn run(arguments: Vec<OsString>, started: Instant) -> c_int {
                 Stop::Refused(reason) => format!("nothing was changed: {reason}"),
                 Stop::NoInit(reason) => reason,
             };
-            tracing::error!("{message}");
-            // The kernel's log is all that remains on a screen after a panic,
-            // but a caller's terminal must hear of it too.
-            if !log::is_stderr(pid_1) {
-                let _ = writeln!(std::io::stderr(), "switch_root: error: {message}");
-            }
+            complain(pid_1, &message);
             1
         }
+    }
+}
+
+/// Says why the program ends. The kernel's log is all that remains on a screen
+/// after a panic, but a caller's terminal must hear of it too.
+fn complain(pid_1: bool, message: &str) {
+    tracing::error!("{message}");
+    if !log::is_stderr(pid_1) {
+        let _ = writeln!(std::io::stderr(), "switch_root: error: {message}");
     }
 }
 
@@ -78,38 +87,25 @@ fn switch(arguments: Vec<OsString>, pid_1: bool, started: Instant) -> Result<Str
         )));
     }
     let proc = Proc::open().map_err(Stop::Refused)?;
-    let command_line = proc.read("cmdline").unwrap_or_default();
-    let command_line = String::from_utf8_lossy(&command_line).trim_end().to_owned();
+    let command_line = proc.command_line();
     let parameters = parameters::parse(&command_line);
     if let Some(level) = parameters.log.or(arguments.log) {
         log::set_level(level);
     }
-    let (plan, facts) = preflight_with(&arguments, &parameters, &command_line, &proc, started)?;
+    let context = Context {
+        arguments: &arguments,
+        parameters: &parameters,
+        command_line: &command_line,
+        proc: &proc,
+        started,
+    };
+    let policies = preflight::policies(&parameters);
+    let mut session = Session::new(&policies);
+    let (plan, facts) = preflight::plan(&context, &mut session, None).map_err(Stop::Refused)?;
     match arguments.plan {
         Some(format) => Ok(print(&plan, &facts, format)),
         None => act::act(&plan, facts, &proc, started).map(|never| match never {}),
     }
-}
-
-fn preflight_with(
-    arguments: &Arguments,
-    parameters: &Parameters,
-    command_line: &str,
-    proc: &Proc,
-    started: Instant,
-) -> Result<(Plan, Facts), Stop> {
-    let (plan, mut facts) = preflight::plan(arguments, parameters, command_line, proc, started)
-        .map_err(Stop::Refused)?;
-    facts
-        .warnings
-        .splice(0..0, parameters.warnings.iter().cloned());
-    for warning in &facts.warnings {
-        tracing::warn!("{warning}");
-    }
-    for line in plan.to_string().lines() {
-        tracing::debug!("plan: {line}");
-    }
-    Ok((plan, facts))
 }
 
 fn print(plan: &Plan, facts: &Facts, format: Format) -> String {

@@ -16,7 +16,7 @@ const OS_RELEASE: u64 = 64 << 10;
 /// Where os-release is, in the order of os-release(5).
 const OS_RELEASE_PATHS: [&str; 2] = ["/etc/os-release", "/usr/lib/os-release"];
 /// Where the initramfs names its extensions: the first one that is there.
-pub const EXTENSIONS_PATHS: [&str; 2] = ["/extensions.yaml", "/etc/extensions.yaml"];
+const EXTENSIONS_PATHS: [&str; 2] = ["/extensions.yaml", "/etc/extensions.yaml"];
 
 /// Collects the facts. The second value holds what could not be found out.
 pub fn facts(new_root: BorrowedFd<'_>, command_line: &str) -> (HostFacts, Vec<String>) {
@@ -105,6 +105,13 @@ pub fn extensions_yaml() -> Result<Option<(&'static str, Vec<u8>)>, String> {
         }
     }
     Ok(None)
+}
+
+/// Where the initramfs' extensions.yaml is, whatever it holds.
+pub fn extensions_file() -> Option<&'static str> {
+    EXTENSIONS_PATHS
+        .into_iter()
+        .find(|path| Path::new(path).symlink_metadata().is_ok())
 }
 
 /// The sentence about an extensions.yaml that cannot be used.

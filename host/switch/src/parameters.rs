@@ -1,9 +1,20 @@
 //! What the kernel command line says to switch_root: the parameters that begin
-//! with `switch_root.`, all of them documented in the README.
+//! with `switch_root.`, all of them documented in the README, and two of the
+//! kernel's own that count where the program is called `init`.
 
 use std::str::FromStr;
 
 use crate::log::Level;
+
+/// What `init` does with extensions that cannot be activated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Incompatible {
+    /// Goes on without them.
+    #[default]
+    Skip,
+    /// Does not start the machine.
+    Halt,
+}
 
 /// The parameters, with their defaults.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +30,17 @@ pub struct Parameters {
     pub keep_initramfs: bool,
     /// `switch_root.foreground`: wait for the deletion.
     pub foreground: bool,
+    /// `switch_root.incompatible=skip|halt`, for `init`.
+    pub incompatible: Incompatible,
+    /// `switch_root.root=/path`: the root image, for `init`.
+    pub root: Option<String>,
+    /// `switch_root.rescue=/path`: what `init` executes where it cannot start
+    /// the machine.
+    pub rescue: Option<String>,
+    /// The kernel's `init=`: the init of the new root, for `init`.
+    pub init: Option<String>,
+    /// The kernel's `panic=`: the seconds after which it restarts.
+    pub panic: Option<i64>,
     /// What was not understood, as sentences. It does not stop the boot: a
     /// machine whose command line is hard to change must still start.
     pub warnings: Vec<String>,
@@ -30,6 +52,11 @@ pub fn parse(command_line: &str) -> Parameters {
     // What follows `--` is for the init.
     for word in words(command_line).take_while(|word| word != "--") {
         let Some(rest) = word.strip_prefix("switch_root.") else {
+            match word.split_once('=') {
+                Some(("init", path)) => parameters.init = Some(path.to_owned()),
+                Some(("panic", seconds)) => parameters.panic = seconds.parse().ok(),
+                _ => {}
+            }
             continue;
         };
         let (name, value) = match rest.split_once('=') {
@@ -52,6 +79,17 @@ pub fn parse(command_line: &str) -> Parameters {
             ("extensions", _) => Err("the only value is `ignore`".into()),
             ("keep_initramfs", value) => switch(value).map(|on| parameters.keep_initramfs = on),
             ("foreground", value) => switch(value).map(|on| parameters.foreground = on),
+            ("incompatible", Some("skip")) => {
+                parameters.incompatible = Incompatible::Skip;
+                Ok(())
+            }
+            ("incompatible", Some("halt")) => {
+                parameters.incompatible = Incompatible::Halt;
+                Ok(())
+            }
+            ("incompatible", _) => Err("the values are `skip` and `halt`".into()),
+            ("root", value) => absolute(value).map(|path| parameters.root = Some(path)),
+            ("rescue", value) => absolute(value).map(|path| parameters.rescue = Some(path)),
             _ => Err("there is no such parameter".into()),
         };
         if let Err(reason) = understood {
@@ -61,6 +99,13 @@ pub fn parse(command_line: &str) -> Parameters {
         }
     }
     parameters
+}
+
+fn absolute(value: Option<&str>) -> Result<String, String> {
+    match value {
+        Some(path) if path.starts_with('/') => Ok(path.to_owned()),
+        _ => Err("the value is a path that begins with a slash".into()),
+    }
 }
 
 fn switch(value: Option<&str>) -> Result<bool, String> {
@@ -112,14 +157,36 @@ mod tests {
     }
 
     #[test]
+    fn init_has_parameters_of_its_own_and_two_of_the_kernels() {
+        let parameters = parse(
+            "init=/sbin/first init=/lib/init panic=-1 switch_root.incompatible=halt switch_root.root=/a.sqsh switch_root.rescue=/bin/sh -- init=/other",
+        );
+        assert_eq!(
+            parameters,
+            Parameters {
+                init: Some("/lib/init".into()),
+                panic: Some(-1),
+                incompatible: Incompatible::Halt,
+                root: Some("/a.sqsh".into()),
+                rescue: Some("/bin/sh".into()),
+                ..Parameters::default()
+            }
+        );
+    }
+
+    #[test]
     fn what_is_not_understood_is_a_warning_that_quotes_it() {
-        let warnings = parse("switch_root.log=loud switch_root.foregruond switch_root.foreground=maybe switch_root.policies=none").warnings;
-        assert_eq!(warnings.len(), 4);
-        for (warning, part) in
-            warnings
-                .iter()
-                .zip(["`loud`", "switch_root.foregruond", "`maybe`", "`default`"])
-        {
+        let warnings = parse("switch_root.log=loud switch_root.foregruond switch_root.foreground=maybe switch_root.policies=none switch_root.incompatible=panic switch_root.root=a switch_root.rescue").warnings;
+        assert_eq!(warnings.len(), 7);
+        for (warning, part) in warnings.iter().zip([
+            "`loud`",
+            "switch_root.foregruond",
+            "`maybe`",
+            "`default`",
+            "`skip` and `halt`",
+            "switch_root.root=a",
+            "switch_root.rescue",
+        ]) {
             assert!(warning.contains(part), "{warning}");
         }
     }

@@ -7,7 +7,7 @@ use std::path::Path as FilePath;
 use std::time::Instant;
 
 use policy::compatibility::{self, Judged, NoReview, Outcome};
-use policy::folder;
+use policy::folder::{self, Policy};
 use policy::preservation::{self, Review};
 use policy::session::Session;
 use policy::sidecar::OnFailure;
@@ -23,21 +23,59 @@ use crate::new_root;
 use crate::parameters::Parameters;
 use crate::plan::{Deletion, InitPlan, Plan, Run};
 use crate::proc::Proc;
-use crate::report::{self, Facts, JudgeReport, ReviewReport};
+use crate::report::{self, ExtensionReport, Facts, JudgeReport, ReviewReport};
 use crate::text::Path;
 use crate::{capabilities, in_use, listing, machine, survivors};
 
-/// Makes the plan.
+/// What a plan is made for.
+pub struct Context<'a> {
+    /// The command line of the program.
+    pub arguments: &'a Arguments,
+    /// What the kernel's says.
+    pub parameters: &'a Parameters,
+    /// The kernel's whole.
+    pub command_line: &'a str,
+    /// The proc file system.
+    pub proc: &'a Proc,
+    /// When the program was started.
+    pub started: Instant,
+}
+
+/// What is known of the extensions already, where the program itself puts the
+/// new root together.
+pub struct Asked {
+    /// Every extension with its verdict.
+    pub extensions: Vec<ExtensionReport>,
+    /// What was not as it should be.
+    pub warnings: Vec<String>,
+}
+
+/// The policies that are asked.
+pub fn policies(parameters: &Parameters) -> Vec<Policy> {
+    if parameters.default_policy_only {
+        vec![folder::embedded()]
+    } else {
+        folder::discover(FilePath::new("/"))
+    }
+}
+
+/// Makes the plan. The policies of the session are asked about the extensions,
+/// too, unless they have been.
 ///
 /// # Errors
 /// Why the switch is refused: a sentence for the operator.
 pub fn plan(
-    arguments: &Arguments,
-    parameters: &Parameters,
-    command_line: &str,
-    proc: &Proc,
-    started: Instant,
+    context: &Context<'_>,
+    session: &mut Session<'_>,
+    asked: Option<Asked>,
 ) -> Result<(Plan, Facts), String> {
+    let Context {
+        arguments,
+        parameters,
+        command_line,
+        proc,
+        started,
+    } = *context;
     let old_root = open_root()?;
     let keep_initramfs = arguments.keep_initramfs || parameters.keep_initramfs;
     let memory = is_memory(&old_root).map_err(|error| format!("/ cannot be examined: {error}"))?;
@@ -47,12 +85,6 @@ pub fn plan(
     if arguments.plan.is_none() {
         capabilities::check()?;
     }
-    let policies = if parameters.default_policy_only {
-        vec![folder::embedded()]
-    } else {
-        folder::discover(FilePath::new("/"))
-    };
-    let mut session = Session::new(&policies);
     // It gets ready while the rest is checked.
     session.begin();
     let new_root = new_root::open(&arguments.new_root, &old_root, proc)?;
@@ -79,12 +111,28 @@ pub fn plan(
         .ok_or("the table of mounts does not have the mount on /")?;
     let (moves, run) = new_root::plan_moves(&new_root, &mounts)?;
 
-    let (host, mut warnings) = machine::facts(new_root.fd.as_fd(), command_line);
-    warnings.extend(init.warnings.iter().cloned());
-    let review = ask_preservation(&mut session, &old_root, &init.paths, &mut warnings);
-    let extensions = ask_compatibility(&mut session, parameters, &host, &mut warnings)?;
+    let mut warnings = parameters.warnings.clone();
+    let (extensions, review) = match asked {
+        Some(asked) => {
+            warnings.extend(asked.warnings);
+            warnings.extend(init.warnings.iter().cloned());
+            let review = ask_preservation(session, &old_root, &init.paths, &mut warnings);
+            (asked.extensions, review)
+        }
+        None => {
+            let (host, failures) = machine::facts(new_root.fd.as_fd(), command_line);
+            warnings.extend(failures);
+            warnings.extend(init.warnings.iter().cloned());
+            let review = ask_preservation(session, &old_root, &init.paths, &mut warnings);
+            let judged = ask_compatibility(session, parameters, &host, &mut warnings)?;
+            (
+                judged.extensions.iter().map(report::extension).collect(),
+                review,
+            )
+        }
+    };
     session.dismiss();
-    refuse_on_failure(&session, !extensions.is_empty())?;
+    refuse_on_failure(session, !extensions.is_empty())?;
     let policies_us = elapsed(started);
 
     let failed_review = review.as_ref().err().cloned();
@@ -120,9 +168,9 @@ pub fn plan(
             keep_initramfs,
             failed_review.as_ref(),
             everything,
-            &session,
+            session,
         );
-        let survivors = survivors::join(&review, &in_use, &session, &new_root, &init, proc);
+        let survivors = survivors::join(&review, &in_use, session, &new_root, &init, proc);
         let before = foreign.kept.len();
         foreign = mount_plan::foreign(&mounts, root_mount, &new_root, &survivors, &deletion);
         if foreign.kept.len() <= before {
@@ -166,7 +214,7 @@ pub fn plan(
     }
     tracing::debug!("the judge ran for {} us", session.judge_time().as_micros());
     let facts = Facts {
-        policies: report::policies(&session),
+        policies: report::policies(session),
         review: ReviewReport {
             directories: review.directories,
             entries: review.entries,
@@ -177,7 +225,7 @@ pub fn plan(
             time_us: session.judge_time().as_micros() as u64,
         },
         judges: session.take_dismissed(),
-        extensions: report::extensions(&extensions),
+        extensions,
         warnings,
         timings: report::Timings {
             policies_us,
@@ -185,6 +233,12 @@ pub fn plan(
             ..Default::default()
         },
     };
+    for warning in &facts.warnings {
+        tracing::warn!("{warning}");
+    }
+    for line in plan.to_string().lines() {
+        tracing::debug!("plan: {line}");
+    }
     Ok((plan, facts))
 }
 
@@ -222,17 +276,38 @@ fn ask_preservation(
     Ok(review)
 }
 
-fn ask_compatibility(
+/// What the policies say of the extensions.
+#[derive(Default)]
+pub struct Judgement {
+    /// In the order of the file.
+    pub extensions: Vec<Judged>,
+    /// Where the file is.
+    pub file: Option<&'static str>,
+}
+
+/// Asks the policies about the extensions.
+///
+/// # Errors
+/// A sentence for the operator: the file cannot be used, or a policy must not
+/// fail.
+pub fn ask_compatibility(
     session: &mut Session<'_>,
     parameters: &Parameters,
     host: &HostFacts,
     warnings: &mut Vec<String>,
-) -> Result<Vec<Judged>, String> {
+) -> Result<Judgement, String> {
     if parameters.ignore_extensions {
-        return Ok(Vec::new());
+        return Ok(Judgement {
+            extensions: Vec::new(),
+            file: machine::extensions_file(),
+        });
     }
     match machine::extensions_yaml()? {
         Some((path, bytes)) if !bytes.is_empty() => {
+            let without_verdicts = Judgement {
+                extensions: Vec::new(),
+                file: Some(path),
+            };
             let judged = match compatibility::review(session, host, &bytes) {
                 Ok(judged) => judged,
                 Err(NoReview::File(reason)) => {
@@ -244,7 +319,7 @@ fn ask_compatibility(
                     warnings.push(format!(
                         "{path} cannot be judged, and none of its extensions is: the judge {reason}"
                     ));
-                    return Ok(Vec::new());
+                    return Ok(without_verdicts);
                 }
             };
             for one in judged
@@ -258,9 +333,12 @@ fn ask_compatibility(
                     );
                 }
             }
-            Ok(judged)
+            Ok(Judgement {
+                extensions: judged,
+                ..without_verdicts
+            })
         }
-        _ => Ok(Vec::new()),
+        _ => Ok(Judgement::default()),
     }
 }
 

@@ -43,6 +43,13 @@ impl Proc {
         })
     }
 
+    /// The kernel command line, without its newline. Empty where it cannot be
+    /// read.
+    pub fn command_line(&self) -> String {
+        let bytes = self.read("cmdline").unwrap_or_default();
+        String::from_utf8_lossy(&bytes).trim_end().to_owned()
+    }
+
     /// Reads one of its files whole.
     pub fn read(&self, path: &str) -> io::Result<Vec<u8>> {
         let file = fs::openat(

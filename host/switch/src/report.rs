@@ -109,14 +109,17 @@ pub struct ExtensionReport {
     pub version: String,
     /// The sum of the verdicts.
     pub verdict: Outcome,
-    /// Why it is incompatible.
+    /// Whether its layer is part of the new root; absent where somebody else
+    /// than this program mounted the layers.
+    pub activated: Option<bool>,
+    /// Why it is incompatible, or was not activated.
     pub reasons: Vec<Reason>,
 }
 
-/// Why an extension is incompatible.
+/// Why an extension is incompatible, or was not activated.
 #[derive(Clone, Debug, Serialize)]
 pub struct Reason {
-    /// The policy that objects.
+    /// The policy that objects; `host` where it is not a policy's word.
     pub policy: String,
     /// Its words.
     pub reason: String,
@@ -272,23 +275,26 @@ pub fn policies(session: &Session<'_>) -> Vec<PolicyReport> {
         .collect()
 }
 
-/// The verdicts as the report has them.
-pub fn extensions(judged: &[Judged]) -> Vec<ExtensionReport> {
+/// A verdict as the report has it.
+pub fn extension(judged: &Judged) -> ExtensionReport {
+    ExtensionReport {
+        image: escape::message(&judged.extension.image, 4096),
+        name: escape::message(&judged.extension.name, 4096),
+        version: escape::message(&judged.extension.version, 4096),
+        verdict: judged.outcome,
+        activated: None,
+        reasons: reasons(judged),
+    }
+}
+
+/// Why an extension is incompatible.
+pub fn reasons(judged: &Judged) -> Vec<Reason> {
     judged
+        .reasons
         .iter()
-        .map(|judged| ExtensionReport {
-            image: escape::message(&judged.extension.image, 4096),
-            name: escape::message(&judged.extension.name, 4096),
-            version: escape::message(&judged.extension.version, 4096),
-            verdict: judged.outcome,
-            reasons: judged
-                .reasons
-                .iter()
-                .map(|(policy, reason)| Reason {
-                    policy: policy.clone(),
-                    reason: reason.clone(),
-                })
-                .collect(),
+        .map(|(policy, reason)| Reason {
+            policy: policy.clone(),
+            reason: reason.clone(),
         })
         .collect()
 }

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{Mode, OFlags, fcntl_getfl, open};
 
 /// What SIGPIPE did when the program was started.
 static SIGPIPE: Mutex<SigHandler> = Mutex::new(SigHandler::SigDfl);
@@ -35,6 +35,23 @@ pub fn become_standard(file: impl AsFd) -> nix::Result<()> {
     dup2_stdin(&file)?;
     dup2_stdout(&file)?;
     dup2_stderr(&file)
+}
+
+/// Takes the console as standard input, output and error, where the kernel
+/// found none to give: it looks before /dev is mounted.
+pub fn use_console() {
+    // What keeps the place of a missing one can only be looked at.
+    let given = fcntl_getfl(std::io::stdout()).is_ok_and(|flags| !flags.contains(OFlags::PATH));
+    if given {
+        return;
+    }
+    if let Ok(console) = open(
+        "/dev/console",
+        OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC,
+        Mode::empty(),
+    ) {
+        let _ = become_standard(console);
+    }
 }
 
 /// Makes sure that no file opened later becomes standard input, output or

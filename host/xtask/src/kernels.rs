@@ -1,4 +1,5 @@
-//! Kernels to boot: from Debian's packages, unpacked and never installed.
+//! Kernels to boot, and the modules that booting an image takes: from Debian's
+//! packages, unpacked and never installed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,17 +9,21 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, ensure};
 
 use crate::run::{output, run, step, target};
+use crate::setup::{self, DEPMOD};
 
 /// Where kernels come from: 6.1, whose root cannot be pivoted away, and the
 /// newest there is, whose root can.
 const SUITES: [&str; 2] = ["bookworm", "sid"];
 /// The package that depends on the newest kernel of a suite.
 const PACKAGE: &str = "linux-image-cloud-amd64";
+/// The modules that are kept, with what they need.
+const MODULES: [&str; 4] = ["loop", "squashfs", "erofs", "overlay"];
 /// Packages of a moving suite are replaced: after this time it is asked again.
 const FRESH: Duration = Duration::from_secs(3 * 24 * 3600);
 
-/// A folder with a `vmlinuz-RELEASE` for each kernel that could be had, and why
-/// the others could not.
+/// A folder with a `vmlinuz-RELEASE` and a `modules-RELEASE` (what is to be at
+/// `/lib/modules/RELEASE`) for each kernel that could be had, and why the others
+/// could not.
 pub fn fetch() -> (PathBuf, Vec<String>) {
     let folder = target().join("kernels");
     let missing = SUITES
@@ -33,9 +38,16 @@ pub fn fetch() -> (PathBuf, Vec<String>) {
 }
 
 fn fetch_one(folder: &Path, suite: &str) -> Result<()> {
+    let missing = setup::tools(&[&DEPMOD]);
+    ensure!(
+        missing.is_empty(),
+        "depmod is missing ({})",
+        missing.join(" ")
+    );
     // Names the kernel of a suite, and tells when it was fetched.
     let stamp = folder.join(format!("{suite}.release"));
-    let at_hand = fs::read_to_string(&stamp).is_ok_and(|release| folder.join(release).is_file());
+    let at_hand = fs::read_to_string(&stamp)
+        .is_ok_and(|name| folder.join(&name).is_file() && folder.join(modules_of(&name)).is_dir());
     let fresh = fs::metadata(&stamp)
         .and_then(|file| file.modified())
         .is_ok_and(|modified| {
@@ -52,6 +64,7 @@ fn fetch_one(folder: &Path, suite: &str) -> Result<()> {
             if let Ok(old) = fs::read_to_string(&stamp)
                 && old != name
             {
+                let _ = fs::remove_dir_all(folder.join(modules_of(&old)));
                 let _ = fs::remove_file(folder.join(old));
             }
             fs::write(&stamp, name).with_context(|| format!("writing {}", stamp.display()))
@@ -102,38 +115,88 @@ fn download(folder: &Path, suite: &str) -> Result<String> {
         apt
     };
     run(apt("apt-get").args(["-qq", "update"]))?;
-    // From the meta package to the one that holds the image: it is split in
-    // newer suites.
-    let mut package = depends(
+    // From the meta package to those that hold the image and the modules: they
+    // are split in newer suites.
+    let package = depends(
         &output(apt("apt-cache").args(["depends", PACKAGE]))?,
         "linux-image-",
     )
     .with_context(|| format!("{PACKAGE} of {suite} depends on no kernel"))?;
     let dependencies = output(apt("apt-cache").args(["depends", &package]))?;
-    if let Some(binary) = depends(&dependencies, "linux-binary-") {
-        package = binary;
-    }
+    let parts: Vec<String> = ["linux-binary-", "linux-modules-"]
+        .iter()
+        .filter_map(|part| depends(&dependencies, part))
+        .collect();
+    let packages = if parts.is_empty() {
+        vec![package]
+    } else {
+        parts
+    };
     for old in files_ending(&state, ".deb")? {
         fs::remove_file(old)?;
     }
-    run(apt("apt-get").args(["-qq", "download", &package]))?;
+    run(apt("apt-get").args(["-qq", "download"]).args(&packages))?;
     let archives = files_ending(&state, ".deb")?;
     ensure!(
-        archives.len() == 1,
-        "apt-get download {package} left {} files",
+        archives.len() == packages.len(),
+        "apt-get download {} left {} files",
+        packages.join(" "),
         archives.len()
     );
     let unpacked = state.join("unpacked");
     let _ = fs::remove_dir_all(&unpacked);
-    run(Command::new("dpkg-deb")
-        .arg("--extract")
-        .args([&archives[0], &unpacked]))?;
-    let (image, release) =
-        find_image(&unpacked)?.with_context(|| format!("{package} has no kernel image"))?;
+    for archive in &archives {
+        run(Command::new("dpkg-deb")
+            .arg("--extract")
+            .args([archive, &unpacked]))?;
+    }
+    let (image, release) = find_image(&unpacked)?
+        .with_context(|| format!("{} hold no kernel image", packages.join(" ")))?;
     let name = format!("vmlinuz-{release}");
+    keep_modules(&unpacked, &release, &folder.join(modules_of(&name)))?;
     fs::copy(&image, folder.join(&name)).with_context(|| format!("copying {}", image.display()))?;
     fs::remove_dir_all(&unpacked)?;
     Ok(name)
+}
+
+/// The folder of the modules that belong to a kernel's file.
+fn modules_of(kernel: &str) -> String {
+    kernel.replacen("vmlinuz-", "modules-", 1)
+}
+
+/// Copies [`MODULES`] and what they need, with an index of them alone.
+fn keep_modules(unpacked: &Path, release: &str, folder: &Path) -> Result<()> {
+    // Where depmod looks.
+    let usual = unpacked.join("lib/modules");
+    if !usual.exists() {
+        fs::create_dir_all(unpacked.join("lib"))?;
+        fs::rename(unpacked.join("usr/lib/modules"), &usual)?;
+    }
+    run(Command::new("depmod").arg("-b").arg(unpacked).arg(release))?;
+    let source = usual.join(release);
+    let index = fs::read_to_string(source.join("modules.dep"))?;
+    let wanted = index.lines().filter(|line| {
+        let (module, _) = line.split_once(':').unwrap_or((line, ""));
+        let file = module.rsplit('/').next().unwrap_or(module);
+        MODULES
+            .iter()
+            .any(|name| file.starts_with(&format!("{name}.ko")))
+    });
+    let _ = fs::remove_dir_all(folder);
+    fs::create_dir_all(folder)?;
+    let mut kept = String::new();
+    for line in wanted {
+        for file in line.replace(':', " ").split_whitespace() {
+            let target = folder.join(file);
+            fs::create_dir_all(target.parent().unwrap_or(folder))?;
+            fs::copy(source.join(file), &target)
+                .with_context(|| format!("copying the module {file}"))?;
+        }
+        kept.push_str(line);
+        kept.push('\n');
+    }
+    fs::write(folder.join("modules.dep"), kept)?;
+    Ok(())
 }
 
 /// The mirror that this machine's apt uses.
@@ -197,7 +260,10 @@ fn find_image(unpacked: &Path) -> Result<Option<(PathBuf, String)>> {
     for release in names(&modules)? {
         let image = modules.join(&release).join("vmlinuz");
         if image.is_file() {
-            return Ok(Some((image, release)));
+            // Out of the way of the modules, which may be moved.
+            let aside = unpacked.join("vmlinuz");
+            fs::rename(&image, &aside)?;
+            return Ok(Some((aside, release)));
         }
     }
     Ok(None)

@@ -27,6 +27,7 @@ Usage: cargo xtask COMMAND
   dist      static binaries and policies in target/dist/
   policy    DIR: build the policy whose crate is in this folder of policies/
   default   rebuild the default policy that is checked in
+  kernels   fetch the kernels that are booted, and say where they are
 
 What a command needs is installed where it may be (rustup targets; Debian
 packages as root), and named otherwise.
@@ -73,6 +74,14 @@ fn command() -> Result<()> {
             &folder.context("name the folder of the policy's crate, such as policies/example")?,
         ),
         "default" => policies::rebuild_default(),
+        "kernels" => {
+            let (folder, missing) = kernels::fetch();
+            missing
+                .iter()
+                .for_each(|reason| eprintln!("xtask: {reason}"));
+            println!("{}", folder.display());
+            Ok(())
+        }
         other => bail!("there is no command `{other}`\n\n{USAGE}"),
     }
 }

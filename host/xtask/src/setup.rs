@@ -25,6 +25,11 @@ pub const QEMU: Tool = Tool {
     program: "qemu-system-x86_64",
     package: "qemu-system-x86",
 };
+/// Makes the index of kernel modules.
+pub const DEPMOD: Tool = Tool {
+    program: "depmod",
+    package: "kmod",
+};
 /// The switch roots that ours is measured beside, and what the tests use.
 pub const PEERS: [Tool; 4] = [
     Tool {

@@ -1,0 +1,214 @@
+//! Which extensions are activated: those that the policies let through, and
+//! whose layers can be used. One that cannot is left out, with the reason, and
+//! takes no other with it.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use policy::Extension;
+use policy::compatibility::{Judged, Outcome};
+use policy::{escape, extensions};
+use rustix::fs::Stat;
+
+use super::image::Image;
+use super::modules::Modules;
+use super::mounted::Mounted;
+use crate::preflight::Judgement;
+use crate::report::{self, ExtensionReport, Reason};
+
+/// Layers that are activated at most. The kernel takes more, but not in the
+/// string that older ones are given.
+const MOST: usize = 100;
+
+/// Whose reason it is, where it is no policy's.
+const HOST: &str = "host";
+
+/// Every extension of extensions.yaml, and what became of it.
+pub struct Activation {
+    extensions: Vec<One>,
+    /// Where the file is that names them; `None` where there is none.
+    file: Option<&'static str>,
+}
+
+struct One {
+    judged: Judged,
+    outcome: Result<Mounted, Vec<Reason>>,
+}
+
+impl Activation {
+    /// Mounts the layers that may be activated, in the order of the file.
+    pub fn new(judgement: Judgement, root: &Mounted, modules: &mut Modules) -> Self {
+        let mut seen = HashSet::new();
+        let mut count = 0;
+        let mut extensions = Vec::new();
+        for judged in judgement.extensions {
+            let outcome = if judged.outcome == Outcome::Incompatible {
+                Err(report::reasons(&judged))
+            } else if !seen.insert(judged.extension.image.clone()) {
+                Err(left_out("is listed in extensions.yaml more than once"))
+            } else if count == MOST {
+                Err(left_out(&format!(
+                    "is beyond the {MOST} layers that are activated at most"
+                )))
+            } else {
+                mount_layer(&judged.extension, count, root, modules).map_err(|reason| {
+                    tracing::warn!("the layer {} {reason}", shown(&judged.extension));
+                    left_out(&reason)
+                })
+            };
+            count += usize::from(outcome.is_ok());
+            extensions.push(One { judged, outcome });
+        }
+        Self {
+            extensions,
+            file: judgement.file,
+        }
+    }
+
+    /// The mounted layers, lowest first.
+    pub fn layers(&self) -> impl Iterator<Item = &Mounted> {
+        self.extensions
+            .iter()
+            .filter_map(|one| one.outcome.as_ref().ok())
+    }
+
+    /// Whether there is any.
+    pub fn any(&self) -> bool {
+        self.layers().next().is_some()
+    }
+
+    /// Leaves out those that a test fails for, with its words.
+    pub fn keep_if(&mut self, mut test: impl FnMut(&Mounted) -> Result<(), String>) {
+        for one in &mut self.extensions {
+            let Ok(layer) = &one.outcome else { continue };
+            if let Err(reason) = test(layer) {
+                tracing::warn!("the layer {} {reason}", shown(&one.judged.extension));
+                one.outcome = Err(left_out(&reason));
+            }
+        }
+    }
+
+    /// Leaves out what is still there.
+    pub fn leave_all_out(&mut self, reason: &str) {
+        self.keep_if(|_| Err(reason.to_owned()));
+    }
+
+    /// For `switch_root.incompatible=halt`.
+    ///
+    /// # Errors
+    /// A sentence that names every extension that is left out, and why.
+    pub fn refuse_if_any_is_left_out(&self) -> Result<(), String> {
+        let left_out: Vec<String> = self
+            .extensions
+            .iter()
+            .filter_map(|one| {
+                let reasons = sentences(one.outcome.as_ref().err()?);
+                Some(format!(
+                    "{} ({})",
+                    shown(&one.judged.extension),
+                    reasons.join("; ")
+                ))
+            })
+            .collect();
+        if left_out.is_empty() {
+            return Ok(());
+        }
+        Err(format!(
+            "not every extension can be activated, and switch_root.incompatible=halt is given: {}; start once with switch_root.incompatible=skip to leave them out",
+            left_out.join(", ")
+        ))
+    }
+
+    /// Rewrites extensions.yaml, so that what is carried to the new root tells
+    /// what was activated, and what not, and why. Returns what went wrong.
+    pub fn tell_the_running_system(&self) -> Option<String> {
+        let file = self.file?;
+        let of = |one: &One| one.judged.extension.clone();
+        let activated: Vec<Extension> = self
+            .extensions
+            .iter()
+            .filter(|one| one.outcome.is_ok())
+            .map(of)
+            .collect();
+        let skipped: Vec<(Extension, Vec<String>)> = self
+            .extensions
+            .iter()
+            .filter_map(|one| Some((of(one), sentences(one.outcome.as_ref().err()?))))
+            .collect();
+        let text = extensions::render(&activated, &skipped);
+        let new = format!("{file}.new");
+        std::fs::write(&new, text)
+            .and_then(|()| std::fs::rename(&new, Path::new(file)))
+            .err()
+            .map(|error| {
+                let _ = std::fs::remove_file(&new);
+                format!("{file} cannot be rewritten, and still names every extension: {error}")
+            })
+    }
+
+    /// What the report says of them.
+    pub fn into_report(self) -> Vec<ExtensionReport> {
+        self.extensions
+            .into_iter()
+            .map(|one| {
+                let mut entry = report::extension(&one.judged);
+                entry.activated = Some(one.outcome.is_ok());
+                if let Err(reasons) = one.outcome {
+                    entry.reasons = reasons;
+                }
+                entry
+            })
+            .collect()
+    }
+}
+
+fn left_out(reason: &str) -> Vec<Reason> {
+    vec![Reason {
+        policy: HOST.into(),
+        reason: format!("the layer {reason}"),
+    }]
+}
+
+fn sentences(reasons: &[Reason]) -> Vec<String> {
+    reasons
+        .iter()
+        .map(|reason| format!("{}: {}", reason.policy, reason.reason))
+        .collect()
+}
+
+fn shown(extension: &Extension) -> String {
+    escape::message(&extension.image, 256)
+}
+
+/// Checks and mounts one layer.
+fn mount_layer(
+    extension: &Extension,
+    number: usize,
+    root: &Mounted,
+    modules: &mut Modules,
+) -> Result<Mounted, String> {
+    let name = extension.image.as_str();
+    if name.contains(['/', '\0']) || matches!(name, "." | "..") {
+        return Err("is not the name of a file in the root directory of the initramfs".into());
+    }
+    let image = Image::open(format!("/{name}").as_bytes()).map_err(|reason| reason.to_string())?;
+    match &extension.digest {
+        Some(digest) => image.verify(digest).map_err(|reason| reason.to_string())?,
+        None => tracing::debug!("extensions.yaml has no digest of {}", shown(extension)),
+    }
+    let layer = Mounted::new(&image, &number.to_string(), modules)?;
+    same_root_directory(&layer.stat, &root.stat)?;
+    Ok(layer)
+}
+
+/// The uppermost layer's root directory is that of the system.
+fn same_root_directory(layer: &Stat, root: &Stat) -> Result<(), String> {
+    let of = |stat: &Stat| (stat.st_mode & 0o7777, stat.st_uid, stat.st_gid);
+    let ((mode, user, group), (root_mode, root_user, root_group)) = (of(layer), of(root));
+    if (mode, user, group) == (root_mode, root_user, root_group) {
+        return Ok(());
+    }
+    Err(format!(
+        "would change the system's root directory: its own has mode {mode:04o} and owner {user}:{group}, that of the root image mode {root_mode:04o} and owner {root_user}:{root_group}; repack it"
+    ))
+}

@@ -1,0 +1,237 @@
+//! Kernel modules that booting an image takes, where the kernel does not have
+//! them built in.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use policy::file::{self, Links};
+use rustix::io::Errno;
+use rustix::system::{finit_module, init_module};
+
+/// The largest modules.dep that is read, in bytes.
+const INDEX: u64 = 16 << 20;
+/// The largest module that is unpacked here, in bytes.
+const MODULE: u64 = 64 << 20;
+
+/// MODULE_INIT_COMPRESSED_FILE of init_module(2), which `libc` does not have:
+/// the kernel unpacks the file.
+const COMPRESSED_FILE: i32 = 4;
+
+/// The initramfs' modules for the running kernel, read when one is needed.
+#[derive(Default)]
+pub struct Modules {
+    index: Option<Index>,
+}
+
+/// modules.dep, as depmod(8) writes it.
+struct Index {
+    folder: PathBuf,
+    /// `path: what it needs`, paths relative to the folder.
+    lines: String,
+}
+
+impl Modules {
+    /// Makes sure that the kernel has a file system.
+    ///
+    /// # Errors
+    /// What follows the name of what needs it in a sentence.
+    pub fn file_system(&mut self, name: &str) -> Result<(), String> {
+        if has_file_system(name) {
+            return Ok(());
+        }
+        self.load(name)
+            .map_err(|reason| format!("needs {name}, which the kernel lacks: {reason}"))
+    }
+
+    /// Makes sure that there are loop devices.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    pub fn loop_devices(&mut self) -> Result<(), String> {
+        let control = Path::new("/dev/loop-control");
+        if control.exists() {
+            return Ok(());
+        }
+        self.load("loop")
+            .map_err(|reason| format!("the kernel lacks loop devices: {reason}"))?;
+        if control.exists() {
+            return Ok(());
+        }
+        Err("the kernel has loop devices, and no /dev/loop-control: is /dev a devtmpfs?".into())
+    }
+
+    /// Loads a module with all that it needs.
+    fn load(&mut self, name: &str) -> Result<(), String> {
+        let index = match &mut self.index {
+            Some(index) => index,
+            None => self.index.insert(Index::read()?),
+        };
+        let files = index.files(name).ok_or_else(|| {
+            format!(
+                "{} has no module {name}; put it into the initramfs (with depmod's index), or use a kernel that has it built in",
+                index.folder.display()
+            )
+        })?;
+        for file in files {
+            insert(&file).map_err(|error| {
+                format!("the module {} cannot be loaded: {error}", file.display())
+            })?;
+            tracing::debug!("module {} is loaded", file.display());
+        }
+        Ok(())
+    }
+}
+
+impl Index {
+    fn read() -> Result<Self, String> {
+        let release = nix::sys::utsname::uname()
+            .map_err(|error| format!("the kernel does not tell its release: {error}"))?;
+        let mut looked = Vec::new();
+        for above in ["/lib/modules", "/usr/lib/modules"] {
+            let folder = Path::new(above).join(release.release());
+            let index = folder.join("modules.dep");
+            match file::read(&index, INDEX, Links::Follow) {
+                Ok(Some((bytes, _))) => {
+                    let lines = String::from_utf8_lossy(&bytes).into_owned();
+                    return Ok(Self { folder, lines });
+                }
+                Ok(None) => looked.push(index.display().to_string()),
+                Err(reason) => return Err(format!("{} {reason}", index.display())),
+            }
+        }
+        Err(format!(
+            "the initramfs has no modules for this kernel (neither {}); put them there with depmod's index, or use a kernel that has it built in",
+            looked.join(" nor ")
+        ))
+    }
+
+    /// The files of a module and of what it needs, in the order of loading.
+    fn files(&self, name: &str) -> Option<Vec<PathBuf>> {
+        let (module, needs) = self
+            .lines
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .find(|(path, _)| module_name(path) == Some(name.replace('-', "_")))?;
+        // depmod gives what is needed first last.
+        let mut files: Vec<&str> = needs.split_whitespace().rev().collect();
+        files.push(module);
+        let mut seen = HashSet::new();
+        files.retain(|file| seen.insert(*file));
+        Some(files.iter().map(|file| self.folder.join(file)).collect())
+    }
+}
+
+/// The module's name out of its path, with underscores as the kernel has it.
+fn module_name(path: &str) -> Option<String> {
+    let file = path.rsplit('/').next()?;
+    let (name, _) = file.split_once(".ko")?;
+    Some(name.replace('-', "_"))
+}
+
+fn has_file_system(name: &str) -> bool {
+    let known = fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    known
+        .lines()
+        .any(|line| line.split('\t').next_back() == Some(name))
+}
+
+/// Hands a module to the kernel, which may have it already.
+fn insert(path: &Path) -> io::Result<()> {
+    let file = File::open(path)?;
+    let compression = Compression::of(path);
+    let flags = if compression.is_some() {
+        COMPRESSED_FILE
+    } else {
+        0
+    };
+    let outcome = match (finit_module(&file, c"", flags), compression) {
+        // The kernel does not unpack modules, or not of this kind.
+        (Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOEXEC), Some(compression)) => {
+            init_module(&compression.unpack(file)?, c"")
+        }
+        (outcome, _) => outcome,
+    };
+    match outcome {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// How a module's file is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Compression {
+    Gzip,
+    Xz,
+    Zstd,
+}
+
+impl Compression {
+    fn of(path: &Path) -> Option<Self> {
+        match path.extension().map(OsStr::as_bytes) {
+            Some(b"gz") => Some(Self::Gzip),
+            Some(b"xz") => Some(Self::Xz),
+            Some(b"zst") => Some(Self::Zstd),
+            _ => None,
+        }
+    }
+
+    fn unpack(self, file: impl Read) -> io::Result<Vec<u8>> {
+        let mut module = Vec::new();
+        match self {
+            Self::Gzip => flate2::read::GzDecoder::new(file)
+                .take(MODULE)
+                .read_to_end(&mut module)?,
+            Self::Xz => lzma_rust2::XzReader::new(file, true)
+                .take(MODULE)
+                .read_to_end(&mut module)?,
+            Self::Zstd => ruzstd::decoding::StreamingDecoder::new(file)
+                .map_err(io::Error::other)?
+                .take(MODULE)
+                .read_to_end(&mut module)?,
+        };
+        Ok(module)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_module_needs_is_loaded_before_it() {
+        let index = Index {
+            folder: "/lib/modules/1".into(),
+            lines: "kernel/fs/overlayfs/overlay.ko.xz:\n\
+                    kernel/a-b.ko: kernel/c.ko.zst kernel/d.ko kernel/c.ko.zst\n\
+                    kernel/c.ko.zst: kernel/d.ko\n"
+                .into(),
+        };
+        let files = |name| {
+            let files = index.files(name)?;
+            Some(
+                files
+                    .iter()
+                    .map(|file| file.display().to_string())
+                    .collect::<Vec<_>>(),
+            )
+        };
+        assert_eq!(
+            files("overlay").unwrap(),
+            ["/lib/modules/1/kernel/fs/overlayfs/overlay.ko.xz"]
+        );
+        assert_eq!(
+            files("a_b").unwrap(),
+            [
+                "/lib/modules/1/kernel/c.ko.zst",
+                "/lib/modules/1/kernel/d.ko",
+                "/lib/modules/1/kernel/a-b.ko"
+            ]
+        );
+        assert_eq!(files("a-b"), files("a_b"));
+        assert_eq!(files("over"), None);
+    }
+}
