@@ -3,7 +3,8 @@
 //! The shape is `layers: [{image, digest, metadata: {name, version, author,
 //! description, compatibility: {<os>: {version}}, ...}}]`; unknown keys are
 //! ignored. A system that was booted from it finds in it what was activated, and
-//! under `skipped: [{image, metadata, reasons: [text]}]` what was not, and why.
+//! under `skipped: [{image, metadata, reasons: [text]}]` what was not, and why;
+//! where none could be looked at, `reason` says why.
 
 use serde_json::{Map, Value};
 
@@ -61,6 +62,11 @@ pub fn render(layers: &[Extension], skipped: &[(Extension, Vec<String>)]) -> Str
         file.insert("skipped".into(), skipped.collect());
     }
     yaml::emit(&Value::Object(file))
+}
+
+/// Writes an `extensions.yaml` without layers, since none could be looked at.
+pub fn render_none(reason: &str) -> String {
+    yaml::emit(&serde_json::json!({"layers": [], "reason": reason}))
 }
 
 fn layer(extension: &Extension) -> Value {
@@ -227,6 +233,9 @@ layers:
         assert_eq!(parse(text.as_bytes()).unwrap(), read, "{text}");
         assert!(text.contains("skipped:\n  - image: \"001.b.sqsh\"\n    metadata: {}\n    reasons:\n      - \"it is: bad\"\n"), "{text}");
         assert_eq!(render(&[], &[]), "layers: []\n");
+        let none = render_none("why: not");
+        assert_eq!(none, "layers: []\nreason: \"why: not\"\n");
+        assert_eq!(parse(none.as_bytes()).unwrap(), []);
     }
 
     #[test]

@@ -95,12 +95,19 @@ pub fn embedded() -> Policy {
 
 /// Finds the policies of a root directory, in the order in which they are asked.
 pub fn discover(root: &Path) -> Vec<Policy> {
+    discover_with(root, None)
+}
+
+/// Finds the policies of a root directory and of one more folder, whose files
+/// replace those of the same name, as the operator's replace the vendor's.
+pub fn discover_with(root: &Path, more: Option<&Path>) -> Vec<Policy> {
     let mut found: BTreeMap<Vec<u8>, Files> = BTreeMap::new();
     let mut policies = Vec::new();
-    for folder in [VENDOR, OPERATOR] {
-        let path = root.join(folder.trim_start_matches('/'));
-        if let Err(failure) = list(&path, &mut found) {
-            policies.push(unusable(folder.into(), folder.into(), failure));
+    let folders = [VENDOR, OPERATOR].map(|folder| root.join(folder.trim_start_matches('/')));
+    for path in folders.iter().map(PathBuf::as_path).chain(more) {
+        if let Err(failure) = list(path, &mut found) {
+            let folder = shown(root, path);
+            policies.push(unusable(folder.clone(), folder, failure));
         }
     }
     found.entry(DEFAULT.into()).or_default();
@@ -143,16 +150,18 @@ fn list(folder: &Path, found: &mut BTreeMap<Vec<u8>, Files>) -> Result<(), Failu
     Ok(())
 }
 
+/// A path as the root directory has it, escaped; another one as it is.
+fn shown(root: &Path, path: &Path) -> String {
+    match path.strip_prefix(root) {
+        Ok(inside) => format!("/{}", escape::path(inside.as_os_str().as_bytes())),
+        Err(_) => escape::path(path.as_os_str().as_bytes()),
+    }
+}
+
 /// Reads the files of one policy. `None` where it is masked.
 fn assemble(root: &Path, stem: &[u8], files: &Files) -> Option<Policy> {
     let name = escape::path(stem);
-    let shown = |path: &Path| {
-        let inside = path.strip_prefix(root).unwrap_or(path);
-        format!(
-            "/{}",
-            escape::path(inside.as_os_str().as_bytes()).trim_start_matches('/')
-        )
-    };
+    let shown = |path: &Path| shown(root, path);
     // Code compiled from the vendor's file says nothing of the operator's.
     let (beside, apart): (Vec<&PathBuf>, Vec<&PathBuf>) = match &files.wasm {
         Some(wasm) => files

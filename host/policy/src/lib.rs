@@ -20,6 +20,7 @@ pub mod folder;
 mod instance;
 mod judge;
 pub mod limits;
+pub mod os_release;
 pub mod preservation;
 mod protocol;
 mod sandbox;

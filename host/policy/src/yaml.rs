@@ -261,8 +261,13 @@ pub fn document(text: &str) -> Result<Option<Node>, String> {
     }
 }
 
-/// Writes a value as YAML in block style, which [`documents`] reads back as the
-/// same value. Nesting is bounded by what JSON parsers accept.
+/// How deep values are written in block style. Below that a line would be mostly
+/// indentation, and what is small as JSON would become large.
+const BLOCK: usize = 8;
+
+/// Writes a value as YAML, which [`documents`] reads back as the same value: in
+/// block style, and from some depth on as JSON, which is YAML too. Nesting is
+/// bounded by what JSON parsers accept.
 pub fn emit(value: &Value) -> String {
     let mut text = String::new();
     emit_at(value, 0, &mut text);
@@ -271,14 +276,14 @@ pub fn emit(value: &Value) -> String {
 
 fn emit_at(value: &Value, indent: usize, text: &mut String) {
     match value {
-        Value::Array(items) if !items.is_empty() => {
+        Value::Array(items) if !items.is_empty() && indent <= 2 * BLOCK => {
             for item in items {
                 text.push_str(&" ".repeat(indent));
                 text.push('-');
                 emit_after("- ", item, indent + 2, text);
             }
         }
-        Value::Object(entries) if !entries.is_empty() => {
+        Value::Object(entries) if !entries.is_empty() && indent <= 2 * BLOCK => {
             for (key, item) in entries {
                 text.push_str(&" ".repeat(indent));
                 text.push_str(&emit_text(key));
@@ -296,12 +301,13 @@ fn emit_at(value: &Value, indent: usize, text: &mut String) {
 /// Writes a value behind a dash or a key: a scalar on the same line, and so the
 /// first entry of a mapping behind a dash.
 fn emit_after(mark: &str, item: &Value, indent: usize, text: &mut String) {
-    let empty = match item {
+    let one_line = match item {
+        _ if indent > 2 * BLOCK => true,
         Value::Array(items) => items.is_empty(),
         Value::Object(entries) => entries.is_empty(),
         _ => true,
     };
-    if empty {
+    if one_line {
         text.push(' ');
         text.push_str(&emit_scalar(item));
         text.push('\n');
@@ -319,8 +325,8 @@ fn emit_after(mark: &str, item: &Value, indent: usize, text: &mut String) {
 fn emit_scalar(value: &Value) -> String {
     match value {
         Value::String(string) => emit_text(string),
-        // Empty collections look alike in both languages.
-        other => other.to_string(),
+        // What JSON has is YAML.
+        other => printable(&other.to_string()),
     }
 }
 
@@ -338,10 +344,14 @@ fn emit_text(string: &str) -> String {
     if plain {
         return string.to_owned();
     }
-    // A string of JSON is one of YAML, but for characters that YAML does not
-    // take as they are.
-    let mut quoted = String::with_capacity(string.len() + 2);
-    for c in Value::from(string).to_string().chars() {
+    printable(&Value::from(string).to_string())
+}
+
+/// JSON with escapes for the characters that YAML does not take as they are, all
+/// of which can only stand in strings.
+fn printable(json: &str) -> String {
+    let mut quoted = String::with_capacity(json.len());
+    for c in json.chars() {
         match c {
             '\u{7f}'..='\u{9f}'
             | '\u{feff}'
@@ -378,6 +388,17 @@ mod tests {
         let text = emit(&value);
         let read = document(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
         assert_eq!(read.unwrap().to_json(), value, "{text}");
+    }
+
+    #[test]
+    fn deep_values_stay_small() {
+        let mut value = serde_json::json!([0, "\u{7f}", {"a": []}]);
+        for _ in 0..40 {
+            value = serde_json::json!([value, {"k": 1}]);
+        }
+        let text = emit(&value);
+        assert!(text.len() < 4 * value.to_string().len(), "{}", text.len());
+        assert_eq!(document(&text).unwrap().unwrap().to_json(), value);
     }
 
     #[test]

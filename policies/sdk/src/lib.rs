@@ -36,6 +36,8 @@
 //! are plain `cargo test`.
 
 pub mod constraint;
+#[cfg(feature = "json")]
+pub mod extra_info;
 pub mod log;
 pub mod path;
 pub mod sentence;
