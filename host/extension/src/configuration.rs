@@ -1,1 +1,168 @@
 //! Machine configuration, as Talos has it: which extensions, from where.
+//!
+//! Of a configuration, `machine.install.extensions` and `machine.registries`
+//! are read, and nothing else: what the rest means is for others to know.
+
+mod reader;
+mod registries;
+
+use std::collections::HashMap;
+
+use policy::escape;
+use policy::yaml::{self, Aliases, Node, Position};
+
+use crate::error::{Error, Result};
+use crate::reference::ImageRef;
+use crate::registries::Registries;
+use reader::{Reader, Value};
+
+/// The largest configuration that is read, in bytes.
+const LARGEST: usize = 16 << 20;
+
+/// An extension that is to be there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Configured {
+    /// Its image.
+    pub image: ImageRef,
+    /// Where the image is named.
+    pub position: Position,
+}
+
+/// What of a machine configuration is about extensions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Configuration {
+    /// The extensions, in order.
+    pub extensions: Vec<Configured>,
+    /// How their registries are reached.
+    pub registries: Registries,
+}
+
+/// Reads a machine configuration; `file` is what errors call it. Of several
+/// documents the one with the key `machine` counts; where none has it, there is
+/// nothing in it.
+///
+/// # Errors
+/// It is over 16 MiB, not UTF-8 or not YAML; two documents are about the
+/// machine; or the keys that are read hold what they cannot mean. Of those all
+/// are told, each in a line of `FILE: line L column C: KEY ...`.
+pub fn parse(text: &[u8], file: &str) -> Result<Configuration> {
+    let text = utf8(text, file)?;
+    let documents = documents(text, file)?;
+    let mut reader = Reader::new(file);
+    let mut configuration = Configuration::default();
+    if let Some(index) = of_machine(&documents, file)? {
+        let machine = Value::root(&documents[index]).get("machine");
+        if let Some(install) = reader.child(machine.as_ref(), "install") {
+            configuration.extensions = extensions(&mut reader, &install);
+        }
+        if let Some(found) = reader.child(machine.as_ref(), "registries") {
+            configuration.registries = registries::read(&mut reader, &found);
+        }
+    }
+    reader.finish()?;
+    Ok(configuration)
+}
+
+fn utf8<'a>(text: &'a [u8], file: &str) -> Result<&'a str> {
+    let name = escape::path(file.as_bytes());
+    if text.len() > LARGEST {
+        return Err(Error::input(format!(
+            "{name} is {} bytes long; a machine configuration has at most {LARGEST}, so is it the right file?",
+            text.len()
+        )));
+    }
+    std::str::from_utf8(text).map_err(|error| {
+        let before = String::from_utf8_lossy(&text[..error.valid_up_to()]);
+        let line = before.matches('\n').count() + 1;
+        let column = before
+            .rsplit('\n')
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .count()
+            + 1;
+        Error::input(format!(
+            "{name}: line {line} column {column}: a byte that is not UTF-8; save the file as UTF-8"
+        ))
+    })
+}
+
+/// The documents of a configuration that is UTF-8.
+pub(crate) fn documents(text: &str, file: &str) -> Result<Vec<Node>> {
+    yaml::documents(text, Aliases::Leave).map_err(|error| {
+        let colon = if error.starts_with("is ") { "" } else { ":" };
+        Error::input(format!(
+            "{}{colon} {}",
+            escape::path(file.as_bytes()),
+            escape::message(&error, 1000)
+        ))
+    })
+}
+
+/// Which of the documents is the one of the machine.
+pub(crate) fn of_machine(documents: &[Node], file: &str) -> Result<Option<usize>> {
+    let mut found = documents
+        .iter()
+        .enumerate()
+        .filter(|(_, document)| document.get("machine").is_some());
+    match (found.next(), found.next()) {
+        (Some((_, first)), Some((_, second))) => Err(Error::input(format!(
+            "{}: {}: a second document with the key `machine`; the first one begins at {}, and only one of them can be meant",
+            escape::path(file.as_bytes()),
+            second.start,
+            first.start
+        ))),
+        (found, _) => Ok(found.map(|(index, _)| index)),
+    }
+}
+
+fn extensions(reader: &mut Reader, install: &Value) -> Vec<Configured> {
+    let mut extensions: Vec<Configured> = Vec::new();
+    let mut seen: HashMap<String, Position> = HashMap::new();
+    let Some(list) = reader.child(Some(install), "extensions") else {
+        return extensions;
+    };
+    for item in reader.list(
+        &list,
+        "with an element `image: REFERENCE` for each extension",
+    ) {
+        let missing = "has no `image`, the reference of the extension's image";
+        if item.node.is_null() {
+            reader.refuse(&item, missing);
+            continue;
+        }
+        let Some(entries) = reader.mapping(&item, "with the key `image`") else {
+            continue;
+        };
+        let Some(image) = entries.get("image").filter(|image| !image.node.is_null()) else {
+            reader.refuse(&item, missing);
+            continue;
+        };
+        let Some(text) = reader.text(&image, "an image reference") else {
+            continue;
+        };
+        match text.parse::<ImageRef>() {
+            Err(error) => reader.refuse(&image, &format!("cannot be used: {error}")),
+            Ok(parsed) => {
+                let position = image.node.start;
+                if let Some(first) = seen.insert(parsed.text.clone(), position) {
+                    reader.refuse(
+                        &image,
+                        &format!(
+                            "names the image `{text}`, which stands at {first} already; remove one of them"
+                        ),
+                    );
+                } else {
+                    extensions.push(Configured {
+                        image: parsed,
+                        position,
+                    });
+                }
+            }
+        }
+    }
+    extensions
+}
+
+#[cfg(test)]
+mod tests;

@@ -65,6 +65,15 @@ impl Error {
         Self::new(kind, format!("{attempt}: {error}"))
     }
 
+    /// What is copied from a reader of this crate cannot be read, which the reader
+    /// tells whole, or not be written, which is what was attempted.
+    pub fn of_copy(attempt: impl fmt::Display, error: &std::io::Error) -> Self {
+        match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+            Some(inner) => Self::clone(inner),
+            None => Self::system(attempt, error),
+        }
+    }
+
     /// The same failure, with what it was a part of in front.
     #[must_use]
     pub fn within(self, attempt: impl fmt::Display) -> Self {

@@ -1,7 +1,7 @@
 //! What makes system extensions real, up to the initramfs that carries them.
 //!
 //! The way of an extension: a machine configuration ([`configuration`]) names
-//! images ([`reference`]) and registries ([`registries`]); they are fetched and
+//! images ([`mod@reference`]) and registries ([`registries`]); they are fetched and
 //! unpacked ([`pull`]) into a folder of extensions ([`folder`]), checked
 //! ([`validate`]), made into layers and an archive ([`pack`]), and put into an
 //! initramfs ([`initramfs`]). None of this is part of the boot binary.
@@ -15,6 +15,7 @@ pub mod error;
 pub mod folder;
 pub mod initramfs;
 pub mod interrupt;
+pub mod machine;
 pub mod manifest;
 pub mod output;
 pub mod pack;

@@ -1,1 +1,362 @@
-//! manifest.yaml: what an extension says of itself.
+//! `manifest.yaml` of an extension: its name, its version and what it is
+//! compatible with.
+//!
+//! ```yaml
+//! version: v1alpha1
+//! metadata:
+//!   name: gvisor
+//!   version: 1.4.0
+//!   author: Somebody
+//!   description: What it is for.
+//!   compatibility:
+//!     talos:
+//!       version: ">= v1.6.0"
+//!   switchRoot:
+//!     kernelRelease: 6.12.6-talos
+//!     architecture: amd64
+//!     requires: runtime >= 1.2.0
+//!     conflicts: other-runtime
+//! ```
+//!
+//! `metadata.name` and `metadata.version` must be there; keys that are not known
+//! are let through. What `switchRoot` may hold is described in
+//! [`switch_root_policy::extra_info`], which policies read it with.
+
+use std::fmt;
+
+use policy::escape;
+use policy::extensions::extension_of;
+use policy::yaml::{self, Kind, Node, Position};
+use serde_json::Value;
+
+/// The largest manifest that is read, in bytes.
+pub const LARGEST: usize = 1 << 20;
+
+/// The one version of manifests.
+const VERSION: &str = "v1alpha1";
+
+/// How much of what stands in a manifest is repeated in a problem, in bytes.
+const QUOTED: usize = 300;
+
+/// A manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    /// `metadata.name`, which is not empty.
+    pub name: String,
+    /// `metadata.version`, in the spelling of the file; not empty.
+    pub version: String,
+    /// `metadata.author`.
+    pub author: String,
+    /// `metadata.description`.
+    pub description: String,
+    /// `metadata.compatibility`: operating systems, and the constraint for each.
+    pub compatibility: Vec<(String, String)>,
+    /// The whole of `metadata`.
+    pub metadata: Value,
+}
+
+/// Something that is wrong with a manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where it is; nothing where the message says so itself, or it is about the
+    /// whole.
+    pub position: Option<Position>,
+    /// A sentence, fit for a terminal.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(position) = self.position {
+            write!(f, "{position}: ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// Reads a manifest.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn parse(text: &[u8]) -> Result<Manifest, Vec<Problem>> {
+    let mut problems = Problems::default();
+    let read = read(text, &mut problems);
+    match read {
+        Some(manifest) if problems.0.is_empty() => Ok(manifest),
+        _ => Err(problems.0),
+    }
+}
+
+#[derive(Default)]
+struct Problems(Vec<Problem>);
+
+impl Problems {
+    fn add(&mut self, position: Option<Position>, message: &str) {
+        self.0.push(Problem {
+            position,
+            message: escape::message(message, QUOTED),
+        });
+    }
+
+    /// Notes it unless the value is a text. Null and what is missing are empty.
+    fn text<'n>(&mut self, parent: &'n Node, key: &str, path: &str) -> &'n str {
+        let Some(node) = parent.get(key).filter(|node| !node.is_null()) else {
+            return "";
+        };
+        node.as_text().unwrap_or_else(|| {
+            let found = node.describe();
+            self.add(
+                Some(node.start),
+                &format!("`{path}.{key}` is {found}; it must be a text"),
+            );
+            ""
+        })
+    }
+
+    /// The mapping of a key; nothing where it is null or missing. Notes it where
+    /// it is something else.
+    fn mapping<'n>(&mut self, parent: &'n Node, key: &str, path: &str) -> Option<&'n Node> {
+        let node = parent.get(key).filter(|node| !node.is_null())?;
+        if matches!(node.kind, Kind::Mapping(_)) {
+            return Some(node);
+        }
+        let found = node.describe();
+        self.add(
+            Some(node.start),
+            &format!("`{path}{key}` is {found}; it must be a mapping"),
+        );
+        None
+    }
+}
+
+fn read(text: &[u8], problems: &mut Problems) -> Option<Manifest> {
+    if text.len() > LARGEST {
+        problems.add(
+            None,
+            &format!("it is larger than {LARGEST} bytes, which no manifest is"),
+        );
+        return None;
+    }
+    let document = std::str::from_utf8(text)
+        .map_err(|error| {
+            let at = error.valid_up_to();
+            format!("it is not UTF-8: the byte at offset {at} is wrong")
+        })
+        .and_then(yaml::document);
+    let root = match document {
+        Ok(Some(root)) => root,
+        Ok(None) => {
+            problems.add(None, "it is empty; it needs `version` and `metadata`");
+            return None;
+        }
+        Err(error) => {
+            problems.add(None, &error);
+            return None;
+        }
+    };
+    if !matches!(root.kind, Kind::Mapping(_)) {
+        let found = root.describe();
+        problems.add(
+            Some(root.start),
+            &format!("it is {found}; it must be a mapping with `version` and `metadata`"),
+        );
+        return None;
+    }
+    check_version(&root, problems);
+    let there = root.get("metadata").is_some_and(|node| !node.is_null());
+    let Some(metadata) = problems.mapping(&root, "metadata", "") else {
+        if !there {
+            problems.add(
+                Some(root.start),
+                "there is no `metadata`, which names the extension and its version",
+            );
+        }
+        return None;
+    };
+    check_metadata(metadata, problems);
+    if !problems.0.is_empty() {
+        return None;
+    }
+    let record = extension_of(String::new(), None, Some(metadata), "metadata")
+        .map_err(|error| problems.add(Some(metadata.start), &error))
+        .ok()?;
+    Some(Manifest {
+        name: record.name,
+        version: record.version,
+        author: record.author,
+        description: record.description,
+        compatibility: record
+            .compatibility
+            .into_iter()
+            .map(|requirement| (requirement.operating_system, requirement.version))
+            .collect(),
+        metadata: metadata.to_json(),
+    })
+}
+
+fn check_version(root: &Node, problems: &mut Problems) {
+    let version = root.get("version");
+    let found = match version.map(|node| (node, node.as_text())) {
+        Some((_, Some(VERSION))) => return,
+        Some((_, Some(text))) => format!("`{text}`"),
+        Some((node, None)) => node.describe().to_owned(),
+        None => "there is none".to_owned(),
+    };
+    problems.add(
+        Some(version.unwrap_or(root).start),
+        &format!("unsupported manifest version: {found}; `version` must be `{VERSION}`"),
+    );
+}
+
+fn check_metadata(metadata: &Node, problems: &mut Problems) {
+    for key in ["name", "version"] {
+        let before = problems.0.len();
+        let text = problems.text(metadata, key, "metadata");
+        if text.trim().is_empty() && problems.0.len() == before {
+            problems.add(
+                Some(metadata.get(key).unwrap_or(metadata).start),
+                &format!("`metadata.{key}` is missing or empty; it must be a text"),
+            );
+        }
+    }
+    for key in ["author", "description"] {
+        problems.text(metadata, key, "metadata");
+    }
+    let Some(compatibility) = problems.mapping(metadata, "compatibility", "metadata.") else {
+        return;
+    };
+    let Kind::Mapping(systems) = &compatibility.kind else {
+        return;
+    };
+    for (system, node) in systems {
+        let path = format!("metadata.compatibility.{}", system.text);
+        let before = problems.0.len();
+        let version = problems.text(node, "version", &path);
+        if version.is_empty() && problems.0.len() == before {
+            problems.add(
+                Some(system.start),
+                &format!("`{path}` has no `version`, the constraint to be met"),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str) -> Vec<String> {
+        let problems = parse(text.as_bytes()).unwrap_err();
+        problems.iter().map(Problem::to_string).collect()
+    }
+
+    #[test]
+    fn a_manifest_is_read_in_its_own_spelling() {
+        let manifest = parse(
+            br#"
+version: v1alpha1
+other: [ignored]
+metadata:
+  name: gvisor
+  version: 1.10
+  author: Andrew Rynhard
+  description: |
+    two
+    lines
+  compatibility:
+    talos:
+      version: ">= v1.0.0"
+  extraInfo: {kernelRelease: 6.1}
+"#,
+        )
+        .unwrap();
+        assert_eq!(
+            (manifest.name.as_str(), manifest.version.as_str()),
+            ("gvisor", "1.10")
+        );
+        assert_eq!(manifest.description, "two\nlines\n");
+        assert_eq!(
+            manifest.compatibility,
+            [("talos".to_owned(), ">= v1.0.0".to_owned())]
+        );
+        assert_eq!(manifest.metadata["version"], "1.10");
+        assert_eq!(manifest.metadata["extraInfo"]["kernelRelease"], 6.1);
+    }
+
+    #[test]
+    fn name_and_version_are_all_it_needs() {
+        let manifest =
+            parse(b"version: v1alpha1\nmetadata: {name: a, version: 1, author: ~}\n").unwrap();
+        assert_eq!(manifest.version, "1");
+        assert_eq!(
+            (manifest.author.as_str(), manifest.compatibility.len()),
+            ("", 0)
+        );
+    }
+
+    #[test]
+    fn every_problem_is_told_with_its_place() {
+        assert_eq!(
+            problems(
+                "version: v1\nmetadata:\n  name: []\n  author: {}\n  compatibility:\n    talos: {version: [1]}\n    other: 1\n"
+            ),
+            [
+                "line 1 column 10: unsupported manifest version: `v1`; `version` must be `v1alpha1`",
+                "line 3 column 9: `metadata.name` is a list; it must be a text",
+                "line 3 column 3: `metadata.version` is missing or empty; it must be a text",
+                "line 4 column 11: `metadata.author` is a mapping; it must be a text",
+                "line 6 column 22: `metadata.compatibility.talos.version` is a list; it must be a text",
+                "line 7 column 5: `metadata.compatibility.other` has no `version`, the constraint to be met",
+            ]
+        );
+        assert_eq!(
+            problems("version: v1alpha1\n"),
+            ["line 1 column 1: there is no `metadata`, which names the extension and its version"]
+        );
+        for (text, expected) in [
+            ("", "it is empty"),
+            ("- a", "it is a list; it must be a mapping"),
+            (
+                "metadata: {name: a, version: 1}",
+                "unsupported manifest version: there is none",
+            ),
+            (
+                "version: [v1alpha1]\nmetadata: {name: a, version: 1}",
+                "version: a list;",
+            ),
+            (
+                "version: v1alpha1\nmetadata: a",
+                "`metadata` is a text; it must be a mapping",
+            ),
+            (
+                "version: v1alpha1\nmetadata: {name: '', version: 1}",
+                "`metadata.name` is missing",
+            ),
+            (
+                "version: v1alpha1\nmetadata: {name: a, version: 1, compatibility: []}",
+                "`metadata.compatibility` is a list",
+            ),
+            ("version: [", "is not YAML: line "),
+            ("a: &a 1\nb: *a", "line 2 column 4: aliases are not read"),
+        ] {
+            let problems = problems(text);
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert!(problems[0].contains(expected), "{problems:?}");
+        }
+        let bytes = parse(b"version: \xff").unwrap_err();
+        assert!(bytes[0].message.contains("not UTF-8"));
+        assert!(
+            parse(&vec![b'#'; LARGEST + 1]).unwrap_err()[0]
+                .message
+                .contains("larger")
+        );
+    }
+
+    #[test]
+    fn problems_cannot_write_to_a_terminal() {
+        for problem in problems("version: \"\\e[0m\"\nmetadata: {compatibility: {\"\\e[0m\": 1}}\n")
+        {
+            assert!(!problem.contains('\u{1b}'), "{problem:?}");
+        }
+    }
+}

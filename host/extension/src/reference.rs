@@ -22,7 +22,7 @@ pub enum Source {
         name: Option<String>,
     },
     /// `docker-archive:FILE` or `docker-archive:FILE:NAME`: what `docker save`
-    /// writes.
+    /// writes. The file's name has no colon, the image's may.
     DockerArchive {
         /// The tar file.
         file: PathBuf,
@@ -64,7 +64,13 @@ impl FromStr for ImageRef {
             Source::Layout { folder, name }
         } else if let Some(rest) = text.strip_prefix("docker-archive:") {
             empty(rest, "file")?;
-            let (file, name) = with_name(rest);
+            // Names are references with tags: the file ends at the first colon.
+            let (file, name) = match rest.split_once(':') {
+                Some((file, name)) if !file.is_empty() && !name.is_empty() => {
+                    (PathBuf::from(file), Some(name.to_owned()))
+                }
+                _ => (PathBuf::from(rest), None),
+            };
             Source::DockerArchive { file, name }
         } else {
             Source::Registry(text.parse().map_err(|error| {
@@ -128,6 +134,13 @@ mod tests {
             Source::DockerArchive {
                 file: "a.tar".into(),
                 name: None
+            }
+        );
+        assert_eq!(
+            source("docker-archive:/b/a.tar:ghcr.io/a/b:v1"),
+            Source::DockerArchive {
+                file: "/b/a.tar".into(),
+                name: Some("ghcr.io/a/b:v1".into())
             }
         );
     }

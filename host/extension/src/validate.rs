@@ -1,1 +1,134 @@
 //! Everything that is wrong with an extension, at once.
+//!
+//! The rules are today's of Talos, and what later mistakes taught. Each has a
+//! name, which stays the same from release to release:
+//!
+//! | rule | severity | what it is about |
+//! |---|---|---|
+//! | `manifest-missing` `rootfs-missing` `unexpected-file` | error | An extension is `manifest.yaml` and `rootfs`, nothing else. |
+//! | `manifest-invalid` | error | See [`crate::manifest`]. |
+//! | `constraint` | error | A version constraint cannot be read. |
+//! | `outside-allowed-paths` | error | Files that an extension may not bring. |
+//! | `world-writable` `setuid` `special-file` | error | Never, wherever it is. |
+//! | `symlink-escapes` | error | A link climbs above the root, or is absolute and leads to a place where extensions have nothing. |
+//! | `symlink-escapes` | warning | A link is absolute: whoever reads the layer elsewhere follows it out of the layer. |
+//! | `symlink-target` | warning | A relative link leads to a place where extensions have nothing. |
+//! | `root-directory-mode` | error | `/` of the machine would get the mode of the layer's root directory. |
+//! | `directory-mode` | error | So would a directory that the base system has. |
+//! | `directory-mode` | warning | A directory that not everybody may enter. |
+//! | `not-a-directory` | error | Something else would hide a directory of the base system. |
+//! | `owner` | warning | Owners other than root, which packing does away with. |
+//! | `kernel-release` | error | Modules contradict the manifest, or their directory. |
+//! | `kernel-release` | warning | Modules for several kernels. |
+//! | `architecture` | error | Programs contradict the manifest. |
+//! | `architecture` | warning | Programs that no machine runs all of. |
+//! | `duplicate-name` | error | Two extensions of one name. |
+//! | `duplicate-file` | error | A file hides a directory of another layer, or the other way round. |
+//! | `duplicate-file` | warning | Two layers bring the same file; the later one is seen. |
+//! | `requires` `conflicts` | error | What it says of other extensions does not hold. |
+
+mod across;
+mod collector;
+mod kernel;
+mod layout;
+mod paths;
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::contents::{self, Contents};
+use crate::error::Result;
+use crate::folder::Unpacked;
+use crate::interrupt;
+use crate::manifest::Manifest;
+use collector::Collector;
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The extension must not be packed.
+    Error,
+    /// Somebody should look at it.
+    Warning,
+}
+
+/// Something that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The name of the extension's folder, as of [`Unpacked::name`].
+    pub extension: String,
+    /// What it is about: a path in the new root, which begins with `/`, or one in
+    /// the extension's folder, such as `manifest.yaml`. Fit for a terminal.
+    pub path: String,
+    /// The name of the rule that is broken: words with `-` between them.
+    pub rule: &'static str,
+    /// What is wrong and what to do; fit for a terminal.
+    pub message: String,
+}
+
+/// An extension that was looked at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checked {
+    /// The name of its folder.
+    pub name: String,
+    /// Its folder.
+    pub path: PathBuf,
+    /// Its manifest; nothing where a finding says what is wrong with it.
+    pub manifest: Option<Manifest>,
+    /// What is in its `rootfs`; nothing where a finding says that it has none.
+    pub contents: Option<Contents>,
+    /// Its metadata as it is to be recorded: see
+    /// [`recorded_metadata`](contents::recorded_metadata). Null without a manifest.
+    pub metadata: Value,
+}
+
+/// Looks at all extensions, each by itself and all together, and tells everything
+/// that is wrong: in the order of the extensions, and at most a hundred findings
+/// of a rule for each.
+///
+/// # Errors
+/// Something cannot be read, or is beyond what [`contents::scan`] takes. What is
+/// wrong with an extension is a finding.
+pub fn validate(folders: &[Unpacked]) -> Result<(Vec<Checked>, Vec<Finding>)> {
+    let mut findings = Collector::default();
+    let mut checked = Vec::with_capacity(folders.len());
+    for folder in folders {
+        interrupt::check()?;
+        checked.push(check(folder, &mut findings)?);
+    }
+    across::check(&checked, &mut findings);
+    let findings = findings.finish(folders.iter().map(|folder| folder.name.as_str()));
+    Ok((checked, findings))
+}
+
+fn check(folder: &Unpacked, findings: &mut Collector) -> Result<Checked> {
+    findings.of(&folder.name);
+    let (manifest, rootfs) = layout::check(&folder.path, findings)?;
+    let contents = rootfs.map(|rootfs| contents::scan(&rootfs)).transpose()?;
+    if let Some(contents) = &contents {
+        paths::check(contents, findings);
+    }
+    let metadata = manifest
+        .as_ref()
+        .map_or(&Value::Null, |manifest| &manifest.metadata);
+    let metadata = match (&manifest, &contents) {
+        (Some(_), Some(contents)) => {
+            kernel::check(metadata, contents, findings);
+            contents::recorded_metadata(metadata, contents)
+        }
+        _ => metadata.clone(),
+    };
+    Ok(Checked {
+        name: folder.name.clone(),
+        path: folder.path.clone(),
+        manifest,
+        contents,
+        metadata,
+    })
+}
+
+#[cfg(test)]
+mod tests;

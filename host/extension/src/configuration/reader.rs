@@ -1,0 +1,190 @@
+//! Values of a configuration with the path of keys that leads to them, and a
+//! reader that collects what is wrong with them.
+
+use policy::escape;
+use policy::yaml::{Kind, Node, Position};
+
+use crate::error::{Error, Result};
+
+/// How much of what stands in the file is repeated in an error, in bytes.
+const QUOTED: usize = 600;
+
+/// How many errors are told. One mistake can be made in many places.
+const TOLD: usize = 50;
+
+/// A node, and how it is called.
+pub(super) struct Value<'a> {
+    /// What it is.
+    pub(super) node: &'a Node,
+    /// The keys that lead to it: `machine.install.extensions[1]`.
+    pub(super) path: String,
+}
+
+impl<'a> Value<'a> {
+    /// A document.
+    pub(super) fn root(node: &'a Node) -> Self {
+        Self {
+            node,
+            path: String::new(),
+        }
+    }
+
+    /// The value of a key; nothing where there is none, or this is no mapping.
+    pub(super) fn get(&self, key: &str) -> Option<Self> {
+        let node = self.node.get(key)?;
+        Some(Self {
+            node,
+            path: self.below(key),
+        })
+    }
+
+    /// The values of all keys, in order.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&'a str, Self)> {
+        let entries = match &self.node.kind {
+            Kind::Mapping(entries) => entries.as_slice(),
+            _ => &[],
+        };
+        entries.iter().map(|(key, node)| {
+            let path = self.below(&key.text);
+            (key.text.as_str(), Self { node, path })
+        })
+    }
+
+    fn below(&self, key: &str) -> String {
+        let dot = if self.path.is_empty() { "" } else { "." };
+        format!("{}{dot}{}", self.path, escape::message(key, 200))
+    }
+}
+
+/// Takes values for what they must be, and notes those that are something else.
+pub(super) struct Reader<'a> {
+    file: &'a str,
+    errors: Vec<String>,
+    more: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader of the file of this name.
+    pub(super) fn new(file: &'a str) -> Self {
+        Self {
+            file,
+            errors: Vec::new(),
+            more: 0,
+        }
+    }
+
+    /// What was wrong, if anything was.
+    pub(super) fn finish(mut self) -> Result<()> {
+        if self.errors.is_empty() {
+            return Ok(());
+        }
+        if self.more > 0 {
+            self.errors.push(format!("and {} more", self.more));
+        }
+        Err(Error::input(self.errors.join("\n")))
+    }
+
+    /// Notes what is wrong with a value: the rest of a sentence that begins with
+    /// its path.
+    pub(super) fn refuse(&mut self, value: &Value, what: &str) {
+        self.refuse_at(value.node.start, &format!("{} {what}", value.path));
+    }
+
+    fn refuse_at(&mut self, position: Position, sentence: &str) {
+        if self.errors.len() == TOLD {
+            self.more += 1;
+            return;
+        }
+        self.errors.push(format!(
+            "{}: {position}: {}",
+            escape::path(self.file.as_bytes()),
+            escape::message(sentence, QUOTED)
+        ));
+    }
+
+    /// The value of a key of a mapping, where both are there and not null.
+    pub(super) fn child<'n>(&mut self, parent: Option<&Value<'n>>, key: &str) -> Option<Value<'n>> {
+        let parent = self.mapping(parent?, &format!("with the key `{key}`"))?;
+        parent.get(key).filter(|value| !value.node.is_null())
+    }
+
+    /// A mapping, which `purpose` says more about. Null is none, without an
+    /// error.
+    pub(super) fn mapping<'n>(&mut self, value: &Value<'n>, purpose: &str) -> Option<Value<'n>> {
+        match &value.node.kind {
+            Kind::Mapping(entries) => {
+                // A merged mapping could hold the very keys that are looked for.
+                let merge = entries.iter().find(|(key, _)| key.text == "<<");
+                if let Some((key, _)) = merge {
+                    self.refuse_at(
+                        key.start,
+                        &format!(
+                            "{} merges another mapping with `<<`, which is not read; write the keys themselves",
+                            value.path
+                        ),
+                    );
+                    return None;
+                }
+                Some(Value {
+                    node: value.node,
+                    path: value.path.clone(),
+                })
+            }
+            _ if value.node.is_null() => None,
+            _ => {
+                self.expected(value, &format!("a mapping {purpose}"));
+                None
+            }
+        }
+    }
+
+    /// The elements of a list, which `purpose` says more about. Null has none.
+    pub(super) fn list<'n>(&mut self, value: &Value<'n>, purpose: &str) -> Vec<Value<'n>> {
+        match &value.node.kind {
+            Kind::Sequence(nodes) => nodes
+                .iter()
+                .enumerate()
+                .map(|(index, node)| Value {
+                    node,
+                    path: format!("{}[{index}]", value.path),
+                })
+                .collect(),
+            _ if value.node.is_null() => Vec::new(),
+            // A mapping without keys holds no elements either.
+            Kind::Mapping(entries) if entries.is_empty() => Vec::new(),
+            _ => {
+                self.expected(value, &format!("a list {purpose}"));
+                Vec::new()
+            }
+        }
+    }
+
+    /// A text, which is `meant` to be something.
+    pub(super) fn text<'n>(&mut self, value: &Value<'n>, meant: &str) -> Option<&'n str> {
+        let text = value.node.as_text();
+        if text.is_none() {
+            self.expected(value, &format!("a text, {meant}"));
+        }
+        text
+    }
+
+    /// `true` or `false`; null is `false`.
+    pub(super) fn flag(&mut self, value: &Value) -> bool {
+        match value.node.as_text() {
+            Some("true" | "True" | "TRUE" | "yes" | "on") => true,
+            Some("false" | "False" | "FALSE" | "no" | "off") => false,
+            None if value.node.is_null() => false,
+            _ => {
+                self.expected(value, "`true` or `false`");
+                false
+            }
+        }
+    }
+
+    fn expected(&mut self, value: &Value, expected: &str) {
+        self.refuse(
+            value,
+            &format!("is {}; it must be {expected}", value.node.describe()),
+        );
+    }
+}

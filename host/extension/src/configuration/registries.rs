@@ -1,0 +1,157 @@
+//! `machine.registries`: mirrors, credentials and certificates.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::reader::{Reader, Value};
+use crate::registries::{Credentials, Host, Mirror, Registries};
+
+pub(super) fn read(reader: &mut Reader, registries: &Value) -> Registries {
+    let mut read = Registries::default();
+    if let Some(mirrors) = reader.child(Some(registries), "mirrors")
+        && let Some(mirrors) = reader.mapping(&mirrors, "of registries")
+    {
+        for (name, value) in mirrors.entries() {
+            read.mirrors.insert(name.into(), mirror(reader, &value));
+        }
+    }
+    if let Some(hosts) = reader.child(Some(registries), "config")
+        && let Some(hosts) = reader.mapping(&hosts, "of registries")
+    {
+        for (name, value) in hosts.entries() {
+            read.hosts.insert(name.into(), host(reader, &value));
+        }
+    }
+    read
+}
+
+fn mirror(reader: &mut Reader, value: &Value) -> Mirror {
+    let mut mirror = Mirror::default();
+    let Some(value) = reader.mapping(value, "with the key `endpoints`") else {
+        return mirror;
+    };
+    if let Some(endpoints) = value.get("endpoints") {
+        for endpoint in reader.list(&endpoints, "of URLs") {
+            match reader.text(&endpoint, "a URL such as `https://mirror.example`") {
+                Some(url) if url.starts_with("https://") || url.starts_with("http://") => {
+                    mirror.endpoints.push(url.into());
+                }
+                Some(url) => reader.refuse(
+                    &endpoint,
+                    &format!("is `{url}`; it must begin with `https://` or `http://`"),
+                ),
+                None => {}
+            }
+        }
+    }
+    mirror.override_path = flag(reader, &value, "overridePath");
+    mirror.skip_fallback = flag(reader, &value, "skipFallback");
+    mirror
+}
+
+fn host(reader: &mut Reader, value: &Value) -> Host {
+    let mut host = Host::default();
+    if let Some(auth) = reader.child(Some(value), "auth") {
+        host.credentials = credentials(reader, &auth);
+    }
+    if let Some(tls) = reader.child(Some(value), "tls") {
+        host.ca = pem(reader, &tls, "ca", "CERTIFICATE-----");
+        if let Some(identity) = reader.child(Some(&tls), "clientIdentity") {
+            let certificate = pem(reader, &identity, "crt", "CERTIFICATE-----");
+            let key = pem(reader, &identity, "key", "PRIVATE KEY-----");
+            for missing in ["crt", "key"] {
+                if identity
+                    .get(missing)
+                    .is_none_or(|value| value.node.is_null())
+                {
+                    reader.refuse(
+                        &identity,
+                        &format!("has no `{missing}`; it must have both `crt` and `key`"),
+                    );
+                }
+            }
+            host.identity = certificate.zip(key);
+        }
+        host.insecure_skip_verify = flag(reader, &tls, "insecureSkipVerify");
+    }
+    host
+}
+
+/// The credentials, of which the first that are given count, in the order that
+/// containerd has: name and password, identity token, registry token, `auth`.
+fn credentials(reader: &mut Reader, auth: &Value) -> Option<Credentials> {
+    let auth = reader.mapping(
+        auth,
+        "with `username` and `password`, or another kind of credentials",
+    )?;
+    let mut secret = |key, meant| {
+        let value = auth.get(key).filter(|value| !value.node.is_null())?;
+        let text = reader.text(&value, meant)?;
+        Some(text.to_owned()).filter(|text| !text.is_empty())
+    };
+    let username = secret("username", "the name of a user");
+    let password = secret("password", "the user's password");
+    let identity = secret("identityToken", "a token");
+    let registry = secret("registryToken", "a token");
+    let both = secret("auth", "base64 of `USERNAME:PASSWORD`");
+    match (username, password) {
+        (Some(username), Some(password)) => return Some(Credentials::Basic { username, password }),
+        (None, None) => {}
+        (username, _) => {
+            let (there, missing) = match username {
+                Some(_) => ("username", "password"),
+                None => ("password", "username"),
+            };
+            reader.refuse(&auth, &format!("has `{there}` and no `{missing}`"));
+            return None;
+        }
+    }
+    if let Some(token) = identity {
+        return Some(Credentials::IdentityToken(token));
+    }
+    if let Some(token) = registry {
+        return Some(Credentials::RegistryToken(token));
+    }
+    let decoded = decode(&both?).and_then(|bytes| String::from_utf8(bytes).ok());
+    // Some tools pad with zeros.
+    let parts = decoded.as_deref().map(|text| text.trim_end_matches('\0'));
+    let Some((username, password)) = parts.and_then(|text| text.split_once(':')) else {
+        if let Some(value) = auth.get("auth") {
+            // The value is a secret, so it is not repeated.
+            reader.refuse(&value, "is not base64 of `USERNAME:PASSWORD`");
+        }
+        return None;
+    };
+    Some(Credentials::Basic {
+        username: username.into(),
+        password: password.into(),
+    })
+}
+
+/// The PEM text of a key whose value is base64 of it.
+fn pem(reader: &mut Reader, parent: &Value, key: &str, label: &str) -> Option<Vec<u8>> {
+    let value = reader.child(Some(parent), key)?;
+    let text = reader.text(&value, "base64 of PEM")?;
+    let decoded = decode(text).filter(|bytes| {
+        std::str::from_utf8(bytes)
+            .is_ok_and(|text| text.contains("-----BEGIN ") && text.contains(label))
+    });
+    if decoded.is_none() {
+        let what = label.trim_end_matches('-').to_lowercase();
+        reader.refuse(
+            &value,
+            &format!("is not base64 of a {what} in PEM; make it with `base64 -w0 FILE`"),
+        );
+    }
+    decoded
+}
+
+/// Base64, also where it was folded into lines.
+fn decode(text: &str) -> Option<Vec<u8>> {
+    let text: String = text.split_whitespace().collect();
+    STANDARD.decode(text).ok()
+}
+
+fn flag(reader: &mut Reader, parent: &Value, key: &str) -> bool {
+    parent.get(key).is_some_and(|value| reader.flag(&value))
+}

@@ -1,0 +1,280 @@
+use super::*;
+use crate::registries::Credentials;
+use base64::Engine;
+
+fn read(text: &str) -> Configuration {
+    parse(text.as_bytes(), "machine.yaml").unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+fn refused(text: &str) -> String {
+    parse(text.as_bytes(), "machine.yaml")
+        .unwrap_err()
+        .to_string()
+}
+
+fn images(configuration: &Configuration) -> Vec<&str> {
+    let images = configuration.extensions.iter();
+    images
+        .map(|extension| extension.image.text.as_str())
+        .collect()
+}
+
+#[test]
+fn extensions_are_read_in_order_with_their_places() {
+    let configuration = read(
+        "version: v1alpha1\nmachine:\n  install:\n    disk: /dev/sda\n    extensions:\n      - image: ghcr.io/siderolabs/gvisor:v1\n      - {image: 'oci:/a b'}\ncluster: {}\n",
+    );
+    assert_eq!(
+        images(&configuration),
+        ["ghcr.io/siderolabs/gvisor:v1", "oci:/a b"]
+    );
+    let position = configuration.extensions[1].position;
+    assert_eq!((position.line, position.column), (7, 17));
+}
+
+#[test]
+fn what_is_not_there_is_nothing() {
+    for text in [
+        "",
+        "# nothing\n",
+        "---\n",
+        "a list: [1]\n",
+        "- 1\n",
+        "machine:\n",
+        "machine: {}\n",
+        "machine:\n  install:\n",
+        "machine:\n  install: {disk: a}\n",
+        "machine:\n  install:\n    extensions:\n",
+        "machine:\n  install:\n    extensions: []\n",
+        "machine:\n  install:\n    extensions: {}\n",
+        "machine:\n  registries:\n    mirrors:\n    config: {}\n",
+        "\u{feff}machine: {}\n",
+    ] {
+        assert_eq!(read(text), Configuration::default(), "{text:?}");
+    }
+}
+
+#[test]
+fn of_several_documents_the_one_of_the_machine_counts() {
+    let machine = "machine: {install: {extensions: [{image: a}]}}\n";
+    for text in [
+        format!("kind: Other\nextensions: 1\n---\n{machine}"),
+        format!("---\n{machine}...\n---\nkind: Other\n"),
+    ] {
+        assert_eq!(images(&read(&text)), ["a"]);
+    }
+    let error = refused(&format!("{machine}---\n{machine}"));
+    assert!(
+        error.starts_with("machine.yaml: line 3 column 1: a second document with the key `machine`; the first one begins at line 1 column 1"),
+        "{error}"
+    );
+}
+
+#[test]
+fn registries_are_read_whole() {
+    let certificate = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
+    let key = "-----BEGIN EC PRIVATE KEY-----\nAA==\n-----END EC PRIVATE KEY-----\n";
+    let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    let text = format!(
+        "machine:
+  registries:
+    mirrors:
+      docker.io:
+        endpoints: [https://mirror.example/x, \"http://127.0.0.1:5000\"]
+        overridePath: true
+        skipFallback: yes
+      '*': {{endpoints: []}}
+    config:
+      one.example: {{auth: {{username: me, password: '0123'}}}}
+      two.example:5000: {{auth: {{auth: {}}}}}
+      three.example:
+        auth: {{identityToken: token}}
+        tls:
+          ca: {}
+          clientIdentity: {{crt: {}, key: {}}}
+          insecureSkipVerify: true
+      four.example: {{auth: {{registryToken: token}}}}
+",
+        encode("me:a:b\0"),
+        encode(certificate),
+        encode(certificate),
+        encode(key)
+    );
+    let registries = read(&text).registries;
+    let mirror = &registries.mirrors["docker.io"];
+    assert_eq!(
+        mirror.endpoints,
+        ["https://mirror.example/x", "http://127.0.0.1:5000"]
+    );
+    assert!(mirror.override_path && mirror.skip_fallback);
+    assert_eq!(registries.mirrors["*"], Default::default());
+    let basic = |username: &str, password: &str| {
+        Some(Credentials::Basic {
+            username: username.into(),
+            password: password.into(),
+        })
+    };
+    let hosts = &registries.hosts;
+    assert!(hosts["one.example"].credentials == basic("me", "0123"));
+    assert!(hosts["two.example:5000"].credentials == basic("me", "a:b"));
+    let three = &hosts["three.example"];
+    assert!(three.credentials == Some(Credentials::IdentityToken("token".into())));
+    assert_eq!(three.ca.as_deref(), Some(certificate.as_bytes()));
+    assert_eq!(three.identity, Some((certificate.into(), key.into())));
+    assert!(three.insecure_skip_verify);
+    assert!(hosts["four.example"].credentials == Some(Credentials::RegistryToken("token".into())));
+}
+
+#[test]
+fn what_is_wrong_is_named_with_its_place_and_what_it_should_be() {
+    for (text, expected) in [
+        (
+            "machine: 1\n",
+            "line 1 column 10: machine is a text; it must be a mapping",
+        ),
+        ("machine:\n  install: []\n", "machine.install is a list"),
+        (
+            "machine:\n  install:\n    extensions: a\n",
+            "line 3 column 17: machine.install.extensions is a text; it must be a list",
+        ),
+        (
+            "machine: {install: {extensions: [{image: a}, {image: [b]}]}}",
+            "machine.install.extensions[1].image is a list; it must be a text, an image reference",
+        ),
+        (
+            "machine: {install: {extensions: [a]}}",
+            "machine.install.extensions[0] is a text; it must be a mapping",
+        ),
+        (
+            "machine: {install: {extensions: [{imag: a}]}}",
+            "machine.install.extensions[0] has no `image`",
+        ),
+        (
+            "machine: {install: {extensions: [{image: }]}}",
+            "extensions[0] has no `image`",
+        ),
+        (
+            "machine: {install: {extensions: [{image: 'A B'}]}}",
+            "extensions[0].image cannot be used: `A B` is not an image",
+        ),
+        (
+            "machine: {registries: {mirrors: {x: {endpoints: [a.example]}}}}",
+            "machine.registries.mirrors.x.endpoints[0] is `a.example`; it must begin with",
+        ),
+        (
+            "machine: {registries: {mirrors: {x: {endpoints: a}}}}",
+            "endpoints is a text; it must be a list of URLs",
+        ),
+        (
+            "machine: {registries: {mirrors: {x: {overridePath: maybe}}}}",
+            "overridePath is a text; it must be `true` or `false`",
+        ),
+        (
+            "machine: {registries: {config: {x: {auth: {username: a}}}}}",
+            "machine.registries.config.x.auth has `username` and no `password`",
+        ),
+        (
+            "machine: {registries: {config: {x: {auth: {auth: secret}}}}}",
+            "auth.auth is not base64 of `USERNAME:PASSWORD`",
+        ),
+        (
+            "machine: {registries: {config: {x: {tls: {ca: AAAA}}}}}",
+            "tls.ca is not base64 of a certificate in PEM",
+        ),
+        (
+            "machine: {registries: {config: {x: {tls: {clientIdentity: {}}}}}}",
+            "clientIdentity has no `key`; it must have both",
+        ),
+        ("machine: {\n", "machine.yaml is not YAML: line "),
+        (
+            "a: 1\na: 2\n",
+            "machine.yaml: line 2 column 1: the key `a` stands twice",
+        ),
+    ] {
+        let error = refused(text);
+        assert!(error.starts_with("machine.yaml"), "{error}");
+        assert!(error.contains(expected), "{text}: {error}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_and_not_without_end() {
+    let error = refused("machine: {install: {extensions: [1, {}]}, registries: {mirrors: []}}");
+    assert_eq!(error.lines().count(), 3, "{error}");
+    let many = "1,".repeat(10_000);
+    let error = refused(&format!("machine: {{install: {{extensions: [{many}]}}}}"));
+    assert_eq!(error.lines().count(), 51);
+    assert!(error.ends_with("and 9950 more"));
+}
+
+#[test]
+fn an_image_that_stands_twice_is_named_with_both_places() {
+    let error =
+        refused("machine:\n  install:\n    extensions:\n    - image: a:1\n    - image: a:1\n");
+    assert_eq!(
+        error,
+        "machine.yaml: line 5 column 14: machine.install.extensions[1].image names the image `a:1`, which stands at line 4 column 14 already; remove one of them"
+    );
+}
+
+#[test]
+fn bombs_of_aliases_cost_nothing_and_are_named_where_a_value_is_needed() {
+    let mut bomb = "a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol]\n".to_owned();
+    for level in 1..40 {
+        let item = format!("*a{}", level - 1);
+        let items = vec![item; 9].join(", ");
+        bomb.push_str(&format!("a{level}: &a{level} [{items}]\n"));
+    }
+    let machine = |value: &str| format!("{bomb}machine:\n  install:\n    extensions: {value}\n");
+    assert_eq!(images(&read(&machine("[{image: a}]"))), ["a"]);
+    for (value, path) in [
+        ("*a39", "extensions"),
+        ("[*a39]", "extensions[0]"),
+        ("[{image: *a39}]", "extensions[0].image"),
+    ] {
+        let error = refused(&machine(value));
+        assert!(
+            error.contains(&format!(
+                "machine.install.{path} is an alias, which is not read"
+            )),
+            "{error}"
+        );
+    }
+    let error = refused("x: &x {extensions: []}\nmachine:\n  install:\n    <<: *x\n");
+    assert!(
+        error.contains("line 4 column 5: machine.install merges another mapping"),
+        "{error}"
+    );
+}
+
+#[test]
+fn bytes_that_are_no_text_and_giants_are_refused() {
+    let error = parse(b"a: 1\nb: \xc3\xa4\xff\n", "a\nb").unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with(r"a\x0ab: line 2 column 5: a byte that is not UTF-8"),
+        "{error}"
+    );
+    let giant = vec![b'#'; LARGEST + 1];
+    assert!(
+        parse(&giant, "x")
+            .unwrap_err()
+            .to_string()
+            .contains("is 16777217 bytes long")
+    );
+    assert!(parse(&giant[1..], "x").is_ok());
+}
+
+#[test]
+fn what_stands_in_the_file_cannot_write_to_a_terminal() {
+    for text in [
+        "machine: {install: {extensions: [{image: \"\\e[31m\"}]}}",
+        "machine: {registries: {mirrors: {\"\\e[31m\": 1}}}",
+        "\"\\e[31m\": 1\n\"\\e[31m\": 1\n",
+    ] {
+        let error = refused(text);
+        assert!(!error.contains('\u{1b}'), "{error:?}");
+    }
+}

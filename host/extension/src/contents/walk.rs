@@ -1,0 +1,311 @@
+//! Looking at everything below a directory, without following a link.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use policy::{FileKind, escape};
+use rustix::fs::{self, AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags};
+
+use super::elf::{self, HEADER};
+use super::{Contents, Entry, Module};
+use crate::error::{Error, Result};
+use crate::interrupt;
+
+/// How many entries an extension may have.
+const ENTRIES: usize = 1_000_000;
+
+/// How long their paths and link targets may be in all, in bytes: they are kept
+/// in memory.
+const PATHS: usize = 256 << 20;
+
+/// What is opened must be where it was found, and no link on the way there.
+const STRICT: ResolveFlags = ResolveFlags::BENEATH
+    .union(ResolveFlags::NO_SYMLINKS)
+    .union(ResolveFlags::NO_MAGICLINKS);
+
+/// Looks at everything in the root directory of an extension.
+///
+/// # Errors
+/// It or something in it cannot be read, is too deep for a path, or there is more
+/// than a million entries or 256 MiB of paths.
+pub fn scan(rootfs: &Path) -> Result<Contents> {
+    scan_at_most(rootfs, ENTRIES)
+}
+
+fn scan_at_most(rootfs: &Path, limit: usize) -> Result<Contents> {
+    let shown = escape::path(rootfs.as_os_str().as_encoded_bytes());
+    let failed = |path: &[u8], error: rustix::io::Errno| {
+        Error::system(
+            format!("cannot look at {} in {shown}", absolute(path)),
+            &error.into(),
+        )
+    };
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let root = fs::openat(CWD, rootfs, flags, Mode::empty()).map_err(|e| failed(b"", e))?;
+    let stat = fs::fstat(&root).map_err(|error| failed(b"", error))?;
+    let mut contents = Contents::default();
+    contents.entries.push(entry(Vec::new(), &stat));
+    let mut length = 0;
+    let mut directories = vec![Vec::new()];
+    while let Some(directory) = directories.pop() {
+        let path: &[u8] = if directory.is_empty() {
+            b"."
+        } else {
+            &directory
+        };
+        let fd = fs::openat2(&root, path, flags, Mode::empty(), STRICT)
+            .map_err(|error| failed(&directory, error))?;
+        for child in Dir::read_from(&fd).map_err(|error| failed(&directory, error))? {
+            interrupt::check()?;
+            let child = child.map_err(|error| failed(&directory, error))?;
+            let name = child.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let mut path = directory.clone();
+            if !path.is_empty() {
+                path.push(b'/');
+            }
+            path.extend(name.to_bytes());
+            let stat = fs::statat(&fd, name, AtFlags::SYMLINK_NOFOLLOW)
+                .map_err(|error| failed(&path, error))?;
+            let mut entry = entry(path, &stat);
+            match entry.kind {
+                FileKind::Directory => directories.push(entry.path.clone()),
+                FileKind::Symlink => {
+                    let target = fs::readlinkat(&fd, name, Vec::new())
+                        .map_err(|error| failed(&entry.path, error))?;
+                    entry.target = target.into_bytes();
+                }
+                FileKind::Regular => look_into(&mut contents, &entry, fd.as_fd(), name)
+                    .map_err(|error| failed(&entry.path, error))?,
+                _ => {}
+            }
+            length += entry.path.len() + entry.target.len();
+            contents.entries.push(entry);
+            if contents.entries.len() > limit || length > PATHS {
+                return Err(Error::input(format!(
+                    "{shown} holds more than {limit} entries, or {PATHS} bytes of paths; an extension is not that large, so look at what was unpacked there"
+                )));
+            }
+        }
+    }
+    // What is in a directory comes right behind it, whatever else begins alike.
+    contents
+        .entries
+        .sort_by(|left, right| names(&left.path).cmp(names(&right.path)));
+    contents.modules.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(contents)
+}
+
+/// The names that lead from the root to a path.
+fn names(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|byte| *byte == b'/')
+}
+
+/// A path of an extension as errors show it.
+fn absolute(path: &[u8]) -> String {
+    format!("/{}", escape::path(path))
+}
+
+fn entry(path: Vec<u8>, stat: &fs::Stat) -> Entry {
+    let kind = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => FileKind::Directory,
+        FileType::RegularFile => FileKind::Regular,
+        FileType::Symlink => FileKind::Symlink,
+        FileType::BlockDevice => FileKind::BlockDevice,
+        FileType::CharacterDevice => FileKind::CharacterDevice,
+        FileType::Fifo => FileKind::Fifo,
+        _ => FileKind::Socket,
+    };
+    Entry {
+        path,
+        kind,
+        mode: stat.st_mode & 0o7777,
+        uid: stat.st_uid,
+        size: u64::try_from(stat.st_size).unwrap_or(0),
+        target: Vec::new(),
+    }
+}
+
+/// Notes what a regular file says of kernels and machines.
+fn look_into(
+    contents: &mut Contents,
+    entry: &Entry,
+    directory: BorrowedFd<'_>,
+    name: &std::ffi::CStr,
+) -> rustix::io::Result<()> {
+    let release = module_release(&entry.path);
+    let firmware = [b"usr/lib/firmware/".as_slice(), b"lib/firmware/"]
+        .iter()
+        .any(|prefix| entry.path.starts_with(prefix));
+    let mut vermagic = None;
+    if entry.size >= HEADER as u64 && !firmware {
+        // Without blocking: by now it could be something else.
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let fd: OwnedFd = fs::openat2(directory, name, flags, Mode::empty(), STRICT)?;
+        let mut file = File::from(fd);
+        let mut header = [0; HEADER];
+        match file.read_exact(&mut header) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => header = [0; HEADER],
+            Err(error) => {
+                return Err(
+                    rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO)
+                );
+            }
+        }
+        if let Some(architecture) = elf::architecture(&header) {
+            let first = contents.architectures.entry(architecture).or_default();
+            if first.is_empty() || *first > entry.path {
+                first.clone_from(&entry.path);
+            }
+            if release.is_some() {
+                vermagic = elf::vermagic(file, header[4] == object::elf::ELFCLASS64);
+            }
+        }
+    }
+    if let Some(release) = release {
+        contents.modules.push(Module {
+            path: entry.path.clone(),
+            release: String::from_utf8_lossy(release).into_owned(),
+            vermagic,
+        });
+    }
+    Ok(())
+}
+
+/// The release in the path of a kernel module; nothing for other files.
+fn module_release(path: &[u8]) -> Option<&[u8]> {
+    let is_module = [b".ko".as_slice(), b".ko.xz", b".ko.zst", b".ko.gz"]
+        .iter()
+        .any(|ending| path.ends_with(ending));
+    let path = path.strip_prefix(b"usr/").unwrap_or(path);
+    let path = path.strip_prefix(b"lib/modules/")?;
+    let end = path.iter().position(|byte| *byte == b'/')?;
+    is_module.then_some(&path[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::elf::tests::file;
+    use super::*;
+    use std::fs as std_fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn write(root: &Path, path: &str, bytes: &[u8]) {
+        let path = root.join(path);
+        std_fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std_fs::write(path, bytes).unwrap();
+    }
+
+    #[test]
+    fn everything_is_seen_and_no_link_is_followed() {
+        let outside = tempfile::tempdir().unwrap();
+        write(outside.path(), "secret", b"x");
+        let root = tempfile::tempdir().unwrap();
+        write(root.path(), "usr/local/bin/tool", b"#!/bin/sh\n");
+        write(root.path(), "usr/local-x", b"");
+        symlink(outside.path(), root.path().join("usr/local/link")).unwrap();
+        rustix::fs::mknodat(
+            CWD,
+            root.path().join("usr/pipe"),
+            FileType::Fifo,
+            Mode::RUSR,
+            0,
+        )
+        .unwrap();
+        let mode = std_fs::Permissions::from_mode(0o4755);
+        std_fs::set_permissions(root.path().join("usr/local/bin/tool"), mode).unwrap();
+        let contents = scan(root.path()).unwrap();
+        let paths: Vec<_> = contents
+            .entries
+            .iter()
+            .map(|entry| (escape::path(&entry.path), entry.kind))
+            .collect();
+        assert_eq!(
+            paths,
+            [
+                (String::new(), FileKind::Directory),
+                ("usr".into(), FileKind::Directory),
+                ("usr/local".into(), FileKind::Directory),
+                ("usr/local/bin".into(), FileKind::Directory),
+                ("usr/local/bin/tool".into(), FileKind::Regular),
+                ("usr/local/link".into(), FileKind::Symlink),
+                ("usr/local-x".into(), FileKind::Regular),
+                ("usr/pipe".into(), FileKind::Fifo),
+            ]
+        );
+        let tool = &contents.entries[4];
+        assert_eq!((tool.mode, tool.size), (0o4755, 10));
+        assert_eq!(
+            contents.entries[5].target,
+            outside.path().as_os_str().as_encoded_bytes()
+        );
+        let link = outside.path().join("rootfs");
+        symlink(root.path(), &link).unwrap();
+        assert!(scan(&link).is_err());
+    }
+
+    #[test]
+    fn modules_and_architectures_are_found() {
+        let root = tempfile::tempdir().unwrap();
+        let module = file(62, b"vermagic=6.1.0 SMP \0");
+        write(root.path(), "usr/lib/modules/6.1.0/extra/a.ko", &module);
+        write(
+            root.path(),
+            "usr/lib/modules/6.1.0/extra/b.ko.xz",
+            b"compressed",
+        );
+        write(root.path(), "lib/modules/6.2.0/c.ko", b"");
+        write(
+            root.path(),
+            "usr/lib/modules/6.3.0/modules.dep",
+            b"no module",
+        );
+        write(root.path(), "usr/lib/modules/stray.ko", &module);
+        write(root.path(), "usr/lib/firmware/dsp.elf", &file(183, b""));
+        write(root.path(), "usr/local/bin/z", &file(3, b""));
+        write(root.path(), "usr/local/bin/bpf", &file(247, b""));
+        let contents = scan(root.path()).unwrap();
+        let modules: Vec<_> = contents
+            .modules
+            .iter()
+            .map(|module| (module.release.as_str(), module.vermagic.as_deref()))
+            .collect();
+        assert_eq!(
+            modules,
+            [("6.2.0", None), ("6.1.0", Some("6.1.0")), ("6.1.0", None)]
+        );
+        assert_eq!(
+            contents.kernel_releases().into_iter().collect::<Vec<_>>(),
+            ["6.1.0", "6.2.0"]
+        );
+        assert_eq!(
+            contents.architectures,
+            [
+                ("i686", b"usr/local/bin/z".to_vec()),
+                ("x86_64", b"usr/lib/modules/6.1.0/extra/a.ko".to_vec()),
+            ]
+            .into()
+        );
+    }
+
+    #[test]
+    fn too_many_entries_are_refused() {
+        let root = tempfile::tempdir().unwrap();
+        write(root.path(), "a/b", b"");
+        assert!(scan_at_most(root.path(), 3).is_ok());
+        let error = scan_at_most(root.path(), 2).unwrap_err().to_string();
+        assert!(error.contains("more than 2 entries"), "{error}");
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        let error = scan(&root.path().join("rootfs")).unwrap_err();
+        assert!(error.to_string().contains("/rootfs"), "{error}");
+    }
+}

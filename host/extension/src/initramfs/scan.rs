@@ -1,0 +1,274 @@
+//! Walking through an initramfs: all parts, all archives, all members.
+
+use std::cell::Cell;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use policy::escape;
+
+use super::Part;
+use super::input::Input;
+use crate::archive::{MAGIC, MAGIC_WITH_CHECKSUM, Member, Reader};
+use crate::compression::{self, Format};
+use crate::error::{Error, Kind, Result};
+use crate::interrupt;
+
+/// Members and parts that are read. A distribution's initramfs has some thousands.
+const MEMBERS: u64 = 10_000_000;
+
+/// Decompressed bytes that are read.
+const BYTES: u64 = 64 << 30;
+
+/// Is told of each member, where it stands, and may read its contents.
+pub type Visit<'a> = dyn FnMut(Place, &Member, &mut dyn Read) -> Result<()> + 'a;
+
+/// Where a member stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The part, from 1.
+    pub part: usize,
+    /// The archive within the part, from 0.
+    pub archive: usize,
+}
+
+/// Walks through the initramfs in a file, and gives back its parts. Contents that
+/// `visit` does not read are skipped. Neither members nor parts are kept in memory,
+/// apart from the result.
+///
+/// # Errors
+/// It is no initramfs, is truncated or broken, has more than 10 million members
+/// or 64 GiB decompressed, is compressed in a way that is not read here, or
+/// `visit` failed. All but the first name the part and offset.
+pub fn scan(input: &Path, visit: &mut Visit<'_>) -> Result<Vec<Part>> {
+    scan_input(&mut Input::open(input)?, &Limits::default(), visit)
+}
+
+/// The same, from an opened file.
+pub fn scan_input(input: &mut Input, limits: &Limits, visit: &mut Visit<'_>) -> Result<Vec<Part>> {
+    let mut parts = Vec::new();
+    loop {
+        input.skip_zeros()?;
+        if input.peek()?.is_empty() {
+            break;
+        }
+        parts.push(read_part(input, parts.len() + 1, limits, visit)?);
+    }
+    if parts.is_empty() {
+        return Err(Error::input(format!(
+            "{} is no initramfs: it holds nothing but zeros",
+            input.shown()
+        )));
+    }
+    Ok(parts)
+}
+
+/// What may still be read.
+pub struct Limits {
+    members: Cell<u64>,
+    bytes: Cell<u64>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::new(MEMBERS, BYTES)
+    }
+}
+
+impl Limits {
+    /// So many members and parts, and so many decompressed bytes.
+    pub fn new(members: u64, bytes: u64) -> Self {
+        Self {
+            members: Cell::new(members),
+            bytes: Cell::new(bytes),
+        }
+    }
+
+    fn member(&self) -> Result<()> {
+        interrupt::check()?;
+        let left = self.members.get().checked_sub(1).ok_or_else(|| {
+            Error::input(format!(
+                "it has more than {MEMBERS} members, which no initramfs has"
+            ))
+        })?;
+        self.members.set(left);
+        Ok(())
+    }
+
+    fn decompressed(&self, bytes: usize) -> Result<()> {
+        let left = self.bytes.get().checked_sub(bytes as u64).ok_or_else(|| {
+            Error::input(format!(
+                "it has more than {} GiB when it is decompressed, which no initramfs has",
+                BYTES >> 30
+            ))
+        })?;
+        self.bytes.set(left);
+        Ok(())
+    }
+}
+
+/// Reads the part that begins where the input stands.
+pub fn read_part(
+    input: &mut Input,
+    number: usize,
+    limits: &Limits,
+    visit: &mut Visit<'_>,
+) -> Result<Part> {
+    let offset = input.offset();
+    let first = input.peek()?.to_vec();
+    let format = compression::detect(&first);
+    let members = limits.members.get();
+    let result = match format {
+        None if first.starts_with(MAGIC) || first.starts_with(MAGIC_WITH_CHECKSUM) => {
+            if offset.is_multiple_of(4) {
+                let mut reader = Reader::new(&mut *input, offset, "of the file");
+                read_archive(
+                    &mut reader,
+                    Place {
+                        part: number,
+                        archive: 0,
+                    },
+                    limits,
+                    visit,
+                )
+            } else {
+                Err(Error::input(
+                    "it does not begin at a multiple of four bytes, so the kernel does not read it",
+                ))
+            }
+        }
+        None => return Err(unknown(input.shown(), &first, number, offset)),
+        Some(format) => limits
+            .member()
+            .and_then(|()| read_compressed(input, format, number, limits, visit)),
+    };
+    result.map_err(|error| {
+        let compressed = format.map_or("uncompressed".to_owned(), |format| {
+            format!("{format}-compressed")
+        });
+        error.within(format!(
+            "cannot read {}: part {number} ({compressed}, from offset {offset}, read up to {})",
+            input.shown(),
+            input.offset()
+        ))
+    })?;
+    Ok(Part {
+        number,
+        offset,
+        length: input.offset() - offset,
+        format,
+        members: members - limits.members.get() - u64::from(format.is_some()),
+    })
+}
+
+fn read_archive<R: Read>(
+    reader: &mut Reader<R>,
+    place: Place,
+    limits: &Limits,
+    visit: &mut Visit<'_>,
+) -> Result<()> {
+    while let Some(member) = reader.next()? {
+        limits.member()?;
+        visit(place, &member, reader)?;
+    }
+    Ok(())
+}
+
+fn read_compressed(
+    input: &mut Input,
+    format: Format,
+    part: usize,
+    limits: &Limits,
+    visit: &mut Visit<'_>,
+) -> Result<()> {
+    let mut contents = BufReader::with_capacity(64 * 1024, compression::reader(format, input)?);
+    let failed = |error: io::Error| Error::system("cannot decompress it", &error);
+    let mut offset = 0;
+    for archive in 0.. {
+        // Zeros may stand between archives, as outside.
+        let first = loop {
+            let buffer = contents.fill_buf().map_err(failed)?;
+            let zeros = buffer.iter().take_while(|byte| **byte == 0).count();
+            let first = buffer.get(zeros).copied();
+            let empty = buffer.is_empty();
+            contents.consume(zeros);
+            offset += zeros as u64;
+            limits.decompressed(zeros)?;
+            if empty || first.is_some() {
+                break first;
+            }
+        };
+        match first {
+            None => break,
+            Some(b'0') if offset.is_multiple_of(4) => {}
+            Some(byte) => {
+                return Err(Error::new(
+                    Kind::Corrupt,
+                    format!(
+                        "at offset {offset} of the decompressed data: the byte {byte:#04x} stands where an archive begins or the data ends"
+                    ),
+                ));
+            }
+        }
+        let limited = Limited {
+            input: &mut contents,
+            limits,
+        };
+        let mut reader = Reader::new(limited, offset, "of the decompressed data");
+        read_archive(&mut reader, Place { part, archive }, limits, visit)?;
+        offset = reader.offset();
+    }
+    Ok(())
+}
+
+/// Counts what is read.
+struct Limited<'a, R> {
+    input: R,
+    limits: &'a Limits,
+}
+
+impl<R: Read> Read for Limited<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.input.read(buffer)?;
+        self.limits.decompressed(length)?;
+        Ok(length)
+    }
+}
+
+/// That there is something that is no part, with what it looks like.
+fn unknown(shown: &str, first: &[u8], number: usize, offset: u64) -> Error {
+    let is = |magic: &[u8]| first.starts_with(magic);
+    let looks = if is(b"MZ") {
+        "it looks like a kernel (vmlinuz) or a unified kernel image; name the initramfs"
+    } else if is(b"\x7fELF") {
+        "it looks like an ELF executable; name the initramfs"
+    } else if is(b"hsqs") || is(b"sqsh") {
+        "it looks like a squashfs image; name the initramfs"
+    } else if is(b"070707") || is(&[0xc7, 0x71]) {
+        "it looks like a cpio archive of an older format; the kernel reads only `newc`"
+    } else if is(&[0x04, 0x22, 0x4d, 0x18]) {
+        "it looks like lz4 of the newer format; the kernel reads only the older one (`lz4 -l`)"
+    } else if is(b"PK\x03\x04") {
+        "it looks like a zip archive; name the initramfs"
+    } else if is(&[0x27, 0x05, 0x19, 0x56]) || is(&[0xd0, 0x0d, 0xfe, 0xed]) {
+        "it looks like an image of U-Boot; unpack the initramfs from it"
+    } else {
+        "neither an archive nor compressed data that is known here"
+    };
+    let bytes: Vec<_> = first
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let text = escape::path(&first[..first.len().min(8)]);
+    let bytes = bytes.join(" ");
+    Error::input(if number == 1 {
+        format!(
+            "{shown} is no initramfs: it begins with {bytes} (`{text}`) at offset {offset}: {looks}"
+        )
+    } else {
+        format!(
+            "cannot read {shown}: behind part {}, at offset {offset}, stands {bytes} (`{text}`), which is no part of an initramfs: {looks}",
+            number - 1
+        )
+    })
+}

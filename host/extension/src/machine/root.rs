@@ -1,0 +1,165 @@
+//! The tree of a root image, as far as it matters to layers that are laid over it:
+//! the boot binary leaves out a layer that would replace a directory of it, or
+//! change who may enter one.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use policy::{FileKind, escape};
+
+use super::normalize;
+use crate::contents::Contents;
+
+/// What stands at a path of the root image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Node {
+    /// A directory: its permission bits, user and group.
+    Directory(u32, u32, u32),
+    /// A symbolic link, and what it says.
+    Link(Vec<u8>),
+    /// Anything else.
+    File,
+}
+
+/// The nodes of a root image, by their paths without the `/` at the beginning.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Root(pub BTreeMap<Vec<u8>, Node>);
+
+impl Root {
+    /// What keeps a layer of these contents, packed as root's, from being laid over
+    /// the root image; what follows the layer's name in a sentence.
+    pub fn conflict(&self, contents: &Contents) -> Option<String> {
+        contents.entries.iter().find_map(|entry| {
+            let here = self.0.get(&entry.path)?;
+            let directory = entry.kind == FileKind::Directory;
+            let wrong = match here {
+                // The root directory itself stays as the root image has it.
+                Node::Directory(..) if entry.path.is_empty() => return None,
+                Node::Directory(mode, user, group) if directory => {
+                    if (entry.mode, 0, 0) == (*mode, *user, *group) {
+                        return None;
+                    }
+                    format!(
+                        "would give mode {:04o} and owner 0:0, rather than {mode:04o} and {user}:{group}, to the directory",
+                        entry.mode
+                    )
+                }
+                Node::Directory(..) => "would replace the directory".to_owned(),
+                Node::Link(target) if *target == entry.target => return None,
+                Node::Link(target) if self.is_directory(&entry.path, target) => {
+                    "would replace the link to a directory".to_owned()
+                }
+                _ if directory => "would replace by a directory the file".to_owned(),
+                _ => return None,
+            };
+            Some(format!(
+                "{wrong} /{} of the root image, and would be left out at boot",
+                escape::path(&entry.path)
+            ))
+        })
+    }
+
+    /// Whether a link leads to a directory, over a few further links.
+    fn is_directory(&self, link: &[u8], target: &[u8]) -> bool {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+        let path = |bytes| Path::new(OsStr::from_bytes(bytes));
+        let (mut at, mut says) = (Path::new("/").join(path(link)), target);
+        for _ in 0..super::LINKS {
+            let above = at.parent().unwrap_or(Path::new("/"));
+            at = normalize(&above.join(path(says)));
+            let inside = at.as_os_str().as_bytes();
+            match self.0.get(inside.strip_prefix(b"/").unwrap_or(inside)) {
+                Some(Node::Directory(..)) => return true,
+                Some(Node::Link(next)) => says = next,
+                _ => return false,
+            }
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contents::Entry;
+
+    fn root() -> Root {
+        let directory = Node::Directory(0o755, 0, 0);
+        let link = |target: &[u8]| Node::Link(target.to_vec());
+        let nodes = [
+            ("", Node::Directory(0o555, 0, 0)),
+            ("etc", directory.clone()),
+            ("usr/lib", directory),
+            ("lib", link(b"usr/lib")),
+            ("lib64", link(b"../lib/../lib")),
+            ("staff", Node::Directory(0o755, 0, 50)),
+            ("etc/file", Node::File),
+            ("etc/link", link(b"file")),
+        ];
+        Root(nodes.map(|(path, node)| (path.into(), node)).into())
+    }
+
+    fn said(path: &str, kind: FileKind, mode: u32, target: &str) -> Option<String> {
+        root().conflict(&Contents {
+            entries: vec![Entry {
+                path: path.into(),
+                kind,
+                mode,
+                uid: 1000,
+                size: 0,
+                target: target.into(),
+            }],
+            ..Contents::default()
+        })
+    }
+
+    #[test]
+    fn what_the_boot_would_leave_out_is_told_before() {
+        use FileKind::{Directory, Regular, Symlink};
+        for (path, kind, mode, target, expected) in [
+            ("etc", Regular, 0o644, "", "replace the directory /etc of"),
+            ("etc", Directory, 0o700, "", "mode 0700"),
+            ("staff", Directory, 0o755, "", "0:50"),
+            (
+                "lib",
+                Directory,
+                0o755,
+                "",
+                "the link to a directory /lib of",
+            ),
+            (
+                "lib64",
+                Symlink,
+                0o777,
+                "elsewhere",
+                "the link to a directory /lib64 of",
+            ),
+            (
+                "etc/file",
+                Directory,
+                0o755,
+                "",
+                "by a directory the file /etc/file",
+            ),
+        ] {
+            let reason = said(path, kind, mode, target).unwrap_or_default();
+            assert!(reason.contains(expected), "{path}: {reason}");
+        }
+    }
+
+    #[test]
+    fn files_may_be_added_and_replaced() {
+        use FileKind::{Directory, Regular, Symlink};
+        for (path, kind, mode, target) in [
+            ("", Directory, 0o700, ""),
+            ("etc", Directory, 0o755, ""),
+            ("etc/file", Regular, 0o600, ""),
+            ("etc/link", Regular, 0o644, ""),
+            ("lib", Symlink, 0o777, "usr/lib"),
+            ("opt", Directory, 0o700, ""),
+        ] {
+            assert_eq!(said(path, kind, mode, target), None, "{path}");
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! Manifests and indexes: from what an image is named by to its layers.
+
+use std::io::Read;
+
+use oci_spec::image::{Descriptor, Digest, ImageIndex, ImageManifest, MediaType};
+use policy::escape;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::digest::{self, Checked};
+use super::platform::Platform;
+use crate::error::{Error, Kind, Result};
+
+/// Bytes of a manifest, an index or a configuration.
+pub(super) const LIMIT: u64 = 4 << 20;
+/// Indexes in each other.
+const NESTING: usize = 4;
+
+/// What may be asked of a registry for an image's name, and is understood here.
+pub(super) const MANIFESTS: [&str; 4] = [
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+];
+
+/// A layer, in the words of the store that it is in.
+#[derive(Clone, Debug)]
+pub(super) struct Layer {
+    /// What the store knows it by: a digest or the name of a member.
+    pub(super) key: String,
+    /// Bytes as they are stored.
+    pub(super) size: u64,
+    /// Of the bytes as they are stored.
+    pub(super) digest: Option<Digest>,
+    /// Of the archive without compression.
+    pub(super) diff_id: Option<Digest>,
+}
+
+/// What is to be unpacked.
+pub(super) struct Image {
+    /// What names it: its manifest's digest; its configuration's where there is
+    /// no manifest.
+    pub(super) digest: String,
+    /// The lowest first.
+    pub(super) layers: Vec<Layer>,
+}
+
+/// Where images are kept.
+pub(super) trait Store: Sync {
+    /// The bytes of a manifest or an index, at most [`LIMIT`]; not verified.
+    fn manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>>;
+    /// Reads what is known by `key`, of `size` bytes; not verified.
+    fn blob(&self, key: &str, size: u64) -> Result<Box<dyn Read + Send + '_>>;
+}
+
+/// A manifest or an index before it is read.
+pub(super) struct Document {
+    /// Its bytes.
+    pub(super) bytes: Vec<u8>,
+    /// What it was said to be, where it was.
+    pub(super) media_type: Option<String>,
+    /// What names it.
+    pub(super) digest: String,
+}
+
+/// Follows indexes to the platform's manifest.
+///
+/// # Errors
+/// There is no image for the platform ([`Kind::NotFound`]); a document is not
+/// what its digest says, malformed, or of an unknown type; what the store says.
+pub(super) fn resolve(store: &dyn Store, start: Document, platform: &Platform) -> Result<Image> {
+    let mut document = start;
+    let mut chosen = false;
+    for _ in 0..NESTING {
+        match read(&document)? {
+            Parsed::Image(manifest) => {
+                if !chosen {
+                    check_configuration(store, &manifest, platform)?;
+                }
+                return Ok(Image {
+                    digest: document.digest,
+                    layers: layers(&manifest)?,
+                });
+            }
+            Parsed::Index(index) => {
+                let (descriptor, by_platform) = choose(index.manifests(), platform)?;
+                chosen |= by_platform;
+                document = fetch(store, descriptor)?;
+            }
+        }
+    }
+    Err(Error::input(format!(
+        "the image has more than {NESTING} indexes in each other"
+    )))
+}
+
+/// Gets a manifest or an index, and checks it.
+pub(super) fn fetch(store: &dyn Store, descriptor: &Descriptor) -> Result<Document> {
+    if descriptor.size() > LIMIT {
+        return Err(oversized(descriptor.digest().as_ref()));
+    }
+    digest::parse(descriptor.digest().as_ref())?;
+    let bytes = store.manifest(descriptor)?;
+    digest::verify(
+        &bytes,
+        descriptor.digest(),
+        &format!("the manifest {}", descriptor.digest()),
+    )?;
+    Ok(Document {
+        bytes,
+        media_type: Some(descriptor.media_type().to_string()),
+        digest: descriptor.digest().to_string(),
+    })
+}
+
+/// A manifest that is too large.
+pub(super) fn oversized(what: &str) -> Error {
+    Error::input(format!(
+        "the manifest {} is larger than {LIMIT} bytes, which no manifest is",
+        escape::message(what, 200)
+    ))
+}
+
+enum Parsed {
+    Image(Box<ImageManifest>),
+    Index(Box<ImageIndex>),
+}
+
+/// Enough of a document to know what it is.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Probe {
+    schema_version: Option<u64>,
+    media_type: Option<String>,
+    #[serde(default)]
+    manifests: Option<serde::de::IgnoredAny>,
+    #[serde(default)]
+    layers: Option<serde::de::IgnoredAny>,
+}
+
+fn read(document: &Document) -> Result<Parsed> {
+    let probe: Probe = json(&document.bytes, &document.digest)?;
+    if probe.manifests.is_some() && probe.layers.is_some() {
+        return Err(Error::input(format!(
+            "the manifest {} is an index and an image at once, so readers differ about it",
+            document.digest
+        )));
+    }
+    let media_type = probe.media_type.or_else(|| {
+        // `text/plain` and the like say nothing about it.
+        let said = document.media_type.as_deref()?;
+        said.starts_with("application/vnd.")
+            .then(|| said.to_owned())
+    });
+    match media_type.as_deref() {
+        _ if probe.schema_version == Some(1) => Err(schema1(document)),
+        Some(
+            "application/vnd.docker.distribution.manifest.v1+json"
+            | "application/vnd.docker.distribution.manifest.v1+prettyjws",
+        ) => Err(schema1(document)),
+        Some(
+            "application/vnd.oci.image.index.v1+json"
+            | "application/vnd.docker.distribution.manifest.list.v2+json",
+        ) => Ok(Parsed::Index(json(&document.bytes, &document.digest)?)),
+        Some(
+            "application/vnd.oci.image.manifest.v1+json"
+            | "application/vnd.docker.distribution.manifest.v2+json",
+        ) => Ok(Parsed::Image(json(&document.bytes, &document.digest)?)),
+        None if probe.manifests.is_some() => {
+            Ok(Parsed::Index(json(&document.bytes, &document.digest)?))
+        }
+        None if probe.layers.is_some() => {
+            Ok(Parsed::Image(json(&document.bytes, &document.digest)?))
+        }
+        other => Err(Error::input(format!(
+            "the manifest {} is of the media type `{}`, which is not an image",
+            document.digest,
+            escape::message(other.unwrap_or("unknown"), 200)
+        ))),
+    }
+}
+
+fn schema1(document: &Document) -> Error {
+    Error::input(format!(
+        "the manifest {} is of Docker's schema 1, which has no digests of its layers as they are and is not read; push the image again with a tool of today",
+        document.digest
+    ))
+}
+
+/// Parses a document of an image.
+pub(super) fn json<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        Error::input(format!(
+            "{} is malformed: {}",
+            escape::message(what, 200),
+            escape::message(&error.to_string(), 200)
+        ))
+    })
+}
+
+/// The entry of an index for a platform, and whether it says that it is.
+pub(super) fn choose<'a>(
+    entries: &'a [Descriptor],
+    platform: &Platform,
+) -> Result<(&'a Descriptor, bool)> {
+    let known = |entry: &&Descriptor| {
+        // What is attached to images, such as attestations.
+        entry
+            .platform()
+            .as_ref()
+            .is_some_and(|platform| platform.os().to_string() != "unknown")
+    };
+    let found = entries.iter().find(|entry| {
+        entry
+            .platform()
+            .as_ref()
+            .is_some_and(|there| platform.takes(&there.into()))
+    });
+    if let Some(found) = found {
+        return Ok((found, true));
+    }
+    if let [only] = entries
+        && only.platform().is_none()
+    {
+        return Ok((only, false));
+    }
+    let mut there: Vec<String> = entries
+        .iter()
+        .filter(known)
+        .filter_map(|entry| entry.platform().as_ref())
+        .map(|platform| escape::message(&Platform::from(platform).to_string(), 60))
+        .collect();
+    there.truncate(30);
+    Err(Error::new(
+        Kind::NotFound,
+        match there.len() {
+            0 => format!("the image has nothing for the platform {platform}, nor for any other"),
+            _ => format!(
+                "the image has nothing for the platform {platform}; it is there for {}",
+                there.join(", ")
+            ),
+        },
+    ))
+}
+
+fn layers(manifest: &ImageManifest) -> Result<Vec<Layer>> {
+    manifest
+        .layers()
+        .iter()
+        .map(|layer| {
+            let text = layer.media_type().to_string();
+            let known = matches!(
+                layer.media_type(),
+                MediaType::ImageLayer
+                    | MediaType::ImageLayerGzip
+                    | MediaType::ImageLayerZstd
+                    | MediaType::ImageLayerNonDistributable
+                    | MediaType::ImageLayerNonDistributableGzip
+                    | MediaType::ImageLayerNonDistributableZstd
+            ) || matches!(
+                text.as_str(),
+                "application/vnd.docker.image.rootfs.diff.tar"
+                    | "application/vnd.docker.image.rootfs.diff.tar.gzip"
+                    | "application/vnd.docker.image.rootfs.diff.tar.zstd"
+                    | "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+            );
+            if !known {
+                return Err(Error::input(format!(
+                    "the layer {} is of the media type `{}`, which is not unpacked",
+                    layer.digest(),
+                    escape::message(&text, 200)
+                )));
+            }
+            Ok(Layer {
+                key: layer.digest().to_string(),
+                size: layer.size(),
+                digest: Some(digest::parse(layer.digest().as_ref())?),
+                diff_id: None,
+            })
+        })
+        .collect()
+}
+
+/// What of an image's configuration matters here.
+#[derive(Deserialize)]
+pub(super) struct Configuration {
+    #[serde(default)]
+    os: String,
+    #[serde(default)]
+    architecture: String,
+    variant: Option<String>,
+    /// Digests of the layers without compression.
+    #[serde(default)]
+    pub(super) rootfs: RootFs,
+}
+
+/// See [`Configuration`].
+#[derive(Default, Deserialize)]
+pub(super) struct RootFs {
+    /// The lowest first.
+    #[serde(default)]
+    pub(super) diff_ids: Vec<String>,
+}
+
+impl Configuration {
+    /// # Errors
+    /// The image is for another platform. One that does not say is for any.
+    pub(super) fn check(&self, platform: &Platform) -> Result<()> {
+        let there = Platform {
+            os: self.os.clone(),
+            architecture: self.architecture.clone(),
+            variant: self.variant.clone().filter(|variant| !variant.is_empty()),
+        };
+        if there.os.is_empty() || there.architecture.is_empty() || platform.takes(&there) {
+            return Ok(());
+        }
+        Err(Error::new(
+            Kind::NotFound,
+            format!(
+                "the image has nothing for the platform {platform}; it is there for {}",
+                escape::message(&there.to_string(), 100)
+            ),
+        ))
+    }
+}
+
+/// An image without an index says in its configuration what it is for.
+fn check_configuration(
+    store: &dyn Store,
+    manifest: &ImageManifest,
+    platform: &Platform,
+) -> Result<()> {
+    let descriptor = manifest.config();
+    let known = matches!(descriptor.media_type(), MediaType::ImageConfig)
+        || descriptor.media_type().as_ref() == "application/vnd.docker.container.image.v1+json";
+    if !known {
+        return Ok(());
+    }
+    if descriptor.size() > LIMIT {
+        return Err(oversized(descriptor.digest().as_ref()));
+    }
+    let what = format!("the configuration {}", descriptor.digest());
+    let digest = digest::parse(descriptor.digest().as_ref())?;
+    let blob = store.blob(digest.as_ref(), descriptor.size())?;
+    let mut bytes = Vec::new();
+    Checked::new(blob, digest, Some(descriptor.size()), what.clone())?
+        .read_to_end(&mut bytes)
+        .map_err(|error| Error::system(format!("cannot read {what}"), &error))?;
+    json::<Configuration>(&bytes, &what)?.check(platform)
+}

@@ -1,0 +1,87 @@
+//! Unpacking one image, wherever it comes from.
+
+use std::path::Path;
+use std::thread;
+
+use policy::escape;
+
+use super::ahead;
+use super::digest::Checked;
+use super::document::{Image, Layer, Store};
+use super::stop::Stop;
+use crate::error::{Error, Kind, Result};
+use crate::progress::Progress;
+use crate::unpack::{Modes, Unpacker, decompress};
+
+/// Unpacks the layers of `image` into the empty `folder`. Modes of directories
+/// are what is left to be done.
+pub(super) fn unpack(
+    name: &str,
+    image: &Image,
+    store: &dyn Store,
+    folder: &Path,
+    stop: &Stop,
+    progress: &dyn Progress,
+) -> Result<Modes> {
+    let size = image
+        .layers
+        .iter()
+        .fold(0_u64, |sum, layer| sum.saturating_add(layer.size));
+    let task = progress.begin(name, Some(size));
+    task.say("pulling");
+    let mut unpacker = Unpacker::new(folder)?;
+    let (sender, layers) = ahead::channel(stop);
+    thread::scope(|scope| {
+        scope.spawn(move || sender.send(store, &image.layers, stop, &*task));
+        // Its own scope of values: the sender ends when nobody reads any more.
+        let mut layers = layers;
+        for layer in &image.layers {
+            layers.next();
+            apply(&mut unpacker, layer, &mut layers).map_err(|error| match error.kind {
+                Kind::Interrupted => error,
+                _ => error.within(format!(
+                    "cannot unpack the layer {}",
+                    escape::message(&layer.key, 200)
+                )),
+            })?;
+        }
+        Ok(())
+    })?;
+    Ok(unpacker.complete())
+}
+
+fn apply(unpacker: &mut Unpacker, layer: &Layer, layers: &mut ahead::Layers<'_>) -> Result<()> {
+    let applied = {
+        let plain = decompress(&mut *layers)?;
+        match &layer.diff_id {
+            Some(digest) => unpacker.apply(Checked::new(
+                plain,
+                digest.clone(),
+                None,
+                "its archive without compression".to_owned(),
+            )?),
+            None => unpacker.apply(plain),
+        }
+    };
+    applied?;
+    layers.finish()?;
+    if let Some((path, kind)) = unpacker.refused().first() {
+        use std::os::unix::ffi::OsStrExt;
+
+        let others = match unpacker.refused().len() - 1 {
+            0 => String::new(),
+            _ => {
+                let paths: Vec<String> = unpacker.refused()[1..]
+                    .iter()
+                    .map(|(path, _)| escape::path(path.as_os_str().as_bytes()))
+                    .collect();
+                format!(" (and others at {})", paths.join(", "))
+            }
+        };
+        return Err(Error::input(format!(
+            "the image holds {kind} at {}{others}; an extension may hold files, directories and links only",
+            escape::path(path.as_os_str().as_bytes())
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,352 @@
+//! One request and its answer: connections, redirects, and what a failure is
+//! called. Knows nothing of registries but how their hosts are reached.
+
+mod failure;
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use policy::escape;
+use ureq::http::header::LOCATION;
+use ureq::http::{Response, Uri};
+use ureq::tls::Certificate;
+use ureq::{Agent, Body};
+
+use super::stop::Stop;
+use super::trust;
+use crate::error::{Error, Kind, Result};
+use crate::registries::{Host, Registries};
+pub(super) use failure::io_reason;
+use failure::{is_break, reason};
+
+/// Until a host is known and a connection stands.
+const CONNECT: Duration = Duration::from_secs(15);
+/// Without a byte, after which a connection counts as broken.
+const SILENCE: Duration = Duration::from_secs(30);
+/// Answers that name another place, in a row.
+const REDIRECTS: usize = 5;
+/// Times that a request is sent again where the connection breaks.
+const AGAIN: u32 = 3;
+
+/// Names that one registry goes by.
+const DOCKER_HUB: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
+
+/// What a host may be called in settings.
+pub(super) fn aliases(host: &str) -> Vec<&str> {
+    match DOCKER_HUB.contains(&host) {
+        true => DOCKER_HUB.to_vec(),
+        false => vec![host],
+    }
+}
+
+/// A lock whose holder cannot leave anything half-done.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is asked.
+#[derive(Clone)]
+pub(super) struct Question<'q> {
+    /// Where, with scheme.
+    pub(super) url: String,
+    /// Goes to that host alone, wherever the answer is.
+    pub(super) authorization: Option<String>,
+    /// The other headers.
+    pub(super) headers: Vec<(&'static str, String)>,
+    /// What is posted; otherwise it is a GET.
+    pub(super) form: Option<Vec<(&'q str, &'q str)>>,
+}
+
+/// What is answered.
+pub(super) struct Answer {
+    /// With any status but those of redirects.
+    pub(super) response: Response<Body>,
+    /// The host that has answered, where it is not the one that was asked.
+    pub(super) elsewhere: Option<String>,
+}
+
+/// Connections to all hosts.
+pub(super) struct Transport<'a> {
+    registries: &'a Registries,
+    stop: &'a Stop,
+    system: OnceLock<Vec<Certificate<'static>>>,
+    agents: Mutex<HashMap<String, Agent>>,
+}
+
+impl<'a> Transport<'a> {
+    /// Without any connection yet.
+    pub(super) fn new(registries: &'a Registries, stop: &'a Stop) -> Self {
+        Self {
+            registries,
+            stop,
+            system: OnceLock::new(),
+            agents: Mutex::default(),
+        }
+    }
+
+    /// Ends all requests; further ones fail.
+    pub(super) fn shutdown(&self) {
+        for agent in lock(&self.agents).values() {
+            agent.clone().shutdown();
+        }
+    }
+
+    /// What all of it goes by.
+    pub(super) fn registries(&self) -> &'a Registries {
+        self.registries
+    }
+
+    /// What is set for a host.
+    pub(super) fn settings(&self, host: &str) -> Option<&'a Host> {
+        aliases(host)
+            .into_iter()
+            .find_map(|name| self.registries.hosts.get(name))
+    }
+
+    /// Whether a host may be spoken to without TLS.
+    pub(super) fn plain(&self, host: &str) -> bool {
+        let tls = self.settings(host).is_some_and(|settings| {
+            settings.ca.is_some() || settings.identity.is_some() || settings.insecure_skip_verify
+        });
+        self.registries.plain_http.iter().any(|name| name == host) || (is_loopback(host) && !tls)
+    }
+
+    /// Asks, and follows redirects. A connection that breaks before the answer
+    /// is tried again.
+    ///
+    /// # Errors
+    /// [`Kind::Unreachable`]; [`Kind::Interrupted`]; the settings of the host are
+    /// wrong.
+    pub(super) fn ask(&self, question: &Question<'_>) -> Result<Answer> {
+        let asked = origin(&parse(&question.url)?)?;
+        let mut url = question.url.clone();
+        for _ in 0..=REDIRECTS {
+            let uri = parse(&url)?;
+            let at = origin(&uri)?;
+            let authorization = question.authorization.as_ref().filter(|_| at == asked);
+            let response = self.send(&at.1, &url, question, authorization)?;
+            let status = response.status().as_u16();
+            if !matches!(status, 301 | 302 | 303 | 307 | 308) {
+                return Ok(Answer {
+                    response,
+                    elsewhere: (at != asked).then_some(at.1),
+                });
+            }
+            if question.form.is_some() {
+                return Err(unreachable(&at.1, "it redirects what is posted to it"));
+            }
+            let location = response
+                .headers()
+                .get(LOCATION)
+                .and_then(|location| location.to_str().ok())
+                .unwrap_or_default();
+            url = follow(&at, location)?;
+            // Such a URL is often as good as a password, so it is not shown.
+            let next = parse(&url)
+                .and_then(|url| origin(&url))
+                .map_err(|_| unreachable(&at.1, "it redirects to what is no URL"))?;
+            if at.0 == "https" && next.0 == "http" && !self.plain(&next.1) {
+                return Err(unreachable(
+                    &at.1,
+                    "it redirects from HTTPS to plain HTTP, which is not followed",
+                ));
+            }
+        }
+        Err(unreachable(
+            &asked.1,
+            "it redirects more than five times in a row",
+        ))
+    }
+
+    fn send(
+        &self,
+        host: &str,
+        url: &str,
+        question: &Question<'_>,
+        authorization: Option<&String>,
+    ) -> Result<Response<Body>> {
+        let agent = self.agent(host)?;
+        let mut failures = 0;
+        loop {
+            self.stop.check()?;
+            let headers = question
+                .headers
+                .iter()
+                .map(|(name, value)| (*name, value.as_str()))
+                .chain(authorization.map(|value| ("authorization", value.as_str())));
+            let sent = match &question.form {
+                Some(form) => headers
+                    .fold(agent.post(url), |request, (name, value)| {
+                        request.header(name, value)
+                    })
+                    .send_form(form.iter().copied()),
+                None => headers
+                    .fold(agent.get(url), |request, (name, value)| {
+                        request.header(name, value)
+                    })
+                    .call(),
+            };
+            let error = match sent {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
+            };
+            failures += 1;
+            if failures > AGAIN || !is_break(&error) {
+                self.stop.check()?;
+                return Err(unreachable(host, &reason(&error)));
+            }
+            self.stop.sleep(pause(failures))?;
+        }
+    }
+
+    fn agent(&self, host: &str) -> Result<Agent> {
+        let mut agents = lock(&self.agents);
+        // Under the lock: what is made after the shutdown would not be ended.
+        self.stop.check()?;
+        if let Some(agent) = agents.get(host) {
+            return Ok(agent.clone());
+        }
+        let system = self.system.get_or_init(trust::system);
+        let mut config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .user_agent(concat!("switch-root/", env!("CARGO_PKG_VERSION")))
+            .timeout_resolve(Some(CONNECT))
+            .timeout_connect(Some(CONNECT))
+            .timeout_per_read(Some(SILENCE))
+            .timeout_per_write(Some(SILENCE))
+            .timeout_recv_response(Some(SILENCE))
+            .tls_config(trust::tls(host, self.settings(host), system)?);
+        if is_loopback(host) {
+            config = config.proxy(None);
+        }
+        let agent = config.build().new_agent();
+        agents.insert(host.to_owned(), agent.clone());
+        Ok(agent)
+    }
+}
+
+/// How long to wait before the next attempt: a quarter of a second, doubled
+/// each time, up to four seconds.
+pub(super) fn pause(failures: u32) -> Duration {
+    Duration::from_millis(250 << failures.clamp(1, 5) >> 1)
+}
+
+/// A failure to talk to a host.
+pub(super) fn unreachable(host: &str, why: &str) -> Error {
+    Error::new(
+        Kind::Unreachable,
+        format!("cannot reach {}: {why}", escape::message(host, 200)),
+    )
+}
+
+/// Whether a host, with or without port, is this machine.
+pub(super) fn is_loopback(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name.eq_ignore_ascii_case("localhost")
+        || match name.parse() {
+            Ok(IpAddr::V4(address)) => Ipv4Addr::is_loopback(&address),
+            Ok(IpAddr::V6(address)) => address.is_loopback(),
+            Err(_) => false,
+        }
+}
+
+fn parse(url: &str) -> Result<Uri> {
+    url.parse()
+        .map_err(|_| Error::input(format!("`{}` is not a URL", escape::message(url, 300))))
+}
+
+/// Scheme, and host with its port where that is said.
+pub(super) fn origin(uri: &Uri) -> Result<(String, String)> {
+    match (uri.scheme_str(), uri.authority()) {
+        (Some(scheme @ ("http" | "https")), Some(authority)) => {
+            // A name and a password in a URL are not for errors.
+            let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+            Ok((scheme.to_owned(), host.to_ascii_lowercase()))
+        }
+        _ => Err(Error::input(format!(
+            "`{}` is not a URL with http or https and a host",
+            escape::message(&uri.to_string(), 300)
+        ))),
+    }
+}
+
+/// The URL that a redirect names.
+fn follow((scheme, host): &(String, String), location: &str) -> Result<String> {
+    if let Some(rest) = location.strip_prefix("//") {
+        Ok(format!("{scheme}://{rest}"))
+    } else if location.starts_with('/') {
+        Ok(format!("{scheme}://{host}{location}"))
+    } else if location.starts_with("http://") || location.starts_with("https://") {
+        Ok(location.to_owned())
+    } else {
+        Err(unreachable(host, "it redirects to what is no URL"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_is_known_by_all_its_names() {
+        for host in [
+            "localhost",
+            "LOCALHOST:5000",
+            "127.0.0.1:80",
+            "127.9.9.9",
+            "[::1]:5000",
+            "[::1]",
+        ] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in [
+            "127.0.0.1.example",
+            "localhost.example",
+            "128.0.0.1",
+            "[::2]:1",
+            "",
+        ] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_host_with_tls_settings_is_not_spoken_to_without() {
+        let mut registries = Registries {
+            plain_http: vec!["plain.example:5000".into()],
+            ..Registries::default()
+        };
+        registries.hosts.insert(
+            "localhost:5001".into(),
+            Host {
+                insecure_skip_verify: true,
+                ..Host::default()
+            },
+        );
+        let stop = Stop::default();
+        let transport = Transport::new(&registries, &stop);
+        assert!(transport.plain("localhost:5000"));
+        assert!(transport.plain("plain.example:5000"));
+        assert!(!transport.plain("localhost:5001"));
+        assert!(!transport.plain("plain.example"));
+    }
+
+    #[test]
+    fn redirects_are_read_as_they_are_written() {
+        let at = ("https".to_owned(), "a.example:1".to_owned());
+        let follow = |location| follow(&at, location);
+        assert_eq!(follow("/x?y").unwrap(), "https://a.example:1/x?y");
+        assert_eq!(follow("//b/x").unwrap(), "https://b/x");
+        assert_eq!(follow("http://b/x").unwrap(), "http://b/x");
+        for location in ["", "x", "ftp://b/", "file:///etc/passwd"] {
+            assert_eq!(follow(location).unwrap_err().kind, Kind::Unreachable);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What extensions are to each other: names, files, requirements, conflicts.
+
+use std::collections::HashMap;
+
+use policy::{FileKind, escape};
+use switch_root_policy::extra_info::{
+    ARCHITECTURE, CONFLICTS, ExtraInfo, KERNEL_RELEASE, REQUIRES, Relation, Unreadable,
+};
+
+use super::Checked;
+use super::collector::Collector;
+use crate::manifest::Manifest;
+
+const MANIFEST: &str = "manifest.yaml";
+
+/// The extensions that have a manifest.
+type ByName<'a> = HashMap<&'a str, Vec<&'a Manifest>>;
+
+/// Looks at all extensions together.
+pub(super) fn check(checked: &[Checked], findings: &mut Collector) {
+    names(checked, findings);
+    files(checked, findings);
+    let mut by_name: ByName = HashMap::new();
+    for manifest in checked
+        .iter()
+        .filter_map(|extension| extension.manifest.as_ref())
+    {
+        by_name.entry(&manifest.name).or_default().push(manifest);
+    }
+    for extension in checked {
+        findings.of(&extension.name);
+        if let Some(manifest) = &extension.manifest {
+            relations(manifest, &by_name, findings);
+        }
+    }
+}
+
+fn names(checked: &[Checked], findings: &mut Collector) {
+    let mut seen: HashMap<&str, &str> = HashMap::new();
+    for extension in checked {
+        let Some(manifest) = &extension.manifest else {
+            continue;
+        };
+        findings.of(&extension.name);
+        if let Some(first) = seen.get(manifest.name.as_str()) {
+            findings.error(
+                "duplicate-name",
+                MANIFEST,
+                &format!(
+                    "the extension {} is there already, as {first}; remove one of them",
+                    manifest.name
+                ),
+            );
+        } else {
+            seen.insert(&manifest.name, &extension.name);
+        }
+    }
+}
+
+fn files(checked: &[Checked], findings: &mut Collector) {
+    // A path, whose it is, and whether it is a directory.
+    let mut seen: HashMap<&[u8], (&str, bool)> = HashMap::new();
+    for extension in checked {
+        findings.of(&extension.name);
+        for entry in extension
+            .contents
+            .iter()
+            .flat_map(|contents| &contents.entries)
+        {
+            let is_directory = entry.kind == FileKind::Directory;
+            let before = seen.insert(&entry.path, (&extension.name, is_directory));
+            let path = || format!("/{}", escape::path(&entry.path));
+            match before {
+                Some((_, true)) if is_directory => {}
+                Some((other, was_directory)) if was_directory != is_directory => findings.error(
+                    "duplicate-file",
+                    &path(),
+                    &format!(
+                        "in {other} this is {}, and here it is {}; the one hides the other, with everything in it",
+                        a(was_directory),
+                        a(is_directory)
+                    ),
+                ),
+                Some((other, _)) => findings.warning(
+                    "duplicate-file",
+                    &path(),
+                    &format!("{other} brings this, too; the one that is here will be seen, since it comes later"),
+                ),
+                None => {}
+            }
+        }
+    }
+}
+
+fn a(directory: bool) -> &'static str {
+    if directory { "a directory" } else { "a file" }
+}
+
+fn relations(manifest: &Manifest, by_name: &ByName, findings: &mut Collector) {
+    let info = match ExtraInfo::of(&manifest.metadata) {
+        Ok(info) => info,
+        Err(problem) => return findings.error("manifest-invalid", MANIFEST, &problem),
+    };
+    for key in [KERNEL_RELEASE, ARCHITECTURE] {
+        if let Err(problem) = info.texts(key) {
+            findings.error("manifest-invalid", MANIFEST, &problem);
+        }
+    }
+    let mut read = |key| {
+        if let Err(problem) = info.texts(key) {
+            findings.error("manifest-invalid", MANIFEST, &problem);
+            return Vec::new();
+        }
+        info.relations(key).unwrap_or_else(|problem| {
+            findings.error("constraint", MANIFEST, &problem);
+            Vec::new()
+        })
+    };
+    let (requires, conflicts) = (read(REQUIRES), read(CONFLICTS));
+    // What an extension says of its own name holds: it is there, and a second one
+    // is told of as such.
+    let named = |relation: &Relation| match by_name.get(relation.name.as_str()) {
+        Some(found) if relation.name != manifest.name => found.as_slice(),
+        _ => &[],
+    };
+    for relation in requires {
+        if relation.name == manifest.name {
+            continue;
+        }
+        let found = named(&relation);
+        let fits = |other: &&Manifest| relation.admits(&other.version) == Ok(true);
+        if found.iter().any(fits) {
+            continue;
+        }
+        let missing = match found.first() {
+            None => format!("{} is not there; add it", relation.name),
+            Some(other) => differs(&relation, other),
+        };
+        findings.error(
+            "requires",
+            MANIFEST,
+            &format!("{} requires {relation}, and {missing}", manifest.name),
+        );
+    }
+    for relation in conflicts {
+        for other in named(&relation) {
+            if relation.admits(&other.version) != Ok(false) {
+                findings.error(
+                    "conflicts",
+                    MANIFEST,
+                    &format!(
+                        "{} does not work beside {relation}, and {}; leave one of them out",
+                        manifest.name,
+                        differs(&relation, other)
+                    ),
+                );
+            }
+        }
+    }
+}
+
+/// Which version there is, and whether it could be compared.
+fn differs(relation: &Relation, other: &Manifest) -> String {
+    match relation.admits(&other.version) {
+        Err(Unreadable::Version(error) | Unreadable::Constraint(error)) => format!(
+            "its version {:?} cannot be compared with that: {error}",
+            other.version
+        ),
+        Ok(_) => format!("its version {:?} is there", other.version),
+    }
+}

@@ -1,0 +1,122 @@
+//! The folder of an extension: `manifest.yaml`, `rootfs`, and nothing else.
+
+use std::fs::{self, File, FileType, OpenOptions};
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use policy::escape;
+use switch_root_policy::constraint::Version;
+
+use super::collector::Collector;
+use crate::error::{Error, Result};
+use crate::manifest::{self, Manifest};
+
+const MANIFEST: &str = "manifest.yaml";
+const ROOTFS: &str = "rootfs";
+
+/// Looks at the folder, and gives back the manifest and the path of the root
+/// directory, where they are as they must be.
+pub(super) fn check(
+    folder: &Path,
+    findings: &mut Collector,
+) -> Result<(Option<Manifest>, Option<PathBuf>)> {
+    let failed = |error: std::io::Error| {
+        let shown = escape::path(folder.as_os_str().as_encoded_bytes());
+        Error::system(format!("cannot look at the extension {shown}"), &error)
+    };
+    let mut unexpected = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        if name != MANIFEST && name != ROOTFS {
+            unexpected.push(escape::path(name.as_encoded_bytes()));
+        }
+    }
+    unexpected.sort();
+    for name in unexpected {
+        findings.error(
+            "unexpected-file",
+            &name,
+            "an extension is manifest.yaml and rootfs; put what belongs into the new root into rootfs, and leave the rest out",
+        );
+    }
+    let rootfs = folder.join(ROOTFS);
+    let rootfs = match kind(&rootfs).map_err(failed)? {
+        Some(kind) if kind.is_dir() => Some(rootfs),
+        Some(_) => {
+            findings.error(
+                "rootfs-missing",
+                ROOTFS,
+                "rootfs is not a directory; it must be one, with what belongs into the new root",
+            );
+            None
+        }
+        None => {
+            findings.error("rootfs-missing", ROOTFS, "there is no rootfs, the directory with what belongs into the new root; is this the image of an extension?");
+            None
+        }
+    };
+    let path = folder.join(MANIFEST);
+    let manifest = match kind(&path).map_err(failed)? {
+        Some(kind) if kind.is_file() => read(&path, findings).map_err(failed)?,
+        Some(_) => {
+            findings.error(
+                "manifest-missing",
+                MANIFEST,
+                "manifest.yaml is not a file; it must be one, and no link",
+            );
+            None
+        }
+        None => {
+            findings.error("manifest-missing", MANIFEST, "there is no manifest.yaml, which names the extension and its version; is this the image of an extension?");
+            None
+        }
+    };
+    Ok((manifest, rootfs))
+}
+
+fn kind(path: &Path) -> std::io::Result<Option<FileType>> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) => Ok(Some(metadata.file_type())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn read(path: &Path, findings: &mut Collector) -> std::io::Result<Option<Manifest>> {
+    let mut text = Vec::new();
+    let file: File = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path)?;
+    // One byte more, by which the reader knows what is too large.
+    file.take(manifest::LARGEST as u64 + 1)
+        .read_to_end(&mut text)?;
+    match manifest::parse(&text) {
+        Ok(manifest) => {
+            constraints(&manifest, findings);
+            Ok(Some(manifest))
+        }
+        Err(problems) => {
+            for problem in problems {
+                findings.error("manifest-invalid", MANIFEST, &problem.to_string());
+            }
+            Ok(None)
+        }
+    }
+}
+
+fn constraints(manifest: &Manifest, findings: &mut Collector) {
+    for (system, version) in &manifest.compatibility {
+        // Any version will do to see whether the constraint is one.
+        if let Err(error) = Version::default().satisfies(version) {
+            findings.error(
+                "constraint",
+                MANIFEST,
+                &format!(
+                    "metadata.compatibility.{system}.version, {version:?}, cannot be read as a version constraint: {error}; write one like \">= 1.6.0 < 2.0.0\""
+                ),
+            );
+        }
+    }
+}
