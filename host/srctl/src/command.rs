@@ -1,0 +1,252 @@
+//! The command line, as `srctl --help` shows it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use extension::pull::Platform;
+use extension::reference::ImageRef;
+
+/// The operator's side of switch-root.
+#[derive(Debug, Parser)]
+#[command(name = "srctl", version, propagate_version = true, after_help = EXIT)]
+pub struct Command {
+    /// What to do.
+    #[command(subcommand)]
+    pub what: What,
+    /// Show no progress.
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+const EXIT: &str = "\
+Exit status: 0 where all went well; 1 where something failed; 2 where the command line is wrong; \
+3 where an extension is invalid or incompatible; 130 where it was interrupted.";
+
+/// What there is to do.
+#[derive(Debug, Subcommand)]
+pub enum What {
+    /// System extensions: from images to an initramfs that carries them.
+    #[command(subcommand)]
+    Extension(Extension),
+    /// Machine configuration.
+    #[command(subcommand)]
+    Config(Config),
+}
+
+/// `srctl extension`.
+#[derive(Debug, Subcommand)]
+pub enum Extension {
+    /// Fetch images and unpack each into a folder.
+    Pull(Pull),
+    /// List the extensions of a folder.
+    List(List),
+    /// Check the extensions of a folder, and ask the policies about them.
+    Validate(Validate),
+    /// Make a compressed archive of layers and extensions.yaml, to be appended to an initramfs.
+    Pack(Pack),
+    /// Put the extensions of a machine configuration into an initramfs: pull, check, ask the
+    /// policies, pack, append. Extensions of an earlier install are replaced.
+    Install(Install),
+}
+
+/// `srctl config`.
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Add an image to `machine.install.extensions`.
+    AddExtension(Edit),
+    /// Remove an image from `machine.install.extensions`.
+    RemoveExtension(Edit),
+}
+
+/// `srctl extension pull`.
+#[derive(Debug, Args)]
+pub struct Pull {
+    /// Images: REGISTRY/NAME:TAG, REGISTRY/NAME@DIGEST, oci:FOLDER[:NAME], docker-archive:FILE[:NAME].
+    #[arg(required = true, value_name = "IMAGE")]
+    pub images: Vec<ImageRef>,
+    /// The folder that gets a folder for each image.
+    #[arg(long, short, value_name = "DIR")]
+    pub output: PathBuf,
+    /// A machine configuration, of which `machine.registries` is used.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub registries: RegistryOptions,
+}
+
+/// How registries are reached.
+#[derive(Debug, Args)]
+pub struct RegistryOptions {
+    /// Which image of a multi-platform one, such as linux/arm64.
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    pub platform: Option<Platform>,
+    /// Images that are fetched at once.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub parallel: u8,
+    /// Docker's configuration file, for credentials [default: $DOCKER_CONFIG/config.json or
+    /// ~/.docker/config.json].
+    #[arg(long, value_name = "FILE")]
+    pub docker_config: Option<PathBuf>,
+    /// A registry that may be spoken to without TLS. Loopback addresses always may.
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub plain_http: Vec<String>,
+}
+
+/// `srctl extension list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// The folder of extensions.
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `srctl extension validate`.
+#[derive(Debug, Args)]
+pub struct Validate {
+    /// The folder of extensions.
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    #[command(flatten)]
+    pub machine: MachineOptions,
+    /// A folder of policies (NN-name.wasm, .json) that are asked beside the default policy.
+    #[arg(long, value_name = "DIR")]
+    pub policies: Option<PathBuf>,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// The machine that extensions are for, as policies are told of it.
+#[derive(Clone, Debug, Default, Args)]
+pub struct MachineOptions {
+    /// Its os-release file.
+    #[arg(long, value_name = "FILE")]
+    pub os_release: Option<PathBuf>,
+    /// The version of its operating system, in place of an os-release file.
+    #[arg(long, value_name = "VERSION", conflicts_with = "os_release")]
+    pub target_version: Option<String>,
+    /// The operating system that --target-version is of, as os-release names it.
+    #[arg(
+        long,
+        value_name = "ID",
+        default_value = "talos",
+        requires = "target_version"
+    )]
+    pub target_os: String,
+    /// `uname -r` of its kernel.
+    #[arg(long, value_name = "RELEASE")]
+    pub kernel_release: Option<String>,
+    /// `uname -m` of its kernel [default: what the initramfs' init is for; this machine's].
+    #[arg(long, value_name = "ARCH")]
+    pub architecture: Option<String>,
+}
+
+/// `srctl extension pack`.
+#[derive(Debug, Args)]
+pub struct Pack {
+    /// The folder of extensions.
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// The archive to write.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: PathBuf,
+    #[command(flatten)]
+    pub packing: PackOptions,
+}
+
+/// How layers and archive are compressed.
+#[derive(Debug, Args)]
+pub struct PackOptions {
+    /// How the archive is compressed. Layers are compressed in themselves.
+    #[arg(long, value_enum, default_value_t)]
+    pub compression: Archive,
+    /// zstd level of the layers.
+    #[arg(long, value_name = "LEVEL", default_value_t = 9, value_parser = clap::value_parser!(i32).range(1..=19))]
+    pub layer_level: i32,
+}
+
+/// `srctl extension install`.
+#[derive(Debug, Args)]
+pub struct Install {
+    /// The machine configuration: `machine.install.extensions` and `machine.registries`.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The initramfs to start from. It is not changed.
+    #[arg(long, value_name = "FILE")]
+    pub initramfs: PathBuf,
+    /// The initramfs to write: there whole, or not at all.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: PathBuf,
+    /// A folder of policies that are asked beside those of the initramfs.
+    #[arg(long, value_name = "DIR")]
+    pub policies: Option<PathBuf>,
+    /// Where extensions and layers are meanwhile [default: beside OUT]. It needs room for both,
+    /// and a file system with symbolic links.
+    #[arg(long, value_name = "DIR")]
+    pub work_dir: Option<PathBuf>,
+    /// Install incompatible extensions, too: at boot they are left out, unless the machine is
+    /// another one by then.
+    #[arg(long)]
+    pub allow_incompatible: bool,
+    #[command(flatten)]
+    pub machine: MachineOptions,
+    #[command(flatten)]
+    pub registries: RegistryOptions,
+    #[command(flatten)]
+    pub packing: PackOptions,
+    /// How the summary is printed.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `srctl config add-extension` and `remove-extension`.
+#[derive(Debug, Args)]
+pub struct Edit {
+    /// The machine configuration.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The image.
+    #[arg(value_name = "IMAGE")]
+    pub image: ImageRef,
+    /// Write there rather than to FILE; `-` is standard output.
+    #[arg(long, short, value_name = "OUT")]
+    pub output: Option<PathBuf>,
+}
+
+/// How things are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// How an archive is compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Archive {
+    /// zstd.
+    #[default]
+    Zstd,
+    /// xz, for kernels without zstd.
+    Xz,
+    /// gzip, for old kernels.
+    Gzip,
+    /// Not at all.
+    None,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Command::command().debug_assert();
+    }
+}

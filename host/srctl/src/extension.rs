@@ -1,0 +1,63 @@
+//! `srctl extension`.
+
+mod findings;
+mod install;
+mod list;
+mod pack;
+mod pull;
+mod validate;
+
+use std::path::Path;
+
+use extension::folder::{self, Unpacked};
+use extension::progress::Progress;
+use extension::{Error, Result};
+use policy::Extension as Record;
+use serde_json::Value;
+
+use crate::command::Extension;
+use crate::outcome::Outcome;
+
+/// Runs one of the commands.
+pub fn run(command: &Extension, progress: &dyn Progress) -> Result<Outcome> {
+    match command {
+        Extension::Pull(options) => pull::run(options, progress),
+        Extension::List(options) => list::run(options),
+        Extension::Validate(options) => validate::run(options),
+        Extension::Pack(options) => pack::run(options, progress),
+        Extension::Install(options) => install::run(options, progress),
+    }
+}
+
+/// The extensions of a folder. One that is not there has none, which is worth a
+/// word: it may be misspelt.
+fn folders(folder: &Path) -> Result<Vec<Unpacked>> {
+    if !folder.exists() {
+        tracing::warn!("there is no folder {}", folder.display());
+    }
+    folder::list(folder)
+}
+
+/// What policies are told of an extension: its layer, and the metadata that is
+/// recorded with it.
+fn record(image: &str, digest: Option<&str>, metadata: &Value) -> Result<Record> {
+    // By way of the file that is read at boot, so that both are the same.
+    let written = Record {
+        image: image.to_owned(),
+        digest: digest.map(str::to_owned),
+        metadata: metadata.to_string(),
+        name: String::new(),
+        version: String::new(),
+        author: String::new(),
+        description: String::new(),
+        compatibility: Vec::new(),
+    };
+    let file = policy::extensions::render(&[written], &[]);
+    let mut read = policy::extensions::parse(file.as_bytes()).map_err(|reason| {
+        Error::input(format!(
+            "the metadata of {image} cannot be recorded: {reason}"
+        ))
+    })?;
+    read.pop()
+        .ok_or_else(|| Error::input(format!("the metadata of {image} is lost when recorded")))
+}

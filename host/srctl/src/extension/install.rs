@@ -1,0 +1,268 @@
+//! `srctl extension install`: everything between a machine configuration and the
+//! initramfs that the machine boots.
+
+use std::collections::BTreeSet;
+
+use extension::configuration::{self, Configuration};
+use extension::initramfs::{self, Replaced};
+use extension::machine::{self, Root};
+use extension::output::AtomicFile;
+use extension::pack::{self, Layer};
+use extension::progress::Progress;
+use extension::pull::{self, Platform, Pulled};
+use extension::reference::ImageRef;
+use extension::validate::{self, Checked};
+use extension::{Error, Result, folder};
+use policy::HostFacts;
+use policy::compatibility::{Judged, Outcome as Verdict};
+use serde_json::{Value, json};
+
+use super::pack::{options as packing, report_invalid, to_pack};
+use super::pull::{options as pulling, with_plain_http};
+use super::validate::{reasons, verdict, verdicts};
+use super::{findings, record};
+use crate::command::{Format, Install};
+use crate::facts::{self, Found};
+use crate::input;
+use crate::judge;
+use crate::outcome::Outcome;
+use crate::print;
+use crate::table::{bytes, table};
+
+/// Runs the command. In this order, so that what is wrong is known as early as it
+/// can be; the initramfs is there at the very end.
+pub fn run(command: &Install, progress: &dyn Progress) -> Result<Outcome> {
+    let Configuration {
+        extensions,
+        registries,
+    } = configuration::parse(
+        &input::read(&command.config)?,
+        &command.config.display().to_string(),
+    )?;
+    let images: Vec<ImageRef> = extensions.into_iter().map(|one| one.image).collect();
+    if images.len() > pack::LAYERS {
+        return Err(Error::input(format!(
+            "{} lists {} extensions, and no more than {} are activated at boot",
+            command.config.display(),
+            images.len(),
+            pack::LAYERS
+        )));
+    }
+    let mut output = AtomicFile::create(&command.output)?;
+    let work = match &command.work_dir {
+        Some(folder) => tempfile::tempdir_in(folder).map_err(|error| {
+            Error::system(format!("cannot work in {}", folder.display()), &error)
+        })?,
+        None => output.folder_beside()?,
+    };
+    let folder_of = |name: &str| work.path().join(name);
+    let root = folder_of("root");
+    let found = machine::examine(&command.initramfs, &root, work.path())?;
+    if let Some(problem) = &found.problem {
+        tracing::warn!("{problem}");
+    }
+    let platform = facts::platform(
+        command.registries.platform.as_ref(),
+        found.architecture,
+        &command.initramfs,
+    )?;
+    let kernels = match &command.machine.kernel_release {
+        Some(release) => [release.clone()].into(),
+        None => found.kernel_releases,
+    };
+    let host = host(
+        command,
+        Found {
+            os_release: found.os_release,
+            kernel_release: only(&kernels),
+            architecture: found.architecture,
+        },
+        &platform,
+        images.is_empty(),
+    )?;
+    let registries = with_plain_http(registries, &command.registries);
+    let pulling = pulling(&command.registries, platform, &registries, progress);
+
+    let unpacked = folder_of("extensions");
+    let pulled = pull::pull(&images, &unpacked, &pulling)?;
+    let (checked, findings) = validate::validate(&folder::list(&unpacked)?)?;
+    let unfit = unfit(&checked, &kernels, &found.root);
+    for sentence in &unfit {
+        tracing::warn!("{sentence}");
+    }
+    let fit = unfit.is_empty() || command.allow_incompatible;
+    if report_invalid(&findings) || !fit {
+        if !fit {
+            print::say(&not_written(command));
+        }
+        if command.format == Format::Json {
+            let findings = findings::json(&findings);
+            print::json(&json!({"written": false, "findings": findings, "unfit": unfit}))?;
+        }
+        return Ok(Outcome::Unfit);
+    }
+    let layers_folder = folder_of("layers");
+    std::fs::create_dir(&layers_folder)
+        .map_err(|error| Error::system("cannot make a folder for the layers", &error))?;
+    let packing = packing(&command.packing, progress);
+    let layers = pack::layers(&to_pack(&checked), &layers_folder, &packing)?;
+    let records = layers
+        .iter()
+        .map(|layer| record(&layer.image, Some(&layer.digest), &layer.metadata))
+        .collect::<Result<Vec<_>>>()?;
+    let judgement = judge::ask(&root, command.policies.as_deref(), &host, &records)?;
+    for warning in &judgement.warnings {
+        tracing::warn!("{warning}");
+    }
+    let installed = command.allow_incompatible
+        || judgement
+            .extensions
+            .iter()
+            .all(|one| one.outcome != Verdict::Incompatible);
+    let replaced = if installed {
+        let replaced =
+            initramfs::replace_extensions(&command.initramfs, &mut output, &mut |writer| {
+                pack::write_archive(&layers, writer, &packing)
+            })?;
+        output.commit()?;
+        Some(replaced)
+    } else {
+        None
+    };
+    let summary = summarize(command, &pulled, &layers, &judgement.extensions, replaced);
+    if let Err(error) = summary {
+        if !installed {
+            return Err(error);
+        }
+        // What counts is done.
+        tracing::warn!("{error}");
+    }
+    Ok(if installed {
+        Outcome::Fine
+    } else {
+        print::say(&not_written(command));
+        Outcome::Unfit
+    })
+}
+
+fn not_written(command: &Install) -> String {
+    format!(
+        "srctl: {} was not written: not every extension is compatible; leave it out of {}, or install it all the same with --allow-incompatible\n",
+        command.output.display(),
+        command.config.display()
+    )
+}
+
+/// What policies are told of the machine.
+fn host(
+    command: &Install,
+    found: Found,
+    platform: &Platform,
+    nobody_is_asked: bool,
+) -> Result<HostFacts> {
+    match facts::facts(&command.machine, found, platform)? {
+        Some(host) => Ok(host),
+        None if nobody_is_asked => Ok(HostFacts {
+            os_release: Vec::new(),
+            kernel_release: String::new(),
+            architecture: String::new(),
+            kernel_command_line: String::new(),
+        }),
+        None => Err(Error::input(format!(
+            "{} does not tell which operating system it boots (it has no root image of squashfs with an os-release); name its os-release with --os-release FILE, or its version with --target-version VERSION",
+            command.initramfs.display()
+        ))),
+    }
+}
+
+/// What no policy can know of extensions: that their kernel modules are for none of
+/// the machine's kernels, and that their files do not go with the root image's. A
+/// sentence for each.
+fn unfit(checked: &[Checked], kernels: &BTreeSet<String>, root: &Root) -> Vec<String> {
+    let mut sentences = Vec::new();
+    for one in checked {
+        let Some(contents) = &one.contents else {
+            continue;
+        };
+        let conflict = root.conflict(contents);
+        sentences.extend(conflict.map(|reason| format!("{} {reason}", one.name)));
+        let releases: Vec<&str> = contents.kernel_releases().into_iter().collect();
+        if releases.is_empty() || releases.iter().any(|release| kernels.contains(*release)) {
+            continue;
+        }
+        if kernels.is_empty() {
+            tracing::warn!(
+                "{} has kernel modules, and the initramfs tells of no kernel that they could be compared with; name it with --kernel-release",
+                one.name
+            );
+            continue;
+        }
+        let kernels: Vec<&str> = kernels.iter().map(String::as_str).collect();
+        sentences.push(format!(
+            "{} has kernel modules for {}, and not for what the machine boots, {}; --kernel-release names another one",
+            one.name,
+            releases.join(", "),
+            kernels.join(", ")
+        ));
+    }
+    sentences
+}
+
+/// The only element, where there is one.
+fn only(releases: &BTreeSet<String>) -> Option<String> {
+    releases.first().filter(|_| releases.len() == 1).cloned()
+}
+
+fn summarize(
+    command: &Install,
+    pulled: &[Pulled],
+    layers: &[Layer],
+    judged: &[Judged],
+    replaced: Option<Replaced>,
+) -> Result<()> {
+    if command.format == Format::Json {
+        let layers: Value = layers
+            .iter()
+            .zip(pulled)
+            .map(|(layer, pulled)| {
+                json!({
+                    "reference": pulled.image.text,
+                    "image_digest": pulled.digest,
+                    "layer": layer.image,
+                    "size": layer.size,
+                    "digest": layer.digest,
+                })
+            })
+            .collect();
+        return print::json(&json!({
+            "written": replaced.is_some(),
+            "removed": replaced.map(|replaced| replaced.removed),
+            "layers": layers,
+            "verdicts": verdicts(judged),
+        }));
+    }
+    let rows: Vec<_> = layers
+        .iter()
+        .zip(judged)
+        .map(|(layer, judged)| {
+            [
+                layer.image.clone(),
+                judged.extension.name.clone(),
+                judged.extension.version.clone(),
+                bytes(layer.size),
+                verdict(judged.outcome).to_owned(),
+                reasons(judged),
+            ]
+        })
+        .collect();
+    let headings = ["LAYER", "NAME", "VERSION", "SIZE", "VERDICT", "REASON"];
+    let mut text = table(headings, &rows);
+    if let Some(replaced) = replaced {
+        if !replaced.removed.is_empty() {
+            let removed = replaced.removed.join(", ");
+            text.push_str(&format!("replaced {removed}\n"));
+        }
+        text.push_str(&format!("wrote {}\n", command.output.display()));
+    }
+    print::print(&text)
+}

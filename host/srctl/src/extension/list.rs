@@ -1,0 +1,65 @@
+//! `srctl extension list`.
+
+use extension::Result;
+use extension::contents::Entry;
+use extension::validate::{self, Checked};
+use policy::FileKind;
+use serde_json::{Value, json};
+
+use crate::command::{Format, List};
+use crate::outcome::Outcome;
+use crate::print;
+use crate::table::{bytes, table};
+
+/// Runs the command. An extension whose manifest cannot be read is listed with what
+/// is known of it; `validate` tells what is wrong.
+pub fn run(command: &List) -> Result<Outcome> {
+    let (checked, _findings) = validate::validate(&super::folders(&command.folder)?)?;
+    if command.format == Format::Json {
+        let list: Value = checked
+            .iter()
+            .map(|one| {
+                json!({
+                    "folder": one.name,
+                    "size": files(one).map(|file| file.size).sum::<u64>(),
+                    "files": files(one).count(),
+                    "metadata": one.metadata,
+                })
+            })
+            .collect();
+        print::json(&list)?;
+        return Ok(Outcome::Fine);
+    }
+    let rows: Vec<_> = checked
+        .iter()
+        .map(|one| {
+            let field = |of: fn(&extension::manifest::Manifest) -> String| {
+                one.manifest.as_ref().map_or_else(|| "?".to_owned(), of)
+            };
+            [
+                one.name.clone(),
+                field(|manifest| manifest.name.clone()),
+                field(|manifest| manifest.version.clone()),
+                field(|manifest| manifest.author.clone()),
+                bytes(files(one).map(|file| file.size).sum()),
+                field(|manifest| {
+                    let constraints = manifest.compatibility.iter();
+                    let constraints =
+                        constraints.map(|(system, version)| format!("{system} {version}"));
+                    constraints.collect::<Vec<_>>().join(", ")
+                }),
+            ]
+        })
+        .collect();
+    print::print(&table(
+        ["FOLDER", "NAME", "VERSION", "AUTHOR", "SIZE", "FOR"],
+        &rows,
+    ))?;
+    Ok(Outcome::Fine)
+}
+
+/// The regular files of an extension.
+fn files(one: &Checked) -> impl Iterator<Item = &Entry> {
+    let entries = one.contents.iter().flat_map(|contents| &contents.entries);
+    entries.filter(|entry| entry.kind == FileKind::Regular)
+}

@@ -1,0 +1,76 @@
+//! `srctl extension pack`.
+
+use extension::compression::Compression;
+use extension::pack::{self, Extension, Layer};
+use extension::progress::Progress;
+use extension::validate::{Checked, Finding};
+use extension::{Error, Result, folder, validate};
+
+use super::findings;
+use crate::command::{Archive, Pack, PackOptions};
+use crate::outcome::Outcome;
+use crate::print::{print, say};
+use crate::table::{bytes, table};
+
+/// Of xz and gzip. Layers are compressed themselves, so a higher one gains nothing.
+const ARCHIVE_LEVEL: u32 = 1;
+
+/// Runs the command. What is invalid is not packed.
+pub fn run(command: &Pack, progress: &dyn Progress) -> Result<Outcome> {
+    let folders = folder::list(&command.folder)?;
+    if folders.is_empty() {
+        return Err(Error::input(format!(
+            "there is nothing to pack: {} holds no extensions",
+            command.folder.display()
+        )));
+    }
+    let (checked, found) = validate::validate(&folders)?;
+    if report_invalid(&found) {
+        return Ok(Outcome::Unfit);
+    }
+    let layers = pack::pack(
+        &to_pack(&checked),
+        &command.output,
+        &options(&command.packing, progress),
+    )?;
+    let rows: Vec<_> = layers.iter().map(row).collect();
+    print(&table(["LAYER", "SIZE", "DIGEST"], &rows))?;
+    Ok(Outcome::Fine)
+}
+
+fn row(layer: &Layer) -> [String; 3] {
+    [layer.image.clone(), bytes(layer.size), layer.digest.clone()]
+}
+
+/// Tells what is wrong; whether nothing can be packed for it.
+pub fn report_invalid(found: &[Finding]) -> bool {
+    say(&findings::text(found));
+    findings::any_error(found)
+}
+
+/// The extensions that passed the checks.
+pub fn to_pack(checked: &[Checked]) -> Vec<Extension> {
+    checked
+        .iter()
+        .map(|one| Extension {
+            folder_name: one.name.clone(),
+            path: one.path.clone(),
+            metadata: one.metadata.clone(),
+        })
+        .collect()
+}
+
+/// How the command line wants layers and archive to be.
+pub fn options<'a>(command: &PackOptions, progress: &'a dyn Progress) -> pack::Options<'a> {
+    pack::Options {
+        compression: match command.compression {
+            Archive::Zstd => Compression::default(),
+            Archive::Xz => Compression::Xz(ARCHIVE_LEVEL),
+            Archive::Gzip => Compression::Gzip(ARCHIVE_LEVEL),
+            Archive::None => Compression::None,
+        },
+        squashfs_level: command.layer_level,
+        parallel: std::thread::available_parallelism().map_or(1, usize::from),
+        progress,
+    }
+}

@@ -1,0 +1,130 @@
+//! `srctl extension validate`.
+
+use std::path::Path;
+
+use extension::pull::Platform;
+use extension::{Error, Result, validate};
+use policy::compatibility::{Judged, Outcome as Verdict};
+use serde_json::{Value, json};
+
+use super::{findings, record};
+use crate::command::{Format, Validate};
+use crate::facts::{self, Found};
+use crate::judge::{self, Judgement};
+use crate::outcome::Outcome;
+use crate::print;
+use crate::table::{count, table};
+
+/// Runs the command.
+pub fn run(command: &Validate) -> Result<Outcome> {
+    let (checked, found) = validate::validate(&super::folders(&command.folder)?)?;
+    let host = facts::facts(&command.machine, Found::default(), &Platform::default())?;
+    if host.is_none() && command.policies.is_some() {
+        return Err(Error::input(
+            "the policies cannot be asked without an operating system to ask about; name its os-release with --os-release FILE, or its version with --target-version VERSION",
+        ));
+    }
+    let judgement = match &host {
+        Some(host) => {
+            let records = checked
+                .iter()
+                // What has no manifest is among the findings.
+                .filter(|one| one.manifest.is_some())
+                .map(|one| record(&format!("{}.sqsh", one.name), None, &one.metadata))
+                .collect::<Result<Vec<_>>>()?;
+            // No root directory: the policies of this machine have no say here.
+            judge::ask(
+                Path::new("/nonexistent"),
+                command.policies.as_deref(),
+                host,
+                &records,
+            )?
+        }
+        None => Judgement::default(),
+    };
+    for warning in &judgement.warnings {
+        tracing::warn!("{warning}");
+    }
+    match command.format {
+        Format::Json => print::json(&json!({
+            "findings": findings::json(&found),
+            "verdicts": host.is_some().then(|| verdicts(&judgement.extensions)),
+        }))?,
+        Format::Table => {
+            let mut text = findings::text(&found);
+            if host.is_some() {
+                text.push_str(&verdict_table(&judgement.extensions));
+            } else {
+                text.push_str("the policies were not asked: give --os-release FILE or --target-version VERSION\n");
+            }
+            text.push_str(&format!(
+                "{}, {}\n",
+                count(checked.len(), "extension"),
+                count(found.len(), "finding")
+            ));
+            print::print(&text)?;
+        }
+    }
+    let incompatible = judgement
+        .extensions
+        .iter()
+        .any(|one| one.outcome == Verdict::Incompatible);
+    Ok(if incompatible || findings::any_error(&found) {
+        Outcome::Unfit
+    } else {
+        Outcome::Fine
+    })
+}
+
+/// Verdicts for programs.
+pub fn verdicts(judged: &[Judged]) -> Value {
+    judged
+        .iter()
+        .map(|one| {
+            let reasons: Value = one
+                .reasons
+                .iter()
+                .map(|(policy, reason)| json!({"policy": policy, "reason": reason}))
+                .collect();
+            json!({
+                "image": one.extension.image,
+                "name": one.extension.name,
+                "version": one.extension.version,
+                "verdict": one.outcome,
+                "reasons": reasons,
+            })
+        })
+        .collect()
+}
+
+fn verdict_table(judged: &[Judged]) -> String {
+    let rows: Vec<_> = judged
+        .iter()
+        .map(|one| {
+            [
+                one.extension.image.clone(),
+                one.extension.name.clone(),
+                one.extension.version.clone(),
+                verdict(one.outcome).to_owned(),
+                reasons(one),
+            ]
+        })
+        .collect();
+    table(["LAYER", "NAME", "VERSION", "VERDICT", "REASON"], &rows)
+}
+
+/// A verdict in a word.
+pub fn verdict(outcome: Verdict) -> &'static str {
+    match outcome {
+        Verdict::Compatible => "compatible",
+        Verdict::Incompatible => "incompatible",
+        Verdict::Unjudged => "unjudged",
+    }
+}
+
+/// The reasons in one line.
+pub fn reasons(judged: &Judged) -> String {
+    let reasons = judged.reasons.iter();
+    let reasons = reasons.map(|(policy, reason)| format!("{policy}: {reason}"));
+    reasons.collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,114 @@
+//! The machine that extensions are for, as policies are told of it.
+
+use std::path::Path;
+
+use extension::pull::Platform;
+use extension::{Error, Result};
+use policy::{HostFacts, os_release};
+use switch_root_policy::extra_info::uname_machine;
+
+use crate::command::MachineOptions;
+use crate::input;
+
+/// What was found out about the machine from its image.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// The text of its os-release.
+    pub os_release: Option<String>,
+    /// The one kernel that it has modules for.
+    pub kernel_release: Option<String>,
+    /// What its programs are for, as `uname -m` has it.
+    pub architecture: Option<&'static str>,
+}
+
+/// Puts together what the command line says and, where that says nothing, what was
+/// found. `None` where nobody says which operating system it is: then policies
+/// cannot be asked.
+pub fn facts(
+    options: &MachineOptions,
+    found: Found,
+    platform: &Platform,
+) -> Result<Option<HostFacts>> {
+    let text = match (&options.os_release, &options.target_version) {
+        (Some(path), _) => Some(input::read_text(path)?),
+        (None, Some(version)) => Some(format!("ID={}\nVERSION_ID={version}\n", options.target_os)),
+        (None, None) => found.os_release,
+    };
+    let Some(text) = text else { return Ok(None) };
+    Ok(Some(HostFacts {
+        os_release: os_release::parse(&text),
+        kernel_release: options
+            .kernel_release
+            .clone()
+            .or(found.kernel_release)
+            .unwrap_or_default(),
+        architecture: options
+            .architecture
+            .clone()
+            .or_else(|| found.architecture.map(str::to_owned))
+            .unwrap_or_else(|| uname_machine(&platform.architecture).to_owned()),
+        kernel_command_line: String::new(),
+    }))
+}
+
+/// The platform whose images a machine runs.
+///
+/// # Errors
+/// The command line wants another one than the initramfs is for.
+pub fn platform(
+    wanted: Option<&Platform>,
+    architecture: Option<&str>,
+    initramfs: &Path,
+) -> Result<Platform> {
+    let Some(architecture) = architecture else {
+        return Ok(wanted.cloned().unwrap_or_default());
+    };
+    let Some(wanted) = wanted else {
+        return Ok(Platform {
+            architecture: image_architecture(architecture).to_owned(),
+            ..Platform::default()
+        });
+    };
+    if image_architecture(uname_machine(&wanted.architecture)) != image_architecture(architecture) {
+        return Err(Error::input(format!(
+            "--platform {wanted} is not what {} is for: its init is a program for {architecture}; leave the option out",
+            initramfs.display()
+        )));
+    }
+    Ok(wanted.clone())
+}
+
+/// An architecture as images name it.
+fn image_architecture(machine: &str) -> &str {
+    match machine {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "i686" => "386",
+        "loongarch64" => "loong64",
+        "armv6l" | "armv7l" | "armv8l" => "arm",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_are_those_of_the_initramfs() {
+        let platform = |wanted: Option<&str>, architecture| {
+            let wanted = wanted.map(|text| text.parse::<Platform>().unwrap());
+            let found = platform(wanted.as_ref(), architecture, Path::new("in"));
+            found.map(|platform| platform.architecture)
+        };
+        assert_eq!(platform(None, Some("aarch64")).unwrap(), "arm64");
+        assert_eq!(
+            platform(Some("linux/arm64/v8"), Some("aarch64")).unwrap(),
+            "arm64"
+        );
+        assert_eq!(platform(Some("linux/arm/v6"), Some("arm")).unwrap(), "arm");
+        assert_eq!(platform(Some("linux/arm64"), None).unwrap(), "arm64");
+        let error = platform(Some("linux/amd64"), Some("aarch64")).unwrap_err();
+        assert!(error.to_string().contains("for aarch64"), "{error}");
+    }
+}

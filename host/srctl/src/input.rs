@@ -1,0 +1,43 @@
+//! Reading the files that the command line names.
+
+use std::path::Path;
+
+use extension::{Error, Result};
+
+/// The largest text file that is read, in bytes.
+const LIMIT: u64 = 16 << 20;
+
+/// Reads a file whole, whatever it is: a pipe from a shell, too.
+///
+/// # Errors
+/// The path, and why it cannot be read.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    use std::io::Read;
+    let attempt = || format!("cannot read {}", path.display());
+    let file = std::fs::File::open(path).map_err(|error| Error::system(attempt(), &error))?;
+    let mut bytes = Vec::new();
+    file.take(LIMIT + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Error::system(attempt(), &error))?;
+    if bytes.len() as u64 > LIMIT {
+        return Err(Error::input(format!(
+            "{}: it is larger than the {LIMIT} bytes that are read",
+            attempt()
+        )));
+    }
+    Ok(bytes)
+}
+
+/// The same for text.
+///
+/// # Errors
+/// See [`read`].
+pub fn read_text(path: &Path) -> Result<String> {
+    String::from_utf8(read(path)?).map_err(|error| {
+        Error::input(format!(
+            "cannot read {}: it is not UTF-8: the byte at offset {} is wrong",
+            path.display(),
+            error.utf8_error().valid_up_to()
+        ))
+    })
+}

@@ -1,0 +1,72 @@
+//! Asking the policies about extensions, as at boot: in a process of their own,
+//! with the same limits.
+
+use std::path::Path;
+
+use extension::{Error, Kind, Result};
+use policy::compatibility::{self, Judged, NoReview};
+use policy::session::Session;
+use policy::{Extension, HostFacts, extensions, folder};
+
+/// What the policies say.
+#[derive(Default)]
+pub struct Judgement {
+    /// Every extension, in the order in which they were given.
+    pub extensions: Vec<Judged>,
+    /// What was not as it should be, as sentences.
+    pub warnings: Vec<String>,
+}
+
+/// Asks the policies of a root directory, and of one more folder. No other thread
+/// may run: the judge is forked.
+///
+/// # Errors
+/// Where they cannot be asked at all. A policy that fails is no error: its
+/// failure is the reason of a verdict, as at boot.
+pub fn ask(
+    root: &Path,
+    more: Option<&Path>,
+    host: &HostFacts,
+    asked: &[Extension],
+) -> Result<Judgement> {
+    if let Some(folder) = more
+        && let Err(error) = std::fs::read_dir(folder)
+    {
+        return Err(Error::system(
+            format!("cannot read the folder of policies {}", folder.display()),
+            &error,
+        ));
+    }
+    if asked.is_empty() {
+        return Ok(Judgement::default());
+    }
+    let policies = folder::discover_with(root, more);
+    let mut session = Session::new(&policies);
+    let file = extensions::render(asked, &[]);
+    let judged = compatibility::review(&mut session, host, file.as_bytes()).map_err(|reason| {
+        let reason = match reason {
+            NoReview::File(reason) => format!("extensions.yaml {reason}"),
+            NoReview::Judge(reason) => format!("the judge {reason}"),
+        };
+        Error::new(
+            Kind::System,
+            format!("the policies cannot be asked about the extensions: {reason}"),
+        )
+    })?;
+    session.dismiss();
+    // Failures are logged where they happen.
+    let mut warnings = Vec::new();
+    for (policy, account) in session.policies().iter().zip(session.accounts()) {
+        warnings.extend(
+            account
+                .warnings
+                .iter()
+                .map(|warning| format!("policy {}: {warning}", policy.name)),
+        );
+    }
+    session.take_dismissed().wait();
+    Ok(Judgement {
+        extensions: judged,
+        warnings,
+    })
+}
