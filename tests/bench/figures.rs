@@ -15,6 +15,7 @@ pub struct Figures {
     races: BTreeMap<u32, Vec<(String, Vec<Race>)>>,
     bare: BTreeMap<u32, Vec<f64>>,
     budgets: Vec<Budget>,
+    more: BTreeMap<&'static str, Value>,
 }
 
 /// One row of DESIGN.md's table of budgets.
@@ -53,6 +54,11 @@ impl Figures {
             bar: bar.into(),
             met,
         });
+    }
+
+    /// Single runs of something else, for the JSON.
+    pub fn more(&mut self, name: &'static str, runs: Value) {
+        self.more.insert(name, runs);
     }
 
     /// The median of something over the runs of a subject.
@@ -148,7 +154,7 @@ impl Figures {
             .map(|budget| json!({"what": budget.what, "measured": budget.measured, "bar": budget.bar, "met": budget.met}))
             .collect();
         let ours = [FULL, SMALL];
-        let figures = json!({"schema": 1, "ours": ours, "bytes": sizes, "files": races, "bare_loop_us": bare, "budgets": budgets});
+        let figures = json!({"schema": 1, "ours": ours, "bytes": sizes, "files": races, "bare_loop_us": bare, "more": self.more, "budgets": budgets});
         format!("{figures:#}\n")
     }
 }

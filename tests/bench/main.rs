@@ -7,6 +7,7 @@
 
 mod bare;
 mod budgets;
+mod extensions;
 mod figures;
 mod init;
 mod race;
@@ -57,6 +58,7 @@ fn measure() -> Result<(), String> {
     }
     eprintln!();
     budgets::measure(&subjects, &mut figures)?;
+    extensions::measure(&mut figures)?;
     figures.print();
     let text = figures.json();
     std::fs::write(&json, text).map_err(|error| format!("writing {}: {error}", json.display()))?;

@@ -145,7 +145,7 @@ fn play(subject: &Subject, files: u32) -> io::Result<Value> {
     Ok(json!({
         "to_init": init - started,
         "to_deleted": deleted - started,
-        "peak_kib": peak(child)?,
+        "peak_kib": ended(child)?.1.ru_maxrss,
         "report": report,
     }))
 }
@@ -271,15 +271,15 @@ fn wait_until_deleted(root: &File, files: u32) -> io::Result<u64> {
     }
 }
 
-/// Waits for PID 1, and says how much memory it held at most, in KiB.
-fn peak(child: Pid) -> io::Result<i64> {
+/// Waits for a process: its wait status, and what it and those that it waited for used.
+pub fn ended(child: Pid) -> io::Result<(i32, libc::rusage)> {
+    let mut status = 0;
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: the pointers are to live values, or null where that is allowed.
-    let waited =
-        unsafe { libc::wait4(child.as_raw(), std::ptr::null_mut(), 0, usage.as_mut_ptr()) };
+    // SAFETY: the pointers are to live values.
+    let waited = unsafe { libc::wait4(child.as_raw(), &raw mut status, 0, usage.as_mut_ptr()) };
     if waited < 0 {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: all zeroes is a valid rusage, and wait4 has filled it.
-    Ok(unsafe { usage.assume_init() }.ru_maxrss)
+    Ok((status, unsafe { usage.assume_init() }))
 }

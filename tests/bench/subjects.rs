@@ -81,7 +81,8 @@ fn ours(name: &str, variable: &str) -> Result<Subject, String> {
     })
 }
 
-fn which(program: &str) -> Option<PathBuf> {
+/// Where a program is.
+pub fn which(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin", "/sbin", "/usr/lib/klibc/bin"].map(PathBuf::from))

@@ -39,6 +39,26 @@ pub fn apply(steps: &[Step], host: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// The same in a folder that is made: paths of the steps are those in it.
+///
+/// # Errors
+/// See [`apply`].
+pub fn apply_in(folder: &Path, steps: &[Step]) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let inside = |path: &[u8]| [folder.as_os_str().as_bytes(), path].concat();
+    let steps: Vec<Step> = steps
+        .iter()
+        .map(|step| Step {
+            path: inside(&step.path),
+            make: match &step.make {
+                Make::HardLink { from } => Make::HardLink { from: inside(from) },
+                other => other.clone(),
+            },
+        })
+        .collect();
+    apply(&steps, Path::new("/"))
+}
+
 fn one(path: &Path, make: &Make, host: &Path) -> io::Result<()> {
     if let Some(above) = path.parent() {
         fs::create_dir_all(above)?;

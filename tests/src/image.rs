@@ -3,15 +3,20 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use sha2::{Digest, Sha256};
 
-use crate::apply::apply;
-use crate::steps::Step;
+use crate::apply::apply_in;
+use crate::programs::output;
+use crate::scene::{INIT, QUESTIONS, Questions};
+use crate::steps::{Content, Step, Steps};
 
 /// The programs that are run.
 pub const PROGRAMS: [&str; 2] = ["mksquashfs", "mkfs.erofs"];
+
+/// Where a running system finds which extensions it has.
+pub const EXTENSIONS: &str = "/etc/extensions.yaml";
 
 /// Which file system an image holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,15 +34,7 @@ pub enum Format {
 /// Steps that fail, and what the program says.
 pub fn make(folder: &Path, name: &str, format: Format, steps: &[Step]) -> io::Result<PathBuf> {
     let tree = folder.join(format!("{name}.tree"));
-    fs::create_dir_all(&tree)?;
-    let steps: Vec<Step> = steps
-        .iter()
-        .map(|step| Step {
-            path: [tree.as_os_str().as_encoded_bytes(), &step.path].concat(),
-            make: step.make.clone(),
-        })
-        .collect();
-    apply(&steps, Path::new("/"))?;
+    apply_in(&tree, steps)?;
     let image = folder.join(name);
     let mut command = match format {
         Format::Squashfs => {
@@ -53,15 +50,25 @@ pub fn make(folder: &Path, name: &str, format: Format, steps: &[Step]) -> io::Re
             command
         }
     };
-    let output = command.stdin(Stdio::null()).output()?;
-    if !output.status.success() {
-        return Err(io::Error::other(format!(
-            "{command:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        )));
-    }
+    output(&mut command)?;
     fs::remove_dir_all(tree)?;
     Ok(image)
+}
+
+/// What a root image must hold to be booted: the probe as its init, an os-release, and
+/// the place for the list of extensions.
+///
+/// # Errors
+/// That the questions cannot be written down.
+pub fn root(probe: &Path, questions: &Questions) -> io::Result<Vec<Step>> {
+    let steps = ["/dev", "/proc", "/sys", "/run"]
+        .into_iter()
+        .fold(Vec::new(), Steps::directory);
+    Ok(steps
+        .executable(INIT, Content::Copy(probe.into()))
+        .file(QUESTIONS, serde_json::to_vec(questions)?)
+        .file("/etc/os-release", "ID=probeos\nVERSION_ID=2.5.1\n")
+        .file(EXTENSIONS, ""))
 }
 
 /// The digest of a file, `sha256:<hex>`.

@@ -7,13 +7,20 @@
 
 pub mod apply;
 pub mod archive;
+pub mod certificates;
+pub mod extension;
 pub mod furnish;
 pub mod image;
+pub mod layout;
 pub mod machine;
+pub mod modules;
 pub mod names;
 pub mod namespace;
 pub mod outcome;
 pub mod probe;
+pub mod programs;
+pub mod proxy;
+pub mod registry;
 pub mod report;
 pub mod scene;
 pub mod snapshot;

@@ -87,14 +87,29 @@ pub fn boot(kernel: &Path, scene: &Scene, probe: &Path, scratch: &Path) -> io::R
     scene.questions.ending = Ending::PowerOff;
     let initramfs = scratch.join("initramfs");
     fs::write(&initramfs, pack(&scene, probe)?)?;
+    let command_line = scene.kernel_command_line.as_deref().unwrap_or_default();
+    let time_limit = Duration::from_millis(scene.time_limit_ms);
+    boot_as_it_is(kernel, &initramfs, command_line, time_limit, scratch)
+}
+
+/// Boots `kernel` with an initramfs that is a file, whose `/init` the kernel executes.
+/// Its new root's init is the probe, which ends the machine. In `scratch` the console
+/// is written down.
+///
+/// # Errors
+/// What keeps the machine from being started. Whatever happens in it is no error.
+pub fn boot_as_it_is(
+    kernel: &Path,
+    initramfs: &Path,
+    command_line: &str,
+    time_limit: Duration,
+    scratch: &Path,
+) -> io::Result<Boot> {
     // A file rather than a pipe: nobody has to read while the machine runs.
     let console = scratch.join("console");
     let output = File::create(&console)?;
     // The machine restarts when init dies, and where it would restart it ends.
-    let command_line = format!(
-        "console=ttyS0 panic=-1 quiet {}",
-        scene.kernel_command_line.as_deref().unwrap_or_default()
-    );
+    let command_line = format!("console=ttyS0 panic=-1 quiet {command_line}");
     let mut emulator = Command::new(EMULATOR)
         .args([
             "-accel",
@@ -110,13 +125,13 @@ pub fn boot(kernel: &Path, scene: &Scene, probe: &Path, scratch: &Path) -> io::R
         .arg("-kernel")
         .arg(kernel)
         .arg("-initrd")
-        .arg(&initramfs)
+        .arg(initramfs)
         .args(["-append", command_line.trim_end()])
         .stdin(Stdio::null())
         .stdout(output.try_clone()?)
         .stderr(output)
         .spawn()?;
-    let deadline = Instant::now() + Duration::from_millis(scene.time_limit_ms);
+    let deadline = Instant::now() + time_limit;
     let timed_out = loop {
         if emulator.try_wait()?.is_some() {
             break false;

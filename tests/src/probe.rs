@@ -214,7 +214,12 @@ fn settle(patience: Duration) -> bool {
 }
 
 fn look_at(path: &Path) -> Seen {
-    let regular = fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+    let metadata = fs::metadata(path);
+    let mode = metadata
+        .as_ref()
+        .ok()
+        .map(|file| file.permissions().mode() & 0o7777);
+    let regular = metadata.is_ok_and(|metadata| metadata.is_file());
     let mut content = Vec::new();
     let read = File::open(path).and_then(|file| file.take(LONGEST_COPY).read_to_end(&mut content));
     let nonblocking = OFlag::O_NONBLOCK.bits();
@@ -236,6 +241,7 @@ fn look_at(path: &Path) -> Seen {
     Seen {
         content: (regular && read.is_ok()).then(|| escape(&content)),
         write_error: attempt.err().map(errno),
+        mode,
     }
 }
 

@@ -2,6 +2,8 @@
 //! to the process that carries them out: the supervisor, or stage 1 in a virtual
 //! machine.
 
+use std::collections::BTreeSet;
+use std::io;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -23,6 +25,21 @@ pub enum Content {
     },
     /// The contents of a file of the machine that runs the tests.
     Copy(PathBuf),
+}
+
+impl Content {
+    /// The bytes.
+    ///
+    /// # Errors
+    /// A file that cannot be read, with its path.
+    pub fn bytes(&self) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes.clone()),
+            Self::Filled { byte, size } => Ok(vec![*byte; usize::try_from(*size).unwrap_or(0)]),
+            Self::Copy(path) => std::fs::read(path)
+                .map_err(|error| io::Error::other(format!("reading {}: {error}", path.display()))),
+        }
+    }
 }
 
 impl From<&str> for Content {
@@ -203,4 +220,25 @@ impl Steps for Vec<Step> {
     fn steps(&mut self) -> &mut Vec<Step> {
         self
     }
+}
+
+/// The same steps with one for each directory above them that none of them makes
+/// before: archives list what is made on the way, too.
+pub fn with_parents(steps: &[Step]) -> Vec<Step> {
+    let mut made: BTreeSet<&[u8]> = BTreeSet::new();
+    let mut all = Vec::new();
+    for step in steps {
+        let ends = step.path.iter().enumerate().skip(1);
+        for (end, _) in ends.filter(|(_, byte)| **byte == b'/') {
+            if made.insert(&step.path[..end]) {
+                all.push(Step {
+                    path: step.path[..end].to_vec(),
+                    make: Make::Directory { mode: 0o755 },
+                });
+            }
+        }
+        made.insert(&step.path);
+        all.push(step.clone());
+    }
+    all
 }

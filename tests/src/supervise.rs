@@ -328,18 +328,22 @@ fn start(scene: &Scene) -> io::Error {
     }
 }
 
-/// Binds a file over `/proc/cmdline`. The file is in a tmpfs that nothing else shows.
+/// Binds files over `/proc/cmdline`, and over what the kernel makes of `panic=` in it.
+/// The files are in a tmpfs that nothing else shows.
 fn kernel_command_line(text: &str) -> io::Result<()> {
     mount_pseudo(Path::new(HOST_SCRATCH), "tmpfs", "")?;
-    let file = format!("{HOST_SCRATCH}/cmdline");
-    fs::write(&file, format!("{text}\n"))?;
-    mount(
-        Some(&*file),
-        "/proc/cmdline",
-        NOTHING,
-        MsFlags::MS_BIND,
-        NOTHING,
-    )?;
+    let panic = text
+        .split_whitespace()
+        .filter_map(|word| word.strip_prefix("panic="))
+        .next_back();
+    for (name, place, text) in [
+        ("cmdline", "/proc/cmdline", text),
+        ("panic", "/proc/sys/kernel/panic", panic.unwrap_or("0")),
+    ] {
+        let file = format!("{HOST_SCRATCH}/{name}");
+        fs::write(&file, format!("{text}\n"))?;
+        mount(Some(&*file), place, NOTHING, MsFlags::MS_BIND, NOTHING)?;
+    }
     Ok(umount2(HOST_SCRATCH, MntFlags::MNT_DETACH)?)
 }
 

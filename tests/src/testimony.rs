@@ -19,6 +19,8 @@ pub struct Seen {
     /// The error of opening it for writing, or of making a file in it where it is a
     /// directory, as the name of an errno; `None` if that succeeded.
     pub write_error: Option<String>,
+    /// Its permission bits, links followed; `None` where there is nothing.
+    pub mode: Option<u32>,
 }
 
 /// What the init of the new root saw. Paths are escaped; kernel texts are as they are.

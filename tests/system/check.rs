@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use switch_root_tests::image::EXTENSIONS;
 use switch_root_tests::outcome::{End, Outcome};
 use switch_root_tests::report::Report;
 use switch_root_tests::scene::Scene;
@@ -61,6 +62,23 @@ pub fn says(text: &str, words: &[&str]) -> Checked {
         );
     }
     Ok(())
+}
+
+/// What extensions.yaml of the new root says, which nobody can write to.
+pub fn told(report: &Report, seen: &Testimony) -> Result<String, Stop> {
+    let file = seen.files.get(EXTENSIONS).ok_or("the probe did not look")?;
+    ensure!(
+        file.write_error.as_deref() == Some("EROFS"),
+        "{EXTENSIONS} can be written: {file:?}\n{:#}",
+        report.0
+    );
+    let text = file.content.clone().ok_or("no extensions.yaml")?;
+    Ok(text.replace("\\x0a", "\n"))
+}
+
+/// What a file of the new root holds, where init was asked to look at it.
+pub fn content<'a>(seen: &'a Testimony, path: &str) -> Option<&'a str> {
+    seen.files.get(path)?.content.as_deref()
 }
 
 /// A run that came as far as the new root's init, and settled.

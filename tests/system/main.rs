@@ -5,17 +5,27 @@
 
 mod check;
 mod command_line;
+mod configuration;
+mod connections;
 mod extensions_yaml;
 mod harness;
+mod installed;
+mod installing;
+mod interrupting;
 mod kernels;
 mod native;
+mod not_installing;
 mod odd_trees;
+mod packing;
 mod policies;
+mod pulling;
 mod refusals;
 mod report;
 mod safety;
+mod srctl;
 mod strategies;
 mod tools;
+mod validating;
 mod whole_boot;
 
 use libtest_mimic::{Arguments, Trial};
@@ -35,6 +45,15 @@ fn main() {
         report::cases(),
         kernels::cases(),
         whole_boot::cases(),
+        pulling::cases(),
+        connections::cases(),
+        validating::cases(),
+        packing::cases(),
+        configuration::cases(),
+        installing::cases(),
+        not_installing::cases(),
+        interrupting::cases(),
+        installed::cases(),
     ];
     libtest_mimic::run(&arguments, themes.into_iter().flatten().collect()).exit();
 }

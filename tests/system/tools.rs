@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 
 use libtest_mimic::{Completion, Failed, Trial};
 use switch_root_tests::machine::{self, Boot};
+use switch_root_tests::modules;
 use switch_root_tests::namespace;
 use switch_root_tests::outcome::Outcome;
 use switch_root_tests::scene::{Root, Scene};
@@ -109,6 +110,11 @@ pub fn subject() -> Result<PathBuf, Stop> {
     named_by("SWITCH_ROOT_BIN", "the static switch_root to test")
 }
 
+/// The operator's command line.
+pub fn srctl() -> Result<PathBuf, Stop> {
+    named_by("SWITCH_ROOT_SRCTL", "the srctl to test")
+}
+
 /// A policy by its name, such as `hostile`.
 pub fn policy(name: &str) -> Result<Content, Stop> {
     let folder = named_by("SWITCH_ROOT_POLICIES", "the directory of policies")?;
@@ -141,6 +147,19 @@ pub fn kernels() -> Result<Vec<PathBuf>, Stop> {
         "a directory with kernels, vmlinuz-RELEASE",
     )?;
     Ok(machine::kernels(&folder)?)
+}
+
+/// Adds the modules of a kernel, each changed by `change`: see [`modules::add`].
+pub fn with_modules<S: Steps>(
+    tree: S,
+    kernel: &Path,
+    change: impl Fn(&Path) -> std::io::Result<(String, Content)>,
+) -> Result<S, Stop> {
+    let folder = modules::folder(kernel);
+    match folder.exists() {
+        true => Ok(modules::add(tree, kernel, change)?),
+        false => Err(Stop::Skip(format!("there is no {}", folder.display()))),
+    }
 }
 
 /// A program of this machine, for tests of the harness itself.

@@ -3,17 +3,19 @@
 
 use std::path::{Path, PathBuf};
 
-use switch_root_tests::image::{self, Format};
+use switch_root_tests::image::{self, EXTENSIONS as YAML, Format};
+use switch_root_tests::modules::as_it_is;
 use switch_root_tests::outcome::mount_points;
 use switch_root_tests::report::Report;
-use switch_root_tests::scene::{Ending, IMAGE_INIT, INIT, QUESTIONS, Questions, Scene};
+use switch_root_tests::scene::{Ending, IMAGE_INIT, INIT, Questions, Scene};
 use switch_root_tests::steps::{Content, Make, Step, Steps};
+use switch_root_tests::testimony::Testimony;
 use tempfile::TempDir;
 
-use crate::check::{Booted, boots, ensure, said, says};
+use crate::check::{Booted, boots, content, ensure, said, says, told};
 use crate::tools::{
     Checked, Policies, Stop, boot_kernel, cases, kernels, need_privileges, play, policy, probe,
-    program, subject,
+    program, subject, with_modules,
 };
 
 cases![
@@ -21,6 +23,10 @@ cases![
     modules_are_unpacked_where_the_kernel_does_not,
     layers_lie_on_the_root_image_in_the_order_of_the_file,
     a_bad_layer_is_left_out_and_takes_no_other_with_it,
+    a_layer_that_would_change_the_root_image_is_left_out,
+    a_layer_with_which_the_machine_would_not_start_is_left_out,
+    a_layers_root_directory_does_not_change_the_systems,
+    a_root_image_may_have_any_root_directory,
     an_incompatible_extension_is_left_out_and_the_running_system_is_told,
     an_extension_that_the_policies_cannot_judge_is_left_out,
     halting_on_what_is_left_out_starts_the_rescue_program,
@@ -33,8 +39,6 @@ cases![
     the_root_image_and_the_init_are_the_command_lines_to_choose,
     the_first_init_that_there_is_is_executed,
 ];
-
-const YAML: &str = "/etc/extensions.yaml";
 
 /// An initramfs in the making, and the folder of its images.
 struct Maker {
@@ -82,16 +86,7 @@ impl Maker {
             patience_ms: 20_000,
             ending: self.ending,
         };
-        let questions = serde_json::to_vec(&questions)?;
-        let steps = ["/dev", "/proc", "/sys", "/run"]
-            .into_iter()
-            .fold(Vec::new(), Steps::directory);
-        Ok(steps
-            .executable(INIT, Content::Copy(probe()?.into()))
-            .file(QUESTIONS, questions)
-            .file("/etc/os-release", "ID=probeos\nVERSION_ID=2.5.1\n")
-            .file(YAML, "")
-            .file("/whose", "root"))
+        Ok(image::root(probe()?, &questions)?.file("/whose", "root"))
     }
 
     /// Adds a layer that is described in extensions.yaml, with its digest.
@@ -143,32 +138,14 @@ fn three_layers() -> Result<Maker, Stop> {
     let like = "{name: a, compatibility: {probeos: {version: '>= 2.0.0'}}}";
     Maker::new()?
         .look_at(&["/whose", "/usr/lib/a", "/usr/lib/b", "/usr/lib/c"])
+        .look_at(&["/run/switch-root/layers"])
         .layer("000.a.sqsh", like, whose("a").file("/usr/lib/a", "a"))?
         .layer("001.b.erofs", ANY, whose("b").file("/usr/lib/b", "b"))?
         .layer("002.c.sqsh", unlike, whose("c").file("/usr/lib/c", "c"))
 }
 
-/// What extensions.yaml of the new root says is in `text`, unescaped.
-fn told(report: &Report, seen: &switch_root_tests::testimony::Testimony) -> Result<String, Stop> {
-    let file = seen.files.get(YAML).ok_or("the probe did not look")?;
-    ensure!(
-        file.write_error.as_deref() == Some("EROFS"),
-        "{YAML} can be written: {file:?}\n{:#}",
-        report.0
-    );
-    let text = file.content.clone().ok_or("no extensions.yaml")?;
-    Ok(text.replace("\\x0a", "\n"))
-}
-
-fn content<'a>(seen: &'a switch_root_tests::testimony::Testimony, path: &str) -> Option<&'a str> {
-    seen.files.get(path)?.content.as_deref()
-}
-
 /// Checks what a boot of [`three_layers`] must come to.
-fn three_layers_are_right(
-    report: &Report,
-    seen: &switch_root_tests::testimony::Testimony,
-) -> Checked {
+fn three_layers_are_right(report: &Report, seen: &Testimony) -> Checked {
     for (path, expected) in [
         ("/whose", Some("b")),
         ("/usr/lib/a", Some("a")),
@@ -217,52 +194,17 @@ fn three_layers_are_right(
         .filter(|point| point.contains("layers") || point.contains("sysroot"))
         .collect();
     ensure!(more.is_empty(), "still mounted: {more:?}");
+    let folder = &seen.files["/run/switch-root/layers"];
+    ensure!(folder.mode.is_none(), "the folder of the layers is left");
     Ok(())
-}
-
-fn release(kernel: &Path) -> String {
-    let name = kernel.file_name().unwrap_or_default().to_string_lossy();
-    name.trim_start_matches("vmlinuz-").to_owned()
-}
-
-/// Adds the modules of a kernel, each changed by `change`: its name and its bytes.
-fn with_modules(
-    mut scene: Scene,
-    kernel: &Path,
-    change: impl Fn(&Path) -> Result<(String, Content), Stop>,
-) -> Result<Scene, Stop> {
-    let release = release(kernel);
-    let folder = kernel.with_file_name(format!("modules-{release}"));
-    let index = std::fs::read_to_string(folder.join("modules.dep"))
-        .map_err(|error| Stop::Skip(format!("{}: {error}", folder.display())))?;
-    let at = |file: &str| format!("/lib/modules/{release}/{file}");
-    let mut files: Vec<&str> = index
-        .split_whitespace()
-        .map(|word| word.trim_end_matches(':'))
-        .collect();
-    files.sort_unstable();
-    files.dedup();
-    let mut changed = index.clone();
-    for file in files {
-        let (name, content) = change(&folder.join(file))?;
-        let new = format!("{}/{name}", file.rsplit_once('/').ok_or("no folder")?.0);
-        changed = changed.replace(file, &new);
-        scene = scene.file(at(&new), content);
-    }
-    Ok(scene.file(at("modules.dep"), changed.as_str()))
-}
-
-fn as_it_is(module: &Path) -> Result<(String, Content), Stop> {
-    let name = module.file_name().unwrap_or_default().to_string_lossy();
-    Ok((name.into_owned(), Content::Copy(module.into())))
 }
 
 /// Boots a kernel with the modules that it needs.
 fn machine(
     kernel: &Path,
     mut maker: Maker,
-    change: impl Fn(&Path) -> Result<(String, Content), Stop>,
-) -> Result<(Report, switch_root_tests::testimony::Testimony, String), Stop> {
+    change: impl Fn(&Path) -> std::io::Result<(String, Content)>,
+) -> Result<(Report, Testimony, String), Stop> {
     maker.ending = Ending::PowerOff;
     let (_folder, scene) = maker.finish()?;
     let scene = with_modules(scene.without("/proc"), kernel, change)?;
@@ -316,6 +258,9 @@ fn modules_are_unpacked_where_the_kernel_does_not() -> Checked {
     let kernels = kernels()?;
     let kernel = kernels.first().ok_or("no kernel")?;
     let folder = tempfile::tempdir()?;
+    for name in ["xz", "zstd", "gzip"] {
+        program(name)?;
+    }
     let compress = |module: &Path| {
         let name = module.file_name().unwrap_or_default().to_string_lossy();
         let (with, ending): (&[&str], _) = match &*name {
@@ -323,7 +268,6 @@ fn modules_are_unpacked_where_the_kernel_does_not() -> Checked {
             "squashfs.ko" => (&["zstd", "-q", "-c"], "zst"),
             _ => (&["gzip", "-c"], "gz"),
         };
-        program(with[0])?;
         let output = std::process::Command::new(with[0])
             .args(&with[1..])
             .arg(module)
@@ -366,12 +310,13 @@ fn a_bad_layer_is_left_out_and_takes_no_other_with_it() -> Checked {
         Maker::new()?
             .look_at(&["/first", "/last"])
             .layer("000.first.sqsh", ANY, good("first"))?;
-    let root = |mode| good("x").make("/", Make::Directory { mode });
     let whole = std::fs::read(maker.image("whole", Format::Squashfs, &good("x"))?)?;
-    let closed = std::fs::read(maker.image("closed", Format::Squashfs, &root(0o700))?)?;
     let mut damaged = whole.clone();
     // The block size that the superblock gives, and its logarithm, disagree.
     damaged[22] ^= 0xff;
+    let used = u64::from_le_bytes(whole[40..48].try_into()?);
+    let unpadded = whole[..usize::try_from(used)?].to_vec();
+    ensure!(unpadded.len() % 512 != 0, "the image ends with a sector");
     let wrong = format!("sha256:{}", "0".repeat(64));
     let bad: [(&str, Option<Content>, Option<&str>, &str); 9] = [
         ("missing", None, None, "is missing"),
@@ -396,7 +341,7 @@ fn a_bad_layer_is_left_out_and_takes_no_other_with_it() -> Checked {
             Some("md5:00"),
             "unknown kind in extensions.yaml: md5:00",
         ),
-        ("closed", Some(closed.into()), None, "mode 0700"),
+        ("unpadded", Some(unpadded.into()), None, "multiple of 512"),
         (
             "damaged",
             Some(damaged.into()),
@@ -456,6 +401,125 @@ fn a_bad_layer_is_left_out_and_takes_no_other_with_it() -> Checked {
     says(skipped, &["more than once"])
 }
 
+/// A boot with one bad layer between two good ones, which must be all that is left out.
+fn all_but_one(change: impl FnOnce(Vec<Step>) -> Vec<Step>, why: &[&str]) -> Result<Booted, Stop> {
+    let maker = Maker::new()?
+        .look_at(&["/opt/first", "/opt/last", "/opt/bad", "/"])
+        .layer(
+            "000.first.sqsh",
+            ANY,
+            Vec::new().file("/opt/first", "first"),
+        )?
+        .layer(
+            "001.bad.sqsh",
+            ANY,
+            change(Vec::new().file("/opt/bad", "bad")),
+        )?
+        .layer("002.last.sqsh", ANY, Vec::new().file("/opt/last", "last"))?;
+    let booted = maker.boots()?;
+    let activated: Vec<_> = booted.report.activated().into_values().collect();
+    ensure!(
+        activated == [Some(true), Some(false), Some(true)],
+        "{:#}",
+        booted.report.0["extensions"]
+    );
+    for (path, expected) in [
+        ("/opt/first", Some("first")),
+        ("/opt/last", Some("last")),
+        ("/opt/bad", None),
+    ] {
+        let found = content(&booted.seen, path);
+        ensure!(found == expected, "{path} holds {found:?}");
+    }
+    says(&booted.report.extensions()["001.bad.sqsh"].1, why)?;
+    Ok(booted)
+}
+
+fn a_layer_that_would_change_the_root_image_is_left_out() -> Checked {
+    let whiteout = Make::Device {
+        block: false,
+        major: 0,
+        minor: 0,
+    };
+    let closed = Make::Directory { mode: 0o700 };
+    // The root image has /etc and /run as directories.
+    all_but_one(
+        |steps| steps.symlink("/run", "/opt"),
+        &["host", "replace the directory /run"],
+    )?;
+    all_but_one(
+        |steps| steps.file("/etc", ""),
+        &["replace the directory /etc"],
+    )?;
+    all_but_one(
+        |steps| steps.make("/sbin", whiteout),
+        &["would delete /sbin"],
+    )?;
+    all_but_one(|steps| steps.make("/etc", closed), &["mode 0700", "/etc"])?;
+    all_but_one(
+        |steps| steps.directory(INIT),
+        &["by a directory the file", INIT],
+    )
+    .map(drop)
+}
+
+fn a_layer_with_which_the_machine_would_not_start_is_left_out() -> Checked {
+    // It replaces a file by a file, so only the whole shows that nothing goes with it.
+    all_but_one(
+        |steps| steps.file(INIT, "no program"),
+        &[
+            "host",
+            "keep the machine from starting",
+            INIT,
+            "not executable",
+        ],
+    )?;
+    all_but_one(
+        |steps| steps.executable(INIT, "#!/no/such/interpreter\n"),
+        &["keep the machine from starting", "/no/such/interpreter"],
+    )
+    .map(drop)
+}
+
+fn a_layers_root_directory_does_not_change_the_systems() -> Checked {
+    let closed = Make::Directory { mode: 0o700 };
+    let booted = Maker::new()?
+        .look_at(&["/", "/whose"])
+        .layer("000.a.sqsh", ANY, whose("a").make("/", closed))?
+        .boots()?;
+    ensure!(
+        content(&booted.seen, "/whose") == Some("a"),
+        "{:?}",
+        booted.seen.files
+    );
+    let mode = booted.seen.files["/"].mode;
+    ensure!(mode == Some(0o755), "the mode of / is {mode:?}");
+    Ok(())
+}
+
+fn a_root_image_may_have_any_root_directory() -> Checked {
+    // As some distributions have it.
+    let maker = Maker::new()?.look_at(&["/", "/whose"]);
+    let root = maker.root()?.make("/", Make::Directory { mode: 0o555 });
+    let root = maker.image("other", Format::Squashfs, &root)?;
+    let booted = maker
+        .layer("000.a.sqsh", ANY, whose("a"))?
+        .scene(|scene| {
+            scene
+                .file("/other", Content::Copy(root))
+                .kernel_command_line("switch_root.root=/other")
+        })
+        .boots()?;
+    ensure!(
+        content(&booted.seen, "/whose") == Some("a"),
+        "{:?}",
+        booted.seen.files
+    );
+    let mode = booted.seen.files["/"].mode;
+    ensure!(mode == Some(0o555), "the mode of / is {mode:?}");
+    Ok(())
+}
+
 fn an_incompatible_extension_is_left_out_and_the_running_system_is_told() -> Checked {
     // All of them: then there is no overlay.
     let unlike = "{name: c, compatibility: {probeos: {version: '>= 3.0.0'}}}";
@@ -500,6 +564,13 @@ fn refused(maker: Maker, command_line: &str) -> Result<String, Stop> {
         .executable("/rescue", Content::Copy(probe.into()))
         .kernel_command_line(command_line);
     let outcome = play(&scene)?;
+    let yaml = "/extensions.yaml";
+    let (before, after) = (&outcome.before.initramfs, &outcome.after.initramfs);
+    ensure!(
+        before.get(yaml) == after.get(yaml),
+        "{yaml} was changed\n{}",
+        said(&outcome)
+    );
     let rescued = outcome
         .testimony
         .as_ref()
@@ -540,6 +611,12 @@ fn no_rescue_program_is_started_where_the_machine_is_to_restart() -> Checked {
     let line = "switch_root.incompatible=halt switch_root.rescue=/rescue panic=3";
     let all = refused(three_layers()?, line)?;
     says(&all, &["rescued by None", "Exited(1)", "cannot be started"])?;
+    // Where the kernel waits for ever, it is.
+    let line = "switch_root.incompatible=halt switch_root.rescue=/rescue panic=0";
+    says(
+        &refused(three_layers()?, line)?,
+        &["rescued by Some(\"/rescue\")"],
+    )?;
     let line = "switch_root.incompatible=halt switch_root.rescue=/nowhere";
     let all = refused(three_layers()?, line)?;
     says(&all, &["rescued by None", "Exited(1)"])
@@ -560,7 +637,13 @@ fn a_hundred_layers_are_activated_and_no_more() -> Checked {
             maker = maker.scene(|scene| scene.file(format!("/{name}"), content));
         }
     }
-    let Booted { seen, report, .. } = maker.boots()?;
+    // The oldest kernel takes all of them in one string of one page.
+    let kernels = kernels()?;
+    let kernel = kernels.first().ok_or("no kernel")?;
+    let (report, seen, console) = machine(kernel, maker, as_it_is)?;
+    let activated = report.activated();
+    let count = activated.values().filter(|one| **one == Some(true)).count();
+    ensure!(count == 100, "{count} are activated\n{console}");
     for (path, expected) in [
         ("/whose", Some("99")),
         ("/0", Some("0")),
@@ -600,7 +683,10 @@ fn ignored_extensions_are_not_activated_and_nothing_else_is_claimed() -> Checked
         booted.seen.files
     );
     let text = told(&booted.report, &booted.seen)?;
-    ensure!(text == "layers: []\n", "{text}");
+    says(
+        &text,
+        &["layers: []", "reason: ", "switch_root.extensions=ignore"],
+    )?;
     Ok(())
 }
 

@@ -3,8 +3,10 @@
 //! recorded.
 
 use std::convert::Infallible;
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path as FilePath;
 use std::time::Instant;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -18,7 +20,7 @@ use rustix::mount::{MoveMountFlags, move_mount};
 use crate::background::{self, Work};
 use crate::init::resolve;
 use crate::mount_calls::{Extent, attach, new_run, read_only_copy};
-use crate::plan::{Move, MoveAction, Plan, Run, Strategy, Survivor};
+use crate::plan::{Move, MoveAction, Plan, Rewrite, Run, Strategy, Survivor};
 use crate::proc::Proc;
 use crate::report::{DIRECTORY, Facts, Report};
 use crate::text::Path;
@@ -106,6 +108,11 @@ fn prepare(plan: &Plan) -> Result<Prepared, String> {
             ));
         }
     };
+    // Last of what may refuse, and before anything is bound: the file that is
+    // carried is the new one.
+    if let Some(rewrite) = &plan.rewrite {
+        warnings.extend(write_anew(rewrite));
+    }
     let mut carried = Vec::new();
     for (number, survivor) in plan
         .survivors
@@ -127,6 +134,25 @@ fn prepare(plan: &Plan) -> Result<Prepared, String> {
         carried,
         warnings,
     })
+}
+
+/// Writes a file anew, whole or not at all. One that cannot be written is removed,
+/// since it would tell what is not so. Returns what went wrong.
+fn write_anew(rewrite: &Rewrite) -> Option<String> {
+    let path = FilePath::new(OsStr::from_bytes(&rewrite.path.0));
+    let new = path.with_extension("new");
+    let error = std::fs::write(&new, &rewrite.text)
+        .and_then(|()| std::fs::rename(&new, path))
+        .err()?;
+    let _ = std::fs::remove_file(&new);
+    let removed = match std::fs::remove_file(path) {
+        Ok(()) => "is removed".to_owned(),
+        Err(error) => format!("cannot be removed either ({error}), and tells what is not so"),
+    };
+    Some(format!(
+        "{} cannot be written anew: {error}; it {removed}",
+        rewrite.path
+    ))
 }
 
 /// From here on nothing stops the boot. The order of events:

@@ -4,6 +4,7 @@
 //! the extensions that are compatible. Then the switch goes its usual way.
 
 mod activation;
+mod conflict;
 mod image;
 mod loop_device;
 mod modules;
@@ -14,17 +15,22 @@ mod rescue;
 
 use std::convert::Infallible;
 use std::ffi::{OsString, c_int};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::time::Instant;
 
+use nix::mount::{MntFlags, umount2};
+use policy::HostFacts;
+use policy::compatibility;
 use policy::session::Session;
-use rustix::fs::{self, Mode, OFlags};
+use rustix::fs::{self, AtFlags, FileType, OFlags};
 
 use crate::act::{self, Stop};
 use crate::arguments::{Arguments, StrategyChoice};
-use crate::init::resolve;
+use crate::init;
+use crate::mount_calls::open_directory;
+use crate::new_root::MOVED;
 use crate::parameters::{self, Incompatible, Parameters};
-use crate::preflight::{self, Asked, Context};
+use crate::preflight::{self, Asked, Context, Judgement};
 use crate::proc::Proc;
 use crate::text::Path;
 use crate::{capabilities, complain, log, machine, start};
@@ -38,8 +44,8 @@ use mounted::Mounted;
 /// moved into it.
 const NEW_ROOT: &str = "/sysroot";
 
-/// What is executed where the kernel's `init=` says nothing: the first that
-/// exists, as the kernel has it, but for its shell, which anybody could use.
+/// What is executed where the kernel's `init=` says nothing: the first that can
+/// be, as the kernel has it, but for its shell, which anybody could use.
 const INITS: [&str; 3] = ["/sbin/init", "/etc/init", "/bin/init"];
 
 /// Root images that are looked for where `switch_root.root=` names none.
@@ -51,18 +57,20 @@ pub fn run(arguments: Vec<OsString>, started: Instant) -> c_int {
     let warnings = pseudo::mount_all();
     start::use_console();
     log::start(true);
-    let mut parameters = Parameters::default();
-    let Err(stop) = boot(arguments, warnings, &mut parameters, started);
-    let before_switch = matches!(stop, Stop::Refused(_));
-    complain(
-        true,
-        &match stop {
-            Stop::Refused(reason) => format!("the machine cannot be started: {reason}"),
-            Stop::NoInit(reason) => reason,
-        },
-    );
-    if before_switch && let Some(program) = &parameters.rescue {
-        rescue::run(program, parameters.panic);
+    for warning in &warnings {
+        tracing::warn!("{warning}");
+    }
+    let mut rescue = None;
+    let Err(stop) = boot(arguments, warnings, &mut rescue, started);
+    let (message, changed) = match stop {
+        Stop::Refused(reason) => (format!("the machine cannot be started: {reason}"), false),
+        Stop::NoInit(reason) => (reason, true),
+    };
+    complain(true, &message);
+    if let Some(program) = rescue.filter(|_| !changed) {
+        // So that whoever repairs something can execute this program again.
+        let _ = umount2(NEW_ROOT, MntFlags::MNT_DETACH);
+        rescue::run(&program, Proc::open().ok().as_ref());
     }
     1
 }
@@ -70,29 +78,29 @@ pub fn run(arguments: Vec<OsString>, started: Instant) -> c_int {
 fn boot(
     arguments: Vec<OsString>,
     warnings: Vec<String>,
-    parameters: &mut Parameters,
+    rescue: &mut Option<String>,
     started: Instant,
 ) -> Result<Infallible, Stop> {
-    for warning in &warnings {
-        tracing::warn!("{warning}");
-    }
     let proc = Proc::open().map_err(Stop::Refused)?;
     let command_line = proc.command_line();
-    *parameters = parameters::parse(&command_line);
+    let parameters = parameters::parse(&command_line);
+    rescue.clone_from(&parameters.rescue);
     if let Some(level) = parameters.log {
         log::set_level(level);
     }
+    parameters.log_warnings();
+    preflight::old_root(parameters.keep_initramfs).map_err(Stop::Refused)?;
     capabilities::check().map_err(Stop::Refused)?;
-    let policies = preflight::policies(parameters);
+    let policies = preflight::policies(&parameters);
     let mut session = Session::new(&policies);
     // It gets ready while the root image is mounted.
     session.begin();
     let (init, mut asked) =
-        assemble(&mut session, parameters, &command_line).map_err(Stop::Refused)?;
+        assemble(&mut session, &parameters, &command_line, &proc).map_err(Stop::Refused)?;
     asked.warnings.splice(0..0, warnings);
     let arguments = Arguments {
         new_root: NEW_ROOT.into(),
-        init,
+        init: init.into(),
         // What the kernel did not understand, and what it was told to pass on.
         init_arguments: arguments.into_iter().skip(1).collect(),
         plan: None,
@@ -105,7 +113,7 @@ fn boot(
     };
     let context = Context {
         arguments: &arguments,
-        parameters,
+        parameters: &parameters,
         command_line: &command_line,
         proc: &proc,
         started,
@@ -115,37 +123,80 @@ fn boot(
     act::act(&plan, facts, &proc, started)
 }
 
-/// Puts the new root together, and finds its init. In this order:
+/// Puts the new root together and finds its init: the root image first, since it
+/// says which operating system extensions are judged for; then the layers of
+/// those that may be activated; then an overlay of both.
 fn assemble(
     session: &mut Session<'_>,
     parameters: &Parameters,
     command_line: &str,
-) -> Result<(OsString, Asked), String> {
+    proc: &Proc,
+) -> Result<(String, Asked), String> {
     let mut modules = Modules::default();
     let root_image = root_image(parameters)?;
     modules.loop_devices()?;
     let root = Mounted::new(&root_image, "root", &mut modules)
         .map_err(|reason| format!("the root image {} {reason}", root_image.path))?;
     let (host, mut warnings) = machine::facts(root.directory.as_fd(), command_line);
-    let judged = preflight::ask_compatibility(session, parameters, &host, &mut warnings)?;
-    let mut activation = Activation::new(judged, &root, &mut modules);
-    if parameters.incompatible == Incompatible::Halt {
+    let judgement = judge(session, parameters, &host, &mut warnings)?;
+    for warning in &warnings {
+        tracing::warn!("{warning}");
+    }
+    let halt = parameters.incompatible == Incompatible::Halt;
+    let mut activation = Activation::new(judgement, &root, &mut modules);
+    if halt {
         activation.refuse_if_any_is_left_out()?;
     }
-    overlay::mount(NEW_ROOT, &root, &mut activation, &mut modules)?;
-    if parameters.incompatible == Incompatible::Halt {
+    let usable = || find_init(parameters, proc).map(drop);
+    overlay::mount(NEW_ROOT, &root, &mut activation, &mut modules, &usable)?;
+    if halt {
         activation.refuse_if_any_is_left_out()?;
     }
-    let init = match &parameters.init {
-        Some(init) => init.clone(),
-        None => default_init().to_owned(),
-    };
-    warnings.extend(activation.tell_the_running_system());
+    // What is wrong with the root image alone is told by the checks of every switch.
+    let init = find_init(parameters, proc).unwrap_or_else(|_| candidates(parameters)[0].to_owned());
+    let rewrite = activation.tell_the_running_system();
     let asked = Asked {
         extensions: activation.into_report(),
         warnings,
+        rewrite,
     };
-    Ok((init.into(), asked))
+    Ok((init, asked))
+}
+
+/// Asks the policies about the extensions.
+fn judge(
+    session: &mut Session<'_>,
+    parameters: &Parameters,
+    host: &HostFacts,
+    warnings: &mut Vec<String>,
+) -> Result<Judgement, String> {
+    let judgement = preflight::ask_compatibility(session, parameters, host, warnings)?;
+    let (Some(path), false) = (judgement.file, judgement.extensions.is_empty()) else {
+        return Ok(judgement);
+    };
+    // What is mounted, and by which digest, must not be the word of a process that
+    // runs policies: the file is read once more in one that runs none.
+    let bytes = machine::extensions_yaml()?.map(|(_, bytes)| bytes);
+    let mut reader = Session::new(&[]);
+    let read = compatibility::review(&mut reader, host, &bytes.unwrap_or_default());
+    reader.dismiss();
+    reader.take_dismissed().wait();
+    let same = read.is_ok_and(|read| {
+        let judged = judgement.extensions.iter().map(|one| &one.extension);
+        read.iter().map(|one| &one.extension).eq(judged)
+    });
+    if same {
+        return Ok(judgement);
+    }
+    let reason = format!(
+        "{path} is not what the process says that ran the policies; none of its extensions is activated"
+    );
+    warnings.push(reason.clone());
+    Ok(Judgement {
+        none: Some(reason),
+        extensions: Vec::new(),
+        ..judgement
+    })
 }
 
 fn root_image(parameters: &Parameters) -> Result<Image, String> {
@@ -172,15 +223,45 @@ fn root_image(parameters: &Parameters) -> Result<Image, String> {
     ))
 }
 
-/// The first of [`INITS`] that the new root has.
-fn default_init() -> &'static str {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let exists = |new_root: &OwnedFd, init: &str| {
-        resolve(new_root.as_fd(), init.as_bytes(), OFlags::PATH).is_ok()
-    };
-    fs::open(NEW_ROOT, flags, Mode::empty())
-        .ok()
-        .and_then(|new_root| INITS.into_iter().find(|init| exists(&new_root, init)))
-        // Its absence is told by the checks of every switch.
-        .unwrap_or(INITS[0])
+fn candidates(parameters: &Parameters) -> Vec<&str> {
+    match &parameters.init {
+        Some(init) => vec![init],
+        None => INITS.to_vec(),
+    }
+}
+
+/// The init of the new root as it is mounted now, where that has all that a
+/// switch to it takes.
+///
+/// # Errors
+/// What it lacks, as a sentence.
+fn find_init(parameters: &Parameters, proc: &Proc) -> Result<String, String> {
+    let new_root = open_directory(NEW_ROOT, OFlags::RDONLY).map_err(|error| error.to_string())?;
+    for place in MOVED {
+        let stat = fs::statat(&new_root, &place[1..], AtFlags::SYMLINK_NOFOLLOW);
+        let directory =
+            stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
+        if !directory {
+            return Err(format!("{place} is no directory"));
+        }
+    }
+    let mut failure = None;
+    for candidate in candidates(parameters) {
+        match init::check(
+            new_root.as_fd(),
+            NEW_ROOT.as_bytes(),
+            candidate.as_bytes(),
+            proc,
+        ) {
+            // Where its loader is missing the kernel does not execute it.
+            Ok(init) if init.warnings.is_empty() => return Ok(candidate.to_owned()),
+            Ok(init) => {
+                failure.get_or_insert(init.warnings.join("; "));
+            }
+            Err(reason) => {
+                failure.get_or_insert(reason);
+            }
+        }
+    }
+    Err(failure.unwrap_or_default())
 }

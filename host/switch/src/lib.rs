@@ -92,6 +92,7 @@ fn switch(arguments: Vec<OsString>, pid_1: bool, started: Instant) -> Result<Str
     if let Some(level) = parameters.log.or(arguments.log) {
         log::set_level(level);
     }
+    parameters.log_warnings();
     let context = Context {
         arguments: &arguments,
         parameters: &parameters,

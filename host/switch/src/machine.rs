@@ -6,29 +6,27 @@ use std::path::Path;
 
 use policy::file::{self, Links};
 use policy::limits::fixed;
-use policy::{HostFacts, escape};
+use policy::{HostFacts, escape, os_release};
 use rustix::fs::OFlags;
 
 use crate::init::resolve;
 
 /// The largest os-release file that is read, in bytes.
 const OS_RELEASE: u64 = 64 << 10;
-/// Where os-release is, in the order of os-release(5).
-const OS_RELEASE_PATHS: [&str; 2] = ["/etc/os-release", "/usr/lib/os-release"];
 /// Where the initramfs names its extensions: the first one that is there.
 const EXTENSIONS_PATHS: [&str; 2] = ["/extensions.yaml", "/etc/extensions.yaml"];
 
 /// Collects the facts. The second value holds what could not be found out.
 pub fn facts(new_root: BorrowedFd<'_>, command_line: &str) -> (HostFacts, Vec<String>) {
     let mut warnings = Vec::new();
-    let mut os_release = Vec::new();
-    for path in OS_RELEASE_PATHS {
+    let mut fields = Vec::new();
+    for path in os_release::PATHS {
         let Ok(file) = resolve(new_root, path.as_bytes(), OFlags::RDONLY | OFlags::NONBLOCK) else {
             continue;
         };
         match file::read_open(file, OS_RELEASE) {
             Ok(bytes) => {
-                os_release = parse_os_release(&String::from_utf8_lossy(&bytes));
+                fields = os_release::parse(&String::from_utf8_lossy(&bytes));
                 break;
             }
             Err(error) => warnings.push(format!("{path} of the new root {error}")),
@@ -47,49 +45,13 @@ pub fn facts(new_root: BorrowedFd<'_>, command_line: &str) -> (HostFacts, Vec<St
     let kernel_command_line = command_line.to_owned();
     (
         HostFacts {
-            os_release,
+            os_release: fields,
             kernel_release,
             architecture,
             kernel_command_line,
         },
         warnings,
     )
-}
-
-/// Reads os-release(5): assignments in the syntax of a shell, without
-/// expansion. Lines that are none are passed over, as the format asks.
-pub fn parse_os_release(text: &str) -> Vec<(String, String)> {
-    text.lines()
-        .filter_map(|line| {
-            let (name, value) = line.trim().split_once('=')?;
-            let valid = !name.is_empty()
-                && name
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-            valid.then(|| (name.to_owned(), unquote(value.trim())))
-        })
-        .collect()
-}
-
-fn unquote(value: &str) -> String {
-    let quoted = |quote: char| {
-        value
-            .strip_prefix(quote)
-            .and_then(|rest| rest.strip_suffix(quote))
-    };
-    if let Some(inner) = quoted('\'') {
-        return inner.to_owned();
-    }
-    let inner = quoted('"').unwrap_or(value);
-    let mut text = String::with_capacity(inner.len());
-    let mut characters = inner.chars();
-    while let Some(c) = characters.next() {
-        match c {
-            '\\' => text.extend(characters.next()),
-            c => text.push(c),
-        }
-    }
-    text
 }
 
 /// Reads the initramfs' extensions.yaml. `None` where there is none.
@@ -120,27 +82,4 @@ pub fn extensions_error(path: &str, reason: &str) -> String {
         "{path} {}; repair it in the initramfs, or start once with the kernel parameter switch_root.extensions=ignore",
         escape::message(reason, 1024)
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn os_release_is_read_with_its_quotes() {
-        let fields = parse_os_release(
-            "NAME=\"Talos\"\nID=talos\n# comment\nVERSION_ID='v1.6.0'\n\nPRETTY_NAME=\"A \\\"B\\\" \\$C\"\nbad line\n=x\nA-B=c\nEMPTY=\n",
-        );
-        let expected = [
-            ("NAME", "Talos"),
-            ("ID", "talos"),
-            ("VERSION_ID", "v1.6.0"),
-            ("PRETTY_NAME", "A \"B\" $C"),
-            ("EMPTY", ""),
-        ];
-        assert_eq!(
-            fields,
-            expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
-        );
-    }
 }

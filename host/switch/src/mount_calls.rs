@@ -1,12 +1,15 @@
 //! The newer mount calls: trees that are attached nowhere yet, by descriptor.
 
+use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
 
 use linux_raw_sys::general::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, mount_attr};
+use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{Errno, Result};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
-    fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
 
 /// How much of a tree a call is about.
@@ -61,11 +64,92 @@ pub fn read_only_copy(place: impl AsFd, extent: Extent) -> Result<OwnedFd> {
 
 /// Makes a tmpfs that is attached nowhere yet, as systems mount it on /run.
 pub fn new_run() -> Result<OwnedFd> {
-    let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    fsconfig_set_string(&context, "mode", "0755")?;
-    fsconfig_create(&context)?;
     let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
-    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+    make("tmpfs", &[Setting::Text("mode", "0755")], attributes).map_err(|failure| failure.error)
+}
+
+/// The most that an extended attribute, or the list of their names, can hold: the
+/// kernel's XATTR_SIZE_MAX and XATTR_LIST_MAX, in bytes.
+pub const LARGEST_ATTRIBUTE: usize = 64 << 10;
+
+/// How much the kernel says of a mount that it does not make, in bytes.
+const EXPLANATION: usize = 1024;
+
+/// What a file system is told before it is made.
+#[derive(Clone, Copy, Debug)]
+pub enum Setting<'a> {
+    /// A name with a value.
+    Text(&'a str, &'a str),
+    /// A name alone.
+    Flag(&'a str),
+}
+
+/// Why a file system cannot be made.
+#[derive(Clone, Debug)]
+pub struct NotMade {
+    /// The kernel's error.
+    pub error: Errno,
+    /// What it says beside that, each with a semicolon in front.
+    explanation: String,
+}
+
+impl fmt::Display for NotMade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.error, self.explanation)
+    }
+}
+
+/// Makes a file system whose mount is attached nowhere yet.
+///
+/// # Errors
+/// See [`NotMade`].
+pub fn make(
+    kind: &str,
+    settings: &[Setting<'_>],
+    attributes: MountAttrFlags,
+) -> std::result::Result<OwnedFd, NotMade> {
+    let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).map_err(|error| NotMade {
+        error,
+        explanation: String::new(),
+    })?;
+    let set = |setting: &Setting<'_>| match setting {
+        Setting::Text(name, value) => fsconfig_set_string(&context, *name, *value),
+        Setting::Flag(name) => fsconfig_set_flag(&context, *name),
+    };
+    settings
+        .iter()
+        .try_for_each(set)
+        .and_then(|()| fsconfig_create(&context))
+        .and_then(|()| fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes))
+        .map_err(|error| NotMade {
+            error,
+            explanation: explanation(&context),
+        })
+}
+
+/// What the kernel has to say of a file system that it did not make: messages,
+/// each with a letter for its kind in front.
+fn explanation(context: &OwnedFd) -> String {
+    let mut said = String::new();
+    let mut buffer = [0; EXPLANATION];
+    while said.len() < EXPLANATION
+        && let Ok(length @ 1..) = rustix::io::read(context, &mut buffer)
+    {
+        let message = String::from_utf8_lossy(&buffer[..length]);
+        let message = message.trim_end();
+        let text = message.split_once(' ').map_or(message, |(_, text)| text);
+        said.push_str(&format!(
+            "; the kernel says: {}",
+            policy::escape::message(text, EXPLANATION)
+        ));
+    }
+    said
+}
+
+/// Opens a directory that is no link.
+pub fn open_directory(path: impl AsRef<Path>, flags: OFlags) -> Result<OwnedFd> {
+    let flags = flags | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    open(path.as_ref(), flags, Mode::empty())
 }
 
 /// Attaches a tree to an open place.

@@ -1,6 +1,6 @@
 //! What the kernel command line says to switch_root: the parameters that begin
-//! with `switch_root.`, all of them documented in the README, and two of the
-//! kernel's own that count where the program is called `init`.
+//! with `switch_root.`, all of them documented in the README, and one of the
+//! kernel's own that counts where the program is called `init`.
 
 use std::str::FromStr;
 
@@ -39,11 +39,19 @@ pub struct Parameters {
     pub rescue: Option<String>,
     /// The kernel's `init=`: the init of the new root, for `init`.
     pub init: Option<String>,
-    /// The kernel's `panic=`: the seconds after which it restarts.
-    pub panic: Option<i64>,
     /// What was not understood, as sentences. It does not stop the boot: a
     /// machine whose command line is hard to change must still start.
     pub warnings: Vec<String>,
+}
+
+impl Parameters {
+    /// Logs what was not understood: at once, since it may be why the machine does
+    /// not start.
+    pub fn log_warnings(&self) {
+        for warning in &self.warnings {
+            tracing::warn!("{warning}");
+        }
+    }
 }
 
 /// Reads a kernel command line. What comes later counts.
@@ -52,10 +60,8 @@ pub fn parse(command_line: &str) -> Parameters {
     // What follows `--` is for the init.
     for word in words(command_line).take_while(|word| word != "--") {
         let Some(rest) = word.strip_prefix("switch_root.") else {
-            match word.split_once('=') {
-                Some(("init", path)) => parameters.init = Some(path.to_owned()),
-                Some(("panic", seconds)) => parameters.panic = seconds.parse().ok(),
-                _ => {}
+            if let Some(path) = word.strip_prefix("init=") {
+                parameters.init = Some(path.to_owned());
             }
             continue;
         };
@@ -63,7 +69,9 @@ pub fn parse(command_line: &str) -> Parameters {
             Some((name, value)) => (name, Some(value)),
             None => (rest, None),
         };
-        let understood = match (name, value) {
+        // As the kernel has it.
+        let name = name.replace('-', "_");
+        let understood = match (name.as_str(), value) {
             ("log", Some(value)) => {
                 Level::from_str(value).map(|level| parameters.log = Some(level))
             }
@@ -120,11 +128,11 @@ fn switch(value: Option<&str>) -> Result<bool, String> {
 fn words(command_line: &str) -> impl Iterator<Item = String> + '_ {
     let mut characters = command_line.chars().peekable();
     std::iter::from_fn(move || {
-        while characters.next_if(|c| c.is_whitespace()).is_some() {}
+        while characters.next_if(char::is_ascii_whitespace).is_some() {}
         characters.peek()?;
         let mut word = String::new();
         let mut quoted = false;
-        while let Some(c) = characters.next_if(|c| quoted || !c.is_whitespace()) {
+        while let Some(c) = characters.next_if(|c| quoted || !c.is_ascii_whitespace()) {
             if c == '"' {
                 quoted = !quoted;
             } else {
@@ -142,7 +150,7 @@ mod tests {
     #[test]
     fn our_parameters_are_found_among_all_others() {
         let parameters = parse(
-            "BOOT_IMAGE=/vmlinuz root=\"LABEL=my root\" quiet switch_root.log=debug switch_root.policies=default switch_root.extensions=ignore switch_root.foreground switch_root.keep_initramfs=no -- switch_root.log=error\n",
+            "BOOT_IMAGE=/vmlinuz root=\"LABEL=my root\" quiet switch_root.log=debug switch_root.policies=default switch_root.extensions=ignore switch_root.foreground switch_root.keep-initramfs=no -- switch_root.log=error\n",
         );
         assert_eq!(
             parameters,
@@ -157,15 +165,14 @@ mod tests {
     }
 
     #[test]
-    fn init_has_parameters_of_its_own_and_two_of_the_kernels() {
+    fn init_has_parameters_of_its_own_and_one_of_the_kernels() {
         let parameters = parse(
-            "init=/sbin/first init=/lib/init panic=-1 switch_root.incompatible=halt switch_root.root=/a.sqsh switch_root.rescue=/bin/sh -- init=/other",
+            "init=/sbin/first init=/lib/init switch_root.incompatible=halt switch_root.root=/a.sqsh switch_root.rescue=/bin/sh -- init=/other",
         );
         assert_eq!(
             parameters,
             Parameters {
                 init: Some("/lib/init".into()),
-                panic: Some(-1),
                 incompatible: Incompatible::Halt,
                 root: Some("/a.sqsh".into()),
                 rescue: Some("/bin/sh".into()),

@@ -47,10 +47,22 @@ pub struct Plan {
     pub detached_mounts: Vec<Path>,
     /// What survives, by path.
     pub survivors: Vec<Survivor>,
+    /// A file of the initramfs that is written anew before it is carried: the
+    /// extensions.yaml that tells what was activated.
+    pub rewrite: Option<Rewrite>,
     /// Whether the rest is deleted.
     pub deletion: Deletion,
     /// Whether init waits for the deletion.
     pub foreground: bool,
+}
+
+/// A file that is written anew.
+#[derive(Clone, Debug, Serialize)]
+pub struct Rewrite {
+    /// Its path in the initramfs.
+    pub path: Path,
+    /// All that it holds then.
+    pub text: String,
 }
 
 /// The new root.
@@ -220,6 +232,9 @@ impl fmt::Display for Plan {
         }
         for mount in &self.detached_mounts {
             writeln!(f, "mount      {mount} detached")?;
+        }
+        if let Some(rewrite) = &self.rewrite {
+            writeln!(f, "rewrite    {}", rewrite.path)?;
         }
         for survivor in &self.survivors {
             write!(

@@ -21,7 +21,7 @@ use crate::mount_plan::{self, Foreign};
 use crate::mounts::{self, Mount};
 use crate::new_root;
 use crate::parameters::Parameters;
-use crate::plan::{Deletion, InitPlan, Plan, Run};
+use crate::plan::{Deletion, InitPlan, Plan, Rewrite, Run};
 use crate::proc::Proc;
 use crate::report::{self, ExtensionReport, Facts, JudgeReport, ReviewReport};
 use crate::text::Path;
@@ -46,8 +46,10 @@ pub struct Context<'a> {
 pub struct Asked {
     /// Every extension with its verdict.
     pub extensions: Vec<ExtensionReport>,
-    /// What was not as it should be.
+    /// What was not as it should be, and was logged.
     pub warnings: Vec<String>,
+    /// How the file that names the extensions is to be written anew.
+    pub rewrite: Option<Rewrite>,
 }
 
 /// The policies that are asked.
@@ -76,12 +78,8 @@ pub fn plan(
         proc,
         started,
     } = *context;
-    let old_root = open_root()?;
     let keep_initramfs = arguments.keep_initramfs || parameters.keep_initramfs;
-    let memory = is_memory(&old_root).map_err(|error| format!("/ cannot be examined: {error}"))?;
-    if !memory && !keep_initramfs {
-        return Err("/ is neither tmpfs nor ramfs, so it is no initramfs, and deleting it would delete data; switch with --keep-initramfs to delete nothing".into());
-    }
+    let (old_root, memory) = old_root(keep_initramfs)?;
     if arguments.plan.is_none() {
         capabilities::check()?;
     }
@@ -112,10 +110,13 @@ pub fn plan(
     let (moves, run) = new_root::plan_moves(&new_root, &mounts)?;
 
     let mut warnings = parameters.warnings.clone();
+    let logged = warnings.len() + asked.as_ref().map_or(0, |asked| asked.warnings.len());
+    let mut rewrite = None;
     let (extensions, review) = match asked {
         Some(asked) => {
             warnings.extend(asked.warnings);
             warnings.extend(init.warnings.iter().cloned());
+            rewrite = asked.rewrite;
             let review = ask_preservation(session, &old_root, &init.paths, &mut warnings);
             (asked.extensions, review)
         }
@@ -206,6 +207,7 @@ pub fn plan(
         kept_mounts: foreign.kept,
         detached_mounts: foreign.detached,
         survivors,
+        rewrite,
         deletion,
         foreground: arguments.foreground || parameters.foreground,
     };
@@ -233,7 +235,7 @@ pub fn plan(
             ..Default::default()
         },
     };
-    for warning in &facts.warnings {
+    for warning in &facts.warnings[logged..] {
         tracing::warn!("{warning}");
     }
     for line in plan.to_string().lines() {
@@ -253,6 +255,19 @@ pub fn open_root() -> Result<OwnedFd, String> {
         Mode::empty(),
     )
     .map_err(|error| format!("/ cannot be opened: {error}"))
+}
+
+/// Opens `/`, and tells whether it lies in memory, as an initramfs does.
+///
+/// # Errors
+/// A sentence for the operator: it does not, and is not to be kept.
+pub fn old_root(keep: bool) -> Result<(OwnedFd, bool), String> {
+    let old_root = open_root()?;
+    let memory = is_memory(&old_root).map_err(|error| format!("/ cannot be examined: {error}"))?;
+    if !memory && !keep {
+        return Err("/ is neither tmpfs nor ramfs, so it is no initramfs, and deleting it would delete data; switch with --keep-initramfs, or the kernel parameter switch_root.keep_initramfs, to delete nothing".into());
+    }
+    Ok((old_root, memory))
 }
 
 fn elapsed(started: Instant) -> u64 {
@@ -283,6 +298,8 @@ pub struct Judgement {
     pub extensions: Vec<Judged>,
     /// Where the file is.
     pub file: Option<&'static str>,
+    /// Why none of its extensions could be looked at.
+    pub none: Option<String>,
 }
 
 /// Asks the policies about the extensions.
@@ -300,14 +317,11 @@ pub fn ask_compatibility(
         return Ok(Judgement {
             extensions: Vec::new(),
             file: machine::extensions_file(),
+            none: Some("switch_root.extensions=ignore is given".into()),
         });
     }
     match machine::extensions_yaml()? {
         Some((path, bytes)) if !bytes.is_empty() => {
-            let without_verdicts = Judgement {
-                extensions: Vec::new(),
-                file: Some(path),
-            };
             let judged = match compatibility::review(session, host, &bytes) {
                 Ok(judged) => judged,
                 Err(NoReview::File(reason)) => {
@@ -316,10 +330,15 @@ pub fn ask_compatibility(
                 // The machine must boot, and nothing says that the file is bad.
                 Err(NoReview::Judge(reason)) => {
                     refuse_on_failure(session, true)?;
-                    warnings.push(format!(
+                    let reason = format!(
                         "{path} cannot be judged, and none of its extensions is: the judge {reason}"
-                    ));
-                    return Ok(without_verdicts);
+                    );
+                    warnings.push(reason.clone());
+                    return Ok(Judgement {
+                        file: Some(path),
+                        none: Some(reason),
+                        ..Judgement::default()
+                    });
                 }
             };
             for one in judged
@@ -335,7 +354,8 @@ pub fn ask_compatibility(
             }
             Ok(Judgement {
                 extensions: judged,
-                ..without_verdicts
+                file: Some(path),
+                none: None,
             })
         }
         _ => Ok(Judgement::default()),

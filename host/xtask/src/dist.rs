@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::native;
 use crate::policies;
 use crate::run::{cargo, run, step, target};
-use crate::setup::{self, STATIC};
+use crate::setup::{self, MUSL_COMPILER, STATIC};
 
 /// The two builds of the boot binary: name, and whether it has a compiler.
 const BUILDS: [(&str, bool); 2] = [("switch_root", true), ("switch_root-aot", false)];
@@ -23,6 +23,7 @@ pub fn dist() -> Result<PathBuf> {
     for (name, compiler) in BUILDS {
         build(&folder, name, compiler)?;
     }
+    operator_binary()?;
     println!("\n{:>12}  file", "bytes");
     for file in files(&folder)? {
         let shown = file.strip_prefix(&folder).unwrap_or(&file);
@@ -44,27 +45,47 @@ pub fn boot_binary(compiler: bool) -> Result<PathBuf> {
     build(&target().join("dist"), name, compiler)
 }
 
+/// Builds `srctl`, static, into `target/dist/` and returns its path.
+///
+/// # Errors
+/// Where it cannot be built.
+pub fn operator_binary() -> Result<PathBuf> {
+    let missing = setup::tools(&[&MUSL_COMPILER]);
+    ensure!(
+        missing.is_empty(),
+        "parts of srctl are written in C, and there is no compiler for musl: install {}",
+        missing.join(" ")
+    );
+    let package = "switch-root-srctl";
+    compile(&target().join("dist"), "srctl", package, "srctl", &[])
+}
+
 fn build(folder: &Path, name: &str, compiler: bool) -> Result<PathBuf> {
+    let features: &[&str] = if compiler {
+        &[]
+    } else {
+        &["--no-default-features"]
+    };
+    compile(folder, name, "switch-root", "switch_root", features)
+}
+
+/// Builds a static, optimized program of a package, and copies it to `folder/name`.
+fn compile(
+    folder: &Path,
+    name: &str,
+    package: &str,
+    program: &str,
+    arguments: &[&str],
+) -> Result<PathBuf> {
     setup::targets(&[STATIC])?;
     step(&format!("{name} (static, optimized)"));
     let native = native::default_policy()?;
-    let mut cargo = cargo();
-    cargo
-        .args([
-            "build",
-            "--locked",
-            "--release",
-            "--target",
-            STATIC,
-            "--package",
-            "switch-root",
-        ])
-        .env("SWITCH_ROOT_DEFAULT_CWASM", &native);
-    if !compiler {
-        cargo.arg("--no-default-features");
-    }
-    run(&mut cargo)?;
-    let built = target().join(STATIC).join("release/switch_root");
+    run(cargo()
+        .args(["build", "--locked", "--release", "--target", STATIC])
+        .args(["--package", package])
+        .args(arguments)
+        .env("SWITCH_ROOT_DEFAULT_CWASM", &native))?;
+    let built = target().join(STATIC).join("release").join(program);
     let installed = folder.join(name);
     fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     fs::copy(&built, &installed)

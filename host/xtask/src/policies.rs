@@ -11,13 +11,18 @@ use crate::run::{cargo, output, step, target, workspace};
 use crate::setup::{self, WASM};
 
 /// Policies that ship: their crate, and the name of their file.
-const SHIPPED: [(&str, &str); 3] = [
+const SHIPPED: [(&str, &str); 5] = [
     ("switch-root-policy-default", "default"),
     ("switch-root-policy-keep-paths", "keep-paths"),
     (
         "switch-root-policy-extension-allowlist",
         "extension-allowlist",
     ),
+    (
+        "switch-root-policy-extension-relations",
+        "extension-relations",
+    ),
+    ("switch-root-policy-kernel-abi", "kernel-abi"),
 ];
 
 /// Where the default policy is checked in, since the host embeds it.

@@ -25,6 +25,49 @@ pub const QEMU: Tool = Tool {
     program: "qemu-system-x86_64",
     package: "qemu-system-x86",
 };
+/// Make the images that are booted whole, and compress modules.
+pub const IMAGES: [Tool; 4] = [
+    Tool {
+        program: "mksquashfs",
+        package: "squashfs-tools",
+    },
+    Tool {
+        program: "mkfs.erofs",
+        package: "erofs-utils",
+    },
+    Tool {
+        program: "zstd",
+        package: "zstd",
+    },
+    Tool {
+        program: "xz",
+        package: "xz-utils",
+    },
+];
+/// A registry, and what fills it: the peers that pulling is measured beside, too.
+pub const REGISTRY: [Tool; 4] = [
+    Tool {
+        program: "docker-registry",
+        package: "docker-registry",
+    },
+    Tool {
+        program: "skopeo",
+        package: "skopeo",
+    },
+    Tool {
+        program: "umoci",
+        package: "umoci",
+    },
+    Tool {
+        program: "openssl",
+        package: "openssl",
+    },
+];
+/// Compiles what is written in C for the static binaries.
+pub const MUSL_COMPILER: Tool = Tool {
+    program: "musl-gcc",
+    package: "musl-tools",
+};
 /// Makes the index of kernel modules.
 pub const DEPMOD: Tool = Tool {
     program: "depmod",

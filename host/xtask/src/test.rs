@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::policies::{self, Comparison};
 use crate::run::{cargo, run, step, target};
-use crate::setup::{self, PEERS, QEMU, STATIC, WASM};
+use crate::setup::{self, IMAGES, PEERS, QEMU, REGISTRY, STATIC, WASM};
 use crate::{dist, kernels, native};
 
 /// Runs all tests.
@@ -49,7 +49,10 @@ pub fn test() -> Result<()> {
     let binary = dist::boot_binary(true)?;
     let aot = dist::boot_binary(false)?;
     let native = native::policies(&components)?;
-    let missing = setup::tools(&[&QEMU, &PEERS[1]]);
+    let srctl = dist::operator_binary()?;
+    let mut tools = vec![&QEMU, &PEERS[1]];
+    tools.extend(IMAGES.iter().chain(&REGISTRY));
+    let missing = setup::tools(&tools);
     skipped.extend(
         missing
             .iter()
@@ -69,6 +72,7 @@ pub fn test() -> Result<()> {
         ])
         .env("SWITCH_ROOT_BIN", binary)
         .env("SWITCH_ROOT_AOT_BIN", aot)
+        .env("SWITCH_ROOT_SRCTL", srctl)
         .env("SWITCH_ROOT_POLICIES", native)
         .env("SWITCH_ROOT_KERNELS", kernels))?;
     for reason in &skipped {
@@ -92,7 +96,9 @@ pub fn bench(json: Option<PathBuf>) -> Result<()> {
     let binary = dist::boot_binary(true)?;
     let aot = dist::boot_binary(false)?;
     let native = native::policies(&components)?;
-    let missing = setup::tools(&PEERS.each_ref());
+    let srctl = dist::operator_binary()?;
+    let tools: Vec<_> = PEERS.iter().chain(&IMAGES).chain(&REGISTRY).collect();
+    let missing = setup::tools(&tools);
     if !missing.is_empty() {
         println!(
             "not measured, since they are not installed: {}",
@@ -123,6 +129,7 @@ pub fn bench(json: Option<PathBuf>) -> Result<()> {
         .arg(&json)
         .env("SWITCH_ROOT_BIN", binary)
         .env("SWITCH_ROOT_AOT_BIN", aot)
+        .env("SWITCH_ROOT_SRCTL", srctl)
         .env("SWITCH_ROOT_POLICIES", native)
         .env("SWITCH_ROOT_KERNELS", kernels))
 }

@@ -3,16 +3,17 @@
 //! takes no other with it.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::os::fd::AsFd;
 
 use policy::Extension;
 use policy::compatibility::{Judged, Outcome};
 use policy::{escape, extensions};
-use rustix::fs::Stat;
 
+use super::conflict;
 use super::image::Image;
 use super::modules::Modules;
 use super::mounted::Mounted;
+use crate::plan::Rewrite;
 use crate::preflight::Judgement;
 use crate::report::{self, ExtensionReport, Reason};
 
@@ -28,6 +29,8 @@ pub struct Activation {
     extensions: Vec<One>,
     /// Where the file is that names them; `None` where there is none.
     file: Option<&'static str>,
+    /// Why none of them could be looked at.
+    none: Option<String>,
 }
 
 struct One {
@@ -44,7 +47,7 @@ impl Activation {
         for judged in judgement.extensions {
             let outcome = if judged.outcome == Outcome::Incompatible {
                 Err(report::reasons(&judged))
-            } else if !seen.insert(judged.extension.image.clone()) {
+            } else if seen.contains(&judged.extension.image) {
                 Err(left_out("is listed in extensions.yaml more than once"))
             } else if count == MOST {
                 Err(left_out(&format!(
@@ -56,12 +59,16 @@ impl Activation {
                     left_out(&reason)
                 })
             };
-            count += usize::from(outcome.is_ok());
+            if outcome.is_ok() {
+                count += 1;
+                seen.insert(judged.extension.image.clone());
+            }
             extensions.push(One { judged, outcome });
         }
         Self {
             extensions,
             file: judgement.file,
+            none: judgement.none,
         }
     }
 
@@ -119,31 +126,25 @@ impl Activation {
         ))
     }
 
-    /// Rewrites extensions.yaml, so that what is carried to the new root tells
-    /// what was activated, and what not, and why. Returns what went wrong.
-    pub fn tell_the_running_system(&self) -> Option<String> {
-        let file = self.file?;
-        let of = |one: &One| one.judged.extension.clone();
-        let activated: Vec<Extension> = self
-            .extensions
-            .iter()
-            .filter(|one| one.outcome.is_ok())
-            .map(of)
-            .collect();
-        let skipped: Vec<(Extension, Vec<String>)> = self
-            .extensions
-            .iter()
-            .filter_map(|one| Some((of(one), sentences(one.outcome.as_ref().err()?))))
-            .collect();
-        let text = extensions::render(&activated, &skipped);
-        let new = format!("{file}.new");
-        std::fs::write(&new, text)
-            .and_then(|()| std::fs::rename(&new, Path::new(file)))
-            .err()
-            .map(|error| {
-                let _ = std::fs::remove_file(&new);
-                format!("{file} cannot be rewritten, and still names every extension: {error}")
-            })
+    /// How extensions.yaml is to be written anew, so that what is carried to the new
+    /// root tells what was activated, and what not, and why.
+    pub fn tell_the_running_system(&self) -> Option<Rewrite> {
+        let text = match &self.none {
+            Some(reason) => extensions::render_none(reason),
+            None => {
+                let of = |one: &One| one.judged.extension.clone();
+                let (mut activated, mut skipped) = (Vec::new(), Vec::new());
+                for one in &self.extensions {
+                    match &one.outcome {
+                        Ok(_) => activated.push(of(one)),
+                        Err(reasons) => skipped.push((of(one), sentences(reasons))),
+                    }
+                }
+                extensions::render(&activated, &skipped)
+            }
+        };
+        let path = self.file?.as_bytes().into();
+        Some(Rewrite { path, text })
     }
 
     /// What the report says of them.
@@ -197,18 +198,6 @@ fn mount_layer(
         None => tracing::debug!("extensions.yaml has no digest of {}", shown(extension)),
     }
     let layer = Mounted::new(&image, &number.to_string(), modules)?;
-    same_root_directory(&layer.stat, &root.stat)?;
+    conflict::check(layer.directory.as_fd(), root.directory.as_fd())?;
     Ok(layer)
-}
-
-/// The uppermost layer's root directory is that of the system.
-fn same_root_directory(layer: &Stat, root: &Stat) -> Result<(), String> {
-    let of = |stat: &Stat| (stat.st_mode & 0o7777, stat.st_uid, stat.st_gid);
-    let ((mode, user, group), (root_mode, root_user, root_group)) = (of(layer), of(root));
-    if (mode, user, group) == (root_mode, root_user, root_group) {
-        return Ok(());
-    }
-    Err(format!(
-        "would change the system's root directory: its own has mode {mode:04o} and owner {user}:{group}, that of the root image mode {root_mode:04o} and owner {root_user}:{root_group}; repack it"
-    ))
 }

@@ -74,6 +74,9 @@ impl From<String> for Unusable {
 /// How much is read at once for a digest.
 const CHUNK: usize = 256 << 10;
 
+/// The unit of block devices, in bytes.
+const SECTOR: u64 = 512;
+
 /// Where the superblock of squashfs has what is looked at, in bytes from the
 /// beginning of the image (Documentation/filesystems/squashfs.rst, fs/squashfs/squashfs_fs.h).
 mod squashfs {
@@ -187,10 +190,17 @@ fn examine(file: &File, size: u64) -> Result<Format, Unusable> {
     }
     let start = &start[..length];
     let (format, used) = recognize(start)?;
+    let name = format.name();
     if used > size {
         return Err(format!(
-            "is truncated: the {} in it is {used} bytes long, and the file {size}",
-            format.name()
+            "is truncated: the {name} in it is {used} bytes long, and the file {size}"
+        )
+        .into());
+    }
+    // What is behind the last whole sector cannot be read from a loop device.
+    if used > size - size % SECTOR {
+        return Err(format!(
+            "ends within a sector: pad it to a multiple of {SECTOR} bytes (mksquashfs does, without -nopad)"
         )
         .into());
     }

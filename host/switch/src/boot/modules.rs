@@ -17,6 +17,9 @@ const INDEX: u64 = 16 << 20;
 /// The largest module that is unpacked here, in bytes.
 const MODULE: u64 = 64 << 20;
 
+/// What unpacking xz may take, in KiB: its highest level needs 64 MiB.
+const XZ_MEMORY: u32 = 128 << 10;
+
 /// MODULE_INIT_COMPRESSED_FILE of init_module(2), which `libc` does not have:
 /// the kernel unpacks the file.
 const COMPRESSED_FILE: i32 = 4;
@@ -27,11 +30,15 @@ pub struct Modules {
     index: Option<Index>,
 }
 
-/// modules.dep, as depmod(8) writes it.
+/// What depmod(8) writes.
 struct Index {
     folder: PathBuf,
-    /// `path: what it needs`, paths relative to the folder.
+    /// modules.dep, `path: what it needs`, paths relative to the folder.
     lines: String,
+    /// modules.softdep, `softdep NAME pre: NAMES post: NAMES`; may be missing.
+    soft: String,
+    /// modules.alias, `alias NAME MODULE`; may be missing.
+    aliases: String,
 }
 
 impl Modules {
@@ -52,16 +59,16 @@ impl Modules {
     /// # Errors
     /// A sentence for the operator.
     pub fn loop_devices(&mut self) -> Result<(), String> {
-        let control = Path::new("/dev/loop-control");
-        if control.exists() {
+        // A node without anybody behind it cannot be opened.
+        let there = || File::open("/dev/loop-control").map(drop);
+        if there().is_ok() {
             return Ok(());
         }
         self.load("loop")
             .map_err(|reason| format!("the kernel lacks loop devices: {reason}"))?;
-        if control.exists() {
-            return Ok(());
-        }
-        Err("the kernel has loop devices, and no /dev/loop-control: is /dev a devtmpfs?".into())
+        there().map_err(|error| {
+            format!("the kernel has loop devices, but /dev/loop-control cannot be opened: {error}; is /dev a devtmpfs?")
+        })
     }
 
     /// Loads a module with all that it needs.
@@ -77,6 +84,12 @@ impl Modules {
             )
         })?;
         for file in files {
+            for soft in index.before(&file) {
+                // Only wanted: the module itself says if it cannot do without.
+                if let Err(error) = insert(&soft) {
+                    tracing::debug!("module {} is not loaded: {error}", soft.display());
+                }
+            }
             insert(&file).map_err(|error| {
                 format!("the module {} cannot be loaded: {error}", file.display())
             })?;
@@ -96,8 +109,17 @@ impl Index {
             let index = folder.join("modules.dep");
             match file::read(&index, INDEX, Links::Follow) {
                 Ok(Some((bytes, _))) => {
-                    let lines = String::from_utf8_lossy(&bytes).into_owned();
-                    return Ok(Self { folder, lines });
+                    let other = |name| {
+                        let file = file::read(&folder.join(name), INDEX, Links::Follow);
+                        let bytes = file.ok().flatten().map(|(bytes, _)| bytes);
+                        String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
+                    };
+                    return Ok(Self {
+                        lines: String::from_utf8_lossy(&bytes).into_owned(),
+                        soft: other("modules.softdep"),
+                        aliases: other("modules.alias"),
+                        folder,
+                    });
                 }
                 Ok(None) => looked.push(index.display().to_string()),
                 Err(reason) => return Err(format!("{} {reason}", index.display())),
@@ -109,13 +131,44 @@ impl Index {
         ))
     }
 
+    /// The files of what should be loaded before a module, and is not needed by
+    /// it: its soft dependencies, by name or alias, with what they need.
+    fn before(&self, file: &Path) -> Vec<PathBuf> {
+        let module = module_name(&file.to_string_lossy());
+        let wanted = self
+            .soft
+            .lines()
+            .filter_map(|line| line.strip_prefix("softdep ")?.split_once(' '))
+            .filter(|(name, _)| Some(name.replace('-', "_")) == module)
+            .flat_map(|(_, rest)| {
+                rest.split_whitespace()
+                    .skip_while(|word| *word != "pre:")
+                    .skip(1)
+                    .take_while(|word| *word != "post:")
+            });
+        let mut files = Vec::new();
+        for name in wanted {
+            let aliased = self
+                .aliases
+                .lines()
+                .filter_map(|line| line.strip_prefix("alias ")?.split_once(' '))
+                .filter(|(alias, _)| *alias == name)
+                .map(|(_, module)| module);
+            for module in std::iter::once(name).chain(aliased) {
+                files.extend(self.files(module).unwrap_or_default());
+            }
+        }
+        files
+    }
+
     /// The files of a module and of what it needs, in the order of loading.
     fn files(&self, name: &str) -> Option<Vec<PathBuf>> {
+        let wanted = Some(name.replace('-', "_"));
         let (module, needs) = self
             .lines
             .lines()
             .filter_map(|line| line.split_once(':'))
-            .find(|(path, _)| module_name(path) == Some(name.replace('-', "_")))?;
+            .find(|(path, _)| module_name(path) == wanted)?;
         // depmod gives what is needed first last.
         let mut files: Vec<&str> = needs.split_whitespace().rev().collect();
         files.push(module);
@@ -179,20 +232,25 @@ impl Compression {
         }
     }
 
+    /// Unpacks a module, without taking more memory than one can need.
     fn unpack(self, file: impl Read) -> io::Result<Vec<u8>> {
         let mut module = Vec::new();
+        // One byte more than allowed shows what is too large.
+        let mut take = |reader: &mut dyn Read| reader.take(MODULE + 1).read_to_end(&mut module);
         match self {
-            Self::Gzip => flate2::read::GzDecoder::new(file)
-                .take(MODULE)
-                .read_to_end(&mut module)?,
-            Self::Xz => lzma_rust2::XzReader::new(file, true)
-                .take(MODULE)
-                .read_to_end(&mut module)?,
-            Self::Zstd => ruzstd::decoding::StreamingDecoder::new(file)
-                .map_err(io::Error::other)?
-                .take(MODULE)
-                .read_to_end(&mut module)?,
+            Self::Gzip => take(&mut flate2::read::GzDecoder::new(file))?,
+            Self::Xz => take(&mut lzma_rust2::XzReader::new_mem_limit(
+                file, true, XZ_MEMORY,
+            ))?,
+            Self::Zstd => {
+                take(&mut ruzstd::decoding::StreamingDecoder::new(file).map_err(io::Error::other)?)?
+            }
         };
+        if module.len() as u64 > MODULE {
+            return Err(io::Error::other(format!(
+                "it is larger than {MODULE} bytes"
+            )));
+        }
         Ok(module)
     }
 }
@@ -207,18 +265,25 @@ mod tests {
             folder: "/lib/modules/1".into(),
             lines: "kernel/fs/overlayfs/overlay.ko.xz:\n\
                     kernel/a-b.ko: kernel/c.ko.zst kernel/d.ko kernel/c.ko.zst\n\
-                    kernel/c.ko.zst: kernel/d.ko\n"
+                    kernel/c.ko.zst: kernel/d.ko\n\
+                    kernel/d.ko:\n"
                 .into(),
+            soft: "# comment\nsoftdep a_b pre: crc overlay post: c\nsoftdep c post: d\n".into(),
+            aliases: "alias crc d\nalias crc* overlay\n".into(),
         };
-        let files = |name| {
-            let files = index.files(name)?;
-            Some(
-                files
-                    .iter()
-                    .map(|file| file.display().to_string())
-                    .collect::<Vec<_>>(),
-            )
+        let shown = |files: Vec<PathBuf>| -> Vec<String> {
+            let shown = files.iter().map(|file| file.display().to_string());
+            shown.collect()
         };
+        assert_eq!(
+            shown(index.before(Path::new("/lib/modules/1/kernel/a-b.ko"))),
+            [
+                "/lib/modules/1/kernel/d.ko",
+                "/lib/modules/1/kernel/fs/overlayfs/overlay.ko.xz"
+            ]
+        );
+        assert!(index.before(Path::new("kernel/c.ko.zst")).is_empty());
+        let files = |name| index.files(name).map(shown);
         assert_eq!(
             files("overlay").unwrap(),
             ["/lib/modules/1/kernel/fs/overlayfs/overlay.ko.xz"]

@@ -1,25 +1,24 @@
 //! The new root: the root image alone, or an overlay of the layers on it.
 
-use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use nix::mount::{MntFlags, MsFlags, mount as mount_by_string, umount2};
-use rustix::fs::{self, Mode, OFlags};
-use rustix::io::Errno;
-use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, fsconfig_create,
-    fsconfig_set_string, fsmount, fsopen, move_mount,
-};
+use rustix::fs::{self, OFlags};
+use rustix::mount::{MountAttrFlags, MoveMountFlags, move_mount};
 
 use super::activation::Activation;
 use super::modules::Modules;
 use super::mounted::Mounted;
-use crate::mount_calls::attach;
+use crate::mount_calls::{Setting, attach, make, open_directory};
 
 const KIND: &str = "overlay";
 
-/// Mounts the new root. Layers that the kernel does not take are left out, the
-/// others stay; whatever happens to layers, the root image is mounted.
+/// The first kernel that takes lower directories one by one.
+const ONE_BY_ONE: (u32, u32) = (6, 8);
+
+/// Mounts the new root, and has `usable` look at it. Layers that the kernel does
+/// not take, or with which it is not usable, are left out, and the others stay;
+/// whatever happens to layers, the root image is mounted.
 ///
 /// # Errors
 /// Where even that cannot be: a sentence for the operator.
@@ -28,13 +27,33 @@ pub fn mount(
     root: &Mounted,
     activation: &mut Activation,
     modules: &mut Modules,
+    usable: &dyn Fn() -> Result<(), String>,
 ) -> Result<(), String> {
-    std::fs::create_dir_all(point)
-        .map_err(|error| format!("the directory {point} cannot be made: {error}"))?;
+    match std::fs::create_dir(point) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            return Err(format!("the directory {point} cannot be made: {error}"));
+        }
+        _ => {}
+    }
+    open_directory(point, OFlags::PATH).map_err(|error| {
+        format!("{point} cannot be mounted on: {error}; it must be a directory, not a link")
+    })?;
     if activation.any() {
-        match modules.file_system(KIND) {
-            Ok(()) => overlay(point, root, activation),
-            Err(reason) => activation.leave_all_out(&format!("cannot be activated: {reason}")),
+        let prepared = modules.file_system(KIND).and_then(|()| {
+            Mounted::like(root, "top")
+                .map_err(|reason| format!("needs an empty directory: {reason}"))
+        });
+        match prepared {
+            Ok(top) => overlay(
+                &Stack {
+                    point,
+                    root,
+                    top,
+                    usable,
+                },
+                activation,
+            ),
+            Err(reason) => activation.leave_all_out(&reason),
         }
     }
     if activation.any() {
@@ -51,77 +70,116 @@ pub fn mount(
 }
 
 /// Mounts an overlay of all layers that go together; leaves the others out.
-fn overlay(point: &str, root: &Mounted, activation: &mut Activation) {
-    let Err(error) = stack(point, root, activation.layers()) else {
+fn overlay(stack: &Stack<'_>, activation: &mut Activation) {
+    let Err(together) = stack.mount(activation.layers()) else {
         return;
     };
     // One of them is to blame, or none: each is tried alone.
-    activation.keep_if(|layer| match stack(point, root, [layer].into_iter()) {
-        Ok(()) => {
-            let _ = umount2(point, MntFlags::MNT_DETACH);
-            Ok(())
-        }
-        Err(error) => Err(format!("cannot be laid over the root image: {error}")),
+    activation.keep_if(|layer| {
+        stack.mount([layer].into_iter())?;
+        stack.unmount();
+        Ok(())
     });
-    if activation.any()
-        && let Err(again) = stack(point, root, activation.layers())
-    {
-        let reason = if again == error {
-            format!("cannot be activated: the overlay of all layers cannot be mounted: {error}")
+    if activation.any() && stack.mount(activation.layers()).is_err() {
+        activation.leave_all_out(&format!(
+            "is good by itself, but not with the others: together each {together}"
+        ));
+    }
+}
+
+/// What layers are laid on.
+struct Stack<'a> {
+    point: &'a str,
+    root: &'a Mounted,
+    /// Empty, with the attributes that the root directory is to have.
+    top: Mounted,
+    usable: &'a dyn Fn() -> Result<(), String>,
+}
+
+impl Stack<'_> {
+    /// Mounts an overlay of these layers, the last one uppermost, the root image
+    /// lowest. Says of a layer what is wrong with it.
+    fn mount<'l>(&self, layers: impl Iterator<Item = &'l Mounted>) -> Result<(), String> {
+        let mut paths: Vec<&Path> = vec![&self.root.path];
+        paths.extend(layers.map(|layer| layer.path.as_path()));
+        paths.push(&self.top.path);
+        paths.reverse();
+        let one_by_one = kernel() >= ONE_BY_ONE;
+        let mounted = if one_by_one {
+            self.one_by_one(&paths).or_else(|reason| {
+                // The older way is as good, and an error of it says no more.
+                self.in_one_string(&paths).map_err(|_| reason)
+            })
         } else {
-            format!(
-                "cannot be activated: the overlay of the layers that are good by themselves cannot be mounted: {again}"
-            )
+            self.in_one_string(&paths)
         };
-        activation.leave_all_out(&reason);
+        mounted.map_err(|reason| format!("cannot be laid over the root image: {reason}"))?;
+        (self.usable)().map_err(|reason| {
+            self.unmount();
+            format!("would keep the machine from starting: {reason}")
+        })
+    }
+
+    fn one_by_one(&self, paths: &[&Path]) -> Result<(), String> {
+        let paths: Vec<String> = paths
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        let mut settings = vec![Setting::Text("source", KIND)];
+        settings.extend(paths.iter().map(|path| Setting::Text("lowerdir+", path)));
+        let tree = make(KIND, &settings, MountAttrFlags::MOUNT_ATTR_RDONLY)
+            .map_err(|failure| failure.to_string())?;
+        open_directory(self.point, OFlags::PATH)
+            .and_then(|place| attach(tree, place))
+            .map_err(|error| error.to_string())
+    }
+
+    fn in_one_string(&self, paths: &[&Path]) -> Result<(), String> {
+        let paths: Vec<String> = paths
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        mount_by_string(
+            Some(KIND),
+            self.point,
+            Some(KIND),
+            MsFlags::MS_RDONLY,
+            Some(format!("lowerdir={}", paths.join(":")).as_str()),
+        )
+        .map_err(|error| error.to_string())
+    }
+
+    fn unmount(&self) {
+        let _ = umount2(self.point, MntFlags::MNT_DETACH);
     }
 }
 
-/// Mounts an overlay of these layers, the last one uppermost, the root image
-/// lowest.
-fn stack<'a>(
-    point: &str,
-    root: &Mounted,
-    layers: impl Iterator<Item = &'a Mounted>,
-) -> Result<(), Errno> {
-    let mut paths: Vec<&Path> = vec![&root.path];
-    paths.extend(layers.map(|layer| layer.path.as_path()));
-    paths.reverse();
-    let Err(error) = one_by_one(point, &paths) else {
-        return Ok(());
-    };
-    tracing::debug!("lower directories cannot be given one by one: {error}");
-    let string: Vec<String> = paths
-        .iter()
-        .map(|path| path.display().to_string())
-        .collect();
-    mount_by_string(
-        Some(KIND),
-        point,
-        Some(KIND),
-        MsFlags::MS_RDONLY,
-        Some(format!("lowerdir={}", string.join(":")).as_str()),
-    )
-    .map_err(|error| Errno::from_raw_os_error(error as i32))
+/// The running kernel's version.
+fn kernel() -> (u32, u32) {
+    let release = nix::sys::utsname::uname()
+        .map(|names| names.release().to_string_lossy().into_owned())
+        .unwrap_or_default();
+    version(&release)
 }
 
-/// As Linux 6.8 and newer takes them.
-fn one_by_one(point: &str, paths: &[&Path]) -> Result<(), Errno> {
-    let context = fsopen(KIND, FsOpenFlags::FSOPEN_CLOEXEC)?;
-    fsconfig_set_string(&context, "source", KIND)?;
-    for path in paths {
-        fsconfig_set_string(&context, "lowerdir+", *path)?;
+/// The first two numbers of a release; zero for what is none.
+fn version(release: &str) -> (u32, u32) {
+    let mut numbers = release
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|number| number.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_are_told_apart_by_their_first_two_numbers() {
+        assert_eq!(version("6.1.0-50-cloud-amd64"), (6, 1));
+        assert_eq!(version("7.2.13+deb14-cloud-amd64"), (7, 2));
+        assert_eq!(version("6.10-rc1"), (6, 10));
+        assert_eq!(version("x"), (0, 0));
+        assert!(version("6.12.1") >= ONE_BY_ONE && version("6.7.9") < ONE_BY_ONE);
     }
-    fsconfig_create(&context)?;
-    let tree = fsmount(
-        &context,
-        FsMountFlags::FSMOUNT_CLOEXEC,
-        MountAttrFlags::MOUNT_ATTR_RDONLY,
-    )?;
-    attach(tree, open(Path::new(point))?)
-}
-
-fn open(point: &Path) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    fs::open(point, flags, Mode::empty())
 }
