@@ -44,6 +44,9 @@ pub enum Special {
     Device,
     /// A named pipe.
     Fifo,
+    /// A program that runs with the rights of its owner or group: unpacked by root,
+    /// it would be root's, for all who can reach the folder.
+    SetId,
 }
 
 impl std::fmt::Display for Special {
@@ -51,6 +54,7 @@ impl std::fmt::Display for Special {
         f.write_str(match self {
             Self::Device => "a device node",
             Self::Fifo => "a named pipe",
+            Self::SetId => "a setuid or setgid program",
         })
     }
 }
@@ -166,6 +170,9 @@ impl Unpacker {
             & 0o7777;
         match kind {
             EntryType::Directory => self.tree.directory(&path, mode),
+            EntryType::Regular | EntryType::Continuous if mode & 0o6000 != 0 => {
+                self.refuse(&name, Special::SetId)
+            }
             EntryType::Regular | EntryType::Continuous => {
                 let size = entry.size();
                 self.tree.file(&path, mode, size, entry, &mut self.buffer)

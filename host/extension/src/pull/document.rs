@@ -211,12 +211,19 @@ pub(super) fn choose<'a>(
             .as_ref()
             .is_some_and(|platform| platform.os().to_string() != "unknown")
     };
-    let found = entries.iter().find(|entry| {
+    let takes = |entry: &&Descriptor| {
         entry
             .platform()
             .as_ref()
             .is_some_and(|there| platform.takes(&there.into()))
-    });
+    };
+    // Of several that would do, the one for this very variant: a newer one, such as
+    // amd64/v3, does not run everywhere.
+    let other_variant = |entry: &&Descriptor| {
+        let there = entry.platform().as_ref();
+        there.and_then(|there| there.variant().as_ref()) != platform.variant.as_ref()
+    };
+    let found = entries.iter().filter(takes).min_by_key(other_variant);
     if let Some(found) = found {
         return Ok((found, true));
     }

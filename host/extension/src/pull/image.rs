@@ -79,7 +79,7 @@ fn apply(unpacker: &mut Unpacker, layer: &Layer, layers: &mut ahead::Layers<'_>)
             }
         };
         return Err(Error::input(format!(
-            "the image holds {kind} at {}{others}; an extension may hold files, directories and links only",
+            "the image holds {kind} at {}{others}; an extension may hold plain files, directories and links only",
             escape::path(path.as_os_str().as_bytes())
         )));
     }

@@ -149,7 +149,6 @@ fn files_directories_and_links_are_unpacked_with_their_modes() {
         .directory("./", 0o700)
         .directory("usr/", 0o755)
         .file("usr/a", "content")
-        .mode("usr/setuid", 0o4755)
         .mode("usr/secret", 0o600)
         .symlink("usr/link", "../../../etc/passwd")
         .hardlink("usr/hard", "usr/a")
@@ -166,7 +165,6 @@ fn files_directories_and_links_are_unpacked_with_their_modes() {
             "usr/hard 644 content",
             "usr/link -> ../../../etc/passwd",
             "usr/secret 600 x",
-            "usr/setuid 4755 x",
         ]
     );
     let inode = |name: &str| place.inside().join(name).metadata().unwrap().ino();
@@ -182,6 +180,8 @@ fn special_files_are_told_and_not_made() {
         .special(EntryType::Char, "dev/null")
         .special(EntryType::Block, "dev/sda")
         .special(EntryType::Fifo, "pipe")
+        .mode("usr/setuid", 0o4755)
+        .mode("setgid", 0o2755)
         .file("a", "a")
         .end();
     let unpacker = place.unpack(&[layer]).unwrap();
@@ -190,7 +190,9 @@ fn special_files_are_told_and_not_made() {
         [
             ("dev/null".into(), Special::Device),
             ("dev/sda".into(), Special::Device),
-            ("pipe".into(), Special::Fifo)
+            ("pipe".into(), Special::Fifo),
+            ("usr/setuid".into(), Special::SetId),
+            ("setgid".into(), Special::SetId)
         ]
     );
     assert_eq!(place.tree(), ["a 644 a"]);

@@ -66,6 +66,26 @@ fn an_index_leads_to_the_platform() {
 }
 
 #[test]
+fn of_several_variants_the_one_that_is_wanted_comes_first() {
+    let mut content = Content::default();
+    let mut newer = content.image(&[layer("newer")], "amd64");
+    newer["platform"]["variant"] = "v3".into();
+    let index = serde_json::json!({
+        "schemaVersion": 2,
+        "manifests": [newer, content.image(&[layer("plain")], "amd64")]
+    });
+    let index = content.document(INDEX, &index);
+    content.tag("v1", &index);
+    let server = Server::start(move |request| content.reply(request));
+    for (platform, name) in [("linux/amd64", "plain"), ("linux/amd64/v3", "newer")] {
+        let mut pull = Pull::new();
+        pull.platform = platform.parse().unwrap();
+        let pulled = pull.pull(&[&v1(&server)]).unwrap();
+        assert_eq!(tree(&pulled[0].folder), unpacked(name));
+    }
+}
+
+#[test]
 fn an_image_for_another_platform_is_refused_without_an_index_too() {
     let server = registry("one", |_| None);
     let mut pull = Pull::new();
