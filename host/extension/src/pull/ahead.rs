@@ -72,7 +72,10 @@ impl Sender {
         stop: &Stop,
         task: &dyn Task,
     ) -> Result<bool> {
-        let what = format!("the layer {}", policy::escape::message(&layer.key, 200));
+        let mut what = format!("the layer {}", policy::escape::message(&layer.key, 200));
+        if let Some(givers) = store.givers() {
+            what.push_str(&format!(" from {givers}"));
+        }
         let blob = store.blob(&layer.key, layer.size)?;
         let mut blob: Box<dyn Read + '_> = match &layer.digest {
             Some(digest) => Box::new(Checked::new(

@@ -52,6 +52,11 @@ pub(super) trait Store: Sync {
     fn manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>>;
     /// Reads what is known by `key`, of `size` bytes; not verified.
     fn blob(&self, key: &str, size: u64) -> Result<Box<dyn Read + Send + '_>>;
+    /// Who may have given what is read, for errors; nothing where the image's name
+    /// says it already.
+    fn givers(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A manifest or an index before it is read.

@@ -118,6 +118,11 @@ impl Store for Repository<'_> {
     fn blob(&self, key: &str, size: u64) -> Result<Box<dyn Read + Send + '_>> {
         Ok(Box::new(Blob::new(self, key, size)))
     }
+
+    fn givers(&self) -> Option<String> {
+        let hosts: Vec<&str> = self.endpoints.iter().map(|one| one.host.as_str()).collect();
+        (hosts.len() > 1).then(|| hosts.join(" or "))
+    }
 }
 
 /// The positions of endpoints, beginning with one.
