@@ -481,20 +481,25 @@ fn a_layer_with_which_the_machine_would_not_start_is_left_out() -> Checked {
     .map(drop)
 }
 
-fn a_layers_root_directory_does_not_change_the_systems() -> Checked {
-    let closed = Make::Directory { mode: 0o700 };
-    let booted = Maker::new()?
-        .look_at(&["/", "/whose"])
-        .layer("000.a.sqsh", ANY, whose("a").make("/", closed))?
-        .boots()?;
+/// Checks that the layer `a` is there, and the mode of `/`.
+fn layer_and_root_directory(booted: &Booted, expected: u32) -> Checked {
     ensure!(
         content(&booted.seen, "/whose") == Some("a"),
         "{:?}",
         booted.seen.files
     );
     let mode = booted.seen.files["/"].mode;
-    ensure!(mode == Some(0o755), "the mode of / is {mode:?}");
+    ensure!(mode == Some(expected), "the mode of / is {mode:?}");
     Ok(())
+}
+
+fn a_layers_root_directory_does_not_change_the_systems() -> Checked {
+    let closed = Make::Directory { mode: 0o700 };
+    let booted = Maker::new()?
+        .look_at(&["/", "/whose"])
+        .layer("000.a.sqsh", ANY, whose("a").make("/", closed))?
+        .boots()?;
+    layer_and_root_directory(&booted, 0o755)
 }
 
 fn a_root_image_may_have_any_root_directory() -> Checked {
@@ -510,14 +515,7 @@ fn a_root_image_may_have_any_root_directory() -> Checked {
                 .kernel_command_line("switch_root.root=/other")
         })
         .boots()?;
-    ensure!(
-        content(&booted.seen, "/whose") == Some("a"),
-        "{:?}",
-        booted.seen.files
-    );
-    let mode = booted.seen.files["/"].mode;
-    ensure!(mode == Some(0o555), "the mode of / is {mode:?}");
-    Ok(())
+    layer_and_root_directory(&booted, 0o555)
 }
 
 fn an_incompatible_extension_is_left_out_and_the_running_system_is_told() -> Checked {

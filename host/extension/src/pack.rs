@@ -213,17 +213,7 @@ pub fn write_archive(
     task.say("writing");
     let records: Vec<_> = layers
         .iter()
-        .map(|layer| policy::Extension {
-            image: layer.image.clone(),
-            digest: Some(layer.digest.clone()),
-            metadata: layer.metadata.to_string(),
-            // What is written is taken from the metadata.
-            name: String::new(),
-            version: String::new(),
-            author: String::new(),
-            description: String::new(),
-            compatibility: Vec::new(),
-        })
+        .map(|layer| extensions::to_write(&layer.image, Some(&layer.digest), &layer.metadata))
         .collect();
     let list = extensions::render(&records, &[]);
     if list.len() as u64 > EXTENSIONS_FILE {

@@ -48,6 +48,21 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Extension>, String> {
         .collect()
 }
 
+/// What [`render`] writes of an extension: its layer, and all of its metadata. The
+/// fields that are read out of the metadata are empty.
+pub fn to_write(image: &str, digest: Option<&str>, metadata: &Value) -> Extension {
+    Extension {
+        image: image.to_owned(),
+        digest: digest.map(str::to_owned),
+        metadata: metadata.to_string(),
+        name: String::new(),
+        version: String::new(),
+        author: String::new(),
+        description: String::new(),
+        compatibility: Vec::new(),
+    }
+}
+
 /// Writes an `extensions.yaml` of these layers, lowest first, and of those that
 /// were left out, with the reasons. [`parse`] gives the layers back.
 pub fn render(layers: &[Extension], skipped: &[(Extension, Vec<String>)]) -> String {

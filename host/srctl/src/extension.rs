@@ -13,6 +13,7 @@ use extension::folder::{self, Unpacked};
 use extension::progress::Progress;
 use extension::{Error, Result};
 use policy::Extension as Record;
+use policy::extensions;
 use serde_json::Value;
 
 use crate::command::Extension;
@@ -42,18 +43,9 @@ fn folders(folder: &Path) -> Result<Vec<Unpacked>> {
 /// recorded with it.
 fn record(image: &str, digest: Option<&str>, metadata: &Value) -> Result<Record> {
     // By way of the file that is read at boot, so that both are the same.
-    let written = Record {
-        image: image.to_owned(),
-        digest: digest.map(str::to_owned),
-        metadata: metadata.to_string(),
-        name: String::new(),
-        version: String::new(),
-        author: String::new(),
-        description: String::new(),
-        compatibility: Vec::new(),
-    };
-    let file = policy::extensions::render(&[written], &[]);
-    let mut read = policy::extensions::parse(file.as_bytes()).map_err(|reason| {
+    let written = extensions::to_write(image, digest, metadata);
+    let file = extensions::render(&[written], &[]);
+    let mut read = extensions::parse(file.as_bytes()).map_err(|reason| {
         Error::input(format!(
             "the metadata of {image} cannot be recorded: {reason}"
         ))

@@ -1,7 +1,5 @@
 //! The new root: the root image alone, or an overlay of the layers on it.
 
-use std::path::Path;
-
 use nix::mount::{MntFlags, MsFlags, mount as mount_by_string, umount2};
 use rustix::fs::{self, OFlags};
 use rustix::mount::{MountAttrFlags, MoveMountFlags, move_mount};
@@ -100,9 +98,9 @@ impl Stack<'_> {
     /// Mounts an overlay of these layers, the last one uppermost, the root image
     /// lowest. Says of a layer what is wrong with it.
     fn mount<'l>(&self, layers: impl Iterator<Item = &'l Mounted>) -> Result<(), String> {
-        let mut paths: Vec<&Path> = vec![&self.root.path];
-        paths.extend(layers.map(|layer| layer.path.as_path()));
-        paths.push(&self.top.path);
+        let mut paths = vec![shown(self.root)];
+        paths.extend(layers.map(shown));
+        paths.push(shown(&self.top));
         paths.reverse();
         let one_by_one = kernel() >= ONE_BY_ONE;
         let mounted = if one_by_one {
@@ -120,11 +118,7 @@ impl Stack<'_> {
         })
     }
 
-    fn one_by_one(&self, paths: &[&Path]) -> Result<(), String> {
-        let paths: Vec<String> = paths
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect();
+    fn one_by_one(&self, paths: &[String]) -> Result<(), String> {
         let mut settings = vec![Setting::Text("source", KIND)];
         settings.extend(paths.iter().map(|path| Setting::Text("lowerdir+", path)));
         let tree = make(KIND, &settings, MountAttrFlags::MOUNT_ATTR_RDONLY)
@@ -134,11 +128,7 @@ impl Stack<'_> {
             .map_err(|error| error.to_string())
     }
 
-    fn in_one_string(&self, paths: &[&Path]) -> Result<(), String> {
-        let paths: Vec<String> = paths
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect();
+    fn in_one_string(&self, paths: &[String]) -> Result<(), String> {
         mount_by_string(
             Some(KIND),
             self.point,
@@ -152,6 +142,11 @@ impl Stack<'_> {
     fn unmount(&self) {
         let _ = umount2(self.point, MntFlags::MNT_DETACH);
     }
+}
+
+/// Where a file system is mounted, as text: such paths are our own.
+fn shown(mounted: &Mounted) -> String {
+    mounted.path.display().to_string()
 }
 
 /// The running kernel's version.
