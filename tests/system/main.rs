@@ -7,6 +7,7 @@ mod check;
 mod command_line;
 mod configuration;
 mod connections;
+mod contract;
 mod extensions_yaml;
 mod formats;
 mod harness;
@@ -57,6 +58,7 @@ fn main() {
         not_installing::cases(),
         interrupting::cases(),
         installed::cases(),
+        contract::cases(),
         formats::cases(),
         shells::cases(),
         terminal::cases(),

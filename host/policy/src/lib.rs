@@ -11,6 +11,7 @@
 pub mod answer;
 pub mod bindings;
 pub mod compatibility;
+mod contract;
 pub mod engine;
 pub mod escape;
 pub mod extensions;
@@ -23,6 +24,8 @@ pub mod limits;
 pub mod os_release;
 pub mod preservation;
 mod protocol;
+#[cfg(all(test, feature = "compile"))]
+mod published;
 mod sandbox;
 pub mod session;
 pub mod sidecar;

@@ -1,6 +1,8 @@
 //! `cargo xtask ...`: what developers of switch-root run.
 
 mod components;
+#[cfg(test)]
+mod contract;
 mod demo;
 mod dist;
 mod documents;
