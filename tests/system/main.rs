@@ -7,7 +7,9 @@ mod check;
 mod command_line;
 mod configuration;
 mod connections;
+mod contract;
 mod extensions_yaml;
+mod formats;
 mod harness;
 mod installed;
 mod installing;
@@ -22,8 +24,10 @@ mod pulling;
 mod refusals;
 mod report;
 mod safety;
+mod shells;
 mod srctl;
 mod strategies;
+mod terminal;
 mod tools;
 mod validating;
 mod whole_boot;
@@ -54,6 +58,10 @@ fn main() {
         not_installing::cases(),
         interrupting::cases(),
         installed::cases(),
+        contract::cases(),
+        formats::cases(),
+        shells::cases(),
+        terminal::cases(),
     ];
     libtest_mimic::run(&arguments, themes.into_iter().flatten().collect()).exit();
 }

@@ -1,10 +1,16 @@
 //! The command line, as `srctl --help` shows it.
 
+mod documents;
+mod format;
+
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use extension::pull::Platform;
 use extension::reference::ImageRef;
+
+pub use documents::{Completions, Man};
+pub use format::Printing;
 
 /// The operator's side of switch-root.
 #[derive(Debug, Parser)]
@@ -16,6 +22,9 @@ pub struct Command {
     /// Show no progress.
     #[arg(long, short, global = true)]
     pub quiet: bool,
+    /// When to use colours. By default on a terminal, unless NO_COLOR is set.
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
+    pub color: ColorChoice,
 }
 
 const EXIT: &str = "\
@@ -31,6 +40,10 @@ pub enum What {
     /// Machine configuration.
     #[command(subcommand)]
     Config(Config),
+    /// Print the completions of a shell.
+    Completions(Completions),
+    /// Print the manual page of srctl, or write those of all commands.
+    Man(Man),
 }
 
 /// `srctl extension`.
@@ -72,6 +85,8 @@ pub struct Pull {
     pub config: Option<PathBuf>,
     #[command(flatten)]
     pub registries: RegistryOptions,
+    #[command(flatten)]
+    pub printing: Printing,
 }
 
 /// How registries are reached.
@@ -98,9 +113,8 @@ pub struct List {
     /// The folder of extensions.
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
-    /// How to print.
-    #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
+    #[command(flatten)]
+    pub printing: Printing,
 }
 
 /// `srctl extension validate`.
@@ -114,9 +128,8 @@ pub struct Validate {
     /// A folder of policies (NN-name.wasm, .json) that are asked beside the default policy.
     #[arg(long, value_name = "DIR")]
     pub policies: Option<PathBuf>,
-    /// How to print.
-    #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
+    #[command(flatten)]
+    pub printing: Printing,
 }
 
 /// The machine that extensions are for, as policies are told of it.
@@ -155,6 +168,8 @@ pub struct Pack {
     pub output: PathBuf,
     #[command(flatten)]
     pub packing: PackOptions,
+    #[command(flatten)]
+    pub printing: Printing,
 }
 
 /// How layers and archive are compressed.
@@ -197,9 +212,8 @@ pub struct Install {
     pub registries: RegistryOptions,
     #[command(flatten)]
     pub packing: PackOptions,
-    /// How the summary is printed.
-    #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
+    #[command(flatten)]
+    pub printing: Printing,
 }
 
 /// `srctl config add-extension` and `remove-extension`.
@@ -214,16 +228,8 @@ pub struct Edit {
     /// Write there rather than to FILE; `-` is standard output.
     #[arg(long, short, value_name = "OUT")]
     pub output: Option<PathBuf>,
-}
-
-/// How things are printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people.
-    #[default]
-    Table,
-    /// For programs.
-    Json,
+    #[command(flatten)]
+    pub printing: Printing,
 }
 
 /// How an archive is compressed.

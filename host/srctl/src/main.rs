@@ -2,6 +2,7 @@
 
 mod command;
 mod config;
+mod documents;
 mod extension;
 mod facts;
 mod input;
@@ -10,6 +11,7 @@ mod log;
 mod outcome;
 mod print;
 mod progress;
+mod style;
 mod table;
 
 use std::process::ExitCode;
@@ -28,7 +30,9 @@ use outcome::Outcome;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    style::choose_early(std::env::args_os().skip(1));
     let command = Command::parse();
+    style::choose(command.color);
     log::start();
     outcome::exit_code(run(&command))
 }
@@ -39,6 +43,8 @@ fn run(command: &Command) -> Result<Outcome> {
     match &command.what {
         What::Extension(what) => extension::run(what, &*progress),
         What::Config(what) => config::run(what),
+        What::Completions(options) => documents::completions(options.shell),
+        What::Man(options) => documents::man(options.output.as_deref()),
     }
 }
 

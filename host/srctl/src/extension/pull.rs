@@ -7,11 +7,12 @@ use extension::configuration;
 use extension::progress::Progress;
 use extension::pull::{self, Platform};
 use extension::registries::Registries;
+use serde_json::{Value, json};
 
 use crate::command::{Pull, RegistryOptions};
 use crate::input;
 use crate::outcome::Outcome;
-use crate::print::print;
+use crate::print::{self, print};
 use crate::table::table;
 
 /// Runs the command.
@@ -27,6 +28,20 @@ pub fn run(command: &Pull, progress: &dyn Progress) -> Result<Outcome> {
     let platform = command.registries.platform.clone().unwrap_or_default();
     let options = options(&command.registries, platform, &registries, progress);
     let pulled = pull::pull(&command.images, &command.output, &options)?;
+    if command.printing.json() {
+        let pulled: Value = pulled
+            .iter()
+            .map(|pulled| {
+                json!({
+                    "folder": name(&pulled.folder),
+                    "image": pulled.image.to_string(),
+                    "digest": pulled.digest,
+                })
+            })
+            .collect();
+        print::json(&pulled)?;
+        return Ok(Outcome::Fine);
+    }
     let rows: Vec<_> = pulled
         .iter()
         .map(|pulled| {
