@@ -8,6 +8,7 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, HasSelf, Instance, Linker};
 use wasmtime::{Engine, ResourceLimiter, Store, Trap};
 
+use crate::bindings::PACKAGE;
 use crate::bindings::compatibility::CompatibilityPolicy;
 use crate::bindings::log;
 use crate::bindings::preservation::PreservationPolicy;
@@ -21,7 +22,6 @@ use crate::protocol::{Answers, Cost};
 
 /// The version of the contract that this host speaks.
 const CONTRACT: &str = "0.1.0";
-const PACKAGE: &str = "switch-root:policy/";
 
 /// Passes a policy's messages on.
 pub type LogSink = fn(log::Level, String);
@@ -152,19 +152,11 @@ impl Hosts {
     #[cfg(feature = "compile")]
     fn compile(&self, wasm: &[u8]) -> Result<(Rc<Host>, Component), Failure> {
         let refuse = |reason: String| Failure::load(Kind::NotAPolicy, reason);
-        match wasm {
-            // Magic number and version of a core module, and of a component.
-            [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => {
-                Err(refuse("is a core module, not a component; build it with the policy SDK, or wrap it with `wasm-tools component new`".into()))
-            }
-            [b'\0', b'a', b's', b'm', ..] => {
-                let host = Host::once(&self.compiling, crate::engine::for_compiling)?;
-                let component = Component::from_binary(&host.engine, wasm)
-                    .map_err(|error| refuse(format!("is not a valid component: {}", one_line(&error))))?;
-                Ok((host, component))
-            }
-            _ => Err(refuse("is not WebAssembly".into())),
-        }
+        crate::file::check_component(wasm).map_err(|reason| refuse(reason.into()))?;
+        let host = Host::once(&self.compiling, crate::engine::for_compiling)?;
+        let component = Component::from_binary(&host.engine, wasm)
+            .map_err(|error| refuse(format!("is not a valid component: {}", one_line(&error))))?;
+        Ok((host, component))
     }
 
     #[cfg(not(feature = "compile"))]
