@@ -7,6 +7,7 @@ mod check;
 mod command_line;
 mod configuration;
 mod connections;
+mod distributing;
 mod extensions_yaml;
 mod harness;
 mod installed;
@@ -14,6 +15,7 @@ mod installing;
 mod interrupting;
 mod kernels;
 mod native;
+mod not_distributing;
 mod not_installing;
 mod odd_trees;
 mod packing;
@@ -46,6 +48,8 @@ fn main() {
         kernels::cases(),
         whole_boot::cases(),
         pulling::cases(),
+        distributing::cases(),
+        not_distributing::cases(),
         connections::cases(),
         validating::cases(),
         packing::cases(),

@@ -1,5 +1,7 @@
 //! The command line, as `srctl --help` shows it.
 
+pub mod policy;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -31,6 +33,9 @@ pub enum What {
     /// Machine configuration.
     #[command(subcommand)]
     Config(Config),
+    /// Policies: WebAssembly components that decide what survives and what is compatible.
+    #[command(subcommand)]
+    Policy(policy::Policy),
 }
 
 /// `srctl extension`.
@@ -83,6 +88,13 @@ pub struct RegistryOptions {
     /// Images that are fetched at once.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
     pub parallel: u8,
+    #[command(flatten)]
+    pub access: AccessOptions,
+}
+
+/// Who asks registries, and how safely.
+#[derive(Debug, Args)]
+pub struct AccessOptions {
     /// Docker's configuration file, for credentials [default: $DOCKER_CONFIG/config.json or
     /// ~/.docker/config.json].
     #[arg(long, value_name = "FILE")]

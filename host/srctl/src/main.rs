@@ -1,5 +1,6 @@
 //! `srctl`: the operator's command line of switch-root.
 
+mod access;
 mod command;
 mod config;
 mod extension;
@@ -8,6 +9,7 @@ mod input;
 mod judge;
 mod log;
 mod outcome;
+mod policy;
 mod print;
 mod progress;
 mod table;
@@ -39,6 +41,7 @@ fn run(command: &Command) -> Result<Outcome> {
     match &command.what {
         What::Extension(what) => extension::run(what, &*progress),
         What::Config(what) => config::run(what),
+        What::Policy(what) => policy::run(what, &*progress),
     }
 }
 
