@@ -8,6 +8,7 @@ mod command_line;
 mod configuration;
 mod connections;
 mod contract;
+mod distributing;
 mod extensions_yaml;
 mod formats;
 mod harness;
@@ -16,6 +17,7 @@ mod installing;
 mod interrupting;
 mod kernels;
 mod native;
+mod not_distributing;
 mod not_installing;
 mod odd_trees;
 mod packing;
@@ -50,6 +52,8 @@ fn main() {
         kernels::cases(),
         whole_boot::cases(),
         pulling::cases(),
+        distributing::cases(),
+        not_distributing::cases(),
         connections::cases(),
         validating::cases(),
         packing::cases(),

@@ -9,15 +9,13 @@
 
 use semver::Version;
 
+use crate::bindings::PACKAGE;
 use crate::escape;
 use crate::failure::{Failure, Kind};
 use crate::limits::fixed;
 
 /// The version of the contract that this host speaks.
 pub const CONTRACT: &str = "0.1.0";
-
-/// What the names of the contract's interfaces begin with.
-pub const PACKAGE: &str = "switch-root:policy/";
 
 /// The interface and the function that this host gives to policies.
 const GIVEN: (&str, &str) = ("log", "log");

@@ -149,19 +149,11 @@ impl Hosts {
     #[cfg(feature = "compile")]
     fn compile(&self, wasm: &[u8]) -> Result<(Rc<Host>, Component), Failure> {
         let refuse = |reason: String| Failure::load(Kind::NotAPolicy, reason);
-        match wasm {
-            // Magic number and version of a core module, and of a component.
-            [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => {
-                Err(refuse("is a core module, not a component; build it with the policy SDK, or wrap it with `wasm-tools component new`".into()))
-            }
-            [b'\0', b'a', b's', b'm', ..] => {
-                let host = Host::once(&self.compiling, crate::engine::for_compiling)?;
-                let component = Component::from_binary(&host.engine, wasm)
-                    .map_err(|error| refuse(format!("is not a valid component: {}", one_line(&error))))?;
-                Ok((host, component))
-            }
-            _ => Err(refuse("is not WebAssembly".into())),
-        }
+        crate::file::check_component(wasm).map_err(|reason| refuse(reason.into()))?;
+        let host = Host::once(&self.compiling, crate::engine::for_compiling)?;
+        let component = Component::from_binary(&host.engine, wasm)
+            .map_err(|error| refuse(format!("is not a valid component: {}", one_line(&error))))?;
+        Ok((host, component))
     }
 
     #[cfg(not(feature = "compile"))]

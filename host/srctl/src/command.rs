@@ -2,6 +2,7 @@
 
 mod documents;
 mod format;
+pub mod policy;
 
 use std::path::PathBuf;
 
@@ -10,7 +11,7 @@ use extension::pull::Platform;
 use extension::reference::ImageRef;
 
 pub use documents::{Completions, Man};
-pub use format::Printing;
+pub use format::{Format, Printing};
 
 /// The operator's side of switch-root.
 #[derive(Debug, Parser)]
@@ -44,6 +45,9 @@ pub enum What {
     Completions(Completions),
     /// Print the manual page of srctl, or write those of all commands.
     Man(Man),
+    /// Policies: WebAssembly components that decide what survives and what is compatible.
+    #[command(subcommand)]
+    Policy(policy::Policy),
 }
 
 /// `srctl extension`.
@@ -98,6 +102,13 @@ pub struct RegistryOptions {
     /// Images that are fetched at once.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
     pub parallel: u8,
+    #[command(flatten)]
+    pub access: AccessOptions,
+}
+
+/// Who asks registries, and how safely.
+#[derive(Debug, Args)]
+pub struct AccessOptions {
     /// Docker's configuration file, for credentials [default: $DOCKER_CONFIG/config.json or
     /// ~/.docker/config.json].
     #[arg(long, value_name = "FILE")]

@@ -1,5 +1,6 @@
 //! `srctl`: the operator's command line of switch-root.
 
+mod access;
 mod command;
 mod config;
 mod documents;
@@ -9,6 +10,7 @@ mod input;
 mod judge;
 mod log;
 mod outcome;
+mod policy;
 mod print;
 mod progress;
 mod style;
@@ -45,6 +47,7 @@ fn run(command: &Command) -> Result<Outcome> {
         What::Config(what) => config::run(what),
         What::Completions(options) => documents::completions(options.shell),
         What::Man(options) => documents::man(options.output.as_deref()),
+        What::Policy(what) => policy::run(what, &*progress),
     }
 }
 

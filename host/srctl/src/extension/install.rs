@@ -18,9 +18,10 @@ use policy::compatibility::{Judged, Outcome as Verdict};
 use serde_json::{Value, json};
 
 use super::pack::{options as packing, report_invalid, to_pack};
-use super::pull::{options as pulling, with_plain_http};
+use super::pull::options as pulling;
 use super::validate::{reasons, verdict, verdict_tone, verdicts};
 use super::{findings, record};
+use crate::access::with_plain_http;
 use crate::command::Install;
 use crate::facts::{self, Found};
 use crate::input;
@@ -80,7 +81,7 @@ pub fn run(command: &Install, progress: &dyn Progress) -> Result<Outcome> {
         &platform,
         images.is_empty(),
     )?;
-    let registries = with_plain_http(registries, &command.registries);
+    let registries = with_plain_http(registries, &command.registries.access);
     let pulling = pulling(&command.registries, platform, &registries, progress);
 
     let unpacked = folder_of("extensions");
