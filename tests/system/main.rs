@@ -22,6 +22,7 @@ mod pulling;
 mod refusals;
 mod report;
 mod safety;
+mod shipped;
 mod srctl;
 mod strategies;
 mod tools;
@@ -37,6 +38,7 @@ fn main() {
         refusals::cases(),
         command_line::cases(),
         policies::cases(),
+        shipped::cases(),
         native::cases(),
         extensions_yaml::cases(),
         odd_trees::cases(),
