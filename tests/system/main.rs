@@ -27,6 +27,7 @@ mod refusals;
 mod report;
 mod safety;
 mod shells;
+mod shipped;
 mod srctl;
 mod strategies;
 mod terminal;
@@ -43,6 +44,7 @@ fn main() {
         refusals::cases(),
         command_line::cases(),
         policies::cases(),
+        shipped::cases(),
         native::cases(),
         extensions_yaml::cases(),
         odd_trees::cases(),

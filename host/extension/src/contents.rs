@@ -1,17 +1,21 @@
 //! What is in an extension's root directory: kernel modules, programs, links.
 
 mod elf;
+pub mod release;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use policy::FileKind;
 use serde_json::Value;
-use switch_root_policy::extra_info::{ARCHITECTURE, ExtraInfo, KERNEL_RELEASE, SWITCH_ROOT};
+use switch_root_policy::extra_info::{
+    ARCHITECTURE, EXTENSION_RELEASE, ExtraInfo, KERNEL_RELEASE, SWITCH_ROOT,
+};
 
 #[cfg(test)]
 pub(crate) use elf::tests::file as elf_file;
 pub(crate) use elf::{HEADER, architecture};
+pub use release::Release;
 pub use walk::scan;
 
 /// Something below the root directory of an extension.
@@ -57,6 +61,8 @@ pub struct Contents {
     /// `uname -m` spells them, and the path of the first file of each. Firmware
     /// is for other processors, and does not count.
     pub architectures: BTreeMap<&'static str, Vec<u8>>,
+    /// The extension-release files, by their paths: one more than [`release::MOST`] at most.
+    pub releases: Vec<Release>,
 }
 
 impl Contents {
@@ -64,6 +70,16 @@ impl Contents {
     pub fn kernel_releases(&self) -> BTreeSet<&str> {
         let modules = self.modules.iter();
         modules.map(|module| module.release.as_str()).collect()
+    }
+
+    /// The extension-release file of the extension of a name: the one that is named after it,
+    /// as systemd wants it, or the only one.
+    pub fn release(&self, name: &str) -> Option<&Release> {
+        let named = self.releases.iter().find(|release| release.name == name);
+        match self.releases.as_slice() {
+            [only] => Some(only),
+            _ => named,
+        }
     }
 
     /// The machines, as `uname -m` spells them, that all its programs run on;
@@ -95,8 +111,8 @@ pub fn machines_for(architecture: &'static str) -> &'static [&'static str] {
     }
 }
 
-/// The metadata of an extension with `switchRoot.kernelRelease` and
-/// `switchRoot.architecture` filled in from what is in it, where its author gave
+/// The metadata of an extension with `switchRoot.kernelRelease`, `switchRoot.architecture` and
+/// `switchRoot.extensionRelease` filled in from what is in it, where its author gave them
 /// neither there nor under `extraInfo`: this is what policies judge. `extraInfo`
 /// stays as it is, since Talos' own reader takes nothing but a text there.
 pub fn recorded_metadata(metadata: &Value, contents: &Contents) -> Value {
@@ -105,28 +121,38 @@ pub fn recorded_metadata(metadata: &Value, contents: &Contents) -> Value {
         return recorded;
     };
     let missing = |key| info.texts(key).is_ok_and(|texts| texts.is_empty());
-    let mut found: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut found: Vec<(&str, Value)> = Vec::new();
+    let mut add = |key, values: Vec<&str>| match values.as_slice() {
+        [] => {}
+        [value] => found.push((key, Value::from(*value))),
+        values => found.push((key, Value::from(values))),
+    };
     if missing(KERNEL_RELEASE) {
-        found.push((
+        add(
             KERNEL_RELEASE,
             contents.kernel_releases().into_iter().collect(),
-        ));
+        );
     }
     if missing(ARCHITECTURE) {
-        found.push((ARCHITECTURE, contents.machines()));
+        add(ARCHITECTURE, contents.machines());
     }
-    found.retain(|(_, values)| !values.is_empty());
+    let name = metadata["name"].as_str().unwrap_or_default();
+    if info.fields(EXTENSION_RELEASE) == Ok(None)
+        && let Some(release) = contents.release(name)
+        && let Some(fields) = &release.fields
+    {
+        let fields = fields.iter();
+        let fields = fields.map(|(name, value)| (name.clone(), value.as_str().into()));
+        found.push((EXTENSION_RELEASE, Value::Object(fields.collect())));
+    }
     if found.is_empty() {
         return recorded;
     }
     if !recorded.is_object() {
         recorded = Value::Object(Default::default());
     }
-    for (key, values) in found {
-        recorded[SWITCH_ROOT][key] = match values.as_slice() {
-            [value] => Value::from(*value),
-            values => Value::from(values),
-        };
+    for (key, value) in found {
+        recorded[SWITCH_ROOT][key] = value;
     }
     recorded
 }
@@ -171,6 +197,38 @@ mod tests {
             recorded_metadata(&json!({}), &contents(&["2", "1"], &[])),
             json!({"switchRoot": {"kernelRelease": ["1", "2"]}})
         );
+    }
+
+    #[test]
+    fn the_fields_of_extension_release_are_recorded_unless_the_author_gave_them() {
+        let release = |name: &str, id: &str| Release {
+            path: Vec::new(),
+            name: name.into(),
+            fields: Some([("ID".into(), id.into())].into()),
+        };
+        let mut found = Contents {
+            releases: vec![release("other", "x")],
+            ..Contents::default()
+        };
+        let metadata = json!({"name": "a"});
+        assert_eq!(
+            recorded_metadata(&metadata, &found),
+            json!({"name": "a", "switchRoot": {"extensionRelease": {"ID": "x"}}})
+        );
+        // Of several the one of the extension's name; without one of it none.
+        found.releases.push(release("b", "y"));
+        assert_eq!(recorded_metadata(&metadata, &found), metadata);
+        found.releases.push(release("a", "z"));
+        assert_eq!(
+            recorded_metadata(&metadata, &found)["switchRoot"],
+            json!({"extensionRelease": {"ID": "z"}})
+        );
+        for place in ["switchRoot", "extraInfo"] {
+            let said = json!({"name": "a", place: {"extensionRelease": {}}});
+            assert_eq!(recorded_metadata(&said, &found), said);
+        }
+        found.releases[2].fields = None;
+        assert_eq!(recorded_metadata(&metadata, &found), metadata);
     }
 
     #[test]

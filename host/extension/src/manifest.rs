@@ -16,6 +16,9 @@
 //!     architecture: amd64
 //!     requires: runtime >= 1.2.0
 //!     conflicts: other-runtime
+//!     extensionRelease:
+//!       ID: talos
+//!       VERSION_ID: 1.9.0
 //! ```
 //!
 //! `metadata.name` and `metadata.version` must be there; keys that are not known

@@ -32,6 +32,7 @@ mod collector;
 mod kernel;
 mod layout;
 mod paths;
+mod release;
 
 use std::path::PathBuf;
 
@@ -117,6 +118,7 @@ fn check(folder: &Unpacked, findings: &mut Collector) -> Result<Checked> {
     let metadata = match (&manifest, &contents) {
         (Some(_), Some(contents)) => {
             kernel::check(metadata, contents, findings);
+            release::check(metadata, contents, findings);
             contents::recorded_metadata(metadata, contents)
         }
         _ => metadata.clone(),

@@ -11,7 +11,7 @@ use crate::run::{cargo, output, step, target, workspace};
 use crate::setup::{self, WASM};
 
 /// Policies that ship: their crate, and the name of their file.
-const SHIPPED: [(&str, &str); 5] = [
+const SHIPPED: [(&str, &str); 7] = [
     ("switch-root-policy-default", "default"),
     ("switch-root-policy-keep-paths", "keep-paths"),
     (
@@ -22,7 +22,9 @@ const SHIPPED: [(&str, &str); 5] = [
         "switch-root-policy-extension-relations",
         "extension-relations",
     ),
+    ("switch-root-policy-handover", "handover"),
     ("switch-root-policy-kernel-abi", "kernel-abi"),
+    ("switch-root-policy-sysext", "sysext"),
 ];
 
 /// Policies that were built against the first version of the contract, and are kept as they

@@ -3,11 +3,12 @@
 
 mod settings;
 
+use switch_root_policy::sentence::quote;
 use switch_root_policy::{
     Compatibility, Configuration, Extension, HostFacts, Settings, Verdict, register,
 };
 
-use settings::Allowed;
+use settings::{Allowed, QUOTED};
 
 /// The policy: a name for its answers, without a value.
 pub struct ExtensionAllowlist;
@@ -56,8 +57,8 @@ fn judge(allowed: &[Allowed], extension: &Extension) -> Verdict {
     }
     if reason.is_empty() {
         reason = format!(
-            "{:?} is not on the list of allowed extensions",
-            extension.name
+            "{} is not on the list of allowed extensions",
+            quote(&extension.name, QUOTED)
         );
     }
     Verdict::Incompatible(reason)
@@ -148,5 +149,16 @@ mod tests {
                 .unwrap_err()
                 .contains(&other)
         );
+    }
+
+    #[test]
+    fn reasons_stay_short_whatever_the_extension_says() {
+        let giant = "ü".repeat(1 << 16);
+        let json = r#"{"allow": [{"name": "x", "author": "a"}, {"name": "x", "version": "1.x"}]}"#;
+        let mut extension = extension("x", &giant, None);
+        extension.author = giant.clone();
+        assert!(check(json, &extension).unwrap_err().len() < 600);
+        extension.name = giant;
+        assert!(check(json, &extension).unwrap_err().len() < 400);
     }
 }

@@ -2,7 +2,12 @@
 
 use serde::Deserialize;
 use switch_root_policy::constraint::Version;
+use switch_root_policy::sentence::quote;
 use switch_root_policy::{Configuration, Extension};
+
+/// How much of what an extension's author wrote is repeated in a reason, in bytes. A reason is
+/// one line of a log.
+pub(crate) const QUOTED: usize = 120;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -59,17 +64,19 @@ impl Allowed {
         if let Some(author) = &self.author
             && *author != extension.author
         {
-            return Some(format!("author {author:?}, not {:?}", extension.author));
+            let own = quote(&extension.author, QUOTED);
+            return Some(format!("author {author:?}, not {own}"));
         }
         if let Some(version) = &self.version
             && !admits(version, &extension.version)
         {
-            return Some(format!("version {version:?}, not {:?}", extension.version));
+            let own = quote(&extension.version, QUOTED);
+            return Some(format!("version {version:?}, not {own}"));
         }
         match (&self.digest, &extension.digest) {
             (Some(digest), None) => Some(format!("digest {digest:?}, and its own is not recorded")),
             (Some(digest), Some(own)) if !digest.eq_ignore_ascii_case(own) => {
-                Some(format!("digest {digest:?}, not {own:?}"))
+                Some(format!("digest {digest:?}, not {}", quote(own, QUOTED)))
             }
             _ => None,
         }

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use switch_root_policy::Extension;
 use switch_root_policy::extra_info::{CONFLICTS, ExtraInfo, REQUIRES, Relation, Unreadable};
+use switch_root_policy::{Extension, sentence};
 
 /// How much of what an extension's author wrote is repeated in a reason, in bytes. A reason is
 /// one line of a log.
@@ -48,7 +48,9 @@ pub(crate) fn objections(extensions: &[Extension]) -> Vec<Option<String>> {
                 requires
             }
             Err(problem) => {
-                objections[index] = objections[index].take().or(Some(cut(&problem)));
+                objections[index] = objections[index]
+                    .take()
+                    .or(Some(sentence::cut(&problem, 2 * QUOTED).into()));
                 Vec::new()
             }
         };
@@ -139,15 +141,7 @@ fn said(relation: &Relation) -> String {
 }
 
 fn quote(text: &str) -> String {
-    format!("{:?}", cut(text))
-}
-
-fn cut(text: &str) -> String {
-    let shown = text
-        .get(..text.floor_char_boundary(QUOTED))
-        .unwrap_or_default();
-    let ending = if shown.len() < text.len() { "..." } else { "" };
-    format!("{shown}{ending}")
+    sentence::quote(text, QUOTED)
 }
 
 #[cfg(test)]

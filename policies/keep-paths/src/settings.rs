@@ -3,16 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use switch_root_policy::{Configuration, Globs, path};
-
-/// The settings, checked.
-#[derive(Debug)]
-pub(crate) struct Lists {
-    /// What is kept.
-    pub(crate) keep: Globs,
-    /// What is carried, each path with its place in the new root.
-    pub(crate) carry: Vec<(Vec<u8>, Vec<u8>)>,
-}
+use switch_root_policy::{Configuration, Globs, Selection, path};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,7 +15,7 @@ struct Written {
 }
 
 /// Reads the JSON text. An error names the setting and what it should be.
-pub(crate) fn read(json: &str) -> Result<Lists, String> {
+pub(crate) fn read(json: &str) -> Result<Selection, String> {
     let written: Written = Configuration::parse_json(json)?;
     let keep = Globs::new(written.keep).map_err(|error| prefixed("keep", error.into()))?;
     let mut carry = Vec::with_capacity(written.carry.len());
@@ -49,7 +40,7 @@ pub(crate) fn read(json: &str) -> Result<Lists, String> {
             return Err(prefixed("carry", problem.concat()));
         }
     }
-    Ok(Lists { keep, carry })
+    Ok(Selection::new(keep, carry))
 }
 
 fn prefixed(setting: &str, problem: String) -> String {
@@ -59,6 +50,16 @@ fn prefixed(setting: &str, problem: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use switch_root_policy::{Decision, Entry, FileKind};
+
+    #[test]
+    fn without_settings_nothing_is_kept() {
+        let entries = [Entry::new("etc", FileKind::Directory)];
+        assert_eq!(
+            read("{}").unwrap().review(b"/", &entries),
+            [Decision::Delete]
+        );
+    }
 
     #[test]
     fn errors_name_the_setting_and_what_it_should_be() {

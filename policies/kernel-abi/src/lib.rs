@@ -2,6 +2,7 @@
 //! than the machine's. README.md beside this crate is its manual.
 
 use switch_root_policy::extra_info::{ExtraInfo, KERNEL_RELEASE, uname_machine};
+use switch_root_policy::sentence::quote;
 use switch_root_policy::{Compatibility, Extension, HostFacts, Verdict, register};
 
 /// The policy: a name for its answers, without a value.
@@ -74,11 +75,7 @@ fn list(texts: &[String]) -> String {
             _ if index + 1 == texts.len() => " or ",
             _ => ", ",
         });
-        let shown = text
-            .get(..text.floor_char_boundary(QUOTED))
-            .unwrap_or_default();
-        let cut = if shown.len() < text.len() { "..." } else { "" };
-        list.push_str(&format!("{shown:?}{cut}"));
+        list.push_str(&quote(text, QUOTED));
     }
     list
 }

@@ -8,8 +8,13 @@
 //! | `requires` | Names of extensions that it needs, each with a version constraint behind it if not every version will do: `gvisor >= 1.2.0`. |
 //! | `conflicts` | Names of extensions that it does not work beside, likewise. |
 //!
-//! Each is a text, with commas between several elements, or a list of texts. They stand under
-//! `metadata.switchRoot`, which other readers pass over, or under `metadata.extraInfo`, whose keys
+//! Each is a text, with commas between several elements, or a list of texts. One more is a mapping:
+//!
+//! | key | what it holds |
+//! |---|---|
+//! | `extensionRelease` | Fields of the extension-release file of systemd's system extensions, [`RELEASE_FIELDS`], each a text. |
+//!
+//! They stand under `metadata.switchRoot`, which other readers pass over, or under `metadata.extraInfo`, whose keys
 //! count more. Talos has `extraInfo` be a text: then it gives none of them.
 
 use std::collections::BTreeMap;
@@ -26,6 +31,17 @@ pub const ARCHITECTURE: &str = "architecture";
 pub const REQUIRES: &str = "requires";
 /// The key for extensions that must not be there.
 pub const CONFLICTS: &str = "conflicts";
+/// The key for the fields of extension-release, a mapping.
+pub const EXTENSION_RELEASE: &str = "extensionRelease";
+
+/// The fields of extension-release that are compared with the machine, and recorded.
+pub const RELEASE_FIELDS: [&str; 5] = [
+    "ID",
+    "VERSION_ID",
+    "SYSEXT_LEVEL",
+    "SYSEXT_SCOPE",
+    "ARCHITECTURE",
+];
 
 /// Where the keys stand that Talos does not know: what is recorded when an extension is packed.
 pub const SWITCH_ROOT: &str = "switchRoot";
@@ -119,6 +135,40 @@ impl ExtraInfo {
             Some(value) => add(value)?,
         }
         Ok(texts)
+    }
+
+    /// The fields of a key that is a mapping of texts, in the order of their names; nothing where
+    /// it is not given.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names the key, and the field if it is one, and says what it should be.
+    pub fn fields(&self, key: &str) -> Result<Option<BTreeMap<String, String>>, String> {
+        let Some((place, value)) = self.0.get(key) else {
+            return Ok(None);
+        };
+        let Value::Object(found) = value else {
+            return Err(format!(
+                "{place}.{key} is {}; it must be a mapping of texts",
+                describe(value)
+            ));
+        };
+        let mut fields = BTreeMap::new();
+        for (name, value) in found {
+            let text = match value {
+                Value::Null => continue,
+                Value::String(text) => text.clone(),
+                Value::Number(number) => number.to_string(),
+                other => {
+                    return Err(format!(
+                        "{place}.{key}.{name} is {}; it must be a text",
+                        describe(other)
+                    ));
+                }
+            };
+            fields.insert(name.clone(), text);
+        }
+        Ok(Some(fields))
     }
 
     /// The architectures that are given, as `uname -m` spells them.
@@ -310,6 +360,33 @@ mod tests {
         ] {
             let info = ExtraInfo::parse(metadata).unwrap();
             assert_eq!(info.texts(REQUIRES).unwrap(), [""; 0], "{metadata}");
+        }
+    }
+
+    #[test]
+    fn fields_are_texts_or_numbers() {
+        let info =
+            info(r#"{"extensionRelease": {"ID": "a", "VERSION_ID": 12, "SYSEXT_LEVEL": null}}"#);
+        let fields = info.fields(EXTENSION_RELEASE).unwrap().unwrap();
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
+            .collect();
+        assert_eq!(fields, [("ID", "a"), ("VERSION_ID", "12")]);
+        assert_eq!(info.fields("other"), Ok(None));
+        for (written, expected) in [
+            (
+                r#""a""#,
+                "extraInfo.x is a text; it must be a mapping of texts",
+            ),
+            (
+                r#"{"ID": []}"#,
+                "extraInfo.x.ID is a list; it must be a text",
+            ),
+        ] {
+            let info =
+                ExtraInfo::parse(&format!(r#"{{"extraInfo": {{"x": {written}}}}}"#)).unwrap();
+            assert_eq!(info.fields("x").unwrap_err(), expected);
         }
     }
 

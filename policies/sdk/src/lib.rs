@@ -45,6 +45,7 @@ pub mod sentence;
 mod configuration;
 mod globs;
 mod policy;
+mod selection;
 mod types;
 
 #[doc(hidden)]
@@ -53,6 +54,7 @@ pub mod bindings;
 pub use configuration::Configuration;
 pub use globs::{Globs, InDirectory, PatternError};
 pub use policy::{Compatibility, Preservation, Settings};
+pub use selection::Selection;
 pub use types::{Decision, Entry, Extension, FileKind, HostFacts, Requirement, Verdict};
 
 #[doc(hidden)]

@@ -16,6 +16,21 @@ pub fn push_number(sentence: &mut String, number: usize) {
     sentence.push(char::from(b'0' + (number % 10) as u8));
 }
 
+/// The beginning of a text, at most this many bytes of it: what others wrote has no bound, and a
+/// sentence is one line of a log.
+pub fn cut(text: &str, most: usize) -> &str {
+    text.get(..text.floor_char_boundary(most))
+        .unwrap_or_default()
+}
+
+/// A text that others wrote, [`cut`] and in quotes, with control characters escaped. This brings
+/// the formatting code of the standard library with it.
+pub fn quote(text: &str, most: usize) -> String {
+    let shown = cut(text, most);
+    let dots = if shown.len() < text.len() { "..." } else { "" };
+    format!("{shown:?}{dots}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -27,5 +42,13 @@ mod tests {
             push_number(&mut sentence, number);
             assert_eq!(sentence, number.to_string());
         }
+    }
+
+    #[test]
+    fn quotes_are_cut_between_characters() {
+        assert_eq!(quote("a\n", 2), "\"a\\n\"");
+        assert_eq!(quote("üü", 3), "\"ü\"...");
+        assert_eq!(cut("üü", 4), "üü");
+        assert_eq!(cut("ü", 0), "");
     }
 }

@@ -9,6 +9,7 @@ use policy::{FileKind, escape};
 use rustix::fs::{self, AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags};
 
 use super::elf::{self, HEADER};
+use super::release::{self, MOST};
 use super::{Contents, Entry, Module};
 use crate::error::{Error, Result};
 use crate::interrupt;
@@ -83,6 +84,11 @@ fn scan_at_most(rootfs: &Path, limit: usize) -> Result<Contents> {
                     .map_err(|error| failed(&entry.path, error))?,
                 _ => {}
             }
+            if contents.releases.len() <= MOST {
+                let release = release::look_at(&entry, fd.as_fd(), name)
+                    .map_err(|error| failed(&entry.path, error))?;
+                contents.releases.extend(release);
+            }
             length += entry.path.len() + entry.target.len();
             contents.entries.push(entry);
             if contents.entries.len() > limit || length > PATHS {
@@ -97,6 +103,7 @@ fn scan_at_most(rootfs: &Path, limit: usize) -> Result<Contents> {
         .entries
         .sort_by(|left, right| names(&left.path).cmp(names(&right.path)));
     contents.modules.sort_by(|a, b| a.path.cmp(&b.path));
+    contents.releases.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(contents)
 }
 
@@ -130,6 +137,16 @@ fn entry(path: Vec<u8>, stat: &fs::Stat) -> Entry {
     }
 }
 
+/// Opens a file that was found in a directory, to be read.
+pub(super) fn open(
+    directory: BorrowedFd<'_>,
+    name: &std::ffi::CStr,
+) -> rustix::io::Result<OwnedFd> {
+    // Without blocking: by now it could be something else.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    fs::openat2(directory, name, flags, Mode::empty(), STRICT)
+}
+
 /// Notes what a regular file says of kernels and machines.
 fn look_into(
     contents: &mut Contents,
@@ -143,10 +160,7 @@ fn look_into(
         .any(|prefix| entry.path.starts_with(prefix));
     let mut vermagic = None;
     if entry.size >= HEADER as u64 && !firmware {
-        // Without blocking: by now it could be something else.
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let fd: OwnedFd = fs::openat2(directory, name, flags, Mode::empty(), STRICT)?;
-        let mut file = File::from(fd);
+        let mut file = File::from(open(directory, name)?);
         let mut header = [0; HEADER];
         match file.read_exact(&mut header) {
             Ok(()) => {}
@@ -291,6 +305,53 @@ mod tests {
             ]
             .into()
         );
+    }
+
+    #[test]
+    fn extension_release_is_read_where_it_is_a_file_of_text() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = "usr/lib/extension-release.d/extension-release.";
+        let file = |name: &str, bytes: &[u8]| write(root.path(), &format!("{folder}{name}"), bytes);
+        file("a", b"ID=x\nID=\"fedora\"\nVERSION_ID=40\nNAME=no\n");
+        file("binary", b"ID=\xff\n");
+        file("empty", b"");
+        file("large", &vec![b'#'; release::LARGEST as usize + 1]);
+        write(root.path(), "usr/lib/extension-release.d/other", b"ID=a");
+        write(root.path(), &format!("{folder}d/file"), b"ID=a");
+        symlink(
+            "extension-release.a",
+            root.path().join(format!("{folder}link")),
+        )
+        .unwrap();
+        let contents = scan(root.path()).unwrap();
+        let found: Vec<_> = contents
+            .releases
+            .iter()
+            .map(|release| {
+                (
+                    release.name.as_str(),
+                    release.fields.as_ref().map(|f| f.len()),
+                )
+            })
+            .collect();
+        let expected = [
+            ("a", Some(2)),
+            ("binary", None),
+            ("d", None),
+            ("empty", Some(0)),
+            ("large", None),
+            ("link", None),
+        ];
+        assert_eq!(found, expected);
+        let fields = contents.releases[0].fields.as_ref().unwrap();
+        assert_eq!(
+            (fields["ID"].as_str(), fields["VERSION_ID"].as_str()),
+            ("fedora", "40")
+        );
+        for more in 0..2 * MOST {
+            file(&more.to_string(), b"ID=x");
+        }
+        assert_eq!(scan(root.path()).unwrap().releases.len(), MOST + 1);
     }
 
     #[test]

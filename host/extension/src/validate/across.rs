@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use policy::{FileKind, escape};
 use switch_root_policy::extra_info::{
-    ARCHITECTURE, CONFLICTS, ExtraInfo, KERNEL_RELEASE, REQUIRES, Relation, Unreadable,
+    ARCHITECTURE, CONFLICTS, EXTENSION_RELEASE, ExtraInfo, KERNEL_RELEASE, REQUIRES, Relation,
+    Unreadable,
 };
 
 use super::Checked;
@@ -105,6 +106,9 @@ fn relations(manifest: &Manifest, by_name: &ByName, findings: &mut Collector) {
         if let Err(problem) = info.texts(key) {
             findings.error("manifest-invalid", MANIFEST, &problem);
         }
+    }
+    if let Err(problem) = info.fields(EXTENSION_RELEASE) {
+        findings.error("manifest-invalid", MANIFEST, &problem);
     }
     let mut read = |key| {
         if let Err(problem) = info.texts(key) {

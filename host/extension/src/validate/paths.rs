@@ -7,8 +7,10 @@ use super::collector::Collector;
 use crate::contents::{Contents, Entry};
 
 /// Where an extension may have something: these places, and below them.
-const ALLOWED: [&str; 19] = [
+const ALLOWED: [&str; 20] = [
     "etc/cri/conf.d",
+    // Text that says for which systems the extension is, and nothing that runs.
+    "usr/lib/extension-release.d",
     "usr/lib/firmware",
     "usr/lib/modules",
     "usr/lib/ld-linux-x86-64.so.2",

@@ -93,6 +93,11 @@ fn nothing_is_wrong_with_a_good_extension() {
         .file("000.a/rootfs/usr/local/bin/a", b"#!/bin/sh\n", 0o755)
         .file("000.a/rootfs/usr/lib/firmware/x.bin", b"x", 0o644)
         .file("000.a/rootfs/usr/lib/modules/6.1.0/a.ko", &module, 0o644)
+        .file(
+            "000.a/rootfs/usr/lib/extension-release.d/extension-release.a",
+            b"ID=_any\n",
+            0o644,
+        )
         .link("000.a/rootfs/usr/local/bin/b", "a")
         .link("000.a/rootfs/usr/local/lib/c", "../../lib/firmware")
         .directory("000.a/rootfs/usr/local/empty", 0o755);
@@ -102,9 +107,46 @@ fn nothing_is_wrong_with_a_good_extension() {
     assert_eq!(checked[0].manifest.as_ref().unwrap().name, "a");
     assert_eq!(
         checked[0].metadata["switchRoot"],
-        serde_json::json!({"kernelRelease": "6.1.0", "architecture": "x86_64"})
+        serde_json::json!({
+            "kernelRelease": "6.1.0",
+            "architecture": "x86_64",
+            "extensionRelease": {"ID": "_any"},
+        })
     );
     assert!(checked[0].contents.as_ref().unwrap().entries.len() > 10);
+}
+
+#[test]
+fn which_extension_release_counts_must_be_clear() {
+    let extensions = Extensions::new();
+    let add = |folder: &str, name: &str, files: &[(&str, &[u8])]| {
+        extensions.add(folder, &format!("name: {name}, version: 1"));
+        for (file, bytes) in files {
+            let file = format!("rootfs/usr/lib/extension-release.d/extension-release.{file}");
+            extensions.file(&format!("{folder}/{file}"), bytes, 0o644);
+        }
+    };
+    add("000.a", "a", &[("x", b"ID=a"), ("y", b"ID=a")]);
+    add("001.b", "b", &[("b", b"ID=a"), ("z", b"\xff")]);
+    let many: Vec<String> = (0..20).map(|number| number.to_string()).collect();
+    let many: Vec<_> = many
+        .iter()
+        .map(|name| (name.as_str(), b"".as_slice()))
+        .collect();
+    add("002.c", "c", &many);
+    let folder = "/usr/lib/extension-release.d";
+    assert_told(
+        &extensions,
+        &[
+            (WARNING, "extension-release", folder),
+            (
+                ERROR,
+                "extension-release",
+                &format!("{folder}/extension-release.z"),
+            ),
+            (ERROR, "extension-release", folder),
+        ],
+    );
 }
 
 #[test]
@@ -278,7 +320,7 @@ fn requirements_and_conflicts_are_held_against_the_other_extensions() {
         .add("000.a", "name: a, version: 1.0.0, extraInfo: {requires: 'b >= 1.2, < 2.0, a', conflicts: 'c < 2.0, d'}")
         .add("001.b", "name: b, version: 1.5.0, extraInfo: {requires: 'a > 1.0.0, nowhere, c 1.x'}")
         .add("002.c", "name: c, version: latest, extraInfo: {conflicts: [a <= 1.0.0, b < 1.0]}")
-        .add("003.e", "name: e, version: 1, extraInfo: {requires: a >= latest, conflicts: {}, kernelRelease: [[]]}")
+        .add("003.e", "name: e, version: 1, extraInfo: {requires: a >= latest, conflicts: {}, kernelRelease: [[]], extensionRelease: a}")
         .add("004.f", "name: f, version: 1, extraInfo: [a]")
         .add("005.g", "name: g, version: 1, extraInfo: a text");
     assert_told(
@@ -289,6 +331,7 @@ fn requirements_and_conflicts_are_held_against_the_other_extensions() {
             (ERROR, "requires", "manifest.yaml"),
             (ERROR, "requires", "manifest.yaml"),
             (ERROR, "conflicts", "manifest.yaml"),
+            (ERROR, "manifest-invalid", "manifest.yaml"),
             (ERROR, "manifest-invalid", "manifest.yaml"),
             (ERROR, "constraint", "manifest.yaml"),
             (ERROR, "manifest-invalid", "manifest.yaml"),
