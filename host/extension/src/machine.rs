@@ -20,7 +20,7 @@ pub use root::{Node as RootNode, Root};
 
 /// Root images as the boot binary looks for them, without the slash. One of erofs
 /// is not looked into.
-const ROOT_IMAGES: [&str; 2] = ["rootfs.sqsh", "rootfs.squashfs"];
+pub const ROOT_IMAGES: [&str; 2] = ["rootfs.sqsh", "rootfs.squashfs"];
 
 /// What the kernel executes.
 const INIT: &[u8] = b"init";

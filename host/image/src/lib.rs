@@ -1,0 +1,8 @@
+//! What an initramfs image holds, and what will become of it when the machine
+//! switches to its real root.
+//!
+//! An image, or a folder that one would be made of, is read into a [`tree::Tree`]
+//! in memory, as the kernel would unpack it: nothing is unpacked to disk, and
+//! nobody need be root.
+
+pub mod tree;
