@@ -50,7 +50,7 @@ pub struct Machine {
 }
 
 /// Walks through an initramfs. Its policies are written to the folder `root`, at the
-/// paths that they have in it, for [`folder::discover_with`]; `work` is a folder for
+/// paths that they have in it, for [`folder::discover_in`]; `work` is a folder for
 /// what is unpacked meanwhile.
 ///
 /// # Errors

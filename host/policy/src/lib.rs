@@ -8,9 +8,11 @@
 //! values ([`preservation`], [`compatibility`]). It knows nothing of mounts,
 //! and performs no system call on behalf of a policy.
 
+pub mod account;
 pub mod answer;
 pub mod bindings;
 pub mod compatibility;
+pub mod consequence;
 pub mod engine;
 pub mod escape;
 pub mod extensions;
@@ -19,6 +21,7 @@ pub mod file;
 pub mod folder;
 mod instance;
 mod judge;
+pub mod keep;
 pub mod limits;
 pub mod os_release;
 pub mod preservation;
@@ -26,6 +29,9 @@ mod protocol;
 mod sandbox;
 pub mod session;
 pub mod sidecar;
+pub mod source;
+pub mod survivors;
+pub mod text;
 pub mod yaml;
 
 pub use bindings::log::Level;

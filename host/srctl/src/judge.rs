@@ -6,6 +6,7 @@ use std::path::Path;
 use extension::{Error, Kind, Result};
 use policy::compatibility::{self, Judged, NoReview};
 use policy::session::Session;
+use policy::source::Disk;
 use policy::{Extension, HostFacts, extensions, folder};
 
 /// What the policies say.
@@ -40,7 +41,7 @@ pub fn ask(
     if asked.is_empty() {
         return Ok(Judgement::default());
     }
-    let policies = folder::discover_with(root, more);
+    let policies = folder::discover_in(&Disk::root(root), more);
     let mut session = Session::new(&policies);
     let file = extensions::render(asked, &[]);
     let judged = compatibility::review(&mut session, host, file.as_bytes()).map_err(|reason| {

@@ -14,16 +14,17 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{chdir, chroot, execv, fchdir, pivot_root};
 use policy::FileKind;
 use policy::session::Dismissed;
+use policy::survivors::Survivor;
+use policy::text::Path;
 use rustix::fs::{self, Mode, OFlags};
 use rustix::mount::{MoveMountFlags, move_mount};
 
 use crate::background::{self, Work};
 use crate::init::resolve;
 use crate::mount_calls::{Extent, attach, new_run, read_only_copy};
-use crate::plan::{Move, MoveAction, Plan, Rewrite, Run, Strategy, Survivor};
+use crate::plan::{Move, MoveAction, Plan, Rewrite, Run, Strategy};
 use crate::proc::Proc;
 use crate::report::{DIRECTORY, Facts, Report};
-use crate::text::Path;
 use crate::{capabilities, listing, preflight, start};
 
 /// The name of the directory that survivors are in, beside the report.

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use nix::sys::prctl;
 use nix::unistd::{ForkResult, fork};
+use policy::text::{bytes, count};
 use rustix::fs::{self, Mode, OFlags};
 
 use crate::deletion::{self, Action};
@@ -13,7 +14,6 @@ use crate::plan::{Deletion, Plan};
 use crate::proc::Proc;
 use crate::report::{DeletionState, Report};
 use crate::start;
-use crate::text::{bytes, count};
 
 /// What the deletion works on.
 pub struct Work<'a> {

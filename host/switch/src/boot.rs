@@ -22,6 +22,7 @@ use nix::mount::{MntFlags, umount2};
 use policy::HostFacts;
 use policy::compatibility;
 use policy::session::Session;
+use policy::text::Path;
 use rustix::fs::{self, AtFlags, FileType, OFlags};
 
 use crate::act::{self, Stop};
@@ -32,7 +33,6 @@ use crate::new_root::MOVED;
 use crate::parameters::{self, Incompatible, Parameters};
 use crate::preflight::{self, Asked, Context, Judgement};
 use crate::proc::Proc;
-use crate::text::Path;
 use crate::{capabilities, complain, log, machine, start};
 
 use activation::Activation;

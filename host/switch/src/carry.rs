@@ -3,12 +3,12 @@
 use std::os::fd::AsFd;
 
 use policy::answer::{check_target, join};
+use policy::survivors::Carry;
 use policy::{FileKind, escape};
 use rustix::fs::{self, FileType, OFlags};
 
 use crate::init::{Init, resolve};
 use crate::new_root::NewRoot;
-use crate::plan::Carry;
 use crate::proc::Proc;
 
 /// Decides on one target, which keeps the rules of the contract.
@@ -25,9 +25,6 @@ pub fn place(
 ) -> Result<Carry, String> {
     let shown = escape::path(target);
     let directory = kind == FileKind::Directory;
-    if kind == FileKind::Symlink {
-        return Err("a symbolic link cannot be bound".into());
-    }
     match resolve(new_root.fd.as_fd(), target, OFlags::PATH | OFlags::NOFOLLOW) {
         Ok(found) => {
             let stat = fs::fstat(&found)

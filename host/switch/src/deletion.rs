@@ -15,7 +15,7 @@ use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags};
 use rustix::io::Errno;
 use serde::Serialize;
 
-use crate::keep::Keep;
+use policy::keep::Keep;
 
 /// Directories that are held open at once, the deepest ones.
 const OPEN: usize = 16;

@@ -4,10 +4,10 @@
 //! whatever the policies say.
 
 use policy::answer::{is_at_or_below, join};
+use policy::text::Path;
 
 use crate::mounts::{self, Mount};
 use crate::new_root::MOVED;
-use crate::text::Path;
 
 /// A path of the initramfs that is in use, and by what, as a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]

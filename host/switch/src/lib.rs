@@ -13,7 +13,6 @@ mod carry;
 mod deletion;
 mod in_use;
 mod init;
-mod keep;
 mod listing;
 mod log;
 mod machine;
@@ -28,7 +27,6 @@ mod proc;
 mod report;
 mod start;
 mod survivors;
-mod text;
 
 use std::ffi::{OsString, c_int};
 use std::io::Write;
@@ -38,6 +36,7 @@ use act::Stop;
 use arguments::{Format, Request};
 use plan::Plan;
 use policy::session::Session;
+use policy::text::count;
 use preflight::Context;
 use proc::Proc;
 use report::Facts;
@@ -115,8 +114,8 @@ fn print(plan: &Plan, facts: &Facts, format: Format) -> String {
         Format::Text => {
             let mut text = plan.to_string();
             if let Some(tally) = &tally {
-                let files = text::count(tally.files, "file", "files");
-                let directories = text::count(tally.directories, "directory", "directories");
+                let files = count(tally.files, "file", "files");
+                let directories = count(tally.directories, "directory", "directories");
                 text.push_str(&format!("deletes    {files} and {directories}\n"));
             }
             for extension in &facts.extensions {

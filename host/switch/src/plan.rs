@@ -4,11 +4,10 @@
 
 use std::fmt::{self, Write as _};
 
-use policy::FileKind;
-use serde::{Serialize, Serializer};
-
-use crate::keep::Keep;
-use crate::text::{Path, count};
+use policy::keep::Keep;
+use policy::survivors::Survivor;
+use policy::text::{Path, count};
+use serde::Serialize;
 
 /// How the new root becomes the root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -123,31 +122,6 @@ pub enum Run {
     Absent,
 }
 
-/// One path that survives.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Survivor {
-    /// Its path in the initramfs.
-    pub path: Path,
-    /// What it is.
-    #[serde(serialize_with = "kind")]
-    pub kind: FileKind,
-    /// By whose word it survives: names of policies, or `host`.
-    pub by: Vec<String>,
-    /// Where it is bound read-only in the new root.
-    pub carried_to: Option<Carry>,
-    /// Why it survives where no policy said so, or is not bound where one did.
-    pub note: Option<String>,
-}
-
-/// Where something is bound in the new root.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Carry {
-    /// The path in the new root.
-    pub target: Path,
-    /// An empty file or directory is made there first.
-    pub make: bool,
-}
-
 /// Whether the initramfs is deleted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase", tag = "action", content = "reason")]
@@ -156,24 +130,6 @@ pub enum Deletion {
     Delete,
     /// Nothing goes, for this reason.
     Skip(String),
-}
-
-impl Serialize for Carry {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.target.serialize(serializer)
-    }
-}
-
-fn kind<S: Serializer>(kind: &FileKind, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(match kind {
-        FileKind::Regular => "file",
-        FileKind::Directory => "directory",
-        FileKind::Symlink => "symlink",
-        FileKind::BlockDevice => "block-device",
-        FileKind::CharacterDevice => "character-device",
-        FileKind::Fifo => "fifo",
-        FileKind::Socket => "socket",
-    })
 }
 
 impl fmt::Display for Strategy {

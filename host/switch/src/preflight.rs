@@ -6,12 +6,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path as FilePath;
 use std::time::Instant;
 
+use policy::account::{self, ExtensionReport, ReviewReport};
 use policy::compatibility::{self, Judged, NoReview, Outcome};
 use policy::folder::{self, Policy};
 use policy::preservation::{self, Review};
 use policy::session::Session;
-use policy::sidecar::OnFailure;
-use policy::{HostFacts, Question};
+use policy::text::Path;
+use policy::{HostFacts, consequence};
 use rustix::fs::{self, Mode, OFlags};
 
 use crate::arguments::Arguments;
@@ -23,8 +24,7 @@ use crate::new_root;
 use crate::parameters::Parameters;
 use crate::plan::{Deletion, InitPlan, Plan, Rewrite, Run};
 use crate::proc::Proc;
-use crate::report::{self, ExtensionReport, Facts, JudgeReport, ReviewReport};
-use crate::text::Path;
+use crate::report::{self, Facts, JudgeReport};
 use crate::{capabilities, in_use, listing, machine, survivors};
 
 /// What a plan is made for.
@@ -127,7 +127,7 @@ pub fn plan(
             let review = ask_preservation(session, &old_root, &init.paths, &mut warnings);
             let judged = ask_compatibility(session, parameters, &host, &mut warnings)?;
             (
-                judged.extensions.iter().map(report::extension).collect(),
+                judged.extensions.iter().map(account::extension).collect(),
                 review,
             )
         }
@@ -216,7 +216,7 @@ pub fn plan(
     }
     tracing::debug!("the judge ran for {} us", session.judge_time().as_micros());
     let facts = Facts {
-        policies: report::policies(session),
+        policies: account::policies(session),
         review: ReviewReport {
             directories: review.directories,
             entries: review.entries,
@@ -362,21 +362,9 @@ pub fn ask_compatibility(
     }
 }
 
-/// Policies whose sidecar says that the machine must not switch without them.
+/// Refuses where a policy has failed that the machine must not switch without.
 fn refuse_on_failure(session: &Session<'_>, extensions: bool) -> Result<(), String> {
-    let questions = [
-        Some(Question::Preservation),
-        extensions.then_some(Question::Compatibility),
-    ];
-    for question in questions.into_iter().flatten() {
-        if let Some((policy, failure)) = session.failed(question, OnFailure::Refuse).next() {
-            return Err(format!(
-                "policy {} ({}) failed, and its sidecar says to refuse the switch then: it {}; repair the policy, or start once with the kernel parameter switch_root.policies=default",
-                policy.name, policy.origin, failure.message
-            ));
-        }
-    }
-    Ok(())
+    consequence::refusal(session, extensions).map_or(Ok(()), Err)
 }
 
 fn deletion(
@@ -386,10 +374,6 @@ fn deletion(
     everything_used: Option<String>,
     session: &Session<'_>,
 ) -> Deletion {
-    let failed: Vec<String> = session
-        .failed(Question::Preservation, OnFailure::Safe)
-        .map(|(policy, failure)| format!("policy {} failed: it {}", policy.name, failure.message))
-        .collect();
     if keep_initramfs {
         let why = if memory {
             "the initramfs is to be kept"
@@ -399,8 +383,8 @@ fn deletion(
         Deletion::Skip(why.into())
     } else if let Some(error) = review {
         Deletion::Skip(format!("the policies could not be asked: {error}"))
-    } else if !failed.is_empty() {
-        Deletion::Skip(failed.join("; "))
+    } else if let Some(failed) = consequence::nothing_deleted(session) {
+        Deletion::Skip(failed)
     } else if let Some(why) = everything_used {
         Deletion::Skip(format!("the whole initramfs is in use: {why}"))
     } else {

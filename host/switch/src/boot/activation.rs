@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::os::fd::AsFd;
 
 use policy::Extension;
+use policy::account::{self, ExtensionReport, Reason};
 use policy::compatibility::{Judged, Outcome};
 use policy::{escape, extensions};
 
@@ -15,7 +16,6 @@ use super::modules::Modules;
 use super::mounted::Mounted;
 use crate::plan::Rewrite;
 use crate::preflight::Judgement;
-use crate::report::{self, ExtensionReport, Reason};
 
 /// Layers that are activated at most. The kernel takes more, but not in the
 /// string that older ones are given.
@@ -46,7 +46,7 @@ impl Activation {
         let mut extensions = Vec::new();
         for judged in judgement.extensions {
             let outcome = if judged.outcome == Outcome::Incompatible {
-                Err(report::reasons(&judged))
+                Err(account::reasons(&judged))
             } else if seen.contains(&judged.extension.image) {
                 Err(left_out("is listed in extensions.yaml more than once"))
             } else if count == MOST {
@@ -152,7 +152,7 @@ impl Activation {
         self.extensions
             .into_iter()
             .map(|one| {
-                let mut entry = report::extension(&one.judged);
+                let mut entry = account::extension(&one.judged);
                 entry.activated = Some(one.outcome.is_ok());
                 if let Err(reasons) = one.outcome {
                     entry.reasons = reasons;

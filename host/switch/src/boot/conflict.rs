@@ -6,12 +6,12 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use policy::answer::join;
+use policy::text::Path;
 use rustix::fs::{self, AtFlags, Dir, FileType, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::init::resolve;
 use crate::listing::open;
-use crate::text::Path;
 
 /// Directories that a layer has in common with the root image: more than any
 /// extension has, and few enough to be looked at while a machine starts.

@@ -7,10 +7,9 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 
+use policy::text::{Path, bytes};
 use rustix::fs::{self, FileType, Mode, OFlags};
 use sha2::{Digest, Sha256};
-
-use crate::text::{Path, bytes};
 
 /// The file systems that images may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

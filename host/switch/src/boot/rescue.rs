@@ -4,10 +4,10 @@
 use std::ffi::CString;
 
 use nix::unistd::execv;
+use policy::text::Path;
 
 use crate::proc::Proc;
 use crate::start;
-use crate::text::Path;
 
 /// Executes the rescue program of the initramfs. Comes back where that cannot be,
 /// or must not: a machine that restarts by itself is not to offer a shell to

@@ -11,7 +11,7 @@ pub struct Path(pub Vec<u8>);
 
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&policy::escape::path(&self.0))
+        f.write_str(&crate::escape::path(&self.0))
     }
 }
 

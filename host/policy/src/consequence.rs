@@ -1,0 +1,31 @@
+//! What the failures of policies mean for the switch, as their sidecars say.
+
+use crate::failure::Question;
+use crate::session::Session;
+use crate::sidecar::OnFailure;
+
+/// Why the switch is refused: a policy has failed that the machine must not switch
+/// without. `extensions` tells whether there are any to be judged.
+pub fn refusal(session: &Session<'_>, extensions: bool) -> Option<String> {
+    let questions = [
+        Some(Question::Preservation),
+        extensions.then_some(Question::Compatibility),
+    ];
+    let (policy, failure) = questions
+        .into_iter()
+        .flatten()
+        .find_map(|question| session.failed(question, OnFailure::Refuse).next())?;
+    Some(format!(
+        "policy {} ({}) failed, and its sidecar says to refuse the switch then: it {}; repair the policy, or start once with the kernel parameter switch_root.policies=default",
+        policy.name, policy.origin, failure.message
+    ))
+}
+
+/// Why nothing is deleted: policies have failed that may have wanted to keep something.
+pub fn nothing_deleted(session: &Session<'_>) -> Option<String> {
+    let failed: Vec<String> = session
+        .failed(Question::Preservation, OnFailure::Safe)
+        .map(|(policy, failure)| format!("policy {} failed: it {}", policy.name, failure.message))
+        .collect();
+    (!failed.is_empty()).then(|| failed.join("; "))
+}

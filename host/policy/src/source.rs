@@ -1,0 +1,120 @@
+//! Where the files of policies are: in directories of this machine, or in an image that
+//! was never unpacked.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use crate::escape;
+use crate::file::{self, Links};
+
+/// A file that was read.
+pub struct Contents {
+    /// All of it.
+    pub bytes: Vec<u8>,
+    /// The user that owns it.
+    pub uid: u32,
+    /// Its permission bits.
+    pub mode: u32,
+}
+
+/// A root directory with files in it. All paths are absolute, and lie below that root.
+pub trait Source {
+    /// The names in a directory, in any order; `None` where there is none.
+    ///
+    /// # Errors
+    /// A sentence without the path.
+    fn names(&self, directory: &Path) -> Result<Option<Vec<OsString>>, String>;
+
+    /// Reads a regular file of at most `limit` bytes, following links; `None` where there
+    /// is none.
+    ///
+    /// # Errors
+    /// A sentence without the path.
+    fn read(&self, path: &Path, limit: u64) -> Result<Option<Contents>, String>;
+
+    /// Whether it is a link to /dev/null, which need not be there yet, or that device.
+    fn is_null(&self, path: &Path) -> bool;
+
+    /// Whether it is a regular file without contents.
+    fn is_empty(&self, path: &Path) -> bool;
+
+    /// A path for people, escaped.
+    fn shown(&self, path: &Path) -> String;
+}
+
+/// A directory of this machine.
+pub struct Disk {
+    root: PathBuf,
+    /// It is the root of a machine, so that paths are shown as that machine has them.
+    is_root: bool,
+}
+
+impl Disk {
+    /// A root directory. Its files are called as the machine has them that will run there.
+    pub fn root(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            is_root: true,
+        }
+    }
+
+    /// A folder. Its files are called as this machine has them.
+    pub fn folder(folder: &Path) -> Self {
+        Self {
+            root: folder.to_owned(),
+            is_root: false,
+        }
+    }
+
+    fn place(&self, path: &Path) -> PathBuf {
+        self.root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+}
+
+impl Source for Disk {
+    fn names(&self, directory: &Path) -> Result<Option<Vec<OsString>>, String> {
+        let unreadable = |error: std::io::Error| error.to_string();
+        let entries = match fs::read_dir(self.place(directory)) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(unreadable(error)),
+        };
+        entries
+            .map(|entry| entry.map(|entry| entry.file_name()).map_err(unreadable))
+            .collect::<Result<_, _>>()
+            .map(Some)
+    }
+
+    fn read(&self, path: &Path, limit: u64) -> Result<Option<Contents>, String> {
+        let read = file::read(&self.place(path), limit, Links::Follow)?;
+        Ok(read.map(|(bytes, metadata)| Contents {
+            bytes,
+            uid: metadata.uid(),
+            mode: metadata.mode() & 0o7777,
+        }))
+    }
+
+    fn is_null(&self, path: &Path) -> bool {
+        let path = self.place(path);
+        fs::read_link(&path).is_ok_and(|target| target.as_os_str() == OsStr::new("/dev/null"))
+            || fs::metadata(&path).is_ok_and(|file| {
+                file.file_type().is_char_device() && file.rdev() == nix::sys::stat::makedev(1, 3)
+            })
+    }
+
+    fn is_empty(&self, path: &Path) -> bool {
+        fs::metadata(self.place(path)).is_ok_and(|file| file.is_file() && file.len() == 0)
+    }
+
+    fn shown(&self, path: &Path) -> String {
+        if self.is_root {
+            escape::path(path.as_os_str().as_bytes())
+        } else {
+            escape::path(self.place(path).as_os_str().as_bytes())
+        }
+    }
+}
