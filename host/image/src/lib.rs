@@ -1,0 +1,3 @@
+//! What an initramfs image holds, and what will become of it.
+
+pub mod html;
