@@ -5,4 +5,5 @@
 //! in memory, as the kernel would unpack it: nothing is unpacked to disk, and
 //! nobody need be root.
 
+pub mod html;
 pub mod tree;
