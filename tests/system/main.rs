@@ -5,6 +5,7 @@
 
 mod check;
 mod command_line;
+mod comparing;
 mod configuration;
 mod connections;
 mod extensions_yaml;
@@ -15,8 +16,10 @@ mod interrupting;
 mod kernels;
 mod native;
 mod not_installing;
+mod not_planning;
 mod odd_trees;
 mod packing;
+mod planning;
 mod policies;
 mod pulling;
 mod refusals;
@@ -25,6 +28,7 @@ mod safety;
 mod srctl;
 mod strategies;
 mod tools;
+mod unpacking;
 mod validating;
 mod whole_boot;
 
@@ -54,6 +58,10 @@ fn main() {
         not_installing::cases(),
         interrupting::cases(),
         installed::cases(),
+        planning::cases(),
+        not_planning::cases(),
+        comparing::cases(),
+        unpacking::cases(),
     ];
     libtest_mimic::run(&arguments, themes.into_iter().flatten().collect()).exit();
 }

@@ -11,7 +11,7 @@ use switch_root_policy::extra_info::{ARCHITECTURE, ExtraInfo, KERNEL_RELEASE, SW
 
 #[cfg(test)]
 pub(crate) use elf::tests::file as elf_file;
-pub(crate) use elf::{HEADER, architecture};
+pub use elf::{HEADER, architecture};
 pub use walk::scan;
 
 /// Something below the root directory of an extension.

@@ -5,5 +5,9 @@
 //! in memory, as the kernel would unpack it: nothing is unpacked to disk, and
 //! nobody need be root.
 
+pub mod diff;
+pub mod files;
 pub mod html;
+pub mod image;
+pub mod plan;
 pub mod tree;

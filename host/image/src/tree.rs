@@ -44,6 +44,9 @@ impl Default for Limits {
     }
 }
 
+/// Directories within each other at most. An initramfs has ten or twenty.
+const DEPTH: u32 = 1000;
+
 /// Warnings that are kept; of others there is a count.
 const WARNINGS: usize = 50;
 
@@ -116,6 +119,9 @@ impl Tree {
                 "each part of the path is a name of 1 to 255 bytes, and not `.` or `..`",
             ));
         }
+        if names.len() > DEPTH as usize {
+            return Err(refused("it is below too many directories"));
+        }
         let (last, above) = names.split_last().expect("split gives at least one");
         let mut directory = Id::ROOT;
         for name in above {
@@ -147,6 +153,14 @@ impl Tree {
         let id = self.insert(path, Node::file(mode, contents.len() as u64))?;
         self.stored.insert(id, Stored::Whole(contents.to_vec()));
         Ok(id)
+    }
+
+    /// Gives a file one more name, in a directory that is there; for tests.
+    #[cfg(test)]
+    pub(crate) fn alias(&mut self, file: &[u8], name: &[u8]) {
+        let id = self.find(file).unwrap();
+        let place = self.locate(name, Last::Keep).unwrap();
+        self.link(place.parent, &place.name.unwrap(), id);
     }
 
     /// What an id stands for.
@@ -182,7 +196,17 @@ impl Tree {
     /// What a path leads to, with links followed as if the tree were the root
     /// directory: its id, and its path without links.
     pub fn resolve(&self, path: &[u8]) -> Option<(Id, Vec<u8>)> {
-        let place = self.locate(path, Last::Follow).ok()?;
+        self.follow(path, Last::Follow)
+    }
+
+    /// What stands at a path, links in the middle followed, but not one at its end: its
+    /// id, and its path without the former.
+    pub fn at(&self, path: &[u8]) -> Option<(Id, Vec<u8>)> {
+        self.follow(path, Last::Keep)
+    }
+
+    fn follow(&self, path: &[u8], last: Last) -> Option<(Id, Vec<u8>)> {
+        let place = self.locate(path, last).ok()?;
         let id = place.node?;
         let mut real = self.path_of(place.parent);
         if let Some(name) = place.name {
@@ -285,7 +309,8 @@ impl Tree {
     fn add(&mut self, directory: Id, name: &[u8], mut node: Node) -> Id {
         // There are fewer members than fit: `Limits` sees to it.
         let id = Id::new(self.nodes.len());
-        node.put(directory, name);
+        let depth = self.node(directory).depth() + 1;
+        node.put(directory, name, depth);
         self.nodes.push(node);
         self.children_of(directory).insert(name.into(), id);
         id

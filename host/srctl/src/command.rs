@@ -1,10 +1,14 @@
 //! The command line, as `srctl --help` shows it.
 
+mod plan;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use extension::pull::Platform;
 use extension::reference::ImageRef;
+
+pub use plan::{AskOptions, Diff, LimitOptions, Plan, PlanFormat};
 
 /// The operator's side of switch-root.
 #[derive(Debug, Parser)]
@@ -20,7 +24,8 @@ pub struct Command {
 
 const EXIT: &str = "\
 Exit status: 0 where all went well; 1 where something failed; 2 where the command line is wrong; \
-3 where an extension is invalid or incompatible; 130 where it was interrupted.";
+3 where an extension is invalid or incompatible, a policy failed, a switch would be refused, or \
+two things differ; 130 where it was interrupted.";
 
 /// What there is to do.
 #[derive(Debug, Subcommand)]
@@ -31,6 +36,12 @@ pub enum What {
     /// Machine configuration.
     #[command(subcommand)]
     Config(Config),
+    /// Show what a boot would keep, carry and delete of an initramfs, by whose word, and
+    /// what the policies say of its extensions. Nothing is changed or unpacked.
+    Plan(Plan),
+    /// Show what changes between two images, or between two folders of policies: entries,
+    /// policies, what survives, verdicts.
+    Diff(Diff),
 }
 
 /// `srctl extension`.

@@ -2,12 +2,14 @@
 
 mod command;
 mod config;
+mod diff;
 mod extension;
 mod facts;
 mod input;
 mod judge;
 mod log;
 mod outcome;
+mod plan;
 mod print;
 mod progress;
 mod table;
@@ -39,6 +41,8 @@ fn run(command: &Command) -> Result<Outcome> {
     match &command.what {
         What::Extension(what) => extension::run(what, &*progress),
         What::Config(what) => config::run(what),
+        What::Diff(what) => diff::run(what, &*progress),
+        What::Plan(what) => plan::run(what, &*progress),
     }
 }
 

@@ -60,6 +60,8 @@ struct Directory {
     children: Children,
     /// Where it stands; the root nowhere.
     place: Option<(Id, Box<[u8]>)>,
+    /// Directories above it.
+    depth: u32,
 }
 
 impl Node {
@@ -156,8 +158,17 @@ impl Node {
         }
     }
 
-    pub(super) fn put(&mut self, parent: Id, name: &[u8]) {
+    /// How many directories are above a directory.
+    pub(super) fn depth(&self) -> u32 {
+        match &self.more {
+            More::Directory(directory) => directory.depth,
+            _ => 0,
+        }
+    }
+
+    pub(super) fn put(&mut self, parent: Id, name: &[u8], depth: u32) {
         if let More::Directory(directory) = &mut self.more {
+            directory.depth = depth;
             directory.place = Some((parent, name.into()));
         }
     }

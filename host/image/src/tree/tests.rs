@@ -427,3 +427,16 @@ fn a_tree_is_made_by_hand() {
         assert!(tree.insert(bad, Node::file(0o644, 0)).is_err(), "{bad:?}");
     }
 }
+
+#[test]
+fn an_abyss_is_refused() {
+    let mut archive = Archive::new();
+    for depth in 1..=DEPTH + 1 {
+        archive = archive.directory(&"d/".repeat(depth as usize));
+    }
+    let error = read_bytes(&archive.bytes(), &Wanted::default()).unwrap_err();
+    assert!(
+        error.to_string().contains("more than 1000 directories"),
+        "{error}"
+    );
+}

@@ -14,7 +14,7 @@ use policy::{FileKind, escape};
 use super::lookup::{Last, Place};
 use super::node::kind;
 use super::store::Keeper;
-use super::{Id, Node, Tree};
+use super::{DEPTH, Id, Node, Tree};
 
 /// Files that the kernel reads out of the image itself, and that are packed without
 /// the directories above them: that they are not unpacked does not matter.
@@ -76,7 +76,7 @@ impl<'a, 'w> Unpacker<'a, 'w> {
             Some(FileKind::Symlink) => self.symlink(member, contents)?,
             Some(FileKind::Regular) => self.file(position, member, contents)?,
             _ if member.size > 0 => Err("it has contents, which only files have".to_owned()),
-            Some(FileKind::Directory) => self.directory(member),
+            Some(FileKind::Directory) => self.directory(member)?,
             Some(kind) => self.special(member, kind),
             None => {
                 self.clean(&member.name, None);
@@ -196,15 +196,15 @@ impl<'a, 'w> Unpacker<'a, 'w> {
         Ok(Ok(()))
     }
 
-    fn directory(&mut self, member: &Member) -> std::result::Result<(), Skipped> {
+    fn directory(&mut self, member: &Member) -> Result<std::result::Result<(), Skipped>> {
         self.clean(&member.name, Some(FileKind::Directory));
         // A slash at its end is nothing to mkdir(2), which follows no link there.
         let end = member.name.iter().rposition(|byte| *byte != b'/');
         let bare = &member.name[..end.map_or(member.name.len(), |end| end + 1)];
-        let place = self
-            .tree
-            .locate(bare, Last::Keep)
-            .map_err(|stuck| stuck.to_string())?;
+        let place = match self.tree.locate(bare, Last::Keep) {
+            Ok(place) => place,
+            Err(stuck) => return Ok(Err(stuck.to_string())),
+        };
         let node = Node::directory(member.mode).owned_by(member.uid, member.gid);
         if let Place {
             parent,
@@ -213,17 +213,23 @@ impl<'a, 'w> Unpacker<'a, 'w> {
             ..
         } = place
         {
+            if self.tree.node(parent).depth() >= DEPTH {
+                return Err(Error::input(format!(
+                    "`{}` is below more than {DEPTH} directories, which nothing in an initramfs is",
+                    escape::path(&member.name)
+                )));
+            }
             self.tree.add(parent, &name, node);
-            return Ok(());
+            return Ok(Ok(()));
         }
         // It is there already, if need be behind a link: it gets mode and owner.
         let there = self.tree.locate(&member.name, Last::Follow).ok();
         match there.and_then(|place| place.node) {
             Some(id) if self.tree.node(id).kind == FileKind::Directory => {
                 self.tree.nodes[id.index()].take_attributes(&node);
-                Ok(())
+                Ok(Ok(()))
             }
-            _ => Err(OTHER.into()),
+            _ => Ok(Err(OTHER.into())),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Of which files the contents are kept.
 
+use extension::contents::HEADER;
 use policy::limits::fixed;
 use policy::{folder, os_release};
 
@@ -25,9 +26,6 @@ pub struct Wanted {
     pub digests: bool,
 }
 
-/// The bytes of a program that tell what machine it is for.
-const HEADER: u64 = 64;
-
 /// Folder of the keys that policies are to be signed with.
 pub const TRUST: &str = "/usr/lib/switch-root/trust";
 
@@ -41,7 +39,7 @@ impl Wanted {
             .folder(folder::VENDOR, Want::Whole(fixed::POLICY_FILE))
             .folder(folder::OPERATOR, Want::Whole(fixed::POLICY_FILE))
             .folder(TRUST, Want::Whole(SMALL))
-            .file("/init", Want::Head(HEADER));
+            .file("/init", Want::Head(HEADER as u64));
         for path in ["/extensions.yaml", "/etc/extensions.yaml"] {
             wanted = wanted.file(path, Want::Whole(fixed::EXTENSIONS_FILE));
         }
