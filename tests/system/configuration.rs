@@ -33,7 +33,8 @@ extensions: [untouched]
 ...
 ";
 const ONE: &str = "            - image: ghcr.io/siderolabs/gvisor:20260101.0 # pinned\n";
-const NEW: &str = "ghcr.io/siderolabs/iscsi-tools:v0.2.0";
+/// An image that is not there yet.
+pub const NEW: &str = "ghcr.io/siderolabs/iscsi-tools:v0.2.0";
 
 fn added() -> String {
     BEFORE.replace(ONE, &format!("{ONE}            - image: {NEW}\n"))
@@ -44,7 +45,10 @@ fn an_extension_is_added_and_nothing_else_is_touched() -> Checked {
     desk.write("machine.yaml", BEFORE)?;
     fs::set_permissions(desk.path("machine.yaml"), Permissions::from_mode(0o640))?;
     let printed = desk.succeeds(&format!("config add-extension machine.yaml {NEW}"))?;
-    ensure!(printed.is_empty(), "it printed {printed}");
+    ensure!(
+        printed == format!("added {NEW}, wrote machine.yaml\n"),
+        "it printed {printed}"
+    );
     let after = String::from_utf8(desk.read("machine.yaml")?)?;
     ensure!(after == added(), "it became\n{after}");
     let entry = desk.everything()?;

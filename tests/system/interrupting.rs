@@ -1,5 +1,6 @@
 //! `srctl` that is told to stop while it works.
 
+use std::net::TcpListener;
 use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use switch_root_tests::snapshot::difference;
 use switch_root_tests::steps::Steps;
 
 use crate::check::ensure;
+use crate::distributing::place;
 use crate::installing::{archive, configure, desk as with_layout};
 use crate::srctl::{Desk, Ran, Shelf, extension, noise, tree};
 use crate::tools::{Checked, Stop, cases};
@@ -20,6 +22,7 @@ cases![
     a_pull_that_is_interrupted_leaves_nothing_behind,
     an_install_that_is_interrupted_leaves_nothing_behind,
     packing_that_is_interrupted_leaves_nothing_behind,
+    a_policy_is_not_waited_for_that_a_registry_neither_gives_nor_takes,
 ];
 
 /// How long something may take to begin, or to end.
@@ -157,4 +160,21 @@ fn packing_that_is_interrupted_leaves_nothing_behind() -> Checked {
             .iter()
             .any(|(path, entry)| path.ends_with(".sqsh") && entry.size > 0))
     })
+}
+
+fn a_policy_is_not_waited_for_that_a_registry_neither_gives_nor_takes() -> Checked {
+    let desk = Desk::new()?;
+    place(&desk, "keep-paths", "50-keep.wasm")?;
+    for what in ["policy push 50-keep.wasm", "policy pull"] {
+        let silent = TcpListener::bind("127.0.0.1:0")?;
+        silent.set_nonblocking(true)?;
+        let command = format!("{what} {}/keep:v1", silent.local_addr()?);
+        // Once accepted, the connection is held, and nothing is answered.
+        let held = std::cell::RefCell::new(Vec::new());
+        interrupt(&desk, &command, Signal::SIGINT, || {
+            held.borrow_mut().push(silent.accept()?);
+            Ok(true)
+        })?;
+    }
+    Ok(())
 }

@@ -8,13 +8,17 @@ mod command_line;
 mod comparing;
 mod configuration;
 mod connections;
+mod contract;
+mod distributing;
 mod extensions_yaml;
+mod formats;
 mod harness;
 mod installed;
 mod installing;
 mod interrupting;
 mod kernels;
 mod native;
+mod not_distributing;
 mod not_installing;
 mod not_planning;
 mod odd_trees;
@@ -25,8 +29,10 @@ mod pulling;
 mod refusals;
 mod report;
 mod safety;
+mod shells;
 mod srctl;
 mod strategies;
+mod terminal;
 mod tools;
 mod unpacking;
 mod validating;
@@ -50,6 +56,8 @@ fn main() {
         kernels::cases(),
         whole_boot::cases(),
         pulling::cases(),
+        distributing::cases(),
+        not_distributing::cases(),
         connections::cases(),
         validating::cases(),
         packing::cases(),
@@ -62,6 +70,10 @@ fn main() {
         not_planning::cases(),
         comparing::cases(),
         unpacking::cases(),
+        contract::cases(),
+        formats::cases(),
+        shells::cases(),
+        terminal::cases(),
     ];
     libtest_mimic::run(&arguments, themes.into_iter().flatten().collect()).exit();
 }

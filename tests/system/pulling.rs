@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 use switch_root_tests::certificates::{self, base64, certificate};
@@ -13,7 +12,7 @@ use switch_root_tests::registry::{Access, USER};
 use switch_root_tests::steps::Steps;
 
 use crate::check::{ensure, says};
-use crate::srctl::{Desk, Shelf, closed, extension, same, tree};
+use crate::srctl::{Desk, Shelf, closed, extension, same, token_service, tree};
 use crate::tools::{Checked, Stop, cases, program};
 
 cases![
@@ -152,32 +151,8 @@ fn a_password_comes_from_docker_or_from_the_machines_configuration() -> Checked 
 }
 
 fn a_token_is_had_from_the_service_that_the_registry_names() -> Checked {
-    program(certificates::PROGRAM)?;
     let (desk, shelf) = tools()?;
-    let signer = certificate(shelf.folder(), "signer", None)?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-    let token = |repository: &str| {
-        let claims = json!({
-            "iss": "issuer", "sub": USER.0, "aud": "registry", "jti": "1",
-            "nbf": now - 60, "iat": now - 60, "exp": now + 3600,
-            "access": [{"type": "repository", "name": repository, "actions": ["pull"]}],
-        });
-        certificates::token(shelf.folder(), &signer, &claims)
-    };
-    let (good, bad) = (token("tools")?, token("others")?);
-    let service = Proxy::start("127.0.0.1:1", move |request| {
-        let known = request.header("authorization") == "Basic dXNlcjpzZWNyZXQ=";
-        let token = if known { &good } else { &bad };
-        Action::Reply(
-            200,
-            ("Content-Type", "application/json".into()),
-            json!({"token": token, "expires_in": 300}).to_string(),
-        )
-    })?;
-    let access = Access::Token {
-        realm: format!("http://{}/token", service.host),
-        certificate: signer.certificate.clone(),
-    };
+    let (service, access) = token_service(shelf.folder(), "tools", &["pull"])?;
     let registry = shelf.again(&access, None)?;
     let host = &registry.host;
     let pull = format!("extension pull {host}/tools:v1 --output out");

@@ -3,11 +3,14 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 use switch_root_tests::apply::apply_in;
+use switch_root_tests::certificates::{self, certificate};
 use switch_root_tests::layout::{Compression, Layout};
-use switch_root_tests::registry::{Access, PROGRAMS, Registry};
+use switch_root_tests::proxy::{Action, Proxy};
+use switch_root_tests::registry::{Access, PROGRAMS, Registry, USER};
 use switch_root_tests::snapshot::{self, Reach, Tree};
 use switch_root_tests::steps::{Make, Step, Steps};
 use tempfile::TempDir;
@@ -284,6 +287,41 @@ impl Shelf {
     ) -> Result<Registry, Stop> {
         Ok(Registry::start(self.folder(), access, tls)?)
     }
+}
+
+/// A service that gives [`USER`] tokens for a repository and what may be done there, and
+/// everybody else tokens that are good for nothing; and the access that wants them.
+pub fn token_service(
+    folder: &Path,
+    repository: &str,
+    actions: &[&str],
+) -> Result<(Proxy, Access), Stop> {
+    program(certificates::PROGRAM)?;
+    let signer = certificate(folder, "signer", None)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let token = |repository: &str| {
+        let claims = serde_json::json!({
+            "iss": "issuer", "sub": USER.0, "aud": "registry", "jti": "1",
+            "nbf": now - 60, "iat": now - 60, "exp": now + 3600,
+            "access": [{"type": "repository", "name": repository, "actions": actions}],
+        });
+        certificates::token(folder, &signer, &claims)
+    };
+    let (good, bad) = (token(repository)?, token("nothing/of/this/name")?);
+    let service = Proxy::start("127.0.0.1:1", move |request| {
+        let known = request.header("authorization") == "Basic dXNlcjpzZWNyZXQ=";
+        let token = if known { &good } else { &bad };
+        Action::Reply(
+            200,
+            ("Content-Type", "application/json".into()),
+            serde_json::json!({"token": token, "expires_in": 300}).to_string(),
+        )
+    })?;
+    let access = Access::Token {
+        realm: format!("http://{}/token", service.host),
+        certificate: signer.certificate,
+    };
+    Ok((service, access))
 }
 
 /// An address where nothing listens.

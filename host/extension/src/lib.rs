@@ -4,9 +4,12 @@
 //! images ([`mod@reference`]) and registries ([`registries`]); they are fetched and
 //! unpacked ([`pull`]) into a folder of extensions ([`folder`]), checked
 //! ([`validate`]), made into layers and an archive ([`pack`]), and put into an
-//! initramfs ([`initramfs`]). None of this is part of the boot binary.
+//! initramfs ([`initramfs`]). Policies go to registries and come from there
+//! ([`artifact`]). None of this is part of the boot binary.
 
 pub mod archive;
+pub mod artifact;
+pub mod component;
 pub mod compression;
 pub mod configuration;
 pub mod contents;

@@ -1,11 +1,14 @@
-//! Fetching images and unpacking them into a folder of extensions.
+//! Fetching images and unpacking them into a folder of extensions; and, for policies,
+//! fetching and sending what is no image ([`artifacts`]).
 //!
 //! All images of one call come, or none: each is unpacked under a hidden name,
 //! and they get their names when the last is complete.
 
 mod ahead;
+pub(crate) mod artifacts;
 mod challenge;
 mod client;
+mod configuration;
 mod credentials;
 mod digest;
 mod docker_archive;
@@ -16,9 +19,11 @@ mod files;
 mod folder;
 mod image;
 mod layout;
+mod layout_writer;
 mod platform;
 mod registry;
 mod resume;
+mod sender;
 mod stop;
 mod transport;
 mod trust;
@@ -124,13 +129,7 @@ pub fn pull(images: &[ImageRef], output: &Path, options: &Options<'_>) -> Result
         let workers: Vec<_> = (0..options.parallel.clamp(1, images.len().max(1)))
             .map(|_| scope.spawn(work))
             .collect();
-        while workers.iter().any(|worker| !worker.is_finished()) {
-            if stop.check().is_err() {
-                // Who waits for a server does not look at anything else.
-                client.shutdown();
-            }
-            thread::sleep(NOTICE / 5);
-        }
+        attend(&workers, &client, &stop);
     });
 
     let outcomes = match outcomes.into_inner() {
@@ -158,6 +157,18 @@ pub fn pull(images: &[ImageRef], output: &Path, options: &Options<'_>) -> Result
             digest,
         })
         .collect())
+}
+
+/// Waits until workers have finished, and ends what they wait for where everything is
+/// to end.
+fn attend<T>(workers: &[thread::ScopedJoinHandle<'_, T>], client: &Client<'_>, stop: &Stop) {
+    while workers.iter().any(|worker| !worker.is_finished()) {
+        if stop.check().is_err() {
+            // Who waits for a server does not look at anything else.
+            client.shutdown();
+        }
+        thread::sleep(NOTICE / 5);
+    }
 }
 
 /// What came of the images, by their positions.

@@ -4,6 +4,9 @@
 //! exports, so that a policy with one opinion is as good as a policy with all.
 #![allow(missing_docs)] // The documentation of these items is that of wit/policy.wit.
 
+/// What the names of the contract's interfaces begin with.
+pub const PACKAGE: &str = "switch-root:policy/";
+
 /// The question which paths survive, and the types of all questions.
 pub mod preservation {
     wasmtime::component::bindgen!({

@@ -54,6 +54,21 @@ pub fn read_open(fd: OwnedFd, limit: u64) -> Result<Vec<u8>, String> {
     contents(File::from(fd), limit).map(|(bytes, _)| bytes)
 }
 
+/// Checks that bytes begin as a component does.
+///
+/// # Errors
+/// What else they are: what follows the file's name in a sentence.
+pub fn check_component(wasm: &[u8]) -> Result<(), &'static str> {
+    match wasm {
+        // Magic number and version of a core module, and of a component.
+        [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => Err(
+            "is a core module, not a component; build it with the policy SDK, or wrap it with `wasm-tools component new`",
+        ),
+        [b'\0', b'a', b's', b'm', ..] => Ok(()),
+        _ => Err("is not WebAssembly"),
+    }
+}
+
 fn contents(file: File, limit: u64) -> Result<(Vec<u8>, Metadata), String> {
     let metadata = file
         .metadata()

@@ -13,15 +13,12 @@ use crate::bindings::log;
 use crate::bindings::preservation::PreservationPolicy;
 use crate::bindings::settings::ConfigurablePolicy;
 use crate::bindings::types::{Decision, Entry, Extension, HostFacts, Verdict};
+use crate::contract::{self, CONTRACT, Import};
 use crate::escape;
 use crate::failure::{Failure, Kind, Question};
 use crate::folder::Code;
 use crate::limits::{Limits, fixed};
 use crate::protocol::{Answers, Cost};
-
-/// The version of the contract that this host speaks.
-const CONTRACT: &str = "0.1.0";
-const PACKAGE: &str = "switch-root:policy/";
 
 /// Passes a policy's messages on.
 pub type LogSink = fn(log::Level, String);
@@ -152,19 +149,11 @@ impl Hosts {
     #[cfg(feature = "compile")]
     fn compile(&self, wasm: &[u8]) -> Result<(Rc<Host>, Component), Failure> {
         let refuse = |reason: String| Failure::load(Kind::NotAPolicy, reason);
-        match wasm {
-            // Magic number and version of a core module, and of a component.
-            [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => {
-                Err(refuse("is a core module, not a component; build it with the policy SDK, or wrap it with `wasm-tools component new`".into()))
-            }
-            [b'\0', b'a', b's', b'm', ..] => {
-                let host = Host::once(&self.compiling, crate::engine::for_compiling)?;
-                let component = Component::from_binary(&host.engine, wasm)
-                    .map_err(|error| refuse(format!("is not a valid component: {}", one_line(&error))))?;
-                Ok((host, component))
-            }
-            _ => Err(refuse("is not WebAssembly".into())),
-        }
+        crate::file::check_component(wasm).map_err(|reason| refuse(reason.into()))?;
+        let host = Host::once(&self.compiling, crate::engine::for_compiling)?;
+        let component = Component::from_binary(&host.engine, wasm)
+            .map_err(|error| refuse(format!("is not a valid component: {}", one_line(&error))))?;
+        Ok((host, component))
     }
 
     #[cfg(not(feature = "compile"))]
@@ -203,58 +192,34 @@ impl Host {
     /// Refuses what imports anything but `log`, and finds the questions.
     fn inspect(&self, component: &Component) -> Result<Answers, Failure> {
         let shape = component.component_type();
-        let mut foreign = Vec::new();
-        for (name, item) in shape.imports(&self.engine) {
-            // `types` holds no functions: it is imported for its names alone.
-            let known = interface(name).is_some_and(|(interface, version)| {
-                matches!(interface, "log" | "types") && compatible(version)
-            });
-            if !known || !matches!(item.ty, ComponentItem::ComponentInstance(_)) {
-                foreign.push(name.to_owned());
-            }
-        }
+        let imports: Vec<(&str, ComponentItem)> = shape
+            .imports(&self.engine)
+            .map(|(name, import)| (name, import.ty))
+            .collect();
+        let imports: Vec<Import<'_>> = imports
+            .iter()
+            .map(|(name, item)| Import {
+                name,
+                functions: match item {
+                    ComponentItem::ComponentInstance(interface) => Some(
+                        interface
+                            .exports(&self.engine)
+                            .filter(|(_, item)| !matches!(item.ty, ComponentItem::Type(_)))
+                            .map(|(name, _)| name)
+                            .collect(),
+                    ),
+                    _ => None,
+                },
+            })
+            .collect();
         let exports = shape.exports(&self.engine).map(|(name, _)| name);
-        let names = exports.chain(foreign.iter().map(String::as_str));
-        if let Some((_, version)) = names
-            .filter_map(interface)
-            .find(|(_, version)| !compatible(version))
-        {
-            return Err(Failure::load(
-                Kind::Version,
-                format!(
-                    "was built for switch-root:policy {version}, and this host speaks {CONTRACT}; build it against that version, or use a switch_root of that version"
-                ),
-            ));
-        }
-        if !foreign.is_empty() {
-            return Err(Failure::load(
-                Kind::Imports,
-                format!(
-                    "imports {}; a policy may import nothing but {PACKAGE}log",
-                    escape::message(&foreign.join(", "), fixed::ERROR_MESSAGE)
-                ),
-            ));
-        }
-        let exports = |name: &str| {
-            component
-                .get_export_index(None, format!("{PACKAGE}{name}@{CONTRACT}"))
-                .is_some()
-        };
-        let answers = Answers {
-            preservation: exports("preservation"),
-            compatibility: exports("compatibility"),
-            settings: exports("settings"),
+        let questions = contract::questions(&imports, &exports.collect::<Vec<_>>())?;
+        Ok(Answers {
+            preservation: questions.preservation,
+            compatibility: questions.compatibility,
+            settings: questions.settings,
             compiled: false,
-        };
-        if !answers.preservation && !answers.compatibility {
-            return Err(Failure::load(
-                Kind::NotAPolicy,
-                format!(
-                    "answers no question: it exports neither {PACKAGE}preservation@{CONTRACT} nor {PACKAGE}compatibility@{CONTRACT}"
-                ),
-            ));
-        }
-        Ok(answers)
+        })
     }
 }
 
@@ -583,19 +548,6 @@ impl ResourceLimiter for State {
     fn memories(&self) -> usize {
         self.limits.memories
     }
-}
-
-/// Splits the name of an interface of our package into interface and version.
-fn interface(name: &str) -> Option<(&str, &str)> {
-    let rest = name.strip_prefix(PACKAGE)?;
-    Some(rest.split_once('@').unwrap_or((rest, "none")))
-}
-
-/// Whether this host runs what was built for `version`: same 0.1 track.
-fn compatible(version: &str) -> bool {
-    version
-        .strip_prefix("0.1.")
-        .is_some_and(|patch| patch.parse::<u32>().is_ok())
 }
 
 /// wasmtime's errors may hold component text, and newlines.

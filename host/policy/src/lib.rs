@@ -13,6 +13,7 @@ pub mod answer;
 pub mod bindings;
 pub mod compatibility;
 pub mod consequence;
+mod contract;
 pub mod engine;
 pub mod escape;
 pub mod extensions;
@@ -26,6 +27,8 @@ pub mod limits;
 pub mod os_release;
 pub mod preservation;
 mod protocol;
+#[cfg(all(test, feature = "compile"))]
+mod published;
 mod sandbox;
 pub mod session;
 pub mod sidecar;

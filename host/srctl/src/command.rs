@@ -1,13 +1,18 @@
 //! The command line, as `srctl --help` shows it.
 
+mod documents;
+mod format;
 mod plan;
+pub mod policy;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use extension::pull::Platform;
 use extension::reference::ImageRef;
 
+pub use documents::{Completions, Man};
+pub use format::{Format, Printing};
 pub use plan::{AskOptions, Diff, LimitOptions, Plan, PlanFormat};
 
 /// The operator's side of switch-root.
@@ -20,6 +25,9 @@ pub struct Command {
     /// Show no progress.
     #[arg(long, short, global = true)]
     pub quiet: bool,
+    /// When to use colours. By default on a terminal, unless NO_COLOR is set.
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
+    pub color: ColorChoice,
 }
 
 const EXIT: &str = "\
@@ -42,6 +50,13 @@ pub enum What {
     /// Show what changes between two images, or between two folders of policies: entries,
     /// policies, what survives, verdicts.
     Diff(Diff),
+    /// Print the completions of a shell.
+    Completions(Completions),
+    /// Print the manual page of srctl, or write those of all commands.
+    Man(Man),
+    /// Policies: WebAssembly components that decide what survives and what is compatible.
+    #[command(subcommand)]
+    Policy(policy::Policy),
 }
 
 /// `srctl extension`.
@@ -83,6 +98,8 @@ pub struct Pull {
     pub config: Option<PathBuf>,
     #[command(flatten)]
     pub registries: RegistryOptions,
+    #[command(flatten)]
+    pub printing: Printing,
 }
 
 /// How registries are reached.
@@ -94,6 +111,13 @@ pub struct RegistryOptions {
     /// Images that are fetched at once.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
     pub parallel: u8,
+    #[command(flatten)]
+    pub access: AccessOptions,
+}
+
+/// Who asks registries, and how safely.
+#[derive(Debug, Args)]
+pub struct AccessOptions {
     /// Docker's configuration file, for credentials [default: $DOCKER_CONFIG/config.json or
     /// ~/.docker/config.json].
     #[arg(long, value_name = "FILE")]
@@ -109,9 +133,8 @@ pub struct List {
     /// The folder of extensions.
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
-    /// How to print.
-    #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
+    #[command(flatten)]
+    pub printing: Printing,
 }
 
 /// `srctl extension validate`.
@@ -125,9 +148,8 @@ pub struct Validate {
     /// A folder of policies (NN-name.wasm, .json) that are asked beside the default policy.
     #[arg(long, value_name = "DIR")]
     pub policies: Option<PathBuf>,
-    /// How to print.
-    #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
+    #[command(flatten)]
+    pub printing: Printing,
 }
 
 /// The machine that extensions are for, as policies are told of it.
@@ -166,6 +188,8 @@ pub struct Pack {
     pub output: PathBuf,
     #[command(flatten)]
     pub packing: PackOptions,
+    #[command(flatten)]
+    pub printing: Printing,
 }
 
 /// How layers and archive are compressed.
@@ -208,9 +232,8 @@ pub struct Install {
     pub registries: RegistryOptions,
     #[command(flatten)]
     pub packing: PackOptions,
-    /// How the summary is printed.
-    #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
+    #[command(flatten)]
+    pub printing: Printing,
 }
 
 /// `srctl config add-extension` and `remove-extension`.
@@ -225,16 +248,8 @@ pub struct Edit {
     /// Write there rather than to FILE; `-` is standard output.
     #[arg(long, short, value_name = "OUT")]
     pub output: Option<PathBuf>,
-}
-
-/// How things are printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people.
-    #[default]
-    Table,
-    /// For programs.
-    Json,
+    #[command(flatten)]
+    pub printing: Printing,
 }
 
 /// How an archive is compressed.

@@ -7,16 +7,28 @@ use std::path::Path;
 use extension::output::AtomicFile;
 use extension::{Error, Result, edit};
 
-use crate::command::{Config, Edit};
+use clap::CommandFactory;
+use clap::error::ErrorKind;
+use policy::escape;
+use serde_json::json;
+
+use crate::command::{Command, Config, Edit};
 use crate::input;
 use crate::outcome::Outcome;
-use crate::print::print;
+use crate::print::{self, print};
 
 /// Runs one of the commands.
 pub fn run(command: &Config) -> Result<Outcome> {
     let options = match command {
         Config::AddExtension(options) | Config::RemoveExtension(options) => options,
     };
+    if options.printing.json() && to_standard_output(options) {
+        // As the parser says it, and with its exit status.
+        let reason = "--format json and --output - are both for standard output";
+        Command::command()
+            .error(ErrorKind::ArgumentConflict, reason)
+            .exit();
+    }
     let text = input::read_text(&options.file)?;
     let file = options.file.display().to_string();
     let edited = match command {
@@ -24,12 +36,41 @@ pub fn run(command: &Config) -> Result<Outcome> {
         Config::RemoveExtension(_) => edit::remove_extension(&text, &file, &options.image.text)?,
     };
     write(options, &edited)?;
+    if !to_standard_output(options) {
+        let added = matches!(command, Config::AddExtension(_));
+        report(options, if added { "added" } else { "removed" })?;
+    }
     Ok(Outcome::Fine)
 }
 
+/// Says what was changed, and where it was written to.
+fn report(options: &Edit, change: &str) -> Result<()> {
+    let image = &options.image.text;
+    let written = target(options).display().to_string();
+    if options.printing.json() {
+        return print::json(&json!({"change": change, "image": image, "written": written}));
+    }
+    print(&format!(
+        "{change} {}, wrote {}\n",
+        escape::message(image, SHOWN),
+        escape::message(&written, SHOWN)
+    ))
+}
+
+/// The most of a name that is shown, in bytes.
+const SHOWN: usize = 4096;
+
+fn target(options: &Edit) -> &Path {
+    options.output.as_ref().unwrap_or(&options.file)
+}
+
+fn to_standard_output(options: &Edit) -> bool {
+    target(options) == Path::new("-")
+}
+
 fn write(options: &Edit, text: &str) -> Result<()> {
-    let target = options.output.as_ref().unwrap_or(&options.file);
-    if target == Path::new("-") {
+    let target = target(options);
+    if to_standard_output(options) {
         return print(text);
     }
     let output = AtomicFile::create(target)?;

@@ -1,20 +1,37 @@
 //! Warnings, one line each on standard error.
 
 use std::fmt;
+use std::io::{self, Write};
 
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::progress::beside_bars;
+use crate::style::{Stream, Tone, paint};
+
 /// Shows warnings and errors of everything that is called.
 pub fn start() {
     tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
+        .with_writer(|| BesideBars)
         .with_max_level(Level::WARN)
         .with_ansi(false)
         .event_format(Line)
         .init();
+}
+
+/// Standard error, where progress may be shown meanwhile. A line comes in one piece.
+struct BesideBars;
+
+impl Write for BesideBars {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        beside_bars(text).map(|()| text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// As errors look that end the program.
@@ -31,11 +48,12 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let word = if *event.metadata().level() == Level::ERROR {
-            "error"
+        let (tone, word) = if *event.metadata().level() == Level::ERROR {
+            (Tone::Bad, "error")
         } else {
-            "warning"
+            (Tone::Caution, "warning")
         };
+        let word = paint(Stream::Errors, tone, word);
         write!(writer, "srctl: {word}: ")?;
         context
             .field_format()

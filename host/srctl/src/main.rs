@@ -1,8 +1,10 @@
 //! `srctl`: the operator's command line of switch-root.
 
+mod access;
 mod command;
 mod config;
 mod diff;
+mod documents;
 mod extension;
 mod facts;
 mod input;
@@ -10,8 +12,10 @@ mod judge;
 mod log;
 mod outcome;
 mod plan;
+mod policy;
 mod print;
 mod progress;
+mod style;
 mod table;
 
 use std::process::ExitCode;
@@ -30,7 +34,9 @@ use outcome::Outcome;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    style::choose_early(std::env::args_os().skip(1));
     let command = Command::parse();
+    style::choose(command.color);
     log::start();
     outcome::exit_code(run(&command))
 }
@@ -43,6 +49,9 @@ fn run(command: &Command) -> Result<Outcome> {
         What::Config(what) => config::run(what),
         What::Diff(what) => diff::run(what, &*progress),
         What::Plan(what) => plan::run(what, &*progress),
+        What::Completions(options) => documents::completions(options.shell),
+        What::Man(options) => documents::man(options.output.as_deref()),
+        What::Policy(what) => policy::run(what, &*progress),
     }
 }
 

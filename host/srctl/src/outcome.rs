@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use extension::{Error, Kind};
 
 use crate::print::say;
+use crate::style::{Stream, Tone, paint};
 
 /// How a command ended that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +22,8 @@ pub fn exit_code(outcome: Result<Outcome, Error>) -> ExitCode {
         Ok(Outcome::Fine) => ExitCode::SUCCESS,
         Ok(Outcome::Unfit) => ExitCode::from(3),
         Err(error) => {
-            say(&format!("srctl: {error}\n"));
+            let word = paint(Stream::Errors, Tone::Bad, "error");
+            say(&format!("srctl: {word}: {error}\n"));
             // As a shell has it for what SIGINT ended.
             ExitCode::from(if error.kind == Kind::Interrupted {
                 130

@@ -21,6 +21,7 @@ use crate::command::{AskOptions, LimitOptions, Plan, PlanFormat};
 use crate::facts::{self, Found};
 use crate::outcome::Outcome;
 use crate::print::{print, say};
+use text::Layout;
 
 /// Runs the command.
 pub fn run(command: &Plan, progress: &dyn Progress) -> Result<Outcome> {
@@ -38,11 +39,8 @@ pub fn run(command: &Plan, progress: &dyn Progress) -> Result<Outcome> {
         (Some(explanation), PlanFormat::Text) => explain::text(explanation),
         (Some(explanation), PlanFormat::Json) => json(explanation)?,
         (None, PlanFormat::Text) => {
-            let width = match command.output {
-                None => text::width(),
-                Some(_) => text::WIDTH,
-            };
-            text::text(&plan.report, width, command.depth)
+            let layout = Layout::new(command.depth, command.output.is_some());
+            text::text(&plan.report, layout)
         }
         (None, PlanFormat::Json) => json(&plan.report)?,
         (Some(_), PlanFormat::Html) => {

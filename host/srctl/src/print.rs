@@ -4,6 +4,8 @@ use std::io::{ErrorKind, Write};
 
 use extension::{Error, Result};
 
+use crate::progress::beside_bars;
+
 /// Prints a text. A reader that has had enough, such as `head`, is no error.
 pub fn print(text: &str) -> Result<()> {
     let mut output = std::io::stdout().lock();
@@ -20,7 +22,7 @@ pub fn print(text: &str) -> Result<()> {
 
 /// Says something on standard error. Where nobody can hear it, the work goes on.
 pub fn say(text: &str) {
-    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    let _ = beside_bars(text.as_bytes());
 }
 
 /// Prints a value as JSON.

@@ -2,6 +2,8 @@
 
 use policy::escape;
 
+use crate::style::{Stream, Tone, paint_if, wanted};
+
 /// The most of a cell that is shown, in bytes.
 const CELL: usize = 4096;
 
@@ -11,6 +13,33 @@ const CELL: usize = 4096;
 pub fn table<const COLUMNS: usize>(
     headings: [&str; COLUMNS],
     rows: &[[String; COLUMNS]],
+) -> String {
+    toned_table(headings, rows, |_, _| None)
+}
+
+/// The same without colours, for a file.
+pub fn plain_table<const COLUMNS: usize>(
+    headings: [&str; COLUMNS],
+    rows: &[[String; COLUMNS]],
+) -> String {
+    lay_out(headings, rows, |_, _| None, false)
+}
+
+/// The same, for standard output, with cells that have a tone: `tone` gives that of a
+/// column's cell.
+pub fn toned_table<const COLUMNS: usize>(
+    headings: [&str; COLUMNS],
+    rows: &[[String; COLUMNS]],
+    tone: impl Fn(usize, &str) -> Option<Tone>,
+) -> String {
+    lay_out(headings, rows, tone, wanted(Stream::Output))
+}
+
+fn lay_out<const COLUMNS: usize>(
+    headings: [&str; COLUMNS],
+    rows: &[[String; COLUMNS]],
+    tone: impl Fn(usize, &str) -> Option<Tone>,
+    coloured: bool,
 ) -> String {
     let headings = headings.map(str::to_owned);
     let rows: Vec<_> = rows
@@ -26,10 +55,20 @@ pub fn table<const COLUMNS: usize>(
     };
     let widths: [usize; COLUMNS] = std::array::from_fn(width);
     let mut text = String::new();
-    for row in all() {
+    for (number, row) in all().enumerate() {
         let mut line = String::new();
-        for (cell, width) in row.iter().zip(widths) {
-            line.push_str(&format!("{cell:<width$}  "));
+        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+            let tone = match number {
+                0 => Some(Tone::Heading),
+                _ => tone(column, cell),
+            };
+            // Colours take no room, so the padding is not the formatter's.
+            let padding = width - cell.chars().count() + 2;
+            match tone {
+                Some(tone) => line.push_str(&paint_if(coloured, tone, cell)),
+                None => line.push_str(cell),
+            }
+            line.extend(std::iter::repeat_n(' ', padding));
         }
         text.push_str(line.trim_end());
         text.push('\n');
@@ -58,6 +97,21 @@ mod tests {
             table(["A", "B"], &rows),
             "A                B\n1\\n2 compatible  \\x1b[2J\n"
         );
+    }
+
+    #[test]
+    fn colours_change_no_width() {
+        let rows = [["a".to_owned(), "yes".to_owned(), "x".to_owned()]];
+        let tone = |column, cell: &str| (column == 1 && cell == "yes").then_some(Tone::Good);
+        let plain = lay_out(["ONE", "TWO", "THREE"], &rows, tone, false);
+        let coloured = lay_out(["ONE", "TWO", "THREE"], &rows, tone, true);
+        assert_ne!(plain, coloured);
+        assert!(coloured.contains("\u{1b}[32myes\u{1b}[0m"), "{coloured:?}");
+        let mut stripped = String::new();
+        for part in coloured.split('\u{1b}') {
+            stripped.push_str(part.split_once('m').map_or(part, |(_, text)| text));
+        }
+        assert_eq!(stripped, plain);
     }
 
     #[test]

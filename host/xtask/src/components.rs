@@ -1,6 +1,8 @@
 //! Makes components: from the source of a policy, the same bytes on every machine; and, for the
 //! tests, those that no policy should be.
 
+pub mod refused;
+
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -8,8 +10,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use wasmparser::KnownCustom;
-use wit_component::{ComponentEncoder, StringEncoding};
-use wit_parser::{ManglingAndAbi, Resolve, WorldId};
+use wit_component::ComponentEncoder;
 
 /// What policies in Rust are compiled for: a core module without any system interface.
 const TARGET: &str = "wasm32-unknown-unknown";
@@ -271,111 +272,6 @@ pub fn compiler(component: &[u8]) -> Result<Option<String>> {
     Ok(None)
 }
 
-/// Components and near-components that the host has to refuse, each for a reason of its own.
-/// They are made from the text of the contract, `wit/policy.wit`, so they are wrong in one
-/// respect only.
-pub mod refused {
-    use super::*;
-
-    /// The version that the contract has, as its package statement ends.
-    const VERSION: &str = "package switch-root:policy@0.1.0;";
-
-    /// A policy that answers `preservation` and also imports WASI's environment and file
-    /// system.
-    ///
-    /// # Errors
-    ///
-    /// If `contract` is not the text of the contract.
-    pub fn importing_wasi(contract: &str) -> Result<Vec<u8>> {
-        let mut resolve = Resolve::default();
-        push(&mut resolve, contract)?;
-        let world = "
-            package switch-root:refused;
-
-            package wasi:cli@0.2.0 {
-                interface environment {
-                    get-environment: func() -> list<tuple<string, string>>;
-                }
-            }
-
-            package wasi:filesystem@0.2.0 {
-                interface types {
-                    remove-directory-at: func(descriptor: u32, path: string) -> result;
-                }
-            }
-
-            world importing-wasi {
-                import switch-root:policy/log@0.1.0;
-                import wasi:cli/environment@0.2.0;
-                import wasi:filesystem/types@0.2.0;
-                export switch-root:policy/preservation@0.1.0;
-            }";
-        let package = resolve.push_str("refused.wit", world)?;
-        let world = resolve.select_world(&[package], Some("importing-wasi"))?;
-        dummy_component(&resolve, world)
-    }
-
-    /// A policy that answers `preservation` of version 0.2.0 of the contract, which is the same
-    /// but for its version.
-    ///
-    /// # Errors
-    ///
-    /// If `contract` is not the text of the contract.
-    pub fn of_another_version(contract: &str) -> Result<Vec<u8>> {
-        ensure!(
-            contract.contains(VERSION),
-            "the contract does not say {VERSION:?}: its version changed, so change this too"
-        );
-        let contract = contract.replace(VERSION, &VERSION.replace("0.1.0", "0.2.0"));
-        let mut resolve = Resolve::default();
-        let world = preservation_world(&mut resolve, &contract)?;
-        dummy_component(&resolve, world)
-    }
-
-    /// The core module of a policy that answers `preservation`: what a compiler makes before it
-    /// is turned into a component.
-    ///
-    /// # Errors
-    ///
-    /// If `contract` is not the text of the contract.
-    pub fn core_module(contract: &str) -> Result<Vec<u8>> {
-        let mut resolve = Resolve::default();
-        let world = preservation_world(&mut resolve, contract)?;
-        dummy_module(&resolve, world)
-    }
-
-    /// The first half of a component.
-    pub fn truncated(component: &[u8]) -> Vec<u8> {
-        component[..component.len() / 2].to_vec()
-    }
-
-    fn push(resolve: &mut Resolve, contract: &str) -> Result<wit_parser::PackageId> {
-        resolve
-            .push_str("policy.wit", contract)
-            .context("reading the text of the contract")
-    }
-
-    fn preservation_world(resolve: &mut Resolve, contract: &str) -> Result<WorldId> {
-        let package = push(resolve, contract)?;
-        resolve.select_world(&[package], Some("preservation-policy"))
-    }
-
-    /// A module with the imports and exports of the world, and a trap in each function.
-    fn dummy_module(resolve: &Resolve, world: WorldId) -> Result<Vec<u8>> {
-        let mut module = wit_component::dummy_module(
-            resolve,
-            world,
-            ManglingAndAbi::Legacy(wit_parser::LiftLowerAbi::Sync),
-        );
-        wit_component::embed_component_metadata(&mut module, resolve, world, StringEncoding::UTF8)?;
-        Ok(module)
-    }
-
-    fn dummy_component(resolve: &Resolve, world: WorldId) -> Result<Vec<u8>> {
-        encode(&dummy_module(resolve, world)?)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -428,8 +324,35 @@ mod tests {
         );
         assert_eq!(exports, ["switch-root:policy/preservation@0.1.0"]);
 
-        let (_, exports) = interfaces(&refused::of_another_version(&contract()).unwrap());
-        assert_eq!(exports, ["switch-root:policy/preservation@0.2.0"]);
+        for version in ["0.2.0", "1.0.0", "0.1.0-rc.1"] {
+            let component = refused::of_version(&contract(), version).unwrap();
+            let (_, exports) = interfaces(&component);
+            assert_eq!(
+                exports,
+                [format!("switch-root:policy/preservation@{version}")]
+            );
+        }
+        let (imports, exports) = interfaces(&refused::calling_later(&contract()).unwrap());
+        assert!(
+            imports.contains(&"switch-root:policy/log@0.1.1".to_string()),
+            "{imports:?}"
+        );
+        assert_eq!(exports, ["switch-root:policy/preservation@0.1.1"]);
+        let (imports, exports) = interfaces(&refused::importing_other_log(&contract()).unwrap());
+        assert!(
+            imports.contains(&"switch-root:policy/log@0.2.0".to_string()),
+            "{imports:?}"
+        );
+        assert_eq!(exports, ["switch-root:policy/preservation@0.1.0"]);
+        let (_, mut exports) = interfaces(&refused::of_two_versions(&contract()).unwrap());
+        exports.sort();
+        assert_eq!(
+            exports,
+            [
+                "switch-root:policy/preservation@0.1.0",
+                "switch-root:policy/preservation@0.2.0"
+            ]
+        );
 
         let module = refused::core_module(&contract()).unwrap();
         assert!(wasmparser::Parser::is_core_wasm(&module));

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::documents;
 use crate::native;
 use crate::policies;
 use crate::run::{cargo, run, step, target};
@@ -23,7 +24,7 @@ pub fn dist() -> Result<PathBuf> {
     for (name, compiler) in BUILDS {
         build(&folder, name, compiler)?;
     }
-    operator_binary()?;
+    documents::write(&operator_binary()?, &folder)?;
     println!("\n{:>12}  file", "bytes");
     for file in files(&folder)? {
         let shown = file.strip_prefix(&folder).unwrap_or(&file);

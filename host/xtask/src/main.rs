@@ -1,8 +1,11 @@
 //! `cargo xtask ...`: what developers of switch-root run.
 
 mod components;
+#[cfg(test)]
+mod contract;
 mod demo;
 mod dist;
+mod documents;
 mod kernels;
 mod native;
 mod policies;
@@ -24,7 +27,8 @@ Usage: cargo xtask COMMAND
   test      run all tests (formatting, lints, unit tests, whole-system tests)
   bench     measure beside util-linux, busybox, toybox and klibc
             [--json FILE]   write the figures there, too
-  dist      static binaries and policies in target/dist/
+  dist      static binaries, policies, completions and manual pages in
+            target/dist/
   policy    DIR: build the policy whose crate is in this folder of policies/
   default   rebuild the default policy that is checked in
   kernels   fetch the kernels that are booted, and say where they are

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::policies::PUBLISHED;
 use crate::run::{target, workspace};
 use crate::setup::STATIC;
 
@@ -14,11 +15,14 @@ use crate::setup::STATIC;
 /// # Errors
 /// Where one cannot be compiled.
 pub fn policies(folder: &Path) -> Result<PathBuf> {
-    for name in ["default", "hostile", "keep-paths"] {
-        compile(
-            &folder.join(name).with_extension("wasm"),
-            &folder.join(name).with_extension("cwasm"),
-        )?;
+    let of_today = ["default", "hostile", "keep-paths"].map(str::to_owned);
+    let published = PUBLISHED
+        .into_iter()
+        .flat_map(|name| [format!("0.1.0-{name}"), format!("0.1.1-{name}")]);
+    for name in of_today.into_iter().chain(published) {
+        // Names have dots, so what is behind the last one is not an ending.
+        let path = |ending| folder.join(format!("{name}.{ending}"));
+        compile(&path("wasm"), &path("cwasm"))?;
     }
     Ok(folder.to_owned())
 }

@@ -25,6 +25,10 @@ const SHIPPED: [(&str, &str); 5] = [
     ("switch-root-policy-kernel-abi", "kernel-abi"),
 ];
 
+/// Policies that were built against the first version of the contract, and are kept as they
+/// were then: tests/contract/README.md.
+pub const PUBLISHED: [&str; 3] = ["every-answer", "keep-paths", "kernel-abi"];
+
 /// Where the default policy is checked in, since the host embeds it.
 fn checked_in() -> PathBuf {
     workspace().join("host/policy/src/default.wasm")
@@ -65,9 +69,32 @@ pub fn build_for_tests() -> Result<PathBuf> {
     write(
         &folder,
         "other-version",
-        &refused::of_another_version(&contract)?,
+        &refused::of_version(&contract, "0.2.0")?,
     )?;
-    write(&folder, "core-module", &refused::core_module(&contract)?)?;
+    for (name, version) in [("next-major", "1.0.0"), ("candidate", "0.1.0-rc.1")] {
+        write(&folder, name, &refused::of_version(&contract, version)?)?;
+    }
+    for (name, make) in [
+        (
+            "calls-later",
+            refused::calling_later as fn(&str) -> Result<Vec<u8>>,
+        ),
+        ("other-log", refused::importing_other_log),
+        ("two-versions", refused::of_two_versions),
+        ("core-module", refused::core_module),
+    ] {
+        write(&folder, name, &make(&contract)?)?;
+    }
+    for name in PUBLISHED {
+        let path = workspace().join(format!("tests/contract/0.1.0/{name}.wasm"));
+        let component = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        write(&folder, &format!("0.1.0-{name}"), &component)?;
+        write(
+            &folder,
+            &format!("0.1.1-{name}"),
+            &refused::later(&component)?,
+        )?;
+    }
     Ok(folder)
 }
 

@@ -2,6 +2,7 @@
 //! or nothing.
 
 mod authentication;
+mod sending;
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -18,9 +19,10 @@ use ureq::http::{HeaderMap, Response};
 use super::credentials::Keyring;
 use super::endpoint::Endpoint;
 use super::stop::Stop;
-use super::transport::{Answer, Question, Transport, lock, pause, unreachable};
+use super::transport::{Answer, Method, Question, Transport, lock, pause, unreachable};
 use crate::error::{Error, Kind, Result};
 use crate::registries::{Credentials, Registries};
+pub(super) use sending::Order;
 
 /// What is waited in all for servers that ask to come back later, for one image.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -44,6 +46,41 @@ pub(super) struct Patience(Mutex<Duration>);
 impl Default for Patience {
     fn default() -> Self {
         Self(Mutex::new(PATIENCE))
+    }
+}
+
+/// What somebody wants to do in a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Right {
+    /// Read.
+    Pull,
+    /// Write, which takes reading: a registry is asked what it has before.
+    Push,
+}
+
+impl Right {
+    /// What a token is asked for: the scope of the challenge, unless that was made
+    /// for a question that only reads, while more is to come.
+    fn scope(self, challenge: Option<String>, repository: &str) -> String {
+        match (self, challenge) {
+            (Self::Pull, Some(scope)) => scope,
+            (Self::Pull, None) => format!("repository:{repository}:pull"),
+            (Self::Push, challenge) => {
+                let challenge = challenge.unwrap_or_default();
+                match challenge.rsplit_once(':') {
+                    Some((_, actions))
+                        if actions.split(',').any(|it| it == "push" || it == "*") =>
+                    {
+                        challenge
+                    }
+                    // A registry may call the repository something else than we do.
+                    Some((resource, _)) if resource.starts_with("repository:") => {
+                        format!("{resource}:pull,push")
+                    }
+                    _ => format!("repository:{repository}:pull,push"),
+                }
+            }
+        }
     }
 }
 
@@ -100,18 +137,36 @@ impl<'a> Client<'a> {
         wanted: &Wanted<'_>,
         patience: &Patience,
     ) -> Result<Response<Body>> {
-        let key = (endpoint.host.clone(), wanted.repository.to_owned());
         let mut headers = Vec::new();
         headers.extend(wanted.accept.clone().map(|accept| ("accept", accept)));
         if wanted.offset > 0 {
             headers.push(("range", format!("bytes={}-", wanted.offset)));
         }
-        let mut question = Question {
+        let question = Question {
             url: endpoint.url(&format!("{}/{}", wanted.repository, wanted.path)),
             authorization: None,
             headers,
-            form: None,
+            method: Method::Get,
         };
+        let mut answer =
+            self.authorized(endpoint, wanted.repository, Right::Pull, question, patience)?;
+        match answer.response.status().as_u16() {
+            200 | 206 => Ok(answer.response),
+            status => Err(self.refused(endpoint, wanted, status, &mut answer)),
+        }
+    }
+
+    /// Asks, and says who asks where the endpoint wants to know. The answer has any
+    /// status.
+    fn authorized(
+        &self,
+        endpoint: &Endpoint,
+        repository: &str,
+        right: Right,
+        mut question: Question<'_>,
+        patience: &Patience,
+    ) -> Result<Answer> {
+        let key = (endpoint.host.clone(), repository.to_owned());
         let mut asked_again = false;
         loop {
             question.authorization = match lock(&self.authorizations).get(&key) {
@@ -121,17 +176,14 @@ impl<'a> Client<'a> {
                     _ => None,
                 },
             };
-            let mut answer = self.polite(&endpoint.host, &question, patience)?;
-            match answer.response.status().as_u16() {
-                200 | 206 => return Ok(answer.response),
-                401 if !asked_again && answer.elsewhere.is_none() => {
-                    asked_again = true;
-                    let authorization =
-                        self.authorize(endpoint, wanted.repository, &answer, patience)?;
-                    lock(&self.authorizations).insert(key.clone(), authorization);
-                }
-                status => return Err(self.refused(endpoint, wanted, status, &mut answer)),
+            let answer = self.polite(&endpoint.host, &question, patience)?;
+            let unknown = answer.response.status().as_u16() == 401;
+            if !unknown || asked_again || answer.elsewhere.is_some() {
+                return Ok(answer);
             }
+            asked_again = true;
+            let authorization = self.authorize(endpoint, repository, right, &answer, patience)?;
+            lock(&self.authorizations).insert(key.clone(), authorization);
         }
     }
 
@@ -279,6 +331,25 @@ fn reason(response: &mut Response<Body>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_pushes_asks_for_a_token_that_is_good_for_all_of_it() {
+        let scope = |right: Right, challenge: Option<&str>| {
+            right.scope(challenge.map(str::to_owned), "a/b")
+        };
+        let pull = "repository:a/b:pull";
+        assert_eq!(scope(Right::Pull, None), pull);
+        assert_eq!(scope(Right::Pull, Some("x:y:z")), "x:y:z");
+        assert_eq!(scope(Right::Push, None), "repository:a/b:pull,push");
+        assert_eq!(scope(Right::Push, Some(pull)), "repository:a/b:pull,push");
+        assert_eq!(
+            scope(Right::Push, Some("repository:of/push/b:pull")),
+            "repository:of/push/b:pull,push"
+        );
+        for given in ["repository:a/b:push,pull", "repository:a/b:*"] {
+            assert_eq!(scope(Right::Push, Some(given)), given);
+        }
+    }
 
     #[test]
     fn the_time_to_come_back_is_seconds_or_a_date() {

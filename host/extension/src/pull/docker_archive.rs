@@ -9,8 +9,9 @@ use oci_spec::image::Descriptor;
 use policy::escape;
 use serde::Deserialize;
 
+use super::configuration::Configuration;
 use super::digest;
-use super::document::{Configuration, Image, Layer, Store, json};
+use super::document::{Image, Layer, Store, json};
 use super::files::{Archive, Files};
 use super::layout::Layout;
 use super::platform::Platform;

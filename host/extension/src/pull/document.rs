@@ -1,15 +1,17 @@
 //! Manifests and indexes: from what an image is named by to its layers.
 
-use std::io::Read;
+use std::io::{self, Read};
 
 use oci_spec::image::{Descriptor, Digest, ImageIndex, ImageManifest, MediaType};
 use policy::escape;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::configuration;
 use super::digest::{self, Checked};
 use super::platform::Platform;
 use crate::error::{Error, Kind, Result};
+use crate::progress::Task;
 
 /// Bytes of a manifest, an index or a configuration.
 pub(super) const LIMIT: u64 = 4 << 20;
@@ -75,17 +77,40 @@ pub(super) struct Document {
 /// There is no image for the platform ([`Kind::NotFound`]); a document is not
 /// what its digest says, malformed, or of an unknown type; what the store says.
 pub(super) fn resolve(store: &dyn Store, start: Document, platform: &Platform) -> Result<Image> {
+    let found = manifest(store, start, platform)?;
+    if !found.chosen {
+        configuration::check(store, &found.manifest, platform)?;
+    }
+    Ok(Image {
+        digest: found.digest,
+        layers: layers(&found.manifest)?,
+    })
+}
+
+/// A manifest that indexes have led to.
+pub(super) struct Found {
+    /// Its digest.
+    pub(super) digest: String,
+    /// What it says.
+    pub(super) manifest: Box<ImageManifest>,
+    /// An index says that it is for the platform.
+    chosen: bool,
+}
+
+/// Follows indexes to the platform's manifest, whatever that is of.
+///
+/// # Errors
+/// See [`resolve`].
+pub(super) fn manifest(store: &dyn Store, start: Document, platform: &Platform) -> Result<Found> {
     let mut document = start;
     let mut chosen = false;
     for _ in 0..NESTING {
         match read(&document)? {
             Parsed::Image(manifest) => {
-                if !chosen {
-                    check_configuration(store, &manifest, platform)?;
-                }
-                return Ok(Image {
+                return Ok(Found {
                     digest: document.digest,
-                    layers: layers(&manifest)?,
+                    manifest,
+                    chosen,
                 });
             }
             Parsed::Index(index) => {
@@ -294,70 +319,39 @@ fn layers(manifest: &ImageManifest) -> Result<Vec<Layer>> {
         .collect()
 }
 
-/// What of an image's configuration matters here.
-#[derive(Deserialize)]
-pub(super) struct Configuration {
-    #[serde(default)]
-    os: String,
-    #[serde(default)]
-    architecture: String,
-    variant: Option<String>,
-    /// Digests of the layers without compression.
-    #[serde(default)]
-    pub(super) rootfs: RootFs,
-}
-
-/// See [`Configuration`].
-#[derive(Default, Deserialize)]
-pub(super) struct RootFs {
-    /// The lowest first.
-    #[serde(default)]
-    pub(super) diff_ids: Vec<String>,
-}
-
-impl Configuration {
-    /// # Errors
-    /// The image is for another platform. One that does not say is for any.
-    pub(super) fn check(&self, platform: &Platform) -> Result<()> {
-        let there = Platform {
-            os: self.os.clone(),
-            architecture: self.architecture.clone(),
-            variant: self.variant.clone().filter(|variant| !variant.is_empty()),
-        };
-        if there.os.is_empty() || there.architecture.is_empty() || platform.takes(&there) {
-            return Ok(());
-        }
-        Err(Error::new(
-            Kind::NotFound,
-            format!(
-                "the image has nothing for the platform {platform}; it is there for {}",
-                escape::message(&there.to_string(), 100)
-            ),
-        ))
-    }
-}
-
-/// An image without an index says in its configuration what it is for.
-fn check_configuration(
+/// All of a blob that is small enough to be held, checked. `what` is how errors call
+/// it.
+///
+/// # Errors
+/// It is larger than `limit` bytes; it is not what its descriptor says; what the
+/// store says.
+pub(super) fn whole(
     store: &dyn Store,
-    manifest: &ImageManifest,
-    platform: &Platform,
-) -> Result<()> {
-    let descriptor = manifest.config();
-    let known = matches!(descriptor.media_type(), MediaType::ImageConfig)
-        || descriptor.media_type().as_ref() == "application/vnd.docker.container.image.v1+json";
-    if !known {
-        return Ok(());
+    descriptor: &Descriptor,
+    what: &str,
+    limit: u64,
+    task: &dyn Task,
+) -> Result<Vec<u8>> {
+    let size = descriptor.size();
+    if size > limit {
+        return Err(Error::input(format!(
+            "{what} has {size} bytes, and at most {limit} are read"
+        )));
     }
-    if descriptor.size() > LIMIT {
-        return Err(oversized(descriptor.digest().as_ref()));
-    }
-    let what = format!("the configuration {}", descriptor.digest());
     let digest = digest::parse(descriptor.digest().as_ref())?;
-    let blob = store.blob(digest.as_ref(), descriptor.size())?;
+    let blob = store.blob(digest.as_ref(), size)?;
+    let mut checked = Checked::new(blob, digest, Some(size), what.to_owned())?;
     let mut bytes = Vec::new();
-    Checked::new(blob, digest, Some(descriptor.size()), what.clone())?
-        .read_to_end(&mut bytes)
-        .map_err(|error| Error::system(format!("cannot read {what}"), &error))?;
-    json::<Configuration>(&bytes, &what)?.check(platform)
+    let mut part = [0; 64 << 10];
+    loop {
+        match checked.read(&mut part) {
+            Ok(0) => return Ok(bytes),
+            Ok(read) => {
+                bytes.extend_from_slice(&part[..read]);
+                task.advance(read as u64);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Error::of_copy(format!("cannot read {what}"), &error)),
+        }
+    }
 }

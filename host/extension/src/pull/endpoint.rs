@@ -47,16 +47,7 @@ pub(super) fn endpoints(transport: &Transport<'_>, reference: &Reference) -> Res
         endpoints.push(of_mirror(url, override_path, registry, reference)?);
     }
     if mirror.is_none_or(|mirror| !mirror.skip_fallback) {
-        let host = reference.resolve_registry().to_owned();
-        let scheme = match transport.plain(&host) {
-            true => "http",
-            false => "https",
-        };
-        let own = Endpoint {
-            base: format!("{scheme}://{host}/v2"),
-            host,
-            mirrored: None,
-        };
+        let own = own(transport, reference);
         // A registry may be listed as a mirror of its own.
         if !endpoints.iter().any(|other| other.base == own.base) {
             endpoints.push(own);
@@ -68,6 +59,21 @@ pub(super) fn endpoints(transport: &Transport<'_>, reference: &Reference) -> Res
         )));
     }
     Ok(endpoints)
+}
+
+/// The registry itself, which is where things are pushed to: a mirror has what
+/// others have put there.
+pub(super) fn own(transport: &Transport<'_>, reference: &Reference) -> Endpoint {
+    let host = reference.resolve_registry().to_owned();
+    let scheme = match transport.plain(&host) {
+        true => "http",
+        false => "https",
+    };
+    Endpoint {
+        base: format!("{scheme}://{host}/v2"),
+        host,
+        mirrored: None,
+    }
 }
 
 fn of_mirror(

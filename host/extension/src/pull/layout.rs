@@ -8,16 +8,15 @@ use policy::escape;
 use serde::Deserialize;
 
 use super::digest;
-use super::document::{self, Image, LIMIT, Store, choose, fetch, json, oversized};
+use super::document::{self, Document, Image, LIMIT, Store, choose, fetch, json, oversized};
 use super::files::{Files, Folder};
 use super::platform::Platform;
 use crate::error::{Error, Kind, Result};
 
-/// By which images in a layout are named: by the standard, and by containerd.
-const NAMES: [&str; 2] = [
-    "org.opencontainers.image.ref.name",
-    "io.containerd.image.name",
-];
+/// By which images in a layout are named.
+pub(super) const NAME: &str = "org.opencontainers.image.ref.name";
+/// The same by the standard, and by containerd.
+const NAMES: [&str; 2] = [NAME, "io.containerd.image.name"];
 /// Names that an error lists.
 const LISTED: usize = 20;
 
@@ -72,6 +71,11 @@ impl<F: Files> Layout<F> {
     /// # Errors
     /// There is none, or several; see [`document::resolve`].
     pub(super) fn resolve(&self, name: Option<&str>, platform: &Platform) -> Result<Image> {
+        document::resolve(self, self.start(name, platform)?, platform)
+    }
+
+    /// What is there of that name: see [`Self::resolve`].
+    pub(super) fn start(&self, name: Option<&str>, platform: &Platform) -> Result<Document> {
         let what = format!("index.json of {}", self.files.place());
         let index: ImageIndex = json(&self.files.read("index.json")?, &what)?;
         let entries = index.manifests();
@@ -124,7 +128,7 @@ impl<F: Files> Layout<F> {
                 )));
             }
         };
-        document::resolve(self, fetch(self, descriptor)?, platform)
+        fetch(self, descriptor)
     }
 }
 
@@ -156,7 +160,7 @@ impl<F: Files> Store for Layout<F> {
 }
 
 /// Where a blob is.
-fn path(digest: &str) -> Result<String> {
+pub(super) fn path(digest: &str) -> Result<String> {
     // One whose algorithm is known is in hexadecimal, so no part of a path.
     let digest = digest::parse(digest)?;
     Ok(format!("blobs/{}/{}", digest.algorithm(), digest.digest()))

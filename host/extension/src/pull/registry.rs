@@ -48,21 +48,29 @@ impl<'a> Repository<'a> {
     /// See [`document::resolve`].
     pub(super) fn resolve(&self, platform: &Platform) -> Result<Image> {
         let start = match self.reference.digest() {
-            Some(digest) => {
-                let digest = digest::parse(digest)?;
-                self.document(digest.as_ref(), |document| {
-                    let what = format!("the manifest {digest}");
-                    digest::verify(&document.bytes, &digest, &what)?;
-                    Ok(Document {
-                        digest: digest.to_string(),
-                        ..document
-                    })
-                })?
-            }
-            // A reference without a digest has a tag.
-            None => self.document(self.reference.tag().unwrap_or("latest"), Ok)?,
+            Some(digest) => self.by_digest(digest)?,
+            None => self.by_tag()?,
         };
         document::resolve(self, start, platform)
+    }
+
+    /// What has a digest, which it is held against.
+    pub(super) fn by_digest(&self, digest: &str) -> Result<Document> {
+        let digest = digest::parse(digest)?;
+        self.document(digest.as_ref(), |document| {
+            let what = format!("the manifest {digest}");
+            digest::verify(&document.bytes, &digest, &what)?;
+            Ok(Document {
+                digest: digest.to_string(),
+                ..document
+            })
+        })
+    }
+
+    /// What the reference's tag leads to.
+    pub(super) fn by_tag(&self) -> Result<Document> {
+        // A reference without a digest has a tag.
+        self.document(self.reference.tag().unwrap_or("latest"), Ok)
     }
 
     pub(super) fn name(&self) -> &str {

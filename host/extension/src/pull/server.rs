@@ -12,10 +12,14 @@ use super::transport::lock;
 /// What is asked.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Request {
+    pub(super) method: String,
     /// With the query.
     pub(super) path: String,
     pub(super) headers: HashMap<String, String>,
+    /// The body where it is text.
     pub(super) body: String,
+    /// The body, whatever it is.
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Request {
@@ -104,9 +108,10 @@ fn serve(mut stream: TcpStream, handler: &Handler, log: &Mutex<Vec<Request>>) ->
             stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").ok()?;
             return None;
         };
-        let path = line.split(' ').nth(1)?.to_owned();
+        let mut words = line.split(' ').map(str::to_owned);
         let mut request = Request {
-            path,
+            method: words.next()?,
+            path: words.next()?,
             ..Request::default()
         };
         loop {
@@ -120,7 +125,8 @@ fn serve(mut stream: TcpStream, handler: &Handler, log: &Mutex<Vec<Request>>) ->
         }
         let mut body = vec![0; request.header("content-length").parse().unwrap_or(0)];
         reader.read_exact(&mut body).ok()?;
-        request.body = String::from_utf8(body).ok()?;
+        request.body = String::from_utf8(body.clone()).unwrap_or_default();
+        request.bytes = body;
         lock(log).push(request.clone());
         let reply = handler(&request);
         let mut head = format!(
@@ -133,6 +139,9 @@ fn serve(mut stream: TcpStream, handler: &Handler, log: &Mutex<Vec<Request>>) ->
         }
         head.push_str("\r\n");
         stream.write_all(head.as_bytes()).ok()?;
+        if request.method == "HEAD" {
+            continue;
+        }
         let cut = reply.cut.unwrap_or(reply.body.len());
         stream.write_all(&reply.body[..cut]).ok()?;
         if reply.cut.is_some() {
@@ -197,6 +206,36 @@ impl Content {
         let digest = descriptor["digest"].as_str().unwrap();
         let value = self.0[&format!("/v2/a/b/manifests/{digest}")].clone();
         self.0.insert(format!("/v2/a/b/manifests/{tag}"), value);
+    }
+
+    /// Keeps what is pushed to it, and answers with what there is.
+    pub(super) fn take(&mut self, request: &Request) -> Reply {
+        let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
+        match request.method.as_str() {
+            "POST" if path == "/v2/a/b/blobs/uploads/" => {
+                Reply::status(202).with("location", "/v2/a/b/blobs/uploads/1?state=x%3D")
+            }
+            "PUT" if path == "/v2/a/b/blobs/uploads/1" => {
+                let digest = sha256(&request.bytes);
+                if query != format!("state=x%3D&digest={digest}") {
+                    return Reply::status(400);
+                }
+                self.blob("application/octet-stream", &request.bytes);
+                Reply::status(201)
+            }
+            "PUT" if path.starts_with("/v2/a/b/manifests/") => {
+                let digest = sha256(&request.bytes);
+                let value = (
+                    request.header("content-type").to_owned(),
+                    request.bytes.clone(),
+                );
+                self.0
+                    .insert(format!("/v2/a/b/manifests/{digest}"), value.clone());
+                self.0.insert(path.to_owned(), value);
+                Reply::status(201).with("docker-content-digest", digest)
+            }
+            _ => self.reply(request),
+        }
     }
 
     /// Answers with what there is.

@@ -1,6 +1,7 @@
 //! Pulling from registries on this machine that behave as tests want, and from
 //! files.
 
+mod artifacts;
 mod authentication;
 mod connections;
 mod files;

@@ -2,6 +2,7 @@
 //! called. Knows nothing of registries but how their hosts are reached.
 
 mod failure;
+mod method;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -20,6 +21,7 @@ use crate::error::{Error, Kind, Result};
 use crate::registries::{Host, Registries};
 pub(super) use failure::io_reason;
 use failure::{is_break, reason};
+pub(super) use method::{Method, Upload};
 
 /// Until a host is known and a connection stands.
 const CONNECT: Duration = Duration::from_secs(15);
@@ -55,8 +57,8 @@ pub(super) struct Question<'q> {
     pub(super) authorization: Option<String>,
     /// The other headers.
     pub(super) headers: Vec<(&'static str, String)>,
-    /// What is posted; otherwise it is a GET.
-    pub(super) form: Option<Vec<(&'q str, &'q str)>>,
+    /// By which method, and with which body.
+    pub(super) method: Method<'q>,
 }
 
 /// What is answered.
@@ -134,8 +136,11 @@ impl<'a> Transport<'a> {
                     elsewhere: (at != asked).then_some(at.1),
                 });
             }
-            if question.form.is_some() {
-                return Err(unreachable(&at.1, "it redirects what is posted to it"));
+            if question.method.sends() {
+                return Err(unreachable(
+                    &at.1,
+                    "it redirects what is sent to it, which is not followed",
+                ));
             }
             let location = response
                 .headers()
@@ -176,19 +181,7 @@ impl<'a> Transport<'a> {
                 .iter()
                 .map(|(name, value)| (*name, value.as_str()))
                 .chain(authorization.map(|value| ("authorization", value.as_str())));
-            let sent = match &question.form {
-                Some(form) => headers
-                    .fold(agent.post(url), |request, (name, value)| {
-                        request.header(name, value)
-                    })
-                    .send_form(form.iter().copied()),
-                None => headers
-                    .fold(agent.get(url), |request, (name, value)| {
-                        request.header(name, value)
-                    })
-                    .call(),
-            };
-            let error = match sent {
+            let error = match question.method.send(&agent, url, headers) {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
@@ -257,7 +250,7 @@ pub(super) fn is_loopback(host: &str) -> bool {
         }
 }
 
-fn parse(url: &str) -> Result<Uri> {
+pub(super) fn parse(url: &str) -> Result<Uri> {
     url.parse()
         .map_err(|_| Error::input(format!("`{}` is not a URL", escape::message(url, 300))))
 }
@@ -277,8 +270,8 @@ pub(super) fn origin(uri: &Uri) -> Result<(String, String)> {
     }
 }
 
-/// The URL that a redirect names.
-fn follow((scheme, host): &(String, String), location: &str) -> Result<String> {
+/// The URL that a `Location` names, as it was read at an origin.
+pub(super) fn follow((scheme, host): &(String, String), location: &str) -> Result<String> {
     if let Some(rest) = location.strip_prefix("//") {
         Ok(format!("{scheme}://{rest}"))
     } else if location.starts_with('/') {

@@ -3,14 +3,20 @@
 use extension::validate::{Finding, Severity};
 use serde_json::{Value, json};
 
-/// One line for each finding.
-pub fn text(findings: &[Finding]) -> String {
+use crate::style::{Stream, Tone, paint};
+
+/// One line for each finding, as it goes to a stream.
+pub fn text(findings: &[Finding], stream: Stream) -> String {
     findings
         .iter()
         .map(|finding| {
+            let tone = match finding.severity {
+                Severity::Error => Tone::Bad,
+                Severity::Warning => Tone::Caution,
+            };
             format!(
                 "{}: {}: {}: {} [{}]\n",
-                word(finding.severity),
+                paint(stream, tone, word(finding.severity)),
                 finding.extension,
                 finding.path,
                 finding.message,

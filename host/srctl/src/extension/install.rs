@@ -18,16 +18,17 @@ use policy::compatibility::{Judged, Outcome as Verdict};
 use serde_json::{Value, json};
 
 use super::pack::{options as packing, report_invalid, to_pack};
-use super::pull::{options as pulling, with_plain_http};
-use super::validate::{reasons, verdict, verdicts};
+use super::pull::options as pulling;
+use super::validate::{reasons, verdict, verdict_tone, verdicts};
 use super::{findings, record};
-use crate::command::{Format, Install};
+use crate::access::with_plain_http;
+use crate::command::Install;
 use crate::facts::{self, Found};
 use crate::input;
 use crate::judge;
 use crate::outcome::Outcome;
 use crate::print;
-use crate::table::{bytes, table};
+use crate::table::{bytes, toned_table};
 
 /// Runs the command. In this order, so that what is wrong is known as early as it
 /// can be; the initramfs is there at the very end.
@@ -80,7 +81,7 @@ pub fn run(command: &Install, progress: &dyn Progress) -> Result<Outcome> {
         &platform,
         images.is_empty(),
     )?;
-    let registries = with_plain_http(registries, &command.registries);
+    let registries = with_plain_http(registries, &command.registries.access);
     let pulling = pulling(&command.registries, platform, &registries, progress);
 
     let unpacked = folder_of("extensions");
@@ -95,7 +96,7 @@ pub fn run(command: &Install, progress: &dyn Progress) -> Result<Outcome> {
         if !fit {
             print::say(&not_written(command));
         }
-        if command.format == Format::Json {
+        if command.printing.json() {
             let findings = findings::json(&findings);
             print::json(&json!({"written": false, "findings": findings, "unfit": unfit}))?;
         }
@@ -220,7 +221,7 @@ fn summarize(
     judged: &[Judged],
     replaced: Option<Replaced>,
 ) -> Result<()> {
-    if command.format == Format::Json {
+    if command.printing.json() {
         let layers: Value = layers
             .iter()
             .zip(pulled)
@@ -256,7 +257,10 @@ fn summarize(
         })
         .collect();
     let headings = ["LAYER", "NAME", "VERSION", "SIZE", "VERDICT", "REASON"];
-    let mut text = table(headings, &rows);
+    let mut text = toned_table(headings, &rows, |column, cell| match column {
+        4 => verdict_tone(cell),
+        _ => None,
+    });
     if let Some(replaced) = replaced {
         if !replaced.removed.is_empty() {
             let removed = replaced.removed.join(", ");

@@ -6,7 +6,7 @@ use extension::validate::{self, Checked};
 use policy::FileKind;
 use serde_json::{Value, json};
 
-use crate::command::{Format, List};
+use crate::command::List;
 use crate::outcome::Outcome;
 use crate::print;
 use crate::table::{bytes, table};
@@ -15,7 +15,7 @@ use crate::table::{bytes, table};
 /// is known of it; `validate` tells what is wrong.
 pub fn run(command: &List) -> Result<Outcome> {
     let (checked, _findings) = validate::validate(&super::folders(&command.folder)?)?;
-    if command.format == Format::Json {
+    if command.printing.json() {
         let list: Value = checked
             .iter()
             .map(|one| {

@@ -6,10 +6,13 @@ use extension::progress::Progress;
 use extension::validate::{Checked, Finding};
 use extension::{Error, Result, folder, validate};
 
+use serde_json::{Value, json};
+
 use super::findings;
 use crate::command::{Archive, Pack, PackOptions};
 use crate::outcome::Outcome;
-use crate::print::{print, say};
+use crate::print::{self, print, say};
+use crate::style::Stream;
 use crate::table::{bytes, table};
 
 /// Of xz and gzip. Layers are compressed themselves, so a higher one gains nothing.
@@ -26,6 +29,9 @@ pub fn run(command: &Pack, progress: &dyn Progress) -> Result<Outcome> {
     }
     let (checked, found) = validate::validate(&folders)?;
     if report_invalid(&found) {
+        if command.printing.json() {
+            print::json(&json!({"written": false, "findings": findings::json(&found)}))?;
+        }
         return Ok(Outcome::Unfit);
     }
     let layers = pack::pack(
@@ -33,6 +39,12 @@ pub fn run(command: &Pack, progress: &dyn Progress) -> Result<Outcome> {
         &command.output,
         &options(&command.packing, progress),
     )?;
+    if command.printing.json() {
+        let layers: Value = layers.iter().map(json_row).collect();
+        let findings = findings::json(&found);
+        print::json(&json!({"written": true, "findings": findings, "layers": layers}))?;
+        return Ok(Outcome::Fine);
+    }
     let rows: Vec<_> = layers.iter().map(row).collect();
     print(&table(["LAYER", "SIZE", "DIGEST"], &rows))?;
     Ok(Outcome::Fine)
@@ -42,9 +54,13 @@ fn row(layer: &Layer) -> [String; 3] {
     [layer.image.clone(), bytes(layer.size), layer.digest.clone()]
 }
 
+fn json_row(layer: &Layer) -> Value {
+    json!({"layer": layer.image, "size": layer.size, "digest": layer.digest})
+}
+
 /// Tells what is wrong; whether nothing can be packed for it.
 pub fn report_invalid(found: &[Finding]) -> bool {
-    say(&findings::text(found));
+    say(&findings::text(found, Stream::Errors));
     findings::any_error(found)
 }
 

@@ -3,30 +3,37 @@
 use std::path::Path;
 
 use extension::Result;
-use extension::configuration;
 use extension::progress::Progress;
 use extension::pull::{self, Platform};
 use extension::registries::Registries;
+use serde_json::{Value, json};
 
+use crate::access;
 use crate::command::{Pull, RegistryOptions};
-use crate::input;
 use crate::outcome::Outcome;
-use crate::print::print;
+use crate::print::{self, print};
 use crate::table::table;
 
 /// Runs the command.
 pub fn run(command: &Pull, progress: &dyn Progress) -> Result<Outcome> {
-    let registries = match &command.config {
-        Some(path) => {
-            let text = input::read(path)?;
-            configuration::parse(&text, &path.display().to_string())?.registries
-        }
-        None => Registries::default(),
-    };
-    let registries = with_plain_http(registries, &command.registries);
+    let registries = access::registries(command.config.as_deref(), &command.registries.access)?;
     let platform = command.registries.platform.clone().unwrap_or_default();
     let options = options(&command.registries, platform, &registries, progress);
     let pulled = pull::pull(&command.images, &command.output, &options)?;
+    if command.printing.json() {
+        let pulled: Value = pulled
+            .iter()
+            .map(|pulled| {
+                json!({
+                    "folder": name(&pulled.folder),
+                    "image": pulled.image.to_string(),
+                    "digest": pulled.digest,
+                })
+            })
+            .collect();
+        print::json(&pulled)?;
+        return Ok(Outcome::Fine);
+    }
     let rows: Vec<_> = pulled
         .iter()
         .map(|pulled| {
@@ -41,14 +48,6 @@ pub fn run(command: &Pull, progress: &dyn Progress) -> Result<Outcome> {
     Ok(Outcome::Fine)
 }
 
-/// Adds the hosts of the command line that may be spoken to without TLS.
-pub fn with_plain_http(mut registries: Registries, options: &RegistryOptions) -> Registries {
-    registries
-        .plain_http
-        .extend(options.plain_http.iter().cloned());
-    registries
-}
-
 /// How the command line wants images to be pulled.
 pub fn options<'a>(
     command: &RegistryOptions,
@@ -59,7 +58,7 @@ pub fn options<'a>(
     pull::Options {
         platform,
         registries,
-        docker_config: command.docker_config.clone(),
+        docker_config: command.access.docker_config.clone(),
         parallel: command.parallel.into(),
         progress,
     }

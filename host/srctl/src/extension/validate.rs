@@ -8,12 +8,13 @@ use policy::compatibility::{Judged, Outcome as Verdict};
 use serde_json::{Value, json};
 
 use super::{findings, record};
-use crate::command::{Format, Validate};
+use crate::command::Validate;
 use crate::facts::{self, Found};
 use crate::judge::{self, Judgement};
 use crate::outcome::Outcome;
 use crate::print;
-use crate::table::{count, table};
+use crate::style::{Stream, Tone};
+use crate::table::{count, toned_table};
 
 /// Runs the command.
 pub fn run(command: &Validate) -> Result<Outcome> {
@@ -45,25 +46,27 @@ pub fn run(command: &Validate) -> Result<Outcome> {
     for warning in &judgement.warnings {
         tracing::warn!("{warning}");
     }
-    match command.format {
-        Format::Json => print::json(&json!({
+    if command.printing.json() {
+        print::json(&json!({
+            "extensions": checked.len(),
             "findings": findings::json(&found),
             "verdicts": host.is_some().then(|| verdicts(&judgement.extensions)),
-        }))?,
-        Format::Table => {
-            let mut text = findings::text(&found);
-            if host.is_some() {
-                text.push_str(&verdict_table(&judgement.extensions));
-            } else {
-                text.push_str("the policies were not asked: give --os-release FILE or --target-version VERSION\n");
-            }
-            text.push_str(&format!(
-                "{}, {}\n",
-                count(checked.len(), "extension"),
-                count(found.len(), "finding")
-            ));
-            print::print(&text)?;
+        }))?;
+    } else {
+        let mut text = findings::text(&found, Stream::Output);
+        if host.is_some() {
+            text.push_str(&verdict_table(&judgement.extensions));
+        } else {
+            text.push_str(
+                "the policies were not asked: give --os-release FILE or --target-version VERSION\n",
+            );
         }
+        text.push_str(&format!(
+            "{}, {}\n",
+            count(checked.len(), "extension"),
+            count(found.len(), "finding")
+        ));
+        print::print(&text)?;
     }
     let incompatible = judgement
         .extensions
@@ -110,7 +113,21 @@ fn verdict_table(judged: &[Judged]) -> String {
             ]
         })
         .collect();
-    table(["LAYER", "NAME", "VERSION", "VERDICT", "REASON"], &rows)
+    let headings = ["LAYER", "NAME", "VERSION", "VERDICT", "REASON"];
+    toned_table(headings, &rows, |column, cell| match column {
+        3 => verdict_tone(cell),
+        _ => None,
+    })
+}
+
+/// The tone of a verdict's word.
+pub fn verdict_tone(word: &str) -> Option<Tone> {
+    let of = |outcome| word == verdict(outcome);
+    match () {
+        () if of(Verdict::Compatible) => Some(Tone::Good),
+        () if of(Verdict::Incompatible) => Some(Tone::Bad),
+        () => None,
+    }
 }
 
 /// A verdict in a word.

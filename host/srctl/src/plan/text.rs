@@ -6,10 +6,10 @@ use image::tree::Sum;
 use policy::consequence::Deletion;
 use policy::text::bytes;
 
-use crate::table::{count, table};
+use crate::table::{count, plain_table, table};
 
 /// The width where there is no terminal, in characters.
-pub const WIDTH: usize = 120;
+const WIDTH: usize = 120;
 /// Less than that is not used.
 const NARROW: usize = 40;
 /// Entries of one directory that survive and are shown.
@@ -19,35 +19,57 @@ const SURVIVING: usize = 60;
 const DELETED: usize = 5;
 const DELETED_OF_ROOT: usize = 24;
 
-/// How wide the terminal is.
-pub fn width() -> usize {
-    let terminal = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
-    terminal.map_or(WIDTH, |width| width.max(NARROW))
+/// How the plan is laid out.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout {
+    /// Characters of a line.
+    pub width: usize,
+    /// Directories within each other that are shown.
+    pub depth: usize,
+    /// It goes to a file, which has no colours.
+    pub plain: bool,
+}
+
+impl Layout {
+    /// For a terminal, or for a file.
+    pub fn new(depth: Option<usize>, plain: bool) -> Self {
+        let terminal = terminal_size::terminal_size().filter(|_| !plain);
+        Self {
+            width: terminal.map_or(WIDTH, |(width, _)| usize::from(width.0).max(NARROW)),
+            depth: depth.unwrap_or(usize::MAX),
+            plain,
+        }
+    }
+
+    fn table<const COLUMNS: usize>(
+        self,
+        headings: [&str; COLUMNS],
+        rows: &[[String; COLUMNS]],
+    ) -> String {
+        match self.plain {
+            true => plain_table(headings, rows),
+            false => table(headings, rows),
+        }
+    }
 }
 
 /// The whole plan.
-pub fn text(report: &Report, width: usize, depth: Option<usize>) -> String {
+pub fn text(report: &Report, layout: Layout) -> String {
     let mut text = head(report);
     let mut rows = Vec::new();
     let mut root = Row::of(&report.tree, String::new());
     root.left = "/".into();
     rows.push(root);
-    branches(
-        &report.tree,
-        "",
-        depth.unwrap_or(usize::MAX),
-        true,
-        &mut rows,
-    );
-    text.push_str(&lay_out(&rows, width));
+    branches(&report.tree, "", layout.depth, true, &mut rows);
+    text.push_str(&lay_out(&rows, layout.width));
     text.push('\n');
-    text.push_str(&policies(report));
+    text.push_str(&policies(report, layout));
     if !report.extensions.is_empty() {
         text.push('\n');
-        text.push_str(&extensions(report));
+        text.push_str(&extensions(report, layout));
     }
     text.push('\n');
-    text.push_str(&sums(report));
+    text.push_str(&sums(report, layout));
     for warning in &report.warnings {
         text.push_str(&format!("warning: {warning}\n"));
     }
@@ -201,7 +223,7 @@ fn cut(text: &str, width: usize) -> String {
     cut
 }
 
-fn policies(report: &Report) -> String {
+fn policies(report: &Report, layout: Layout) -> String {
     let rows: Vec<_> = report
         .policies
         .iter()
@@ -220,10 +242,10 @@ fn policies(report: &Report) -> String {
             ]
         })
         .collect();
-    table(["POLICY", "FROM", "ANSWERS", ""], &rows)
+    layout.table(["POLICY", "FROM", "ANSWERS", ""], &rows)
 }
 
-fn extensions(report: &Report) -> String {
+fn extensions(report: &Report, layout: Layout) -> String {
     let rows: Vec<_> = report
         .extensions
         .iter()
@@ -243,10 +265,10 @@ fn extensions(report: &Report) -> String {
             ]
         })
         .collect();
-    table(["LAYER", "NAME", "VERSION", "VERDICT", "REASON"], &rows)
+    layout.table(["LAYER", "NAME", "VERSION", "VERDICT", "REASON"], &rows)
 }
 
-fn sums(report: &Report) -> String {
+fn sums(report: &Report, layout: Layout) -> String {
     let summary = &report.summary;
     let row = |what: &str, sum: &Sum| {
         [
@@ -268,7 +290,7 @@ fn sums(report: &Report) -> String {
         rows.push(row("  of that in use", &summary.in_use));
     }
     rows.push(row("all", &summary.total));
-    table(["SUM", "", "", ""], &rows)
+    layout.table(["SUM", "", "", ""], &rows)
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use super::super::challenge::{self, Challenge};
 use super::super::document;
 use super::super::endpoint::Endpoint;
-use super::super::transport::{Answer, Question, origin, unreachable};
-use super::{Client, Patience, body, unauthorized};
+use super::super::transport::{Answer, Method, Question, origin, unreachable};
+use super::{Client, Patience, Right, body, unauthorized};
 use crate::error::Result;
 use crate::registries::Credentials;
 
@@ -19,6 +19,7 @@ impl Client<'_> {
         &self,
         endpoint: &Endpoint,
         repository: &str,
+        right: Right,
         answer: &Answer,
         patience: &Patience,
     ) -> Result<String> {
@@ -50,7 +51,7 @@ impl Client<'_> {
                 }),
                 credentials,
             ) => {
-                let scope = scope.unwrap_or_else(|| format!("repository:{repository}:pull"));
+                let scope = right.scope(scope, repository);
                 let token = Token {
                     host,
                     realm: &realm,
@@ -80,7 +81,7 @@ impl Client<'_> {
             url: token.realm.to_owned(),
             authorization: None,
             headers: Vec::new(),
-            form: None,
+            method: Method::Get,
         };
         if let Some(Credentials::IdentityToken(identity)) = credentials {
             let mut form = vec![
@@ -90,7 +91,7 @@ impl Client<'_> {
                 ("refresh_token", identity),
             ];
             form.extend(token.service.map(|service| ("service", service)));
-            question.form = Some(form);
+            question.method = Method::Form(form);
         } else {
             question.url = token.url();
             if let Some(Credentials::Basic { username, password }) = credentials {

@@ -1,0 +1,32 @@
+//! How registries are reached, as a machine configuration and the command line say.
+
+use std::path::Path;
+
+use extension::registries::Registries;
+use extension::{Result, configuration};
+
+use crate::command::AccessOptions;
+use crate::input;
+
+/// The settings of a machine configuration, if one is named, and of the command line.
+///
+/// # Errors
+/// The file cannot be read, or is none.
+pub fn registries(config: Option<&Path>, options: &AccessOptions) -> Result<Registries> {
+    let registries = match config {
+        Some(path) => {
+            let text = input::read(path)?;
+            configuration::parse(&text, &path.display().to_string())?.registries
+        }
+        None => Registries::default(),
+    };
+    Ok(with_plain_http(registries, options))
+}
+
+/// Adds the hosts of the command line that may be spoken to without TLS.
+pub fn with_plain_http(mut registries: Registries, options: &AccessOptions) -> Registries {
+    registries
+        .plain_http
+        .extend(options.plain_http.iter().cloned());
+    registries
+}

@@ -1,0 +1,61 @@
+//! `srctl policy`, as its help shows it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use extension::reference::ImageRef;
+
+use super::{AccessOptions, Printing};
+
+/// `srctl policy`.
+#[derive(Debug, Subcommand)]
+pub enum Policy {
+    /// Push a policy to a registry, as an OCI artifact that other tools for WebAssembly read, too.
+    /// Its signature, FILE.sig, goes with it; its settings do not.
+    Push(Push),
+    /// Pull a policy from a registry, by tag or digest, with its signature if it has one.
+    Pull(Pull),
+}
+
+/// `srctl policy push`.
+#[derive(Debug, Args)]
+pub struct Push {
+    /// The policy: a component. It is checked, and never run.
+    #[arg(value_name = "FILE.wasm")]
+    pub file: PathBuf,
+    /// Where it goes: REGISTRY/NAME:TAG, oci:FOLDER[:NAME].
+    #[arg(value_name = "REFERENCE")]
+    pub reference: ImageRef,
+    #[command(flatten)]
+    pub registry: Registry,
+}
+
+/// `srctl policy pull`.
+#[derive(Debug, Args)]
+pub struct Pull {
+    /// Where it is: REGISTRY/NAME:TAG, REGISTRY/NAME@DIGEST, oci:FOLDER[:NAME]. With both,
+    /// REGISTRY/NAME:TAG@DIGEST, the tag has to lead to the digest.
+    #[arg(value_name = "REFERENCE")]
+    pub reference: ImageRef,
+    /// The file to write, or a folder for it. What is there is replaced [default: a file in this
+    /// folder, named as it was when it was pushed].
+    #[arg(long, short, value_name = "FILE|DIR")]
+    pub output: Option<PathBuf>,
+    /// Write nothing unless the reference leads to this digest.
+    #[arg(long, value_name = "DIGEST")]
+    pub expect: Option<String>,
+    #[command(flatten)]
+    pub registry: Registry,
+}
+
+/// How the registry is reached, and how it is told.
+#[derive(Debug, Args)]
+pub struct Registry {
+    /// A machine configuration, of which `machine.registries` is used.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub access: AccessOptions,
+    #[command(flatten)]
+    pub printing: Printing,
+}

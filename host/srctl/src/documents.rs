@@ -1,0 +1,207 @@
+//! `srctl completions` and `srctl man`: made of the definition of the command line, so
+//! that they say what it does.
+
+use std::io::Write;
+use std::path::Path;
+
+use clap::{Command, CommandFactory};
+use clap_complete::Shell;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+use extension::output::AtomicFile;
+use extension::{Error, Result};
+
+use crate::command;
+use crate::outcome::Outcome;
+use crate::print::print;
+
+/// The section of manuals that commands are in.
+const SECTION: &str = "1";
+
+/// Prints the completions of a shell.
+pub fn completions(shell: Shell) -> Result<Outcome> {
+    let mut script = Vec::new();
+    let mut definition = command::Command::command();
+    clap_complete::generate(shell, &mut definition, "srctl", &mut script);
+    print(&String::from_utf8_lossy(&script))?;
+    Ok(Outcome::Fine)
+}
+
+/// Prints the page of srctl, or writes those of all commands into a folder.
+pub fn man(folder: Option<&Path>) -> Result<Outcome> {
+    let pages = pages()?;
+    let Some(folder) = folder else {
+        let (_, page) = &pages[0];
+        print(&String::from_utf8_lossy(page))?;
+        return Ok(Outcome::Fine);
+    };
+    std::fs::create_dir_all(folder).map_err(|error| {
+        Error::system(
+            format!("cannot make the folder {}", folder.display()),
+            &error,
+        )
+    })?;
+    for (name, page) in pages {
+        let path = folder.join(format!("{name}.{SECTION}"));
+        let file = AtomicFile::create(&path)?;
+        file.as_file()
+            .write_all(&page)
+            .map_err(|error| Error::system(format!("cannot write {}", path.display()), &error))?;
+        file.commit()?;
+    }
+    Ok(Outcome::Fine)
+}
+
+/// The name and the text of each page, that of srctl first.
+fn pages() -> Result<Vec<(String, Vec<u8>)>> {
+    // `help` explains nothing that the pages do not.
+    let mut definition = command::Command::command().disable_help_subcommand(true);
+    definition.build();
+    let mut pages = Vec::new();
+    add(&definition, &[], &mut pages)
+        .map_err(|error| Error::system("cannot make the manual pages", &error))?;
+    Ok(pages)
+}
+
+/// Adds the page of a command and those of the commands below it. `others` are the pages
+/// that a reader of this one may want, too.
+fn add(
+    command: &Command,
+    others: &[String],
+    pages: &mut Vec<(String, Vec<u8>)>,
+) -> std::io::Result<()> {
+    let name = name(command);
+    let below: Vec<&Command> = shown(command).collect();
+    let mut page = title(&name).into_bytes();
+    let man = Man::new(command.clone());
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    if !below.is_empty() {
+        man.render_subcommands_section(&mut page)?;
+    }
+    if command.get_after_help().is_some() {
+        man.render_extra_section(&mut page)?;
+    }
+    let names: Vec<String> = below.iter().map(|command| self::name(command)).collect();
+    let related = others.iter().chain(&names).filter(|other| **other != name);
+    see_also(related, &mut page)?;
+    pages.push((name.clone(), page));
+    let mut related = vec![name];
+    related.extend(names);
+    for command in below {
+        add(command, &related, pages)?;
+    }
+    Ok(())
+}
+
+/// The first line of a page. It has no date, so that the same sources make the same page;
+/// clap_mangen would leave the argument out, and the others would move up.
+fn title(name: &str) -> String {
+    let name = name.to_uppercase();
+    let version = env!("CARGO_PKG_VERSION");
+    format!(".TH \"{name}\" \"{SECTION}\" \"\" \"switch-root {version}\" \"switch-root\"\n")
+}
+
+/// Writes the references to other pages, if there are any.
+fn see_also<'a>(
+    names: impl Iterator<Item = &'a String>,
+    page: &mut Vec<u8>,
+) -> std::io::Result<()> {
+    let mut words = Vec::new();
+    for name in names {
+        if !words.is_empty() {
+            words.push(roman(", "));
+        }
+        words.push(bold(name));
+        words.push(roman(format!("({SECTION})")));
+    }
+    if words.is_empty() {
+        return Ok(());
+    }
+    let mut section = Roff::new();
+    section.control("SH", ["SEE ALSO"]).text(words);
+    section.to_writer(page)
+}
+
+/// What the page of a command is called: `srctl-extension-pull`.
+fn name(command: &Command) -> String {
+    let name = command.get_display_name();
+    name.unwrap_or_else(|| command.get_name()).to_owned()
+}
+
+/// The commands below one that are no secret.
+fn shown(command: &Command) -> impl Iterator<Item = &Command> {
+    command
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// The names of all commands below one, with dashes, and whether they are shown.
+    fn commands(command: &Command, prefix: &str, shown: bool, all: &mut Vec<(String, bool)>) {
+        let name = format!("{prefix}{}", command.get_name());
+        all.push((name.clone(), shown));
+        for below in command.get_subcommands() {
+            let shown = shown && !below.is_hide_set();
+            commands(below, &format!("{name}-"), shown, all);
+        }
+    }
+
+    #[test]
+    fn every_command_has_a_page_and_hidden_ones_have_none() {
+        let mut all = Vec::new();
+        commands(&command::Command::command(), "", true, &mut all);
+        let expected: BTreeSet<_> = all
+            .iter()
+            .filter(|(_, shown)| *shown)
+            .map(|(name, _)| name.clone())
+            .collect();
+        let pages = pages().unwrap();
+        assert_eq!(pages[0].0, "srctl");
+        let found: BTreeSet<_> = pages.into_iter().map(|(name, _)| name).collect();
+        assert_eq!(found, expected);
+        assert!(found.contains("srctl-extension-pull"));
+    }
+
+    #[test]
+    fn a_hidden_command_is_on_no_page() {
+        let mut definition = Command::new("top")
+            .subcommand(Command::new("seen"))
+            .subcommand(Command::new("secret").hide(true));
+        definition.build();
+        let mut pages = Vec::new();
+        add(&definition.disable_help_subcommand(true), &[], &mut pages).unwrap();
+        let names: Vec<_> = pages.iter().map(|(name, _)| name.as_str()).collect();
+        assert!(!names.contains(&"top-secret"), "{names:?}");
+        for (name, page) in &pages {
+            let page = String::from_utf8_lossy(page);
+            assert!(!page.contains("secret"), "{name}: {page}");
+        }
+    }
+
+    #[test]
+    fn pages_refer_to_each_other() {
+        let pages = pages().unwrap();
+        let names: BTreeSet<_> = pages.iter().map(|(name, _)| name.as_str()).collect();
+        for (name, page) in &pages {
+            let page = String::from_utf8_lossy(page);
+            let (_, section) = page.split_once("SEE ALSO").expect(name);
+            let references: Vec<String> = section
+                .split("\\fB")
+                .skip(1)
+                .map(|rest| rest.split("\\fR").next().unwrap_or("").replace('\\', ""))
+                .collect();
+            assert!(!references.is_empty(), "{name}: {section}");
+            for reference in references {
+                assert!(names.contains(reference.as_str()), "{name}: {reference}");
+                assert_ne!(reference, *name);
+            }
+        }
+    }
+}

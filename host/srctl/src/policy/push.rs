@@ -1,0 +1,99 @@
+//! `srctl policy push`.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use extension::artifact::{self, Pushed, SIGNATURE};
+use extension::progress::Progress;
+use extension::{Error, Kind, Result};
+use policy::escape;
+use policy::file::{self, Links};
+use policy::limits::fixed;
+use serde_json::json;
+
+use super::{signature_file, with_access};
+use crate::command::Format;
+use crate::command::policy::Push;
+use crate::outcome::Outcome;
+use crate::print::{json, print};
+
+/// Runs the command.
+pub fn run(command: &Push, progress: &dyn Progress) -> Result<Outcome> {
+    let wasm = read(&command.file, fixed::POLICY_FILE)?.ok_or_else(|| {
+        Error::new(
+            Kind::NotFound,
+            format!("there is no {}", shown(&command.file)),
+        )
+    })?;
+    let beside = signature_file(&command.file);
+    let signature = match read(&beside, SIGNATURE)? {
+        Some(bytes) => Some(signature(&beside, bytes)?),
+        None => None,
+    };
+    let name = command.file.file_name().unwrap_or_default();
+    let name = escape::path(name.as_bytes());
+    let push = artifact::Push {
+        wasm: &wasm,
+        name: &name,
+        signature: signature.as_deref(),
+        created: created()?,
+    };
+    let pushed = with_access(&command.registry, progress, |access| {
+        artifact::push(&push, &command.reference, access)
+    })?;
+    tell(command, &pushed, signature.is_some())?;
+    Ok(Outcome::Fine)
+}
+
+fn tell(command: &Push, pushed: &Pushed, signed: bool) -> Result<()> {
+    match command.registry.printing.format {
+        // Alone, so that a script can take it.
+        Format::Table => print(&format!("{}\n", escape::message(&pushed.pinned, 1000))),
+        Format::Json => json(&json!({
+            "reference": command.reference.text,
+            "pinned": pushed.pinned,
+            "digest": pushed.digest,
+            "signed": signed,
+            "exports": pushed.description.exports,
+            "imports": pushed.description.imports,
+        })),
+    }
+}
+
+fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
+    let read = file::read(path, limit, Links::Follow)
+        .map_err(|reason| Error::input(format!("{} {reason}", shown(path))))?;
+    Ok(read.map(|(bytes, _)| bytes))
+}
+
+fn signature(path: &Path, bytes: Vec<u8>) -> Result<String> {
+    let text = String::from_utf8(bytes).map_err(|_| "is not text".to_owned());
+    text.and_then(|text| artifact::check_signature(&text).map(|()| text))
+        .map_err(|reason| {
+            Error::input(format!(
+                "the signature {} {reason}, or remove it",
+                shown(path)
+            ))
+        })
+}
+
+/// When the artifact was made, as those say who make the same bytes again:
+/// <https://reproducible-builds.org/specs/source-date-epoch/>. Else it is not told, so
+/// that the same policy is the same artifact.
+fn created() -> Result<u64> {
+    const VARIABLE: &str = "SOURCE_DATE_EPOCH";
+    let Some(text) = std::env::var_os(VARIABLE) else {
+        return Ok(0);
+    };
+    let seconds = text.to_str().and_then(|text| text.parse().ok());
+    seconds.ok_or_else(|| {
+        Error::input(format!(
+            "{VARIABLE} is `{}`, which is no number of seconds since 1970",
+            escape::path(text.as_bytes())
+        ))
+    })
+}
+
+fn shown(path: &Path) -> String {
+    escape::path(path.as_os_str().as_bytes())
+}

@@ -1,0 +1,203 @@
+//! What `srctl` shows on a terminal, and does not elsewhere: colours and progress. The
+//! terminal is the one that util-linux's `script` makes.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use switch_root_tests::steps::Steps;
+
+use crate::check::{ensure, says};
+use crate::srctl::{Desk, Ran, extension, manifest, noise};
+use crate::tools::{self, Checked, Stop, cases, program};
+
+cases![
+    colours_are_for_terminals,
+    colours_are_as_the_environment_wants_them,
+    colours_are_as_the_command_line_wants_them,
+    colours_only_repeat_what_words_say,
+    progress_is_shown_on_a_terminal_once_it_takes_long,
+];
+
+const ESCAPE: char = '\x1b';
+
+/// What finds an error and a warning, and asks for verdicts: all that has colours.
+const VALIDATE: &str = "extension validate all --target-version 1.5.0";
+
+/// A desk with an extension that is incompatible and one that is invalid.
+fn desk() -> Result<Desk, Stop> {
+    let desk = Desk::new()?;
+    desk.tree("all/000.a", &extension("a"))?;
+    let bare = Vec::new().file("/manifest.yaml", manifest("b", ">= v1.2.0").as_str());
+    desk.tree("all/001.b", &bare)?;
+    Ok(desk)
+}
+
+/// Runs `srctl` on a terminal; what it prints and what it says come as one.
+fn on_terminal(desk: &Desk, arguments: &str, environment: &[(&str, &str)]) -> Result<Ran, Stop> {
+    let script = program("script")?;
+    let srctl = tools::srctl()?;
+    let line = format!("{} {arguments}", srctl.display());
+    // For the environment and the folder of a command that is not run.
+    let plain = desk.command("")?;
+    let mut command = Command::new(script);
+    command
+        .args(["-q", "-e", "-c", &line, "/dev/null"])
+        .env_clear()
+        .envs(
+            plain
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .env("TERM", "xterm")
+        .env("SHELL", "/bin/sh")
+        .envs(environment.iter().copied());
+    if let Some(folder) = plain.get_current_dir() {
+        command.current_dir(folder);
+    }
+    let output = command.stdin(std::process::Stdio::null()).output()?;
+    Ok(Ran::new(arguments, &output))
+}
+
+/// Runs `srctl` with pipes.
+fn piped(desk: &Desk, arguments: &str, environment: &[(&str, &str)]) -> Result<Ran, Stop> {
+    let output = desk
+        .command(arguments)?
+        .envs(environment.iter().copied())
+        .output()?;
+    Ok(Ran::new(arguments, &output))
+}
+
+fn has_colours(ran: &Ran) -> bool {
+    ran.stdout.contains(ESCAPE) || ran.stderr.contains(ESCAPE)
+}
+
+fn colours_are_for_terminals() -> Checked {
+    let desk = desk()?;
+    let nowhere = "extension pack nowhere --output out.img";
+    for arguments in [
+        VALIDATE,
+        nowhere,
+        "extension list nowhere",
+        "--help",
+        "wrong",
+    ] {
+        let ran = piped(&desk, arguments, &[("TERM", "xterm")])?;
+        ensure!(!has_colours(&ran), "{}", ran.said());
+        let ran = on_terminal(&desk, arguments, &[])?;
+        ensure!(has_colours(&ran), "{}", ran.said());
+    }
+    // What programs read has none, even there.
+    let json = format!("{VALIDATE} --format json");
+    let ran = on_terminal(&desk, &json, &[])?;
+    ensure!(!has_colours(&ran), "{}", ran.said());
+    Ok(())
+}
+
+fn colours_are_as_the_environment_wants_them() -> Checked {
+    let desk = desk()?;
+    for (environment, terminal, pipe) in [
+        (&[("NO_COLOR", "1")][..], false, false),
+        (&[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")], false, false),
+        (&[("TERM", "dumb")], false, false),
+        (&[("CLICOLOR", "0")], false, false),
+        // By its rule an empty one is none.
+        (&[("NO_COLOR", "")], true, false),
+        (&[("CLICOLOR_FORCE", "1")], true, true),
+    ] {
+        for arguments in [VALIDATE, "extension pack nowhere --output out.img"] {
+            let ran = on_terminal(&desk, arguments, environment)?;
+            ensure!(
+                has_colours(&ran) == terminal,
+                "{environment:?}: {}",
+                ran.said()
+            );
+            let ran = piped(&desk, arguments, environment)?;
+            ensure!(has_colours(&ran) == pipe, "{environment:?}: {}", ran.said());
+        }
+    }
+    Ok(())
+}
+
+fn colours_are_as_the_command_line_wants_them() -> Checked {
+    let desk = desk()?;
+    for arguments in [VALIDATE, "extension pack nowhere --output out.img", "wrong"] {
+        // The option goes before the environment.
+        let always = format!("{arguments} --color always");
+        let ran = piped(&desk, &always, &[("NO_COLOR", "1")])?;
+        ensure!(has_colours(&ran), "{}", ran.said());
+        let never = format!("--color=never {arguments}");
+        let ran = on_terminal(&desk, &never, &[("CLICOLOR_FORCE", "1")])?;
+        ensure!(!has_colours(&ran), "{}", ran.said());
+    }
+    let ran = desk.changes_nothing("extension list all --color sometimes", 2)?;
+    says(&ran.stderr, &["sometimes", "auto", "never"])
+}
+
+fn colours_only_repeat_what_words_say() -> Checked {
+    let desk = desk()?;
+    let plain = piped(&desk, VALIDATE, &[])?;
+    let coloured = piped(&desk, &format!("{VALIDATE} --color always"), &[])?;
+    ensure!(coloured.status == plain.status, "{}", coloured.said());
+    for (text, coloured) in [
+        (&plain.stdout, &coloured.stdout),
+        (&plain.stderr, &coloured.stderr),
+    ] {
+        let mut stripped = String::new();
+        for (number, part) in coloured.split(ESCAPE).enumerate() {
+            let rest = part.split_once('m').map(|(_, rest)| rest);
+            stripped.push_str(if number == 0 {
+                part
+            } else {
+                rest.unwrap_or(part)
+            });
+        }
+        ensure!(stripped == *text, "{stripped}\nis not\n{text}");
+    }
+    says(&plain.stdout, &["error: 001.b: ", "incompatible"])
+}
+
+/// What is shown with a bar: the folder, and what is done with it.
+const SHOWN: &str = "000.large";
+
+fn progress_is_shown_on_a_terminal_once_it_takes_long() -> Checked {
+    let desk = Desk::new()?;
+    desk.tree("small/000.large", &extension("small"))?;
+    let small = on_terminal(&desk, "extension pack small --output small.img", &[])?;
+    // The table has the layer's name, too, so look for what only bars do.
+    ensure!(bars(&small) == 0, "{}", small.said());
+    // As much as takes this machine some seconds.
+    let mut size = 8 << 20;
+    let pack = "extension pack large --layer-level 19 --output large.img";
+    loop {
+        let large = extension("large").file("/rootfs/usr/local/large", noise(size));
+        desk.tree("large/000.large", &large)?;
+        let begun = Instant::now();
+        let ran = piped(&desk, pack, &[])?;
+        ensure!(ran.status == Some(0), "{}", ran.said());
+        ensure!(!has_colours(&ran) && bars(&ran) == 0, "{}", ran.said());
+        if begun.elapsed() > Duration::from_secs(3) {
+            break;
+        }
+        size *= 2;
+        if size > 512 << 20 {
+            return Err(Stop::Skip("this machine is too fast to wait for".into()));
+        }
+    }
+    let ran = on_terminal(&desk, pack, &[])?;
+    ensure!(ran.status == Some(0), "{}", ran.said());
+    ensure!(bars(&ran) > 3, "no progress: {}", ran.said());
+    says(&ran.stdout, &[SHOWN])?;
+    // They are gone in the end, and the table is whole.
+    let last = ran.stdout.rsplit("\x1b[2K").next().unwrap_or_default();
+    says(last, &["LAYER", "000.large.sqsh", "sha256:"])?;
+    for quiet in ["--quiet", "-q"] {
+        let ran = on_terminal(&desk, &format!("{pack} {quiet}"), &[])?;
+        ensure!(bars(&ran) == 0, "{}", ran.said());
+    }
+    Ok(())
+}
+
+/// How often a line was drawn anew.
+fn bars(ran: &Ran) -> usize {
+    ran.stdout.matches("\x1b[2K").count() + ran.stderr.matches("\x1b[2K").count()
+}
