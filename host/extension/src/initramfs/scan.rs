@@ -1,6 +1,7 @@
 //! Walking through an initramfs: all parts, all archives, all members.
 
 use std::cell::Cell;
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
@@ -51,6 +52,16 @@ pub fn scan(input: &Path, visit: &mut Visit<'_>) -> Result<Vec<Part>> {
 /// See [`scan`]; what is too much is told with the limit.
 pub fn scan_within(input: &Path, limits: &Limits, visit: &mut Visit<'_>) -> Result<Vec<Part>> {
     scan_input(&mut Input::open(input)?, limits, visit)
+}
+
+/// The same, from a file that is open: whoever reads it may not be who could open it.
+/// `shown` is its name in errors.
+///
+/// # Errors
+/// See [`scan`].
+pub fn scan_opened(file: File, shown: &str, visit: &mut Visit<'_>) -> Result<Vec<Part>> {
+    let mut input = Input::opened(file, shown.to_owned())?;
+    scan_input(&mut input, &Limits::default(), visit)
 }
 
 /// The same, from an opened file.
