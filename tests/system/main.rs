@@ -21,12 +21,14 @@ mod native;
 mod not_distributing;
 mod not_installing;
 mod not_planning;
+mod not_rehearsing;
 mod odd_trees;
 mod packing;
 mod planning;
 mod policies;
 mod pulling;
 mod refusals;
+mod rehearsing;
 mod report;
 mod safety;
 mod shells;
@@ -74,6 +76,8 @@ fn main() {
         formats::cases(),
         shells::cases(),
         terminal::cases(),
+        rehearsing::cases(),
+        not_rehearsing::cases(),
     ];
     libtest_mimic::run(&arguments, themes.into_iter().flatten().collect()).exit();
 }

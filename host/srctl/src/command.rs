@@ -4,6 +4,7 @@ mod documents;
 mod format;
 mod plan;
 pub mod policy;
+mod rehearse;
 
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ use extension::reference::ImageRef;
 pub use documents::{Completions, Man};
 pub use format::{Format, Printing};
 pub use plan::{AskOptions, Diff, LimitOptions, Plan, PlanFormat};
+pub use rehearse::Rehearse;
 
 /// The operator's side of switch-root.
 #[derive(Debug, Parser)]
@@ -57,6 +59,9 @@ pub enum What {
     /// Policies: WebAssembly components that decide what survives and what is compatible.
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// Execute the real switch_root with an image as its initramfs, and compare what it did with
+    /// the plan.
+    Rehearse(Rehearse),
 }
 
 /// `srctl extension`.

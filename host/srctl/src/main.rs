@@ -15,6 +15,7 @@ mod plan;
 mod policy;
 mod print;
 mod progress;
+mod rehearse;
 mod style;
 mod table;
 
@@ -34,6 +35,10 @@ use outcome::Outcome;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    if let Some(code) = image::rehearsal::entry::take(&arguments) {
+        return code;
+    }
     style::choose_early(std::env::args_os().skip(1));
     let command = Command::parse();
     style::choose(command.color);
@@ -52,6 +57,7 @@ fn run(command: &Command) -> Result<Outcome> {
         What::Completions(options) => documents::completions(options.shell),
         What::Man(options) => documents::man(options.output.as_deref()),
         What::Policy(what) => policy::run(what, &*progress),
+        What::Rehearse(what) => rehearse::run(what, &*progress),
     }
 }
 
