@@ -142,6 +142,33 @@ impl Workshop {
         Ok(Seen { testimony, report })
     }
 
+    /// Checks that what survived, and the verdicts, are those of the plan.
+    fn was_planned(&self, seen: &Seen) -> Checked {
+        let output = Command::new(srctl()?)
+            .args(["plan", "out.img", "--format", "json", "--kernel-release"])
+            .arg(release(&self.kernel))
+            .current_dir(self.folder.path())
+            .output()?;
+        // Some of the extensions are incompatible.
+        ensure!(output.status.code() == Some(3), "{output:?}");
+        let plan = Report(serde_json::from_slice(&output.stdout)?);
+        let report = &seen.report;
+        ensure!(
+            plan.survivors() == report.survivors() && plan.extensions() == report.extensions(),
+            "{:#}\n{:#}",
+            plan.0,
+            report.0
+        );
+        for survivor in report.survivors().keys() {
+            let (told, done) = (plan.carried_to(survivor), report.carried_to(survivor));
+            ensure!(told == done, "{survivor}: {told:?} and {done:?}");
+        }
+        // The loop devices of root image and layers have their memory still.
+        let in_use = plan.0["summary"]["in_use"]["files"].as_u64();
+        ensure!(in_use == Some(3), "{:#}", plan.0["summary"]);
+        Ok(())
+    }
+
     /// The names and the bytes of what is in the folder itself.
     fn files(&self) -> Result<BTreeMap<PathBuf, Vec<u8>>, Stop> {
         let mut files = BTreeMap::new();
@@ -224,6 +251,9 @@ fn each_kernel_boots_what_srctl_wrote_as_it_is() -> Checked {
         workshop.install_all(&[])?;
         let seen = workshop.boot()?;
         let name = release(&kernel);
+        workshop
+            .was_planned(&seen)
+            .map_err(|stop| stop.during(&name))?;
         right(&seen, &name).map_err(|stop| stop.during(&name))?;
     }
     Ok(())

@@ -5,6 +5,7 @@
 
 mod check;
 mod command_line;
+mod comparing;
 mod configuration;
 mod connections;
 mod contract;
@@ -19,11 +20,15 @@ mod kernels;
 mod native;
 mod not_distributing;
 mod not_installing;
+mod not_planning;
+mod not_rehearsing;
 mod odd_trees;
 mod packing;
+mod planning;
 mod policies;
 mod pulling;
 mod refusals;
+mod rehearsing;
 mod report;
 mod safety;
 mod shells;
@@ -32,6 +37,7 @@ mod srctl;
 mod strategies;
 mod terminal;
 mod tools;
+mod unpacking;
 mod validating;
 mod whole_boot;
 
@@ -64,10 +70,16 @@ fn main() {
         not_installing::cases(),
         interrupting::cases(),
         installed::cases(),
+        planning::cases(),
+        not_planning::cases(),
+        comparing::cases(),
+        unpacking::cases(),
         contract::cases(),
         formats::cases(),
         shells::cases(),
         terminal::cases(),
+        rehearsing::cases(),
+        not_rehearsing::cases(),
     ];
     libtest_mimic::run(&arguments, themes.into_iter().flatten().collect()).exit();
 }

@@ -23,7 +23,7 @@ pub enum Format {
     Lzma,
     /// The older format of LZ4, which alone the kernel reads.
     Lz4,
-    /// bzip2, which is recognized, but not read.
+    /// bzip2.
     Bzip2,
     /// lzop, which is recognized, but not read.
     Lzo,
@@ -85,6 +85,8 @@ pub enum Compression {
     Lzma(u32),
     /// The older format of LZ4.
     Lz4,
+    /// 1 to 9: the block in units of 100 kB.
+    Bzip2(u32),
 }
 
 /// For archives of layers, which are compressed themselves: higher levels take
@@ -104,7 +106,8 @@ impl Compression {
             Format::Xz => Self::Xz(6),
             Format::Lzma => Self::Lzma(6),
             Format::Lz4 => Self::Lz4,
-            Format::Bzip2 | Format::Lzo => return None,
+            Format::Bzip2 => Self::Bzip2(9),
+            Format::Lzo => return None,
         })
     }
 }

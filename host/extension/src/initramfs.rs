@@ -20,7 +20,7 @@ use crate::compression::Format;
 use crate::error::{Error, Result};
 
 pub use replace::{Replaced, replace_extensions};
-pub use scan::{Place, Visit, scan};
+pub use scan::{Limits, Place, Visit, scan, scan_opened, scan_within};
 
 /// What [`find`] reads of one file, in bytes.
 pub const SMALL_FILE: u64 = 1 << 20;

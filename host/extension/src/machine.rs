@@ -18,9 +18,11 @@ use crate::error::{Error, Result};
 use crate::initramfs;
 pub use root::{Node as RootNode, Root};
 
-/// Root images as the boot binary looks for them, without the slash. One of erofs
-/// is not looked into.
-const ROOT_IMAGES: [&str; 2] = ["rootfs.sqsh", "rootfs.squashfs"];
+/// Root images of squashfs as the boot binary looks for them, without the slash.
+pub const ROOT_IMAGES: [&str; 2] = ["rootfs.sqsh", "rootfs.squashfs"];
+
+/// One of erofs, which is not looked into.
+pub const EROFS_IMAGE: &str = "rootfs.erofs";
 
 /// What the kernel executes.
 const INIT: &[u8] = b"init";
@@ -80,7 +82,9 @@ pub fn examine(input: &Path, root: &Path, work: &Path) -> Result<Machine> {
         Ok(())
     })?;
     if let Some((file, name)) = image {
-        let looked = look_into(&file, &mut machine);
+        let looked = File::open(&file)
+            .map_err(|error| error.to_string())
+            .and_then(|opened| look_into(opened, 0, &mut machine));
         fs::remove_file(&file)
             .map_err(|error| Error::system(format!("cannot remove {}", file.display()), &error))?;
         machine.problem = looked
@@ -90,8 +94,9 @@ pub fn examine(input: &Path, root: &Path, work: &Path) -> Result<Machine> {
     Ok(machine)
 }
 
-/// The release out of the path of a kernel module or of their index.
-fn kernel_release(path: &[u8]) -> Option<String> {
+/// The release out of the path of a kernel module or of their index, without the slash
+/// at its beginning.
+pub fn kernel_release(path: &[u8]) -> Option<String> {
     let rest = MODULES
         .iter()
         .find_map(|folder| path.strip_prefix(*folder))?;
@@ -155,11 +160,20 @@ fn copy(target: &Path, contents: &mut dyn Read) -> Result<()> {
         .map_err(|error| Error::of_copy(format!("cannot write {}", target.display()), &error))
 }
 
-/// Reads os-release and the names of kernels out of a squashfs.
-fn look_into(file: &Path, machine: &mut Machine) -> std::result::Result<(), String> {
-    let mut reader = BufReader::new(File::open(file).map_err(|error| error.to_string())?);
+/// Reads os-release and the names of kernels out of a squashfs, which begins at
+/// `offset` of the file.
+///
+/// # Errors
+/// It is none, or is damaged; in words that follow a colon.
+pub fn look_into(
+    file: File,
+    offset: u64,
+    machine: &mut Machine,
+) -> std::result::Result<(), String> {
+    let mut reader = BufReader::new(file);
     reader.rewind().map_err(|error| error.to_string())?;
-    let image = FilesystemReader::from_reader(reader).map_err(|error| error.to_string())?;
+    let image = FilesystemReader::from_reader_with_offset(reader, offset)
+        .map_err(|error| error.to_string())?;
     for node in image.files() {
         let path = node.fullpath.as_os_str().as_bytes();
         let path = path.strip_prefix(b"/").unwrap_or(path);

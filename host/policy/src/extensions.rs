@@ -11,6 +11,17 @@ use serde_json::{Map, Value};
 use crate::bindings::types::{Extension, Requirement};
 use crate::yaml::{self, Kind, Node};
 
+/// Where the initramfs names its extensions: the first one that is there.
+pub const PATHS: [&str; 2] = ["/extensions.yaml", "/etc/extensions.yaml"];
+
+/// The sentence about a list of extensions that cannot be used.
+pub fn unusable(path: &str, reason: &str) -> String {
+    format!(
+        "{path} {}; repair it in the initramfs, or start once with the kernel parameter switch_root.extensions=ignore",
+        crate::escape::message(reason, 1024)
+    )
+}
+
 /// Reads the bytes of an `extensions.yaml`. An empty file, or one without
 /// `layers`, is no extensions.
 ///

@@ -242,7 +242,12 @@ fn assemble(stem: &[u8], files: &Files<'_>) -> Option<Policy> {
             Err(error) => Err(error),
         };
         match parsed {
-            Ok(parsed) => policy.sidecar = parsed,
+            Ok(parsed) => {
+                policy.sidecar = Sidecar {
+                    origin: Some(sidecar.shown()),
+                    ..parsed
+                }
+            }
             Err(error) => {
                 policy.code = Err(Failure::load(
                     Kind::Settings,

@@ -53,8 +53,26 @@ pub fn review(
     list: &mut dyn FnMut(&[u8]) -> io::Result<Vec<Entry>>,
     inits: &[Vec<u8>],
 ) -> Result<Review, String> {
+    review_watched(session, list, inits, &mut |_, _, _, _| {})
+}
+
+/// Is told of each answer that keeps the contract: the policy, as an index into the
+/// session's, the directory, its entries, and what was decided for each.
+pub type Watch<'a> = dyn FnMut(usize, &[u8], &[Entry], &[Decision]) + 'a;
+
+/// The same, and tells `watch` of all answers. Where the judge has to be started anew,
+/// it is told again.
+///
+/// # Errors
+/// See [`review`].
+pub fn review_watched(
+    session: &mut Session<'_>,
+    list: &mut dyn FnMut(&[u8]) -> io::Result<Vec<Entry>>,
+    inits: &[Vec<u8>],
+    watch: &mut Watch<'_>,
+) -> Result<Review, String> {
     session.ask(Question::Preservation, |session, asked| {
-        walk(session, asked, list, inits)
+        walk(session, asked, list, inits, watch)
     })
 }
 
@@ -72,6 +90,7 @@ fn walk(
     asked: &[usize],
     list: &mut dyn FnMut(&[u8]) -> io::Result<Vec<Entry>>,
     inits: &[Vec<u8>],
+    watch: &mut Watch<'_>,
 ) -> Result<Review, (Option<usize>, Death)> {
     let mut review = Review::default();
     let mut carries = vec![0usize; session.policies().len()];
@@ -143,14 +162,17 @@ fn walk(
                     Ok(decisions)
                 });
                 match checked {
-                    Ok(decisions) => take(
-                        &mut review,
-                        &mut level,
-                        index,
-                        &directory,
-                        &entries,
-                        decisions,
-                    ),
+                    Ok(decisions) => {
+                        watch(index, &directory, &entries, &decisions);
+                        take(
+                            &mut review,
+                            &mut level,
+                            index,
+                            &directory,
+                            &entries,
+                            decisions,
+                        );
+                    }
                     Err(failure) => session.fail(index, Question::Preservation, failure),
                 }
             }

@@ -1,5 +1,6 @@
 //! How the judge gives up everything that it does not need.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::RawFd;
 
@@ -7,7 +8,10 @@ use caps::CapSet;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule,
+};
 
 use crate::protocol::Protections;
 
@@ -128,7 +132,16 @@ fn drop_capabilities() -> bool {
 }
 
 fn filter() -> Option<BpfProgram> {
-    let rules = ALLOWED.iter().map(|call| (*call, Vec::new())).collect();
+    let mut rules: BTreeMap<_, _> = ALLOWED.iter().map(|call| (*call, Vec::new())).collect();
+    // mimalloc, which some callers allocate with, names the memory that it maps.
+    let name = SeccompCondition::new(
+        0,
+        SeccompCmpArgLen::Dword,
+        SeccompCmpOp::Eq,
+        libc::PR_SET_VMA as u64,
+    );
+    let named = SeccompRule::new(vec![name.ok()?]).ok()?;
+    rules.insert(libc::SYS_prctl, vec![named]);
     let architecture = std::env::consts::ARCH.try_into().ok()?;
     SeccompFilter::new(
         rules,

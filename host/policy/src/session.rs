@@ -259,7 +259,10 @@ impl<'a> Session<'a> {
             failure.question = question;
         }
         failure.message = escape::message(&failure.message, fixed::ERROR_MESSAGE * 2);
-        let name = &self.policies[index].name;
+        let Policy { name, sidecar, .. } = &self.policies[index];
+        if let (Kind::Settings, Some(file)) = (failure.kind, &sidecar.origin) {
+            failure.message.push_str(&format!(" (in {file})"));
+        }
         tracing::error!("policy {name}: {}", failure.message);
         let failures = &mut self.accounts[index].failures;
         match failures

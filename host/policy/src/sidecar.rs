@@ -30,6 +30,9 @@ pub struct Sidecar {
     pub limits: Limits,
     /// What its failure means.
     pub on_failure: OnFailure,
+    /// The path of the file, escaped; nothing where there is none.
+    #[serde(skip)]
+    pub origin: Option<String>,
 }
 
 impl Sidecar {

@@ -2,7 +2,9 @@
 
 mod documents;
 mod format;
+mod plan;
 pub mod policy;
+mod rehearse;
 
 use std::path::PathBuf;
 
@@ -12,6 +14,8 @@ use extension::reference::ImageRef;
 
 pub use documents::{Completions, Man};
 pub use format::{Format, Printing};
+pub use plan::{AskOptions, Diff, LimitOptions, Plan, PlanFormat};
+pub use rehearse::Rehearse;
 
 /// The operator's side of switch-root.
 #[derive(Debug, Parser)]
@@ -30,7 +34,8 @@ pub struct Command {
 
 const EXIT: &str = "\
 Exit status: 0 where all went well; 1 where something failed; 2 where the command line is wrong; \
-3 where an extension is invalid or incompatible; 130 where it was interrupted.";
+3 where an extension is invalid or incompatible, a policy failed, a switch would be refused, or \
+two things differ; 130 where it was interrupted.";
 
 /// What there is to do.
 #[derive(Debug, Subcommand)]
@@ -41,6 +46,12 @@ pub enum What {
     /// Machine configuration.
     #[command(subcommand)]
     Config(Config),
+    /// Show what a boot would keep, carry and delete of an initramfs, by whose word, and
+    /// what the policies say of its extensions. Nothing is changed or unpacked.
+    Plan(Plan),
+    /// Show what changes between two images, or between two folders of policies: entries,
+    /// policies, what survives, verdicts.
+    Diff(Diff),
     /// Print the completions of a shell.
     Completions(Completions),
     /// Print the manual page of srctl, or write those of all commands.
@@ -48,6 +59,9 @@ pub enum What {
     /// Policies: WebAssembly components that decide what survives and what is compatible.
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// Execute the real switch_root with an image as its initramfs, and compare what it did with
+    /// the plan.
+    Rehearse(Rehearse),
 }
 
 /// `srctl extension`.

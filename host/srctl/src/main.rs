@@ -3,6 +3,7 @@
 mod access;
 mod command;
 mod config;
+mod diff;
 mod documents;
 mod extension;
 mod facts;
@@ -10,9 +11,11 @@ mod input;
 mod judge;
 mod log;
 mod outcome;
+mod plan;
 mod policy;
 mod print;
 mod progress;
+mod rehearse;
 mod style;
 mod table;
 
@@ -32,6 +35,10 @@ use outcome::Outcome;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    if let Some(code) = image::rehearsal::entry::take(&arguments) {
+        return code;
+    }
     style::choose_early(std::env::args_os().skip(1));
     let command = Command::parse();
     style::choose(command.color);
@@ -45,9 +52,12 @@ fn run(command: &Command) -> Result<Outcome> {
     match &command.what {
         What::Extension(what) => extension::run(what, &*progress),
         What::Config(what) => config::run(what),
+        What::Diff(what) => diff::run(what, &*progress),
+        What::Plan(what) => plan::run(what, &*progress),
         What::Completions(options) => documents::completions(options.shell),
         What::Man(options) => documents::man(options.output.as_deref()),
         What::Policy(what) => policy::run(what, &*progress),
+        What::Rehearse(what) => rehearse::run(what, &*progress),
     }
 }
 

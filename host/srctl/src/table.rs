@@ -17,6 +17,14 @@ pub fn table<const COLUMNS: usize>(
     toned_table(headings, rows, |_, _| None)
 }
 
+/// The same without colours, for a file.
+pub fn plain_table<const COLUMNS: usize>(
+    headings: [&str; COLUMNS],
+    rows: &[[String; COLUMNS]],
+) -> String {
+    lay_out(headings, rows, |_, _| None, false)
+}
+
 /// The same, for standard output, with cells that have a tone: `tone` gives that of a
 /// column's cell.
 pub fn toned_table<const COLUMNS: usize>(

@@ -10,10 +10,11 @@ use policy::text::{bytes, count};
 use rustix::fs::{self, Mode, OFlags};
 
 use crate::deletion::{self, Action};
-use crate::plan::{Deletion, Plan};
+use crate::plan::Plan;
 use crate::proc::Proc;
 use crate::report::{DeletionState, Report};
 use crate::start;
+use policy::consequence::Deletion;
 
 /// What the deletion works on.
 pub struct Work<'a> {

@@ -148,7 +148,7 @@ fn print(plan: &Plan, facts: &Facts, format: Format) -> String {
 
 /// Counts what the deletion would remove.
 fn would_delete(plan: &Plan) -> Option<deletion::Tally> {
-    if plan.deletion != plan::Deletion::Delete {
+    if plan.deletion != policy::consequence::Deletion::Delete {
         return None;
     }
     let root = preflight::open_root().ok()?;

@@ -6,15 +6,13 @@ use std::path::Path;
 
 use policy::file::{self, Links};
 use policy::limits::fixed;
-use policy::{HostFacts, escape, os_release};
+use policy::{HostFacts, extensions, os_release};
 use rustix::fs::OFlags;
 
 use crate::init::resolve;
 
 /// The largest os-release file that is read, in bytes.
 const OS_RELEASE: u64 = 64 << 10;
-/// Where the initramfs names its extensions: the first one that is there.
-const EXTENSIONS_PATHS: [&str; 2] = ["/extensions.yaml", "/etc/extensions.yaml"];
 
 /// Collects the facts. The second value holds what could not be found out.
 pub fn facts(new_root: BorrowedFd<'_>, command_line: &str) -> (HostFacts, Vec<String>) {
@@ -59,11 +57,11 @@ pub fn facts(new_root: BorrowedFd<'_>, command_line: &str) -> (HostFacts, Vec<St
 /// # Errors
 /// The path, and why it cannot be used: a sentence for the operator.
 pub fn extensions_yaml() -> Result<Option<(&'static str, Vec<u8>)>, String> {
-    for path in EXTENSIONS_PATHS {
+    for path in extensions::PATHS {
         match file::read(Path::new(path), fixed::EXTENSIONS_FILE, Links::Refuse) {
             Ok(Some((bytes, _))) => return Ok(Some((path, bytes))),
             Ok(None) => {}
-            Err(reason) => return Err(extensions_error(path, &reason)),
+            Err(reason) => return Err(extensions::unusable(path, &reason)),
         }
     }
     Ok(None)
@@ -71,15 +69,7 @@ pub fn extensions_yaml() -> Result<Option<(&'static str, Vec<u8>)>, String> {
 
 /// Where the initramfs' extensions.yaml is, whatever it holds.
 pub fn extensions_file() -> Option<&'static str> {
-    EXTENSIONS_PATHS
+    extensions::PATHS
         .into_iter()
         .find(|path| Path::new(path).symlink_metadata().is_ok())
-}
-
-/// The sentence about an extensions.yaml that cannot be used.
-pub fn extensions_error(path: &str, reason: &str) -> String {
-    format!(
-        "{path} {}; repair it in the initramfs, or start once with the kernel parameter switch_root.extensions=ignore",
-        escape::message(reason, 1024)
-    )
 }

@@ -2,6 +2,7 @@
 //! root, which a policy keeps, and which are detached.
 
 use policy::answer::is_at_or_below;
+use policy::consequence::Deletion;
 use policy::survivors::Survivor;
 use policy::text::Path;
 
@@ -9,7 +10,7 @@ use crate::arguments::StrategyChoice;
 use crate::in_use;
 use crate::mounts::{self, Mount};
 use crate::new_root::NewRoot;
-use crate::plan::{Deletion, Move, MoveAction, Run, Strategy};
+use crate::plan::{Move, MoveAction, Run, Strategy};
 
 /// Mounts that do not go with the new root.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 
 use std::fmt::{self, Write as _};
 
+use policy::consequence::Deletion;
 use policy::keep::Keep;
 use policy::survivors::Survivor;
 use policy::text::{Path, count};
@@ -120,16 +121,6 @@ pub enum Run {
     /// There is no place for one: survivors cannot be reached afterwards, and
     /// there is no report.
     Absent,
-}
-
-/// Whether the initramfs is deleted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase", tag = "action", content = "reason")]
-pub enum Deletion {
-    /// All that does not survive goes.
-    Delete,
-    /// Nothing goes, for this reason.
-    Skip(String),
 }
 
 impl fmt::Display for Strategy {

@@ -8,11 +8,12 @@ use std::time::Instant;
 
 use policy::account::{self, ExtensionReport, ReviewReport};
 use policy::compatibility::{self, Judged, NoReview, Outcome};
+use policy::consequence::{self, Deletion};
 use policy::folder::{self, Policy};
 use policy::preservation::{self, Review};
 use policy::session::Session;
 use policy::text::Path;
-use policy::{HostFacts, consequence};
+use policy::{HostFacts, extensions};
 use rustix::fs::{self, Mode, OFlags};
 
 use crate::arguments::Arguments;
@@ -22,7 +23,7 @@ use crate::mount_plan::{self, Foreign};
 use crate::mounts::{self, Mount};
 use crate::new_root;
 use crate::parameters::Parameters;
-use crate::plan::{Deletion, InitPlan, Plan, Rewrite, Run};
+use crate::plan::{InitPlan, Plan, Rewrite, Run};
 use crate::proc::Proc;
 use crate::report::{self, Facts, JudgeReport};
 use crate::{capabilities, in_use, listing, machine, survivors};
@@ -325,7 +326,7 @@ pub fn ask_compatibility(
             let judged = match compatibility::review(session, host, &bytes) {
                 Ok(judged) => judged,
                 Err(NoReview::File(reason)) => {
-                    return Err(machine::extensions_error(path, &reason));
+                    return Err(extensions::unusable(path, &reason));
                 }
                 // The machine must boot, and nothing says that the file is bad.
                 Err(NoReview::Judge(reason)) => {

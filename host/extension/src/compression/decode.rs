@@ -13,7 +13,7 @@ use crate::interrupt;
 const LZMA_MEMORY: u64 = 80 << 20;
 
 /// Reads what stands compressed at the beginning of `input`: one member of gzip,
-/// one frame of zstd, one stream of xz. Once it is read to its end, `input` stands
+/// one frame of zstd, one stream of xz or bzip2. Once it is read to its end, `input` stands
 /// right behind it. `input` must show [`LOOKAHEAD`](super::LOOKAHEAD) bytes at once,
 /// if it has as many. At most 130 MiB of memory are taken (for a window of zstd).
 ///
@@ -41,9 +41,10 @@ pub fn reader<'a>(format: Format, input: &'a mut dyn BufRead) -> Result<Box<dyn 
             lzma(Stream::new_lzma_decoder(LZMA_MEMORY))?,
         )),
         Format::Lz4 => Box::new(lz4::Decoder::new(input)),
-        Format::Bzip2 | Format::Lzo => {
+        Format::Bzip2 => Box::new(bzip2::bufread::BzDecoder::new(input)),
+        Format::Lzo => {
             return Err(Error::input(format!(
-                "{format}-compressed parts are not read yet; compress the initramfs with zstd, xz, gzip, lzma or lz4"
+                "{format}-compressed parts are not read here; compress the initramfs with zstd, xz, gzip, lzma, lz4 or bzip2"
             )));
         }
     };

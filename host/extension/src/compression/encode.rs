@@ -3,6 +3,7 @@
 
 use std::io::{self, Write};
 
+use bzip2::write::BzEncoder;
 use flate2::write::GzEncoder;
 use liblzma::stream::{Check, LzmaOptions, Stream};
 use liblzma::write::XzEncoder;
@@ -31,6 +32,7 @@ enum Inner<'a> {
     Zstd(zstd::stream::write::Encoder<'static, &'a mut dyn Write>),
     Lzma(XzEncoder<&'a mut dyn Write>),
     Gzip(GzEncoder<&'a mut dyn Write>),
+    Bzip2(BzEncoder<&'a mut dyn Write>),
     Lz4(lz4::Encoder<&'a mut dyn Write>),
 }
 
@@ -80,6 +82,11 @@ pub fn encoder<'a>(
             // Without a name or a time, which is the default.
             Inner::Gzip(GzEncoder::new(output, flate2::Compression::new(gzip_level)))
         }
+        Compression::Bzip2(bzip2_level) => {
+            level(bzip2_level.into(), 1..=9)?;
+            let level = bzip2::Compression::new(bzip2_level);
+            Inner::Bzip2(BzEncoder::new(output, level))
+        }
         Compression::Lz4 => Inner::Lz4(lz4::Encoder::new(output)),
     }))
 }
@@ -107,6 +114,7 @@ impl Encoder<'_> {
             Inner::Zstd(encoder) => encoder.finish().map(drop),
             Inner::Lzma(encoder) => encoder.finish().map(drop),
             Inner::Gzip(encoder) => encoder.finish().map(drop),
+            Inner::Bzip2(encoder) => encoder.finish().map(drop),
             Inner::Lz4(encoder) => encoder.finish(),
         }
     }
@@ -117,6 +125,7 @@ impl Encoder<'_> {
             Inner::Zstd(inner) => inner,
             Inner::Lzma(inner) => inner,
             Inner::Gzip(inner) => inner,
+            Inner::Bzip2(inner) => inner,
             Inner::Lz4(inner) => inner,
         }
     }

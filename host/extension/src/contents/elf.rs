@@ -9,7 +9,7 @@ use object::read::elf::{FileHeader, SectionHeader};
 use object::read::{ReadCache, ReadRef};
 
 /// How much of a file [`architecture`] looks at, in bytes.
-pub(crate) const HEADER: usize = 20;
+pub const HEADER: usize = 20;
 
 /// Sections that a module may have, and the bytes of its `.modinfo`: what real
 /// ones stay far below.
@@ -19,7 +19,7 @@ const MODINFO: u64 = 1 << 16;
 /// The architecture of an ELF file with this beginning, as `uname -m` spells it
 /// (`arm` stands for all of 32 bits); nothing for other files, for programs of
 /// the kernel's BPF machine, and for architectures that Linux is rare on.
-pub(crate) fn architecture(header: &[u8; HEADER]) -> Option<&'static str> {
+pub fn architecture(header: &[u8; HEADER]) -> Option<&'static str> {
     if !header.starts_with(&elf::ELFMAG) {
         return None;
     }

@@ -28,6 +28,12 @@ impl Input {
         let shown = escape::path(path.as_os_str().as_bytes());
         let failed = |error: io::Error| Error::system(format!("cannot read {shown}"), &error);
         let file = File::open(path).map_err(failed)?;
+        Self::opened(file, shown)
+    }
+
+    /// Takes a regular file that is open, at its beginning. `shown` stands in errors.
+    pub fn opened(file: File, shown: String) -> Result<Self> {
+        let failed = |error: io::Error| Error::system(format!("cannot read {shown}"), &error);
         let metadata = file.metadata().map_err(failed)?;
         if !metadata.is_file() {
             return Err(Error::input(format!(

@@ -1,6 +1,7 @@
 //! Walking through an initramfs: all parts, all archives, all members.
 
 use std::cell::Cell;
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
@@ -29,6 +30,8 @@ pub struct Place {
     pub part: usize,
     /// The archive within the part, from 0.
     pub archive: usize,
+    /// Where its contents begin in the file, where they are not compressed.
+    pub contents: Option<u64>,
 }
 
 /// Walks through the initramfs in a file, and gives back its parts. Contents that
@@ -40,7 +43,25 @@ pub struct Place {
 /// or 64 GiB decompressed, is compressed in a way that is not read here, or
 /// `visit` failed. All but the first name the part and offset.
 pub fn scan(input: &Path, visit: &mut Visit<'_>) -> Result<Vec<Part>> {
-    scan_input(&mut Input::open(input)?, &Limits::default(), visit)
+    scan_within(input, &Limits::default(), visit)
+}
+
+/// The same, within other limits.
+///
+/// # Errors
+/// See [`scan`]; what is too much is told with the limit.
+pub fn scan_within(input: &Path, limits: &Limits, visit: &mut Visit<'_>) -> Result<Vec<Part>> {
+    scan_input(&mut Input::open(input)?, limits, visit)
+}
+
+/// The same, from a file that is open: whoever reads it may not be who could open it.
+/// `shown` is its name in errors.
+///
+/// # Errors
+/// See [`scan`].
+pub fn scan_opened(file: File, shown: &str, visit: &mut Visit<'_>) -> Result<Vec<Part>> {
+    let mut input = Input::opened(file, shown.to_owned())?;
+    scan_input(&mut input, &Limits::default(), visit)
 }
 
 /// The same, from an opened file.
@@ -64,8 +85,16 @@ pub fn scan_input(input: &mut Input, limits: &Limits, visit: &mut Visit<'_>) -> 
 
 /// What may still be read.
 pub struct Limits {
-    members: Cell<u64>,
-    bytes: Cell<u64>,
+    members: Budget,
+    bytes: Budget,
+}
+
+/// So much of something, and what is left of it.
+struct Budget {
+    most: u64,
+    left: Cell<u64>,
+    /// The option of the command line that raises it.
+    raised_by: Option<&'static str>,
 }
 
 impl Default for Limits {
@@ -75,34 +104,72 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// So many members and parts, and so many decompressed bytes.
+    /// So many members and parts, and so many bytes: decompressed ones, and those
+    /// of members that are not compressed.
     pub fn new(members: u64, bytes: u64) -> Self {
+        let budget = |most| Budget {
+            most,
+            left: Cell::new(most),
+            raised_by: None,
+        };
         Self {
-            members: Cell::new(members),
-            bytes: Cell::new(bytes),
+            members: budget(members),
+            bytes: budget(bytes),
         }
+    }
+
+    /// Names the options that raise the limits, for errors.
+    #[must_use]
+    pub fn raised_by(mut self, members: &'static str, bytes: &'static str) -> Self {
+        self.members.raised_by = Some(members);
+        self.bytes.raised_by = Some(bytes);
+        self
     }
 
     fn member(&self) -> Result<()> {
         interrupt::check()?;
-        let left = self.members.get().checked_sub(1).ok_or_else(|| {
-            Error::input(format!(
-                "it has more than {MEMBERS} members, which no initramfs has"
-            ))
-        })?;
-        self.members.set(left);
+        self.members.take(1, members)
+    }
+
+    fn read(&self, bytes: u64) -> Result<()> {
+        self.bytes.take(bytes, decompressed)
+    }
+
+    /// Refuses a member by what it says of itself, before it is read.
+    fn announced(&self, bytes: u64) -> Result<()> {
+        if bytes > self.bytes.left.get() {
+            return Err(self.bytes.exceeded(decompressed));
+        }
+        Ok(())
+    }
+}
+
+impl Budget {
+    fn take(&self, count: u64, shown: fn(u64) -> String) -> Result<()> {
+        let left = self.left.get().checked_sub(count);
+        self.left.set(left.ok_or_else(|| self.exceeded(shown))?);
         Ok(())
     }
 
-    fn decompressed(&self, bytes: usize) -> Result<()> {
-        let left = self.bytes.get().checked_sub(bytes as u64).ok_or_else(|| {
-            Error::input(format!(
-                "it has more than {} GiB when it is decompressed, which no initramfs has",
-                BYTES >> 30
-            ))
-        })?;
-        self.bytes.set(left);
-        Ok(())
+    fn exceeded(&self, shown: fn(u64) -> String) -> Error {
+        let most = shown(self.most);
+        Error::input(match self.raised_by {
+            Some(option) => format!("it has more than {most}; {option} allows more"),
+            None => format!("it has more than {most}, which no initramfs has"),
+        })
+    }
+}
+
+fn members(count: u64) -> String {
+    format!("{count} members")
+}
+
+fn decompressed(bytes: u64) -> String {
+    let gib = bytes >> 30;
+    if gib << 30 == bytes {
+        format!("{gib} GiB when it is decompressed")
+    } else {
+        format!("{bytes} bytes when it is decompressed")
     }
 }
 
@@ -116,20 +183,24 @@ pub fn read_part(
     let offset = input.offset();
     let first = input.peek()?.to_vec();
     let format = compression::detect(&first);
-    let members = limits.members.get();
+    let members = limits.members.left.get();
     let result = match format {
         None if first.starts_with(MAGIC) || first.starts_with(MAGIC_WITH_CHECKSUM) => {
             if offset.is_multiple_of(4) {
-                let mut reader = Reader::new(&mut *input, offset, "of the file");
-                read_archive(
-                    &mut reader,
-                    Place {
-                        part: number,
-                        archive: 0,
+                let mut reader = Reader::new(
+                    Limited {
+                        input: &mut *input,
+                        limits,
                     },
-                    limits,
-                    visit,
-                )
+                    offset,
+                    "of the file",
+                );
+                let place = |offset| Place {
+                    part: number,
+                    archive: 0,
+                    contents: Some(offset),
+                };
+                read_archive(&mut reader, &place, limits, visit)
             } else {
                 Err(Error::input(
                     "it does not begin at a multiple of four bytes, so the kernel does not read it",
@@ -156,19 +227,20 @@ pub fn read_part(
         offset,
         length: input.offset() - offset,
         format,
-        members: members - limits.members.get() - u64::from(format.is_some()),
+        members: members - limits.members.left.get() - u64::from(format.is_some()),
     })
 }
 
 fn read_archive<R: Read>(
     reader: &mut Reader<R>,
-    place: Place,
+    place: &dyn Fn(u64) -> Place,
     limits: &Limits,
     visit: &mut Visit<'_>,
 ) -> Result<()> {
     while let Some(member) = reader.next()? {
         limits.member()?;
-        visit(place, &member, reader)?;
+        limits.announced(member.size.into())?;
+        visit(place(reader.offset()), &member, reader)?;
     }
     Ok(())
 }
@@ -192,7 +264,7 @@ fn read_compressed(
             let empty = buffer.is_empty();
             contents.consume(zeros);
             offset += zeros as u64;
-            limits.decompressed(zeros)?;
+            limits.read(zeros as u64)?;
             if empty || first.is_some() {
                 break first;
             }
@@ -214,7 +286,12 @@ fn read_compressed(
             limits,
         };
         let mut reader = Reader::new(limited, offset, "of the decompressed data");
-        read_archive(&mut reader, Place { part, archive }, limits, visit)?;
+        let place = |_| Place {
+            part,
+            archive,
+            contents: None,
+        };
+        read_archive(&mut reader, &place, limits, visit)?;
         offset = reader.offset();
     }
     Ok(())
@@ -229,7 +306,7 @@ struct Limited<'a, R> {
 impl<R: Read> Read for Limited<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.input.read(buffer)?;
-        self.limits.decompressed(length)?;
+        self.limits.read(length as u64)?;
         Ok(length)
     }
 }

@@ -1,0 +1,306 @@
+//! The plan of an image: what the switch would keep, carry and delete, by whose word,
+//! and what the policies say of the extensions. The policies are asked as at boot, in
+//! a process of their own; the new root is not known.
+
+mod branch;
+mod explain;
+mod report;
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path as FilePath;
+
+use extension::{Error, Result};
+use policy::account::{self, ExtensionReport, Reason};
+use policy::compatibility::{self, NoReview, Outcome};
+use policy::consequence::{self, Deletion};
+use policy::folder;
+use policy::keep::Keep;
+use policy::limits::fixed;
+use policy::preservation::{self, Review};
+use policy::session::Session;
+use policy::survivors::{self, Carry, HOST, Kept};
+use policy::{FileKind, HostFacts, escape, extensions};
+
+use crate::files::Files;
+use crate::image::Image;
+use branch::Branches;
+pub use branch::{Branch, Fate, Summary};
+use explain::Watch;
+pub use explain::{Explanation, Said, Step};
+pub use report::{ImageReport, PartReport, Report, Survivor};
+
+/// The version of the schema of [`Report`]. Fields may be added within one version.
+pub const SCHEMA: u32 = 1;
+
+/// What a plan is made with.
+#[derive(Clone, Debug, Default)]
+pub struct Asking<'a> {
+    /// A folder of policies beside those of the image. Its files replace those of the
+    /// same name.
+    pub policies: Option<&'a FilePath>,
+    /// The machine, as policies are told of it.
+    pub host: Option<&'a HostFacts>,
+    /// The paths of the new root that lead to its init: nothing may be carried over
+    /// them.
+    pub inits: Vec<Vec<u8>>,
+    /// Whether the report has the whole tree, and not only the way to what survives.
+    pub full: bool,
+    /// A path, of which is to be told who said what.
+    pub explain: Option<&'a [u8]>,
+}
+
+/// A plan, and what was to be explained.
+#[derive(Debug)]
+pub struct Plan {
+    /// All of it.
+    pub report: Report,
+    /// Of the path that was asked about.
+    pub explanation: Option<Explanation>,
+}
+
+/// What the policies say of the extensions.
+#[derive(Default)]
+struct Judgement {
+    extensions: Vec<ExtensionReport>,
+    refused: Option<String>,
+    warnings: Vec<String>,
+}
+
+/// Makes the plan. No other thread may run: the process that runs the policies is
+/// forked.
+///
+/// # Errors
+/// The folder of policies cannot be read, there are extensions and nobody tells which
+/// operating system they are for, or the path to be explained is not there. A policy
+/// that fails is no error: it is in the report.
+pub fn make(image: &Image, asking: &Asking<'_>) -> Result<Plan> {
+    if let Some(folder) = asking.policies {
+        std::fs::read_dir(folder).map_err(|error| {
+            Error::system(
+                format!("cannot read the folder of policies {}", folder.display()),
+                &error,
+            )
+        })?;
+    }
+    let tree = &image.tree;
+    let mut watch = asking
+        .explain
+        .map(|path| Watch::new(tree, path))
+        .transpose()?;
+    let policies = folder::discover_in(&Files(tree), asking.policies);
+    let mut session = Session::new(&policies);
+    let whole = image.boots_whole();
+    let mut judgement = None;
+    // In the order of the boot, since a policy that failed is not asked again.
+    if whole {
+        judgement = Some(judge(image, &mut session, asking)?);
+    }
+    let review = preservation::review_watched(
+        &mut session,
+        &mut |directory| tree.list(directory),
+        &asking.inits,
+        &mut |policy, directory, entries, decisions| {
+            if let Some(watch) = &mut watch {
+                watch.answer(policy, directory, entries, decisions);
+            }
+        },
+    );
+    let judgement = match judgement {
+        Some(judgement) => judgement,
+        None => judge(image, &mut session, asking)?,
+    };
+    session.dismiss();
+    let refused =
+        consequence::refusal(&session, !judgement.extensions.is_empty()).or(judgement.refused);
+    let deletion = match (&review, consequence::nothing_deleted(&session)) {
+        (Err(error), _) => Deletion::Skip(format!("the policies could not be asked: {error}")),
+        (_, Some(failed)) => Deletion::Skip(failed),
+        _ => Deletion::Delete,
+    };
+    let review = review.unwrap_or_default();
+    let survivors = survivors(&review, &session);
+    let mut warnings = tree.warnings();
+    warnings.extend(judgement.warnings);
+    let stays = refused.is_some() || deletion != Deletion::Delete;
+    let keep = match stays {
+        true => Keep::Whole,
+        false => Keep::new(survivors.iter().map(|survivor| survivor.path.0.as_slice())),
+    };
+    let in_use = if whole {
+        in_use(image, &judgement.extensions)
+    } else {
+        Vec::new()
+    };
+    let branches = Branches::new(tree, &keep, &survivors, &in_use, asking.full);
+    let (root, summary) = branches.build();
+    if summary.in_use.files > 0 {
+        warnings.push(
+            "the root image and the layers are in use when the rest is deleted: their names go, and their memory does not".into(),
+        );
+    }
+    let explanation = watch.map(|watch| {
+        let fate = branches.fate(watch.real());
+        let stays = match (&refused, &deletion) {
+            (Some(reason), _) => Some(format!("the switch would be refused: {reason}")),
+            (None, Deletion::Skip(reason)) => Some(format!("nothing would be deleted: {reason}")),
+            (None, Deletion::Delete) => None,
+        };
+        watch.explain(&session, fate, &survivors, stays)
+    });
+    let report = Report {
+        schema: SCHEMA,
+        image: ImageReport::of(image),
+        tree: root,
+        policies: account::policies(&session),
+        extensions: judgement.extensions,
+        survivors: survivors
+            .into_iter()
+            .map(|survivor| Survivor::of(tree, survivor))
+            .collect(),
+        deletion,
+        refused,
+        summary,
+        warnings,
+    };
+    session.take_dismissed().wait();
+    Ok(Plan {
+        report,
+        explanation,
+    })
+}
+
+/// What survives. Whether something can be bound in the new root is not known here; the
+/// rules of the contract have been checked with the answers.
+fn survivors(review: &Review, session: &Session<'_>) -> Vec<survivors::Survivor> {
+    let unlisted: Vec<Kept> = review
+        .unlisted
+        .iter()
+        .map(|(path, _)| Kept {
+            path: path.clone(),
+            kind: FileKind::Directory,
+            why: "it could not be listed".into(),
+        })
+        .collect();
+    survivors::join(review, &unlisted, session, |target, _| {
+        Ok(Carry {
+            target: target.into(),
+            make: false,
+        })
+    })
+}
+
+/// The list of extensions of the image.
+///
+/// # Errors
+/// Why the switch is refused.
+fn list(image: &Image) -> std::result::Result<Option<(&'static str, Vec<u8>)>, String> {
+    for path in extensions::PATHS {
+        let Some((id, _)) = image.tree.at(path.as_bytes()) else {
+            continue;
+        };
+        let node = image.tree.node(id);
+        let contents = match node.kind {
+            FileKind::Symlink => Err("is a symbolic link; put the file itself there".to_owned()),
+            FileKind::Regular if node.size > fixed::EXTENSIONS_FILE => Err(format!(
+                "is {} bytes large; at most {} are read",
+                node.size,
+                fixed::EXTENSIONS_FILE
+            )),
+            _ => image.tree.contents(path.as_bytes()),
+        };
+        return match contents {
+            Ok(bytes) => Ok(Some((path, bytes.to_vec()))),
+            Err(reason) => Err(extensions::unusable(path, &reason)),
+        };
+    }
+    Ok(None)
+}
+
+/// Asks the policies about the extensions.
+fn judge(image: &Image, session: &mut Session<'_>, asking: &Asking<'_>) -> Result<Judgement> {
+    let (path, bytes) = match list(image) {
+        Ok(Some((path, bytes))) if !bytes.is_empty() => (path, bytes),
+        Ok(_) => return Ok(Judgement::default()),
+        Err(refused) => {
+            return Ok(Judgement {
+                refused: Some(refused),
+                ..Judgement::default()
+            });
+        }
+    };
+    let Some(host) = asking.host else {
+        return Err(Error::input(format!(
+            "{} has extensions, and does not tell which operating system it boots (it has neither a root image of squashfs nor an os-release of its own); name the os-release with --os-release FILE, or the version with --target-version VERSION",
+            escape::path(image.path.as_os_str().as_bytes())
+        )));
+    };
+    Ok(match compatibility::review(session, host, &bytes) {
+        Ok(judged) => {
+            let mut extensions: Vec<_> = judged.iter().map(account::extension).collect();
+            if image.boots_whole() {
+                for (entry, judged) in extensions.iter_mut().zip(&judged) {
+                    missing_layer(image, entry, &judged.extension.image);
+                }
+            }
+            Judgement {
+                extensions,
+                ..Judgement::default()
+            }
+        }
+        Err(NoReview::File(reason)) => Judgement {
+            refused: Some(extensions::unusable(path, &reason)),
+            ..Judgement::default()
+        },
+        Err(NoReview::Judge(reason)) => Judgement {
+            refused: consequence::refusal(session, true),
+            warnings: vec![format!(
+                "{path} cannot be judged, and none of its extensions is: the judge {reason}"
+            )],
+            ..Judgement::default()
+        },
+    })
+}
+
+/// Says of an extension whose layer is not in the image that it will be left out.
+fn missing_layer(image: &Image, entry: &mut ExtensionReport, layer: &str) {
+    let there = !layer.contains('/')
+        && image
+            .tree
+            .find(format!("/{layer}").as_bytes())
+            .is_some_and(|id| image.tree.node(id).kind == FileKind::Regular);
+    if there {
+        return;
+    }
+    entry.activated = Some(false);
+    entry.reasons.push(Reason {
+        policy: HOST.into(),
+        reason: "the layer is missing in the initramfs".into(),
+    });
+}
+
+/// Files that loop devices use when the rest is deleted: the root image, and the layers
+/// that are activated.
+fn in_use(image: &Image, extensions: &[ExtensionReport]) -> Vec<Vec<u8>> {
+    let root = image.root_image().map(|(path, _)| path);
+    let layers = extensions
+        .iter()
+        .filter(|one| one.verdict != Outcome::Incompatible && one.activated != Some(false))
+        .map(|one| format!("/{}", one.image).into_bytes());
+    root.into_iter().chain(layers).collect()
+}
+
+impl Report {
+    /// Whether a script should look at it: something is incompatible, a policy failed,
+    /// or the switch would be refused.
+    pub fn is_fine(&self) -> bool {
+        self.refused.is_none()
+            && self
+                .policies
+                .iter()
+                .all(|policy| policy.failures.is_empty())
+            && self
+                .extensions
+                .iter()
+                .all(|one| one.verdict != Outcome::Incompatible && one.activated != Some(false))
+    }
+}

@@ -1,0 +1,106 @@
+//! The plan as a value that programs read: `srctl plan --format json`.
+
+use std::os::unix::ffi::OsStrExt;
+
+use policy::account::{ExtensionReport, PolicyReport};
+use policy::consequence::Deletion;
+use policy::escape;
+use policy::survivors;
+use serde::Serialize;
+
+use super::branch::{Branch, Summary};
+use crate::image::Image;
+use crate::tree::Tree;
+
+/// The plan.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// [`SCHEMA`](super::SCHEMA).
+    pub schema: u32,
+    /// What was looked at.
+    pub image: ImageReport,
+    /// The root directory.
+    pub tree: Branch,
+    /// Every policy, in the order in which they are asked.
+    pub policies: Vec<PolicyReport>,
+    /// Every extension that extensions.yaml names.
+    pub extensions: Vec<ExtensionReport>,
+    /// What survives, by path.
+    pub survivors: Vec<Survivor>,
+    /// Whether the rest is deleted.
+    pub deletion: Deletion,
+    /// Why the switch would be refused.
+    pub refused: Option<String>,
+    /// How much is kept, carried and deleted.
+    pub summary: Summary,
+    /// What is not as it should be.
+    pub warnings: Vec<String>,
+}
+
+/// The image.
+#[derive(Clone, Debug, Serialize)]
+pub struct ImageReport {
+    /// Its path as it was given, escaped.
+    pub name: String,
+    /// The size of the file; of a folder, 0.
+    pub bytes: u64,
+    /// Its parts; a folder has none.
+    pub parts: Vec<PartReport>,
+}
+
+/// A part of an image.
+#[derive(Clone, Debug, Serialize)]
+pub struct PartReport {
+    /// From 1.
+    pub number: usize,
+    /// How it is compressed, as the tools name it; `none` where it is not.
+    pub format: String,
+    /// Where it begins, in bytes.
+    pub offset: u64,
+    /// In bytes.
+    pub length: u64,
+    /// Of its archives.
+    pub members: u64,
+}
+
+impl ImageReport {
+    pub(super) fn of(image: &Image) -> Self {
+        Self {
+            name: escape::path(image.path.as_os_str().as_bytes()),
+            bytes: image.bytes,
+            parts: image
+                .parts
+                .iter()
+                .map(|part| PartReport {
+                    number: part.number,
+                    format: part
+                        .format
+                        .map_or_else(|| "none".into(), |format| format.to_string()),
+                    offset: part.offset,
+                    length: part.length,
+                    members: part.members,
+                })
+                .collect(),
+        }
+    }
+}
+
+/// One path that survives, as the report of a boot has it, and how large it is.
+#[derive(Clone, Debug, Serialize)]
+pub struct Survivor {
+    /// What, and by whose word.
+    #[serde(flatten)]
+    pub what: survivors::Survivor,
+    /// Bytes of all files at and below it.
+    pub bytes: u64,
+}
+
+impl Survivor {
+    pub(super) fn of(tree: &Tree, what: survivors::Survivor) -> Self {
+        let id = tree.find(&what.path.0);
+        Self {
+            bytes: id.map_or(0, |id| tree.sum(id).bytes),
+            what,
+        }
+    }
+}

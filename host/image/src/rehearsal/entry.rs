@@ -1,0 +1,38 @@
+//! The ways into the program that only a rehearsal takes: it starts its own executable
+//! again, as the supervisor in namespaces, as the first program of a virtual machine,
+//! and as the init of the new root.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::{init, machine, supervisor};
+
+/// The argument of the supervisor.
+pub const SUPERVISOR: &str = "rehearse-supervisor";
+/// The argument of the first program of a virtual machine.
+pub const STAGE: &str = "rehearse-stage";
+/// The first argument of the init; the second is how long it waits, in milliseconds,
+/// the third one of the two below.
+pub const INIT: &str = "rehearse-init";
+/// Where the init runs: it only ends.
+pub const NAMESPACE: &str = "namespace";
+/// Where the init runs: it ends the machine.
+pub const MACHINE: &str = "machine";
+
+/// Runs what these arguments are for, which include the program's name; nothing where
+/// they are for somebody else. To be called before anything else: the supervisor must
+/// have one thread.
+pub fn take(arguments: &[OsString]) -> Option<ExitCode> {
+    let argument = |number: usize| arguments.get(number).and_then(|it| it.to_str());
+    match argument(1)? {
+        SUPERVISOR => Some(supervisor::run()),
+        STAGE => Some(machine::stage::run()),
+        INIT => {
+            let patience = argument(2).and_then(|text| text.parse().ok());
+            let patience = Duration::from_millis(patience.unwrap_or_default());
+            Some(init::run(patience, argument(3) == Some(MACHINE)))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,307 @@
+//! What both kinds of rehearsal set up in the initramfs, in a process whose `/` it is:
+//! the mount points, the new root, and the program that switches to it.
+
+use std::convert::Infallible;
+use std::ffi::{CStr, CString};
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use nix::unistd::{execve, fexecve};
+use policy::{escape, os_release};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, openat2};
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, mount, mount_remount};
+
+use super::entry;
+use super::messages::{NewRoot, Node, NodeKind, Staged};
+use super::program;
+use super::unpack::in_root;
+
+/// Where the new root is mounted: the first that the image has; else the first.
+const PLACES: [&str; 4] = ["/sysroot", "/newroot", "/new_root", "/root"];
+
+/// The init of the new root.
+pub const INIT: &str = "/sbin/init";
+
+/// The directories of a new root of which nothing is known: where policies may carry
+/// something to.
+const USUAL: [&str; 31] = [
+    "bin",
+    "boot",
+    "dev",
+    "etc",
+    "home",
+    "lib",
+    "lib64",
+    "media",
+    "mnt",
+    "opt",
+    "proc",
+    "root",
+    "run",
+    "sbin",
+    "srv",
+    "sys",
+    "tmp",
+    "usr",
+    "usr/bin",
+    "usr/lib",
+    "usr/local",
+    "usr/sbin",
+    "usr/share",
+    "var",
+    "var/cache",
+    "var/lib",
+    "var/log",
+    "var/spool",
+    "var/tmp",
+    "etc/ssh",
+    "etc/systemd",
+];
+
+/// The directories that every system has something mounted on.
+pub const MOUNTED: [&str; 4] = ["/dev", "/proc", "/sys", "/run"];
+
+/// A sentence of what was attempted and why it failed.
+pub type Sentence<T> = Result<T, String>;
+
+/// Says what was attempted.
+pub fn tried<E: std::fmt::Display>(what: impl std::fmt::Display) -> impl FnOnce(E) -> String {
+    move |error| format!("cannot {what}: {error}")
+}
+
+/// Makes a directory of the initramfs that something is to be mounted on, unless it
+/// is there, and records that.
+///
+/// # Errors
+/// It is something else, or cannot be made.
+pub fn mount_point(path: &str, staged: &mut Staged) -> Sentence<()> {
+    match fs::metadata(path) {
+        Ok(there) if there.is_dir() => Ok(()),
+        Ok(_) => Err(format!(
+            "the image has no directory {path}, but something else there, so that nothing can be mounted on it"
+        )),
+        Err(_) => {
+            fs::create_dir(path).map_err(tried(format!("make the directory {path}")))?;
+            staged.added.push(path.to_owned());
+            Ok(())
+        }
+    }
+}
+
+/// Records what policies will be told of the kernel.
+///
+/// # Errors
+/// `/proc` is missing.
+pub fn record_kernel(staged: &mut Staged) -> Sentence<()> {
+    let names = rustix::system::uname();
+    staged.kernel_release = names.release().to_string_lossy().into_owned();
+    staged.architecture = names.machine().to_string_lossy().into_owned();
+    let line = fs::read_to_string("/proc/cmdline").map_err(tried("read /proc/cmdline"))?;
+    staged.kernel_command_line = line.trim_end().to_owned();
+    Ok(())
+}
+
+/// Mounts a file system that has no device.
+///
+/// # Errors
+/// The system refuses.
+pub fn mount_pseudo(file_system: &str, path: &str, options: &str) -> Sentence<()> {
+    let options = CString::new(options).map_err(tried("mount"))?;
+    mount(
+        file_system,
+        path,
+        file_system,
+        MountFlags::NOSUID,
+        &*options,
+    )
+    .map_err(tried(format!("mount {file_system} on {path}")))
+}
+
+/// Makes the new root, with `program` as its init, and gives back where it is.
+///
+/// # Errors
+/// It cannot be made.
+pub fn new_root(new_root: &NewRoot, program: File, staged: &mut Staged) -> Sentence<&'static str> {
+    let is_directory = |path: &&&str| fs::symlink_metadata(path).is_ok_and(|it| it.is_dir());
+    let place = PLACES.iter().find(is_directory).unwrap_or(&PLACES[0]);
+    mount_point(place, staged)?;
+    mount_pseudo("tmpfs", place, "mode=0755")?;
+    let root = File::open(place).map_err(tried("open the new root"))?;
+    let failed = |error: io::Error| format!("cannot make the new root of the rehearsal: {error}");
+    if new_root.nodes.is_empty() {
+        for path in USUAL {
+            directory(&root, path.as_bytes(), 0o755).map_err(failed)?;
+        }
+    }
+    for node in &new_root.nodes {
+        make(&root, node).map_err(|error| {
+            let path = escape::path(&node.path);
+            format!("cannot make /{path} of the new root: {error}")
+        })?;
+    }
+    if let Some(text) = &new_root.os_release {
+        // Over what leads there in the root image.
+        let path = os_release::PATHS[0];
+        put(&root, path, 0o644, &mut text.as_bytes()).map_err(failed)?;
+    } else {
+        staged.notes.push(
+            "the new root of the rehearsal has no os-release: policies are not told of an operating system; name one with --os-release FILE".into(),
+        );
+    }
+    put(&root, INIT, 0o755, &mut { program }).map_err(failed)?;
+    if new_root.read_only {
+        mount_remount(*place, MountFlags::NOSUID | MountFlags::RDONLY, c"")
+            .map_err(tried("make the new root read-only"))?;
+    }
+    Ok(place)
+}
+
+fn make(root: &File, node: &Node) -> io::Result<()> {
+    let path = node.path.as_slice();
+    match &node.kind {
+        NodeKind::Directory(mode) => directory(root, path, *mode),
+        NodeKind::Link(target) => {
+            let (above, name) = above(root, path)?;
+            Ok(rustix::fs::symlinkat(target.as_slice(), above, name)?)
+        }
+        NodeKind::File => {
+            let (above, name) = above(root, path)?;
+            let mode = Mode::from_raw_mode(0o644);
+            Ok(rustix::fs::mknodat(
+                above,
+                name,
+                FileType::RegularFile,
+                mode,
+                0,
+            )?)
+        }
+    }
+}
+
+fn directory(root: &File, path: &[u8], mode: u32) -> io::Result<()> {
+    if path.is_empty() {
+        return root.set_permissions(Permissions::from_mode(mode));
+    }
+    let (above, name) = above(root, path)?;
+    match rustix::fs::mkdirat(above, name, Mode::from_raw_mode(mode)) {
+        Err(Errno::EXIST) | Ok(()) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The directory that a path of the new root lies in, which is made if it is missing,
+/// and its name there.
+fn above<'a>(root: &File, path: &'a [u8]) -> io::Result<(OwnedFd, &'a [u8])> {
+    let cut = path.iter().rposition(|byte| *byte == b'/');
+    let (above, name) = match cut {
+        None => (&b"."[..], path),
+        Some(0) => (&b"."[..], &path[1..]),
+        Some(cut) => (&path[..cut], &path[cut + 1..]),
+    };
+    let flags = OFlags::PATH | OFlags::DIRECTORY;
+    match in_root(root, above, flags) {
+        Err(Errno::NOENT) => {
+            directory(root, above, 0o755)?;
+            Ok((in_root(root, above, flags)?, name))
+        }
+        found => Ok((found?, name)),
+    }
+}
+
+/// Writes a file of the new root, where links lead to; in place of the link, where
+/// they lead nowhere.
+fn put(root: &File, path: &str, mode: u32, contents: &mut dyn io::Read) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+    let permissions = Mode::from_raw_mode(mode);
+    let (above, name) = above(root, path.as_bytes())?;
+    let file = match openat2(root, path, flags, permissions, ResolveFlags::IN_ROOT) {
+        Ok(file) => file,
+        Err(_) => {
+            let _ = rustix::fs::unlinkat(&above, name, AtFlags::empty());
+            rustix::fs::openat(&above, name, flags | OFlags::NOFOLLOW, permissions)?
+        }
+    };
+    let mut file = File::from(file);
+    io::copy(contents, &mut file)?;
+    file.set_permissions(Permissions::from_mode(mode))
+}
+
+/// The program that switches.
+pub enum Program {
+    /// The image's own, by its path.
+    Inside(&'static str),
+    /// One that is not part of the initramfs.
+    Outside(OwnedFd),
+}
+
+/// Chooses the program, which is named for people in `staged`: what the command line
+/// names, else the image's, else another one.
+///
+/// # Errors
+/// There is none.
+pub fn choose(
+    root: impl AsFd,
+    named: Option<OwnedFd>,
+    otherwise: Option<OwnedFd>,
+    staged: &mut Staged,
+) -> Sentence<Program> {
+    let (program, shown) = if let Some(named) = named {
+        (
+            Program::Outside(named),
+            "the one that --switch-root names".to_owned(),
+        )
+    } else if let Some((path, _)) = program::of_image(root) {
+        (Program::Inside(path), format!("{path} of the image"))
+    } else if let Some(otherwise) = otherwise {
+        (
+            Program::Outside(otherwise),
+            "the one beside srctl, since the image has none".to_owned(),
+        )
+    } else {
+        return Err("the image has no switch_root of switch-root (at /init, or where switch_root and run-init are looked for), and there is none beside srctl; name one with --switch-root FILE".into());
+    };
+    staged.program = shown;
+    Ok(program)
+}
+
+/// Becomes the program. Comes back only with why that cannot be.
+pub fn execute(program: &Program, new_root: &str, patience_ms: u64, machine: bool) -> String {
+    let attempt = || -> io::Result<Infallible> {
+        // Called like this whatever its file's name is: as `init` it would look for a
+        // root image and a kernel that mounts it.
+        let patience = patience_ms.to_string();
+        let place = if machine {
+            entry::MACHINE
+        } else {
+            entry::NAMESPACE
+        };
+        let arguments = ["switch_root", new_root, INIT, entry::INIT, &patience, place];
+        let arguments = arguments.map(CString::new);
+        let arguments: Vec<CString> = arguments.into_iter().collect::<Result<_, _>>()?;
+        let environment: [&CStr; 3] = [c"HOME=/", c"TERM=linux", c"PATH=/sbin:/bin"];
+        Ok(match program {
+            Program::Inside(path) => execve(&CString::new(*path)?, &arguments, &environment)?,
+            Program::Outside(file) => fexecve(file, &arguments, &environment)?,
+        })
+    };
+    match attempt() {
+        Err(error) => format!("the kernel does not execute switch_root: {error}"),
+        Ok(never) => match never {},
+    }
+}
+
+/// Whether this program can be the init of a new root that holds nothing else.
+///
+/// # Errors
+/// A sentence: it cannot.
+pub fn check_own_program() -> Sentence<()> {
+    match program::needs_loader(Path::new("/proc/self/exe")) {
+        Ok(false) => Ok(()),
+        Ok(true) => Err("this srctl is not a static program, so that it cannot be the init of the new root; use the srctl of a release, or build it for a musl target".into()),
+        Err(error) => Err(format!("cannot read srctl itself: {error}")),
+    }
+}

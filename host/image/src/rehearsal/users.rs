@@ -1,0 +1,121 @@
+//! A user namespace, in which the caller is root and nobody outside of it.
+
+use std::fs;
+use std::io::{self, Read, Write};
+
+use extension::{Error, Kind};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{
+    ForkResult, Gid, Uid, fork, getegid, geteuid, pipe, setgroups, setresgid, setresuid,
+};
+
+/// The users and groups that root gets in its namespace: as many as 16 bits number,
+/// and outside of it nobody's. So the rehearsal cannot reach what is root's.
+const RANGE: &str = "0 1879048192 65536";
+
+/// What the kernel says of user namespaces, and what to do.
+const SWITCHES: [(&str, &str, &str); 3] = [
+    (
+        "/proc/sys/kernel/unprivileged_userns_clone",
+        "0",
+        "the kernel forbids them to unprivileged users: set kernel.unprivileged_userns_clone=1 with sysctl",
+    ),
+    (
+        "/proc/sys/user/max_user_namespaces",
+        "0",
+        "the kernel allows none: set user.max_user_namespaces to more than 0 with sysctl",
+    ),
+    (
+        "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+        "1",
+        "AppArmor restricts them: give srctl a profile that allows `userns`, or set kernel.apparmor_restrict_unprivileged_userns=0 with sysctl",
+    ),
+];
+
+/// That namespaces cannot be used, with the remedy.
+pub fn forbidden(attempt: &str, error: &io::Error) -> Error {
+    let reason = SWITCHES.iter().find_map(|(path, value, remedy)| {
+        let found = fs::read_to_string(path).ok()?;
+        (found.trim() == *value).then_some(*remedy)
+    });
+    let reason = reason.unwrap_or(
+        "a container, a seccomp filter or a security module may forbid it: allow user namespaces there",
+    );
+    Error::new(
+        Kind::System,
+        format!(
+            "cannot rehearse in namespaces: {attempt}: {error}; {reason}, or rehearse in a virtual machine with --vm --kernel FILE"
+        ),
+    )
+}
+
+/// Makes the namespaces of the rehearsal but that of processes, and becomes root in
+/// them. The process has one thread.
+///
+/// # Errors
+/// The system forbids it.
+pub fn enter() -> Result<(), Error> {
+    let attempt = "it does not let us make a user namespace";
+    let failed = |error: io::Error| forbidden(attempt, &error);
+    let spaces = CloneFlags::CLONE_NEWUSER
+        | CloneFlags::CLONE_NEWNS
+        | CloneFlags::CLONE_NEWIPC
+        | CloneFlags::CLONE_NEWUTS
+        // A sysfs belongs to a network namespace, and only who owns that may mount it.
+        | CloneFlags::CLONE_NEWNET;
+    let (user, group) = (geteuid(), getegid());
+    let ranged = user.is_root() && map_range(spaces).map_err(failed)?;
+    if !ranged {
+        if !user.is_root() {
+            unshare(spaces).map_err(|error| failed(error.into()))?;
+        }
+        fs::write("/proc/self/setgroups", "deny")
+            .and_then(|()| fs::write("/proc/self/uid_map", format!("0 {user} 1")))
+            .and_then(|()| fs::write("/proc/self/gid_map", format!("0 {group} 1")))
+            .map_err(failed)?;
+        return Ok(());
+    }
+    let root = (Uid::from_raw(0), Gid::from_raw(0));
+    setgroups(&[])
+        .and_then(|()| setresgid(root.1, root.1, root.1))
+        .and_then(|()| setresuid(root.0, root.0, root.0))
+        // Else what /proc tells of this process is not its own any more.
+        .and_then(|()| prctl::set_dumpable(true))
+        .map_err(|error| failed(error.into()))
+}
+
+/// Makes the namespaces, and lets a process outside of them give us [`RANGE`], which
+/// only root may. Says whether it could.
+fn map_range(spaces: CloneFlags) -> io::Result<bool> {
+    let (mut ready, mut made) = {
+        let (read, write) = pipe()?;
+        (fs::File::from(read), fs::File::from(write))
+    };
+    let process = std::process::id();
+    // SAFETY: this process has one thread, so the child may do all that we may.
+    match unsafe { fork() }? {
+        ForkResult::Parent { child } => {
+            drop(ready);
+            let entered = unshare(spaces);
+            if entered.is_ok() {
+                made.write_all(b"!")?;
+            }
+            drop(made);
+            let ended = waitpid(child, None)?;
+            entered?;
+            Ok(matches!(ended, WaitStatus::Exited(_, 0)))
+        }
+        ForkResult::Child => {
+            drop(made);
+            let mapped = ready.read_exact(&mut [0]).and_then(|()| {
+                fs::write(format!("/proc/{process}/uid_map"), RANGE)?;
+                fs::write(format!("/proc/{process}/gid_map"), RANGE)
+            });
+            // SAFETY: ends the child without the exit handlers of the program that it
+            // was forked from.
+            unsafe { libc::_exit(i32::from(mapped.is_err())) }
+        }
+    }
+}

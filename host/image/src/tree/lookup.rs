@@ -1,0 +1,155 @@
+//! Following paths through a tree as the kernel does it in a root directory:
+//! links in the middle are followed, and nothing leads out of it.
+
+use std::fmt;
+
+use policy::FileKind;
+
+use super::{Id, Tree};
+
+/// The longest name.
+pub(super) const NAME_MAX: usize = 255;
+
+/// Links that are followed on the way to one place, as the kernel has it.
+const LINKS: usize = 40;
+
+/// Whether a link at the end of a path is followed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Last {
+    Follow,
+    Keep,
+}
+
+/// Where a path leads.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// The directory.
+    pub parent: Id,
+    /// The name in it; none where the path ends in the directory itself (`/`, `.`,
+    /// `..`), which is the node then.
+    pub name: Option<Vec<u8>>,
+    /// What is there.
+    pub node: Option<Id>,
+    /// The path ends with a slash, so that only a directory can be made there.
+    pub slash: bool,
+}
+
+/// Why a path leads nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stuck {
+    Empty,
+    Missing,
+    NotADirectory,
+    TooManyLinks,
+    NameTooLong,
+}
+
+/// What follows "since" in a sentence.
+impl fmt::Display for Stuck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "its name is empty",
+            Self::Missing => "a directory above it is missing",
+            Self::NotADirectory => "something above it is not a directory",
+            Self::TooManyLinks => "too many symbolic links are on the way to it",
+            Self::NameTooLong => "a part of its name is longer than 255 bytes",
+        })
+    }
+}
+
+impl Tree {
+    /// Follows a path from the root. What is behind the last name need not be there.
+    pub(super) fn locate(&self, path: &[u8], last: Last) -> Result<Place, Stuck> {
+        if path.is_empty() {
+            return Err(Stuck::Empty);
+        }
+        let slash = path.ends_with(b"/");
+        let mut links = 0;
+        let mut parent = Id::ROOT;
+        let mut todo: Vec<Vec<u8>> = Vec::new();
+        push(&mut todo, path);
+        let mut place = Place {
+            parent,
+            name: None,
+            node: Some(parent),
+            slash,
+        };
+        while let Some(name) = todo.pop() {
+            if name == b"." || name == b".." {
+                if name == b".." {
+                    parent = self.node(parent).place().map_or(Id::ROOT, |(id, _)| id);
+                }
+                place = Place {
+                    parent,
+                    name: None,
+                    node: Some(parent),
+                    slash,
+                };
+                continue;
+            }
+            if name.len() > NAME_MAX {
+                return Err(Stuck::NameTooLong);
+            }
+            let child = self.child(parent, &name);
+            let is_last = todo.is_empty();
+            let Some(id) = child else {
+                if !is_last {
+                    return Err(Stuck::Missing);
+                }
+                return Ok(Place {
+                    parent,
+                    name: Some(name),
+                    node: None,
+                    slash,
+                });
+            };
+            let node = self.node(id);
+            match node.kind {
+                FileKind::Symlink if !is_last || slash || last == Last::Follow => {
+                    links += 1;
+                    if links > LINKS {
+                        return Err(Stuck::TooManyLinks);
+                    }
+                    if node.target().is_empty() {
+                        return Err(Stuck::Missing);
+                    }
+                    if node.target().starts_with(b"/") {
+                        parent = Id::ROOT;
+                    }
+                    place = Place {
+                        parent,
+                        name: None,
+                        node: Some(parent),
+                        slash,
+                    };
+                    push(&mut todo, node.target());
+                }
+                FileKind::Directory => {
+                    place = Place {
+                        parent,
+                        name: Some(name),
+                        node: Some(id),
+                        slash,
+                    };
+                    parent = id;
+                }
+                _ if is_last && !slash => {
+                    return Ok(Place {
+                        parent,
+                        name: Some(name),
+                        node: Some(id),
+                        slash,
+                    });
+                }
+                _ => return Err(Stuck::NotADirectory),
+            }
+        }
+        Ok(place)
+    }
+}
+
+/// Puts the parts of a path on the stack, the first one on top.
+fn push(todo: &mut Vec<Vec<u8>>, path: &[u8]) {
+    let names = path.split(|byte| *byte == b'/').rev();
+    todo.extend(names.filter(|name| !name.is_empty()).map(<[u8]>::to_vec));
+}

@@ -1,0 +1,98 @@
+//! `srctl plan` and `srctl diff`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::{Format, MachineOptions};
+
+/// `srctl plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// The initramfs, or a folder that one would be made of.
+    #[arg(value_name = "IMAGE|DIR")]
+    pub image: PathBuf,
+    #[command(flatten)]
+    pub asking: AskOptions,
+    /// Tell who said what about this path of the image.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["full", "depth"])]
+    pub explain: Option<OsString>,
+    /// Directories within each other that are shown; all that survives where it is not
+    /// given.
+    #[arg(long, value_name = "N")]
+    pub depth: Option<usize>,
+    /// Show, or with JSON give, the whole tree, and not only the way to what survives.
+    #[arg(long)]
+    pub full: bool,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: PlanFormat,
+    /// Write there rather than to standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// What the policies are asked with.
+#[derive(Clone, Debug, Args)]
+pub struct AskOptions {
+    /// A folder of policies (NN-name.wasm, .json) that are asked beside those of the image;
+    /// its files replace those of the same name.
+    #[arg(long, value_name = "DIR")]
+    pub policies: Option<PathBuf>,
+    /// The init of the new root, which nothing may be carried over.
+    #[arg(long, value_name = "PATH", default_value = "/sbin/init")]
+    pub init: Vec<OsString>,
+    #[command(flatten)]
+    pub machine: MachineOptions,
+    #[command(flatten)]
+    pub limits: LimitOptions,
+}
+
+/// How large an image may be.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct LimitOptions {
+    /// Entries of an image or folder that are read at most.
+    #[arg(long, value_name = "N", default_value_t = image::tree::Limits::default().entries)]
+    pub max_entries: u64,
+    /// Bytes, decompressed, that are read at most.
+    #[arg(long, value_name = "N", default_value_t = image::tree::Limits::default().bytes)]
+    pub max_bytes: u64,
+}
+
+/// How a plan is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// For people: a tree that fits the terminal.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+    /// For people: one page with a map, to be opened in a browser.
+    Html,
+}
+
+/// `srctl diff`.
+#[derive(Debug, Args)]
+#[command(after_help = DIFF_EXIT)]
+pub struct Diff {
+    /// An initramfs, a folder that one would be made of, or a folder of policies.
+    #[arg(value_name = "A")]
+    pub before: PathBuf,
+    /// What it is compared with: something of the same kind.
+    #[arg(value_name = "B")]
+    pub after: PathBuf,
+    /// Where A and B are folders of policies: an initramfs whose plans with the one and
+    /// with the other are compared, too.
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<PathBuf>,
+    #[command(flatten)]
+    pub asking: AskOptions,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+const DIFF_EXIT: &str = "\
+Exit status: 0 where both are the same; 3 where they differ; 1 where something failed; 2 where \
+the command line is wrong; 130 where it was interrupted.";

@@ -1,0 +1,229 @@
+//! `srctl diff`: what changes between two images, or two folders of policies.
+
+use std::path::Path;
+
+use extension::progress::Progress;
+use extension::{Error, Result};
+use image::diff::{Change, Difference, Entry, Kind, Survival, Verdict, entries};
+use image::files::Files;
+use image::tree::{Tree, Wanted};
+use policy::folder::{self, Policy};
+use policy::text::bytes;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::command::{AskOptions, Diff, Format};
+use crate::outcome::Outcome;
+use crate::{plan, print};
+
+/// Runs the command.
+pub fn run(command: &Diff, progress: &dyn Progress) -> Result<Outcome> {
+    let difference = match (
+        holds_policies(&command.before)?,
+        holds_policies(&command.after)?,
+    ) {
+        (true, true) => of_policies(command, progress)?,
+        (false, false) => of_images(command, progress)?,
+        (before, _) => {
+            let (policies, other) = match before {
+                true => (&command.before, &command.after),
+                false => (&command.after, &command.before),
+            };
+            return Err(Error::input(format!(
+                "{} is a folder of policies, and {} is not: there is nothing to compare; name two images, or two folders of policies",
+                policies.display(),
+                other.display()
+            )));
+        }
+    };
+    match command.format {
+        Format::Json => print::json(&value(&difference))?,
+        Format::Table => print::print(&text(&difference))?,
+    }
+    Ok(if difference.is_empty() {
+        Outcome::Fine
+    } else {
+        Outcome::Unfit
+    })
+}
+
+/// Whether it is a folder with policies in it, and not a root directory.
+fn holds_policies(path: &Path) -> Result<bool> {
+    let failed = |error| Error::system(format!("cannot read {}", path.display()), &error);
+    if !std::fs::metadata(path).map_err(failed)?.is_dir() {
+        return Ok(false);
+    }
+    let mut policies = false;
+    for entry in std::fs::read_dir(path).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        if ["etc", "usr", "init", "bin"]
+            .iter()
+            .any(|root| name == *root)
+        {
+            return Ok(false);
+        }
+        let ending = Path::new(&name).extension();
+        policies |= ending.is_some_and(|ending| ending == "wasm" || ending == "cwasm");
+    }
+    Ok(policies)
+}
+
+fn of_images(command: &Diff, progress: &dyn Progress) -> Result<Difference> {
+    if command.image.is_some() {
+        return Err(Error::input(
+            "--image goes with two folders of policies, and these are images; leave it out",
+        ));
+    }
+    let wanted = Wanted::of_plan().with_digests();
+    let read = |path| plan::read(path, &command.asking.limits, &wanted, progress);
+    let (before, after) = (read(&command.before)?, read(&command.after)?);
+    let mut difference = Difference::none();
+    difference.entries = entries(&before.tree, &after.tree);
+    let more = command.asking.policies.as_deref();
+    difference.sets(
+        &folder::discover_in(&Files(&before.tree), more),
+        &folder::discover_in(&Files(&after.tree), more),
+    );
+    difference.plans(
+        &plan::make(&before, &command.asking, false, None)?.report,
+        &plan::make(&after, &command.asking, false, None)?.report,
+    );
+    Ok(difference)
+}
+
+fn of_policies(command: &Diff, progress: &dyn Progress) -> Result<Difference> {
+    if command.asking.policies.is_some() {
+        return Err(Error::input(
+            "--policies goes with two images, and these are folders of policies; leave it out",
+        ));
+    }
+    let mut difference = Difference::none();
+    let set =
+        |folder: &Path| -> Vec<Policy> { folder::discover_in(&Files(&Tree::new()), Some(folder)) };
+    difference.sets(&set(&command.before), &set(&command.after));
+    if let Some(image) = &command.image {
+        let image = plan::read(image, &command.asking.limits, &Wanted::of_plan(), progress)?;
+        let report = |folder: &Path| -> Result<_> {
+            let options = AskOptions {
+                policies: Some(folder.to_owned()),
+                ..command.asking.clone()
+            };
+            Ok(plan::make(&image, &options, false, None)?.report)
+        };
+        difference.plans(&report(&command.before)?, &report(&command.after)?);
+    }
+    Ok(difference)
+}
+
+fn value(of: &impl Serialize) -> Value {
+    serde_json::to_value(of).unwrap_or_default()
+}
+
+fn text(difference: &Difference) -> String {
+    if difference.is_empty() {
+        return "no difference\n".into();
+    }
+    let mut text = String::new();
+    section(&mut text, "ENTRIES", &difference.entries, entry);
+    section(&mut text, "POLICIES", &difference.policies, |policy| {
+        policy.digest.clone().unwrap_or_default()
+    });
+    section(&mut text, "SURVIVORS", &difference.survivors, survival);
+    section(&mut text, "EXTENSIONS", &difference.extensions, verdict);
+    section(
+        &mut text,
+        "SWITCH",
+        &difference.outcome,
+        |outcome| match &outcome.refused {
+            Some(reason) => format!("refused: {reason}"),
+            None => match &outcome.deletion {
+                policy::consequence::Deletion::Delete => "the rest is deleted".into(),
+                policy::consequence::Deletion::Skip(reason) => {
+                    format!("nothing is deleted: {reason}")
+                }
+            },
+        },
+    );
+    text
+}
+
+fn section<T: Serialize>(
+    text: &mut String,
+    title: &str,
+    changes: &[Change<T>],
+    words: impl Fn(&T) -> String,
+) {
+    if changes.is_empty() {
+        return;
+    }
+    text.push_str(title);
+    text.push('\n');
+    for change in changes {
+        let (sign, what) = match (&change.before, &change.after) {
+            (Some(before), Some(after)) => ("~", fields(&value(before), &value(after))),
+            (Some(before), None) => ("-", words(before)),
+            (None, Some(after)) => ("+", words(after)),
+            (None, None) => continue,
+        };
+        debug_assert!(change.change != Kind::Changed || sign == "~");
+        text.push_str(format!("{sign} {}  {what}", change.name).trim_end());
+        text.push('\n');
+    }
+}
+
+/// The fields that changed.
+fn fields(before: &Value, after: &Value) -> String {
+    let (Value::Object(before), Value::Object(after)) = (before, after) else {
+        return String::new();
+    };
+    let changed: Vec<String> = after
+        .iter()
+        .filter_map(|(key, new)| {
+            let old = before.get(key)?;
+            (old != new).then(|| format!("{key} {} -> {}", short(old), short(new)))
+        })
+        .collect();
+    changed.join("; ")
+}
+
+/// A value in few characters.
+fn short(value: &Value) -> String {
+    let text = match value {
+        Value::Null => "none".into(),
+        Value::String(text) => text.clone(),
+        Value::Array(list) if list.is_empty() => "nobody".into(),
+        Value::Array(list) => list.iter().map(short).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    };
+    match text.strip_prefix("sha256:") {
+        Some(digits) => digits.chars().take(12).collect(),
+        None => policy::escape::message(&text, 400),
+    }
+}
+
+fn entry(entry: &Entry) -> String {
+    let size = bytes(entry.bytes);
+    match entry.files {
+        Some(files) => format!(
+            "{}, {}, {size}",
+            entry.kind,
+            crate::table::count(files as usize, "file")
+        ),
+        None => format!("{}, {size}", entry.kind),
+    }
+}
+
+fn survival(survival: &Survival) -> String {
+    let by = survival.by.join(", ");
+    match &survival.to {
+        Some(to) => format!("carry to {to}, by {by}"),
+        None => format!("{}, by {by}", survival.fate.word()),
+    }
+}
+
+fn verdict(verdict: &Verdict) -> String {
+    let outcome = short(&value(&verdict.verdict));
+    let reasons = verdict.reasons.join("; ");
+    let words = format!("{} {}: {outcome}; {reasons}", verdict.name, verdict.version);
+    words.trim_end_matches("; ").to_owned()
+}

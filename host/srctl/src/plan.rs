@@ -1,0 +1,148 @@
+//! `srctl plan`: what a boot would keep, carry and delete of an image, and what the
+//! policies say of its extensions.
+
+mod explain;
+mod text;
+
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use ::image::image::Image;
+use ::image::plan::{self, Asking};
+use ::image::tree::{Limits, Wanted};
+use extension::output::AtomicFile;
+use extension::progress::Progress;
+use extension::pull::Platform;
+use extension::{Error, Result};
+use policy::HostFacts;
+
+use crate::command::{AskOptions, LimitOptions, Plan, PlanFormat};
+use crate::facts::{self, Found};
+use crate::outcome::Outcome;
+use crate::print::{print, say};
+use text::Layout;
+
+/// Runs the command.
+pub fn run(command: &Plan, progress: &dyn Progress) -> Result<Outcome> {
+    let image = read(
+        &command.image,
+        &command.asking.limits,
+        &Wanted::of_plan(),
+        progress,
+    )?;
+    let explain = command.explain.as_deref().map(OsStrExt::as_bytes);
+    // A page is to be looked around in.
+    let full = command.full || command.format == PlanFormat::Html;
+    let plan = make(&image, &command.asking, full, explain)?;
+    let text = match (&plan.explanation, command.format) {
+        (Some(explanation), PlanFormat::Text) => explain::text(explanation),
+        (Some(explanation), PlanFormat::Json) => json(explanation)?,
+        (None, PlanFormat::Text) => {
+            let layout = Layout::new(command.depth, command.output.is_some());
+            text::text(&plan.report, layout)
+        }
+        (None, PlanFormat::Json) => json(&plan.report)?,
+        (Some(_), PlanFormat::Html) => {
+            return Err(Error::input(
+                "--explain is told as text or as JSON, and not as a page; leave out --format html",
+            ));
+        }
+        (None, PlanFormat::Html) => {
+            let report = serde_json::to_value(&plan.report).map_err(no_json)?;
+            ::image::html::render(&report)
+        }
+    };
+    write(command.output.as_deref(), &text)?;
+    Ok(if plan.report.is_fine() {
+        Outcome::Fine
+    } else {
+        Outcome::Unfit
+    })
+}
+
+/// Reads an image or a folder.
+pub fn read(
+    path: &Path,
+    limits: &LimitOptions,
+    wanted: &Wanted,
+    progress: &dyn Progress,
+) -> Result<Image> {
+    let task = progress.begin(&path.display().to_string(), None);
+    task.say("reading");
+    let limits = Limits {
+        entries: limits.max_entries,
+        bytes: limits.max_bytes,
+    };
+    Image::read(path, &limits, wanted)
+}
+
+/// Asks the policies about an image.
+pub fn make(
+    image: &Image,
+    options: &AskOptions,
+    full: bool,
+    explain: Option<&[u8]>,
+) -> Result<plan::Plan> {
+    let (host, problem) = host(image, options)?;
+    let mut plan = plan::make(
+        image,
+        &Asking {
+            policies: options.policies.as_deref(),
+            host: host.as_ref(),
+            inits: inits(options),
+            full,
+            explain,
+        },
+    )?;
+    plan.report.warnings.extend(problem);
+    Ok(plan)
+}
+
+fn inits(options: &AskOptions) -> Vec<Vec<u8>> {
+    let absolute = |init: &std::ffi::OsString| {
+        let bytes = init.as_bytes();
+        match bytes.starts_with(b"/") {
+            true => bytes.to_vec(),
+            false => policy::answer::join(b"/", bytes),
+        }
+    };
+    options.init.iter().map(absolute).collect()
+}
+
+/// What policies are told of the machine, and what could not be found out.
+fn host(image: &Image, options: &AskOptions) -> Result<(Option<HostFacts>, Option<String>)> {
+    let machine = image.machine();
+    let kernels = &machine.kernel_releases;
+    let found = Found {
+        os_release: machine.os_release,
+        kernel_release: kernels.first().filter(|_| kernels.len() == 1).cloned(),
+        architecture: machine.architecture,
+    };
+    let host = facts::facts(&options.machine, found, &Platform::default())?;
+    let told = options.machine.os_release.is_some() || options.machine.target_version.is_some();
+    Ok((host, machine.problem.filter(|_| !told)))
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String> {
+    let text = serde_json::to_string_pretty(value).map_err(no_json)?;
+    Ok(text + "\n")
+}
+
+fn no_json(error: serde_json::Error) -> Error {
+    Error::system("cannot write JSON", &error.into())
+}
+
+fn write(output: Option<&Path>, text: &str) -> Result<()> {
+    let Some(path) = output else {
+        return print(text);
+    };
+    let output = AtomicFile::create(path)?;
+    output
+        .as_file()
+        .write_all(text.as_bytes())
+        .map_err(|error| Error::system(format!("cannot write {}", path.display()), &error))?;
+    output.commit()?;
+    say(&format!("wrote {}\n", path.display()));
+    Ok(())
+}

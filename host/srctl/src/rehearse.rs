@@ -1,0 +1,174 @@
+//! `srctl rehearse`: the real switch, with an image, where it harms nobody.
+
+mod show;
+
+use std::time::Duration;
+
+use ::extension::progress::Progress;
+use ::extension::{Error, Kind, Result};
+use ::image::image::Image;
+use ::image::plan::Asking;
+use ::image::rehearsal::compare::{Comparison, compare};
+use ::image::rehearsal::{self, Options, Outcome as Happened, Place, Rehearsed};
+use ::image::tree::Wanted;
+use policy::{HostFacts, os_release};
+use serde_json::{Value, json};
+
+use crate::command::{LimitOptions, Rehearse};
+use crate::input;
+use crate::outcome::Outcome;
+use crate::plan;
+use crate::print;
+
+/// Runs the command.
+pub fn run(command: &Rehearse, progress: &dyn Progress) -> Result<Outcome> {
+    let given = command.plan.as_deref().map(read_plan).transpose()?;
+    let options = options(command)?;
+    let limits = LimitOptions {
+        max_entries: command.max_entries,
+        max_bytes: command.max_bytes,
+    };
+    let image = plan::read(&command.image, &limits, &Wanted::of_plan(), progress)?;
+    let task = progress.begin(&command.image.display().to_string(), None);
+    task.say("rehearsing");
+    let rehearsed = rehearsal::rehearse(&image, &options)?;
+    // Its thread ends with it, and whoever asks the policies must be alone.
+    drop(task);
+    let planned = match given {
+        Some(given) => Some(given),
+        None => plan_of(&image, &rehearsed)?,
+    };
+    let comparison = planned.as_ref().map(|plan| compare(plan, &rehearsed));
+    if command.printing.json() {
+        print::json(&as_json(&rehearsed, comparison.as_ref()))?;
+    } else {
+        print::print(&show::text(&rehearsed, comparison.as_ref()))?;
+    }
+    match comparison {
+        Some(Comparison { differences, .. }) if !differences.is_empty() => Err(Error::new(
+            Kind::Input,
+            format!(
+                "{} does not switch as planned: see above",
+                command.image.display()
+            ),
+        )),
+        _ if fits(&rehearsed) => Ok(Outcome::Fine),
+        _ => Ok(Outcome::Unfit),
+    }
+}
+
+fn options(command: &Rehearse) -> Result<Options> {
+    let os_release = command.os_release.as_deref();
+    Ok(Options {
+        place: match &command.kernel {
+            Some(kernel) => Place::Machine {
+                kernel: kernel.clone(),
+                memory: command.memory,
+            },
+            None => Place::Namespaces,
+        },
+        switch_root: command.switch_root.clone(),
+        otherwise: beside(),
+        os_release: os_release.map(input::read_text).transpose()?,
+        kernel_command_line: command.append.clone(),
+        max_bytes: command.max_bytes,
+        timeout: Duration::from_secs(command.timeout.into()),
+    })
+}
+
+/// Plans with what policies were told of the machine in the rehearsal. There is no
+/// plan where the kernel command line changes what is done: plans do not know of it.
+fn plan_of(image: &Image, rehearsed: &Rehearsed) -> Result<Option<Value>> {
+    let facts = &rehearsed.facts;
+    let mut words = facts.kernel_command_line.split_whitespace();
+    if words.any(|word| word.starts_with("switch_root.") && !word.starts_with("switch_root.log=")) {
+        return Ok(None);
+    }
+    let host = HostFacts {
+        os_release: os_release::parse(facts.os_release.as_deref().unwrap_or_default()),
+        kernel_release: facts.kernel_release.clone(),
+        architecture: facts.architecture.clone(),
+        kernel_command_line: facts.kernel_command_line.clone(),
+    };
+    let plan = ::image::plan::make(
+        image,
+        &Asking {
+            host: Some(&host),
+            inits: vec![rehearsal::INIT.into()],
+            ..Asking::default()
+        },
+    )?;
+    let plan = serde_json::to_value(&plan.report)
+        .map_err(|error| Error::system("cannot compare with the plan", &error.into()))?;
+    Ok(Some(plan))
+}
+
+/// The `switch_root` in the directory of this program.
+fn beside() -> Option<std::path::PathBuf> {
+    let own = std::env::current_exe().ok()?;
+    let path = own.parent()?.join("switch_root");
+    path.is_file().then_some(path)
+}
+
+fn read_plan(path: &std::path::Path) -> Result<Value> {
+    let plan: Value = serde_json::from_slice(&input::read(path)?).map_err(|error| {
+        Error::input(format!(
+            "cannot read {}: it is no JSON: {error}",
+            path.display()
+        ))
+    })?;
+    if !plan["survivors"].is_array() || !plan["deletion"].is_object() {
+        return Err(Error::input(format!(
+            "{} is no plan: it has no survivors and no deletion; make one with srctl plan IMAGE --format json",
+            path.display()
+        )));
+    }
+    Ok(plan)
+}
+
+/// Whether the machine would start as whoever made the image wants it: nothing is
+/// refused, no policy fails, and no extension is incompatible.
+fn fits(rehearsed: &Rehearsed) -> bool {
+    let Happened::Switched { report, .. } = &rehearsed.outcome else {
+        return false;
+    };
+    let list = |name: &str| report[name].as_array().cloned().unwrap_or_default();
+    let failed = |policy: &Value| {
+        policy["failures"]
+            .as_array()
+            .is_some_and(|it| !it.is_empty())
+    };
+    !list("policies").iter().any(failed)
+        && !list("extensions")
+            .iter()
+            .any(|extension| extension["verdict"] == "incompatible")
+}
+
+fn as_json(rehearsed: &Rehearsed, comparison: Option<&Comparison>) -> Value {
+    let (report, preserved, refused) = match &rehearsed.outcome {
+        Happened::Switched { report, preserved } => (report.clone(), json!(preserved), Value::Null),
+        Happened::Refused(reason) => (Value::Null, Value::Null, json!(reason)),
+    };
+    json!({
+        "switch_root": rehearsed.program,
+        "kernel": {
+            "release": rehearsed.facts.kernel_release,
+            "architecture": rehearsed.facts.architecture,
+            "command_line": rehearsed.facts.kernel_command_line,
+        },
+        "refused": refused,
+        "report": report,
+        "preserved": preserved,
+        "log": rehearsed.log,
+        "notes": notes(rehearsed, comparison),
+        "as_planned": comparison.map(|it| it.differences.is_empty()),
+        "differences": comparison.map(|it| it.differences.clone()).unwrap_or_default(),
+    })
+}
+
+/// What was otherwise than at boot, and than planned, and had to be.
+fn notes<'a>(rehearsed: &'a Rehearsed, comparison: Option<&'a Comparison>) -> Vec<&'a str> {
+    let planned = comparison.into_iter().flat_map(|it| &it.notes);
+    let notes = rehearsed.notes.iter().chain(planned);
+    notes.map(String::as_str).collect()
+}

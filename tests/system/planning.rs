@@ -1,0 +1,331 @@
+//! `srctl plan`.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+use switch_root_tests::archive;
+use switch_root_tests::report::Report;
+use switch_root_tests::steps::{Content, Step, Steps};
+
+use crate::check::{ensure, says};
+use crate::srctl::{Desk, json};
+use crate::tools::{Checked, Stop, cases, policy, program};
+use crate::unpacking::{self, Member};
+
+cases![
+    a_plan_tells_what_is_kept_carried_and_deleted_and_by_whose_word,
+    a_folder_has_the_plan_of_the_image_that_it_would_be,
+    parts_are_read_however_they_are_compressed,
+    a_path_is_explained_policy_by_policy,
+    policies_beside_the_image_join_those_in_it,
+    extensions_are_judged_for_the_machine_of_the_image,
+    a_plan_is_written_to_a_file_whole_or_not_at_all,
+    a_plan_is_a_page_too,
+];
+
+pub const POLICIES: &str = "/etc/switch-root/policies.d";
+
+/// Keeps one folder and carries a file.
+const SETTINGS: &str = r#"{"settings": {
+    "keep": ["/var/log/boot/**", "/etc/ssh/ssh_host_*"],
+    "carry": {"/etc/machine.conf": "/etc/machine.conf"}
+}}"#;
+
+pub fn steps() -> Result<Vec<Step>, Stop> {
+    let large = |size| Content::Filled { byte: 1, size };
+    Ok(Vec::new()
+        .executable("/init", "#!/bin/sh\n")
+        .file("/etc/machine.conf", "carried")
+        .file("/etc/ssh/ssh_host_key", "kept")
+        .file("/etc/ssh/sshd_config", "deleted")
+        .file("/etc/os-release", "ID=talos\nVERSION_ID=1.7.0\n")
+        .file("/var/log/boot/one", large(1000))
+        .file("/var/log/boot/deep/two", large(2000))
+        .file("/usr/lib/large", large(1 << 20))
+        .symlink("/lib", "usr/lib")
+        .file(
+            format!("{POLICIES}/50-keep-paths.wasm"),
+            policy("keep-paths")?,
+        )
+        .file(format!("{POLICIES}/50-keep-paths.json"), SETTINGS))
+}
+
+/// A folder with an image in it.
+pub fn desk(steps: &[Step]) -> Result<Desk, Stop> {
+    let desk = Desk::new()?;
+    desk.write("image", archive::of(steps)?)?;
+    Ok(desk)
+}
+
+fn plan(desk: &Desk, arguments: &str) -> Result<Value, Stop> {
+    let ran = desk.changes_nothing(&format!("plan {arguments} --format json"), 0)?;
+    json(&ran.stdout)
+}
+
+/// What is at a path of the tree.
+fn at<'a>(plan: &'a Value, path: &str) -> &'a Value {
+    path.split('/').skip(1).fold(&plan["tree"], |branch, name| {
+        let mut children = branch["children"].as_array().into_iter().flatten();
+        children
+            .find(|child| child["name"] == name)
+            .unwrap_or(&Value::Null)
+    })
+}
+
+fn a_plan_tells_what_is_kept_carried_and_deleted_and_by_whose_word() -> Checked {
+    let desk = desk(&steps()?)?;
+    let plan = plan(&desk, "image")?;
+    ensure!(plan["schema"] == 1, "{plan:#}");
+    for (path, fate, by, bytes) in [
+        ("/etc", "part", json!([]), None),
+        (
+            "/etc/machine.conf",
+            "carry",
+            json!(["50-keep-paths"]),
+            Some(7),
+        ),
+        (
+            "/etc/ssh/ssh_host_key",
+            "keep",
+            json!(["50-keep-paths"]),
+            Some(4),
+        ),
+        ("/etc/ssh/sshd_config", "delete", json!([]), Some(7)),
+        ("/usr", "delete", json!([]), Some(1 << 20)),
+        ("/dev", "delete", json!([]), Some(0)),
+        ("/lib", "delete", json!([]), Some(7)),
+    ] {
+        let branch = at(&plan, path);
+        ensure!(
+            branch["fate"] == fate && branch["by"] == by,
+            "{path}: {branch:#}"
+        );
+        ensure!(
+            bytes.is_none_or(|bytes: u64| branch["bytes"] == bytes),
+            "{path}: {branch:#}"
+        );
+    }
+    ensure!(
+        at(&plan, "/etc/machine.conf")["to"] == "/etc/machine.conf",
+        "{plan:#}"
+    );
+    let report = Report(plan.clone());
+    let survivors: Vec<_> = report.survivors().into_keys().collect();
+    ensure!(
+        survivors
+            == [
+                "/etc/machine.conf",
+                "/etc/ssh/ssh_host_key",
+                "/var/log/boot",
+            ],
+        "{survivors:?}"
+    );
+    let summary = &plan["summary"];
+    ensure!(
+        summary["kept"]["bytes"] == 3004
+            && summary["carried"] == json!({"files": 1, "directories": 0, "bytes": 7})
+            && summary["total"]["bytes"].as_u64()
+                == Some(
+                    ["kept", "carried", "deleted"]
+                        .iter()
+                        .filter_map(|what| summary[what]["bytes"].as_u64())
+                        .sum()
+                ),
+        "{summary:#}"
+    );
+    let text = desk.changes_nothing("plan image", 0)?.stdout;
+    says(
+        &text,
+        &[
+            "machine.conf",
+            "carry",
+            "to /etc/machine.conf; by 50-keep-paths",
+            "ssh_host_key",
+            "1.0 MiB",
+            "00-default",
+            "embedded",
+        ],
+    )?;
+    ensure!(
+        text.lines().all(|line| line.chars().count() <= 140),
+        "{text}"
+    );
+    Ok(())
+}
+
+fn a_folder_has_the_plan_of_the_image_that_it_would_be() -> Checked {
+    let desk = desk(&steps()?)?;
+    desk.tree("folder", &steps()?)?;
+    let mut of_image = plan(&desk, "image --full")?;
+    let mut of_folder = plan(&desk, "folder --full")?;
+    for plan in [&mut of_image, &mut of_folder] {
+        plan["image"] = Value::Null;
+        for policy in plan["policies"].as_array_mut().into_iter().flatten() {
+            policy["time_us"] = Value::Null;
+        }
+    }
+    ensure!(of_image == of_folder, "{of_image:#}\n{of_folder:#}");
+    Ok(())
+}
+
+fn parts_are_read_however_they_are_compressed() -> Checked {
+    let desk = Desk::new()?;
+    let plain = archive::of(&steps()?)?;
+    desk.write("plain", &plain)?;
+    let name = "kernel/x86/microcode/GenuineIntel.bin";
+    let mut image = unpacking::archive(&[Member::new(name, 0o100_644, &[0xa5; 3000])]);
+    image.resize(image.len().next_multiple_of(512), 0);
+    let packers: [(&str, &[&str]); 5] = [
+        ("gzip", &["gzip", "-c"]),
+        ("xz", &["xz", "--check=crc32", "-c"]),
+        ("lzma", &["xz", "--format=lzma", "-c"]),
+        ("zstd", &["zstd", "-q", "-c"]),
+        ("bzip2", &["bzip2", "-c"]),
+    ];
+    for (format, command) in packers {
+        program(command[0])?;
+        let output = Command::new(command[0])
+            .args(&command[1..])
+            .arg(desk.path("plain"))
+            .output()?;
+        ensure!(output.status.success(), "{format}: {output:?}");
+        desk.write("image", [&image[..], &output.stdout].concat())?;
+        let plan = plan(&desk, "image").map_err(|stop| stop.during(format))?;
+        let formats: Vec<&Value> = plan["image"]["parts"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|part| &part["format"])
+            .collect();
+        ensure!(formats == ["none", format], "{formats:?}");
+        ensure!(
+            at(&plan, "/etc/machine.conf")["fate"] == "carry",
+            "{format}"
+        );
+        // Its folders are not in the archive, so the kernel does not unpack it.
+        ensure!(*at(&plan, "/kernel") == Value::Null, "{format}");
+    }
+    Ok(())
+}
+
+fn a_path_is_explained_policy_by_policy() -> Checked {
+    let desk = desk(&steps()?)?;
+    let explain = |path: &str| -> Result<String, Stop> {
+        let arguments = format!("plan image --explain {path}");
+        Ok(desk.changes_nothing(&arguments, 0)?.stdout)
+    };
+    says(
+        &explain("/etc/machine.conf")?,
+        &[
+            "/etc/machine.conf: a file, 7 B",
+            "is bound read-only at /etc/machine.conf of the new root, by 50-keep-paths",
+            "00-default",
+            "/etc               descend",
+            "/etc/machine.conf  carry to /etc/machine.conf",
+        ],
+    )?;
+    says(
+        &explain("/usr/lib/large")?,
+        &["is deleted", "/usr/lib/large  not asked"],
+    )?;
+    says(&explain("/lib/large")?, &["that is where /lib/large leads"])?;
+    let value = plan(&desk, "image --explain /etc/ssh/sshd_config")?;
+    let keeper = &value["policies"][1];
+    ensure!(
+        value["fate"] == "delete"
+            && keeper["policy"] == "50-keep-paths"
+            && keeper["steps"][1]["decision"] == "descend"
+            && keeper["steps"][2]["decision"] == "delete",
+        "{value:#}"
+    );
+    desk.fails(
+        "plan image --explain /etc/ssh/none/at/all",
+        &["/etc/ssh/none/at/all is not in the image; what there is of it is /etc/ssh"],
+    )
+}
+
+fn policies_beside_the_image_join_those_in_it() -> Checked {
+    let desk = desk(&steps()?)?;
+    let more = Vec::new()
+        .file("/60-more.wasm", policy("keep-paths")?)
+        .file(
+            "/60-more.json",
+            r#"{"settings": {"keep": ["/usr/lib/large"]}}"#,
+        )
+        // Replaces the settings of the image's.
+        .file(
+            "/50-keep-paths.json",
+            r#"{"settings": {"keep": ["/init"]}}"#,
+        );
+    desk.tree("more", &more)?;
+    let plan = plan(&desk, "image --policies more")?;
+    let survivors = Report(plan).survivors();
+    let survivors: Vec<_> = survivors.keys().map(String::as_str).collect();
+    ensure!(survivors == ["/init", "/usr/lib/large"], "{survivors:?}");
+    desk.fails(
+        "plan image --policies nowhere",
+        &["cannot read the folder of policies nowhere"],
+    )
+}
+
+fn extensions_are_judged_for_the_machine_of_the_image() -> Checked {
+    let list = "layers:\n  - image: 000.a.sqsh\n    metadata: {name: a, version: '1', compatibility: {talos: {version: '>= v1.8.0'}}}\n";
+    let desk = desk(&steps()?.file("/extensions.yaml", list))?;
+    let ran = desk.changes_nothing("plan image --format json", 3)?;
+    let report = Report(json(&ran.stdout)?);
+    let (verdict, reasons) = report.extensions()["000.a.sqsh"].clone();
+    ensure!(verdict == "incompatible", "{verdict}");
+    says(&reasons, &["00-default", ">= v1.8.0", "1.7.0"])?;
+    let plan = plan(&desk, "image --target-version v1.8.0")?;
+    let report = Report(plan);
+    ensure!(
+        report.extensions()["000.a.sqsh"].0 == "compatible",
+        "{:#}",
+        report.0
+    );
+    // Carried by the embedded default policy.
+    ensure!(
+        report.carried_to("/extensions.yaml").as_deref() == Some("/etc/extensions.yaml"),
+        "{:#}",
+        report.0
+    );
+    let nobody = steps()?
+        .into_iter()
+        .filter(|step| step.path != b"/etc/os-release");
+    let nobody: Vec<Step> = nobody.collect();
+    desk.write(
+        "image",
+        archive::of(&nobody.file("/extensions.yaml", list))?,
+    )?;
+    desk.fails(
+        "plan image",
+        &["does not tell which operating system", "--os-release FILE"],
+    )
+}
+
+fn a_plan_is_written_to_a_file_whole_or_not_at_all() -> Checked {
+    let desk = desk(&steps()?)?;
+    desk.succeeds("plan image --format json --output plan.json")?;
+    let written = json(&String::from_utf8(desk.read("plan.json")?)?)?;
+    ensure!(written["schema"] == 1, "{written:#}");
+    desk.fails("plan image --output nowhere/plan", &["nowhere"])
+}
+
+fn a_plan_is_a_page_too() -> Checked {
+    let desk = desk(&steps()?)?;
+    desk.succeeds("plan image --format html --output page.html")?;
+    let page = String::from_utf8(desk.read("page.html")?)?;
+    says(
+        &page,
+        &[
+            "<!DOCTYPE html>",
+            "Content-Security-Policy",
+            "/etc/machine.conf",
+            "sshd_config",
+        ],
+    )?;
+    desk.fails(
+        "plan image --format html --explain /etc",
+        &["--explain is told as text or as JSON"],
+    )
+}
