@@ -26,6 +26,7 @@ mod odd_trees;
 mod packing;
 mod planning;
 mod policies;
+mod policy_cases;
 mod pulling;
 mod refusals;
 mod rehearsing;
@@ -66,6 +67,7 @@ fn main() {
         validating::cases(),
         packing::cases(),
         configuration::cases(),
+        policy_cases::cases(),
         installing::cases(),
         not_installing::cases(),
         interrupting::cases(),

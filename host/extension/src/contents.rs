@@ -14,9 +14,8 @@ use switch_root_policy::extra_info::{
 
 #[cfg(test)]
 pub(crate) use elf::tests::file as elf_file;
-pub(crate) use elf::{HEADER, architecture};
-pub use release::Release;
 pub use elf::{HEADER, architecture};
+pub use release::Release;
 pub use walk::scan;
 
 /// Something below the root directory of an extension.

@@ -31,6 +31,8 @@ pub struct Judged {
     pub outcome: Outcome,
     /// Why it is incompatible: each a policy's name and its words.
     pub reasons: Vec<(String, String)>,
+    /// What each policy said that answered: by its index in the session.
+    pub verdicts: Vec<(usize, Verdict)>,
 }
 
 /// Why there are no verdicts.
@@ -153,5 +155,9 @@ fn judge(
         extension,
         outcome,
         reasons,
+        verdicts: verdicts
+            .iter()
+            .map(|(policy, list)| (*policy, list[position].clone()))
+            .collect(),
     }
 }

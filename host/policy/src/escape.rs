@@ -22,6 +22,38 @@ pub fn path(bytes: &[u8]) -> String {
     text
 }
 
+/// Turns text back into the bytes that [`path()`] made it of.
+///
+/// # Errors
+/// A sentence: a backslash without what must follow it.
+pub fn unescape(text: &str) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        rest = after;
+        if first != b'\\' {
+            bytes.push(first);
+            continue;
+        }
+        let byte = match after {
+            [b'\\', ..] => Some((b'\\', 1)),
+            [b'x', high, low, ..] => {
+                let digit = |byte: &u8| char::from(*byte).to_digit(16);
+                digit(high)
+                    .zip(digit(low))
+                    .map(|(high, low)| ((high * 16 + low) as u8, 3))
+            }
+            _ => None,
+        };
+        let Some((byte, length)) = byte else {
+            return Err(r"has a backslash without what must follow it: write `\\` for the backslash, `\xNN` for a byte".into());
+        };
+        bytes.push(byte);
+        rest = &after[length..];
+    }
+    Ok(bytes)
+}
+
 /// Makes a message from a policy fit for a log: control characters escaped
 /// (an escape sequence must not reach the console, a newline must not forge a
 /// line), cut at a character boundary to at most `limit` bytes before escaping.
@@ -64,6 +96,17 @@ mod tests {
         assert_eq!(path("/etc/größe".as_bytes()), "/etc/größe");
         assert_eq!(path(b"a\nb\\c\xff\x1b[0m"), r"a\x0ab\\c\xff\x1b[0m");
         assert_eq!(path("\u{85}".as_bytes()), r"\xc2\x85");
+        for bytes in [
+            "/etc/größe".as_bytes(),
+            b"a\nb\\c\xff\x1b[0m",
+            b"\\x41",
+            b"",
+        ] {
+            assert_eq!(unescape(&path(bytes)).unwrap(), bytes);
+        }
+        for text in [r"\", r"a\n", r"\x4", r"\xzz"] {
+            assert!(unescape(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod pull;
 mod push;
+mod test;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use crate::outcome::Outcome;
 /// Runs one of the commands.
 pub fn run(command: &Policy, progress: &dyn Progress) -> Result<Outcome> {
     match command {
+        Policy::Test(options) => test::run(options),
         Policy::Push(options) => push::run(options, progress),
         Policy::Pull(options) => pull::run(options, progress),
     }

@@ -1,5 +1,7 @@
 //! `srctl policy`, as its help shows it.
 
+mod test;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -7,9 +9,13 @@ use extension::reference::ImageRef;
 
 use super::{AccessOptions, Printing};
 
+pub use test::Test;
+
 /// `srctl policy`.
 #[derive(Debug, Subcommand)]
 pub enum Policy {
+    /// Run the cases of a policy: each says what it is asked, and what it has to answer.
+    Test(Test),
     /// Push a policy to a registry, as an OCI artifact that other tools for WebAssembly read, too.
     /// Its signature, FILE.sig, goes with it; its settings do not.
     Push(Push),

@@ -1,0 +1,228 @@
+//! `srctl policy test`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use extension::output::{AtomicFile, cannot_write};
+use extension::{Error, Result, interrupt};
+use policy::escape;
+use serde_json::{Value, json};
+use workshop::cases::{self, Component, Outcome as CaseOutcome, Verdict};
+
+use crate::command::policy::Test;
+use crate::outcome::Outcome;
+use crate::print;
+use crate::style::{Stream, Tone, paint};
+
+/// Runs the command.
+pub fn run(command: &Test) -> Result<Outcome> {
+    let mut suites = Vec::new();
+    for path in &command.paths {
+        let (component, cases) = find(path, &command.cases)?;
+        suites.push((component, cases));
+    }
+    let junit = command
+        .junit
+        .as_deref()
+        .map(AtomicFile::create)
+        .transpose()?;
+    let mut results = Vec::new();
+    for (path, cases) in suites {
+        let component = Component::read(&path)?;
+        let mut outcomes = Vec::new();
+        for case in cases {
+            let wanted = |text: &String| case.display().to_string().contains(text.as_str());
+            if !command.filter.as_ref().is_none_or(wanted) {
+                continue;
+            }
+            interrupt::check()?;
+            let outcome = cases::run(&component, &case, command.bless);
+            if !command.printing.json() {
+                print::print(&line(&outcome))?;
+            }
+            outcomes.push(outcome);
+        }
+        results.push((path.display().to_string(), outcomes));
+    }
+    let all: Vec<&CaseOutcome> = results.iter().flat_map(|(_, outcomes)| outcomes).collect();
+    if all.is_empty() {
+        return Err(Error::input(format!(
+            "no case has `{}` in its path; --filter takes a part of it",
+            command.filter.as_deref().unwrap_or_default()
+        )));
+    }
+    if command.printing.json() {
+        print::json(&as_json(&results))?;
+    } else {
+        print::print(&summary(&all))?;
+    }
+    if let (Some(output), Some(path)) = (junit, &command.junit) {
+        let report = cases::junit(&results)
+            .map_err(|reason| Error::input(format!("cannot write {}: {reason}", path.display())))?;
+        output
+            .as_file()
+            .write_all(report.as_bytes())
+            .map_err(|error| cannot_write(path, &error))?;
+        output.commit()?;
+    }
+    if all
+        .iter()
+        .any(|outcome| matches!(outcome.verdict, Verdict::Unusable(_)))
+    {
+        return Err(Error::input("not every case could be asked"));
+    }
+    Ok(if all.iter().any(|outcome| failed(outcome)) {
+        Outcome::Unfit
+    } else {
+        Outcome::Fine
+    })
+}
+
+/// The component that a path names, and its cases.
+fn find(path: &Path, cases: &[PathBuf]) -> Result<(PathBuf, Vec<PathBuf>)> {
+    let metadata = std::fs::metadata(path)
+        .map_err(|error| Error::system(format!("cannot read {}", path.display()), &error))?;
+    let component = if metadata.is_dir() {
+        built(path)?
+    } else {
+        path.to_owned()
+    };
+    let own;
+    let folders = if cases.is_empty() {
+        own = [component.parent().unwrap_or(Path::new("")).join("cases")];
+        &own[..]
+    } else {
+        cases
+    };
+    let mut found = Vec::new();
+    for folder in folders {
+        found.extend(cases::find(folder)?);
+    }
+    Ok((component, found))
+}
+
+/// The component of a project, as `srctl policy build` writes it.
+fn built(project: &Path) -> Result<PathBuf> {
+    let failed = |error| Error::system(format!("cannot read {}", project.display()), &error);
+    let whole = project.canonicalize().map_err(failed)?;
+    let name = whole.file_name().unwrap_or_default();
+    let component = project.join(name).with_extension("wasm");
+    let build = format!("build it with `srctl policy build {}`", project.display());
+    let Ok(metadata) = std::fs::metadata(&component) else {
+        return Err(Error::input(format!(
+            "there is no {}; {build}",
+            component.display()
+        )));
+    };
+    let age = metadata.modified().map_err(failed)?;
+    if let Some(source) = newer(project, age)? {
+        tracing::warn!(
+            "{} is older than {}; {build}",
+            component.display(),
+            source.display()
+        );
+    }
+    Ok(component)
+}
+
+/// A source that is newer than the component: of the files beside it, and in `src`.
+fn newer(project: &Path, age: SystemTime) -> Result<Option<PathBuf>> {
+    for folder in [project.to_owned(), project.join("src")] {
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            continue;
+        };
+        for entry in entries {
+            let failed = |error| Error::system(format!("cannot read {}", folder.display()), &error);
+            let path = entry.map_err(failed)?.path();
+            let source = ["rs", "c", "h", "js", "py", "toml", "wit"];
+            let ending = path.extension().unwrap_or_default();
+            if !source.iter().any(|known| ending == *known) {
+                continue;
+            }
+            let changed = std::fs::metadata(&path).and_then(|file| file.modified());
+            if changed.is_ok_and(|changed| changed > age) {
+                return Ok(Some(path));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn failed(outcome: &CaseOutcome) -> bool {
+    matches!(outcome.verdict, Verdict::Failed(_) | Verdict::Unusable(_))
+}
+
+fn word(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Passed => "ok",
+        Verdict::Failed(_) => "FAILED",
+        Verdict::Blessed => "blessed",
+        Verdict::Unchanged => "unchanged",
+        Verdict::Unusable(_) => "ERROR",
+    }
+}
+
+fn tone(failed: bool) -> Tone {
+    if failed { Tone::Bad } else { Tone::Good }
+}
+
+/// What is wrong, line by line.
+fn details(verdict: &Verdict) -> Vec<String> {
+    match verdict {
+        Verdict::Failed(lines) => lines.clone(),
+        Verdict::Unusable(error) => vec![error.to_string()],
+        Verdict::Passed | Verdict::Blessed | Verdict::Unchanged => Vec::new(),
+    }
+}
+
+fn line(outcome: &CaseOutcome) -> String {
+    let mut text = format!(
+        "case {} ... {}\n",
+        escape::message(&outcome.name, 4096),
+        paint(
+            Stream::Output,
+            tone(failed(outcome)),
+            word(&outcome.verdict)
+        )
+    );
+    for detail in details(&outcome.verdict) {
+        text.push_str(&format!("    {detail}\n"));
+    }
+    text
+}
+
+fn summary(outcomes: &[&CaseOutcome]) -> String {
+    let failed = outcomes.iter().filter(|outcome| failed(outcome)).count();
+    let time: Duration = outcomes.iter().map(|outcome| outcome.time).sum();
+    format!(
+        "\ntest result: {}. {} passed; {failed} failed; finished in {:.2} s\n",
+        paint(
+            Stream::Output,
+            tone(failed > 0),
+            if failed == 0 { "ok" } else { "FAILED" }
+        ),
+        outcomes.len() - failed,
+        time.as_secs_f64()
+    )
+}
+
+fn as_json(results: &[(String, Vec<CaseOutcome>)]) -> Value {
+    let cases = |outcomes: &[CaseOutcome]| -> Value {
+        outcomes
+            .iter()
+            .map(|outcome| {
+                json!({
+                    "case": outcome.name,
+                    "result": word(&outcome.verdict).to_lowercase(),
+                    "details": details(&outcome.verdict),
+                    "seconds": outcome.time.as_secs_f64(),
+                })
+            })
+            .collect()
+    };
+    results
+        .iter()
+        .map(|(component, outcomes)| json!({"component": component, "cases": cases(outcomes)}))
+        .collect()
+}

@@ -1,0 +1,91 @@
+//! The component that is tested.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use extension::{Error, Result};
+use policy::file::{self, Links};
+use policy::folder::{Code, Policy};
+use policy::limits::{Limits, fixed};
+use policy::session::Session;
+use policy::sidecar::Sidecar;
+use policy::{Question, engine, escape};
+use serde_json::Value;
+
+/// A component, compiled once for all of its cases.
+pub struct Component {
+    name: String,
+    origin: String,
+    digest: String,
+    native: Vec<u8>,
+}
+
+impl Component {
+    /// Reads and compiles a component. Nothing of it is run.
+    ///
+    /// # Errors
+    /// The file, and why it is no policy: in the words of a boot.
+    pub fn read(path: &Path) -> Result<Self> {
+        let wrong = |reason: String| Error::input(format!("{} {reason}", path.display()));
+        let (wasm, _) = file::read(path, fixed::POLICY_FILE, Links::Follow)
+            .map_err(wrong)?
+            .ok_or_else(|| wrong("is not there".into()))?;
+        let name = path.file_stem().unwrap_or_default();
+        let name = escape::path(name.as_encoded_bytes());
+        let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
+        let native = match engine::compile(&wasm, &target) {
+            Ok(native) => native,
+            Err(error) => return Err(wrong(refusal(&name, wasm).unwrap_or(error))),
+        };
+        let record =
+            engine::split_native(&native).map(|(record, code)| (record, native.len() - code.len()));
+        let (record, start) = record.map_err(wrong)?;
+        Ok(Self {
+            name,
+            origin: path.display().to_string(),
+            digest: record.source,
+            native: native[start..].to_vec(),
+        })
+    }
+
+    /// The policy that it is with these settings and limits.
+    pub fn policy(&self, settings: Option<Value>, limits: Limits, case: &Path) -> Policy {
+        Policy {
+            name: self.name.clone(),
+            origin: format!("{} with the settings of {}", self.origin, case.display()),
+            digest: Some(self.digest.clone()),
+            code: Ok(Code {
+                wasm: None,
+                native: Some(Cow::Owned(self.native.clone())),
+            }),
+            sidecar: Sidecar {
+                settings,
+                limits,
+                ..Sidecar::default()
+            },
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// What the judge says of a component that cannot be compiled.
+fn refusal(name: &str, wasm: Vec<u8>) -> Option<String> {
+    let policies = [Policy {
+        name: name.to_owned(),
+        origin: String::new(),
+        digest: None,
+        code: Ok(Code {
+            wasm: Some(Cow::Owned(wasm)),
+            native: None,
+        }),
+        sidecar: Sidecar::default(),
+        warnings: Vec::new(),
+    }];
+    tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), || {
+        let mut session = Session::new(&policies);
+        let mut list = |_: &[u8]| Ok(Vec::new());
+        let _ = policy::preservation::review(&mut session, &mut list, &[]);
+        let failure = session.accounts()[0].failure(Question::Load)?;
+        Some(failure.message.clone())
+    })
+}

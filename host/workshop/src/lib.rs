@@ -1,0 +1,3 @@
+//! What authors and operators do with policies before they ship.
+
+pub mod cases;
