@@ -1,11 +1,11 @@
 //! `cargo xtask ...`: what developers of switch-root run.
 
-mod components;
 mod demo;
 mod dist;
 mod kernels;
 mod native;
 mod policies;
+mod refused;
 mod run;
 mod setup;
 mod test;
