@@ -13,6 +13,7 @@ mod installed;
 mod installing;
 mod interrupting;
 mod kernels;
+mod languages;
 mod native;
 mod not_installing;
 mod odd_trees;
@@ -54,6 +55,7 @@ fn main() {
         not_installing::cases(),
         interrupting::cases(),
         installed::cases(),
+        languages::cases(),
     ];
     libtest_mimic::run(&arguments, themes.into_iter().flatten().collect()).exit();
 }

@@ -1,5 +1,8 @@
 //! The command line, as `srctl --help` shows it.
 
+pub mod policy;
+pub mod project;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -31,6 +34,9 @@ pub enum What {
     /// Machine configuration.
     #[command(subcommand)]
     Config(Config),
+    /// Policies: what authors and operators do with them before they ship.
+    #[command(subcommand)]
+    Policy(policy::Policy),
 }
 
 /// `srctl extension`.

@@ -8,6 +8,7 @@ mod input;
 mod judge;
 mod log;
 mod outcome;
+mod policy;
 mod print;
 mod progress;
 mod table;
@@ -39,6 +40,7 @@ fn run(command: &Command) -> Result<Outcome> {
     match &command.what {
         What::Extension(what) => extension::run(what, &*progress),
         What::Config(what) => config::run(what),
+        What::Policy(what) => policy::run(what),
     }
 }
 

@@ -1,5 +1,11 @@
 //! What authors and operators do with policies before they ship.
 
+pub mod build;
 pub mod component;
+pub mod language;
+pub mod project;
 pub mod rust;
 mod tool;
+mod world;
+
+pub use world::CONTRACT;

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{ErrorKind, Read};
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -13,6 +14,25 @@ use nix::unistd::Pid;
 
 /// How often an interruption is looked for.
 const TICK: Duration = Duration::from_millis(20);
+
+/// Checks that the program of this name is in PATH: before anything is made for it.
+///
+/// # Errors
+/// It is not; `install` says what to do.
+pub(crate) fn look_for(program: &str, install: &str) -> Result<()> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    match std::env::split_paths(&path).any(|folder| folder.join(program).is_file()) {
+        true => Ok(()),
+        false => Err(missing(program, install)),
+    }
+}
+
+fn missing(program: &str, install: &str) -> Error {
+    Error::new(
+        Kind::NotFound,
+        format!("there is no program {program}; {install}"),
+    )
+}
 
 /// Runs a program to its end, and gives what it wrote to its standard output. What it
 /// complains of goes to standard error as it comes: compilers explain themselves well.
@@ -41,6 +61,19 @@ pub(crate) fn output(command: &mut Command, install: &str) -> Result<Vec<u8>> {
     })
 }
 
+/// Runs a program to its end. All that it writes goes to standard error.
+///
+/// # Errors
+/// As for [`output`].
+pub(crate) fn run(command: &mut Command, install: &str) -> Result<()> {
+    let stderr = std::io::stderr()
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(|error| Error::system("cannot use standard error", &error))?;
+    let mut child = start(command.stdout(stderr), install)?;
+    wait(&mut child, command.get_program())
+}
+
 fn start(command: &mut Command, install: &str) -> Result<Child> {
     let started = command
         .stdin(Stdio::null())
@@ -50,10 +83,7 @@ fn start(command: &mut Command, install: &str) -> Result<Child> {
     started.map_err(|error| {
         let name = command.get_program().to_string_lossy();
         match error.kind() {
-            ErrorKind::NotFound => Error::new(
-                Kind::NotFound,
-                format!("there is no program {name}; {install}"),
-            ),
+            ErrorKind::NotFound => missing(&name, install),
             _ => Error::system(format!("cannot run {name}"), &error),
         }
     })
@@ -93,12 +123,12 @@ mod tests {
     fn a_program_gives_its_output_or_a_sentence() {
         let echoed = output(Command::new("sh").args(["-c", "echo a; echo b >&2"]), "").unwrap();
         assert_eq!(echoed, b"a\n");
-        let error = output(Command::new("sh").args(["-c", "exit 4"]), "").unwrap_err();
+        let error = run(Command::new("sh").args(["-c", "exit 4"]), "").unwrap_err();
         assert_eq!(
             error.to_string(),
             "sh ended with exit status: 4; what it says of that stands above"
         );
-        let error = output(&mut Command::new("no-such-program"), "install it").unwrap_err();
+        let error = run(&mut Command::new("no-such-program"), "install it").unwrap_err();
         assert_eq!(error.kind, Kind::NotFound);
         assert_eq!(
             error.to_string(),
