@@ -17,6 +17,7 @@ mod installed;
 mod installing;
 mod interrupting;
 mod kernels;
+mod languages;
 mod native;
 mod not_distributing;
 mod not_installing;
@@ -82,6 +83,7 @@ fn main() {
         terminal::cases(),
         rehearsing::cases(),
         not_rehearsing::cases(),
+        languages::cases(),
     ];
     libtest_mimic::run(&arguments, themes.into_iter().flatten().collect()).exit();
 }

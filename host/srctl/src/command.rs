@@ -4,6 +4,7 @@ mod documents;
 mod format;
 mod plan;
 pub mod policy;
+pub mod project;
 mod rehearse;
 
 use std::path::PathBuf;

@@ -1,5 +1,7 @@
 //! `srctl policy`.
 
+mod build;
+mod new;
 mod pull;
 mod push;
 mod test;
@@ -19,6 +21,8 @@ use crate::outcome::Outcome;
 /// Runs one of the commands.
 pub fn run(command: &Policy, progress: &dyn Progress) -> Result<Outcome> {
     match command {
+        Policy::New(options) => new::run(options),
+        Policy::Build(options) => build::run(options),
         Policy::Test(options) => test::run(options),
         Policy::Push(options) => push::run(options, progress),
         Policy::Pull(options) => pull::run(options, progress),

@@ -1,6 +1,5 @@
 //! `cargo xtask ...`: what developers of switch-root run.
 
-mod components;
 #[cfg(test)]
 mod contract;
 mod demo;
@@ -9,6 +8,7 @@ mod documents;
 mod kernels;
 mod native;
 mod policies;
+mod refused;
 mod run;
 mod setup;
 mod test;

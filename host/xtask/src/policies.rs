@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::components::{self, refused};
+use workshop::{component, rust};
+
 use crate::native;
-use crate::run::{cargo, output, step, target, workspace};
+use crate::refused;
+use crate::run::{step, target, workspace};
 use crate::setup::{self, WASM};
 
 /// Policies that ship: their crate, and the name of their file.
@@ -45,7 +47,7 @@ pub fn build(folder: &Path) -> Result<()> {
     step("policies");
     fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     for (package, name) in SHIPPED {
-        write(folder, name, &components::build(workspace(), package)?)?;
+        write(folder, name, &rust::build(workspace(), package)?)?;
     }
     Ok(())
 }
@@ -60,7 +62,7 @@ pub fn build_for_tests() -> Result<PathBuf> {
     let contract = workspace().join("wit/policy.wit");
     let contract =
         fs::read_to_string(&contract).with_context(|| format!("reading {}", contract.display()))?;
-    let hostile = components::build(workspace(), "switch-root-policy-hostile")?;
+    let hostile = rust::build(workspace(), "switch-root-policy-hostile")?;
     write(&folder, "truncated", &refused::truncated(&hostile))?;
     write(&folder, "hostile", &hostile)?;
     write(
@@ -123,7 +125,7 @@ pub fn compare_default(built: &Path) -> Result<Comparison> {
     if there == here {
         return Ok(Comparison::Same);
     }
-    let (there, here) = (components::compiler(&there)?, components::compiler(&here)?);
+    let (there, here) = (component::compiler(&there)?, component::compiler(&here)?);
     if there == here {
         bail!(
             "host/policy/src/default.wasm is not what policies/default makes; if the source is right, run `cargo xtask default` and commit the file"
@@ -144,35 +146,11 @@ pub fn compare_default(built: &Path) -> Result<Comparison> {
 /// Where it cannot be built.
 pub fn build_one(folder: &Path) -> Result<()> {
     setup::targets(&[WASM])?;
-    let manifest = folder.join("Cargo.toml");
-    let manifest = manifest
+    let (_, component) = rust::build_folder(folder)?;
+    let name = folder
         .canonicalize()
-        .with_context(|| format!("there is no {}", manifest.display()))?;
-    // This also writes a new member into Cargo.lock, which the build wants whole.
-    let metadata = output(cargo().args(["metadata", "--no-deps", "--format-version=1"]))?;
-    output(cargo().args(["metadata", "--format-version=1"]))?;
-    let metadata: serde_json::Value =
-        serde_json::from_str(&metadata).context("reading what cargo metadata wrote")?;
-    let package = metadata["packages"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .find(|package| {
-            package["manifest_path"]
-                .as_str()
-                .is_some_and(|path| Path::new(path) == manifest)
-        })
-        .and_then(|package| package["name"].as_str())
-        .with_context(|| {
-            format!(
-                "{} is no member of this workspace; put its folder into policies/",
-                manifest.display()
-            )
-        })?;
-    let component = components::build(workspace(), package)?;
-    let name = manifest
-        .parent()
-        .and_then(Path::file_name)
+        .with_context(|| format!("finding {}", folder.display()))?
+        .file_name()
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
@@ -194,7 +172,7 @@ pub fn build_one(folder: &Path) -> Result<()> {
 /// Where it cannot be built or written.
 pub fn rebuild_default() -> Result<()> {
     setup::targets(&[WASM])?;
-    let component = components::build(workspace(), SHIPPED[0].0)?;
+    let component = rust::build(workspace(), SHIPPED[0].0)?;
     fs::write(checked_in(), &component).context("writing host/policy/src/default.wasm")?;
     println!("host/policy/src/default.wasm: {} bytes", component.len());
     Ok(())
@@ -202,6 +180,50 @@ pub fn rebuild_default() -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[test]
+    fn policies_export_what_they_registered_and_import_nothing_but_types_and_log() {
+        let types = "switch-root:policy/types@0.1.0";
+        let log = "switch-root:policy/log@0.1.0";
+        for (package, expected_imports, expected_exports) in [
+            (
+                "default",
+                vec![types],
+                vec!["compatibility", "preservation"],
+            ),
+            (
+                "keep-paths",
+                vec![log, types],
+                vec!["preservation", "settings"],
+            ),
+            (
+                "extension-allowlist",
+                vec![types],
+                vec!["compatibility", "settings"],
+            ),
+            (
+                "hostile",
+                vec![log, types],
+                vec!["compatibility", "preservation", "settings"],
+            ),
+        ] {
+            let package = format!("switch-root-policy-{package}");
+            let built = rust::build(workspace(), &package).unwrap();
+            let mut interfaces = component::interfaces(&built).unwrap();
+            interfaces.imports.sort();
+            interfaces.exports.sort();
+            let expected_exports: Vec<_> = expected_exports
+                .iter()
+                .map(|name| format!("switch-root:policy/{name}@0.1.0"))
+                .collect();
+            assert_eq!(interfaces.imports, expected_imports, "{package}");
+            assert_eq!(interfaces.exports, expected_exports, "{package}");
+            let compiler = component::compiler(&built).unwrap().unwrap();
+            assert!(compiler.starts_with("rustc 1."), "{package}: {compiler}");
+        }
+    }
+
     #[test]
     fn the_readme_shows_the_example_policy_as_it_is() {
         let readme = include_str!("../../../README.md");

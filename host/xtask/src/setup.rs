@@ -14,7 +14,7 @@ pub const WASM: &str = "wasm32-unknown-unknown";
 /// A program that is used but not part of this workspace, and the Debian
 /// package that has it.
 pub struct Tool {
-    /// The file name.
+    /// The file name; or, for what is no program, an absolute path.
     pub program: &'static str,
     /// The package.
     pub package: &'static str,
@@ -61,6 +61,38 @@ pub const REGISTRY: [Tool; 4] = [
     Tool {
         program: "openssl",
         package: "openssl",
+    },
+];
+/// Build policies in other languages than Rust.
+pub const LANGUAGES: [Tool; 7] = [
+    Tool {
+        program: "clang",
+        package: "clang",
+    },
+    Tool {
+        program: "wasm-ld",
+        package: "lld",
+    },
+    Tool {
+        program: "/usr/lib/wasm32-wasi/libc.a",
+        package: "wasi-libc",
+    },
+    // What it installs is in a folder of clang's version; this is the package's own.
+    Tool {
+        program: "/usr/share/doc/libclang-rt-dev-wasm32",
+        package: "libclang-rt-dev-wasm32",
+    },
+    Tool {
+        program: "node",
+        package: "nodejs",
+    },
+    Tool {
+        program: "npm",
+        package: "npm",
+    },
+    Tool {
+        program: "/usr/share/doc/python3-venv",
+        package: "python3-venv",
     },
 ];
 /// Compiles what is written in C for the static binaries.

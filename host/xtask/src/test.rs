@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::policies::{self, Comparison};
 use crate::run::{cargo, run, step, target};
-use crate::setup::{self, IMAGES, PEERS, QEMU, REGISTRY, STATIC, WASM};
+use crate::setup::{self, IMAGES, LANGUAGES, PEERS, QEMU, REGISTRY, STATIC, WASM};
 use crate::{dist, kernels, native};
 
 /// Runs all tests.
@@ -51,7 +51,7 @@ pub fn test() -> Result<()> {
     let native = native::policies(&components)?;
     let srctl = dist::operator_binary()?;
     let mut tools = vec![&QEMU, &PEERS[1]];
-    tools.extend(IMAGES.iter().chain(&REGISTRY));
+    tools.extend(IMAGES.iter().chain(&REGISTRY).chain(&LANGUAGES));
     let missing = setup::tools(&tools);
     skipped.extend(
         missing

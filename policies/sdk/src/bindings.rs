@@ -15,7 +15,7 @@
 /// are the ones of this module.
 pub mod preservation {
     wit_bindgen::generate!({
-        path: "../../wit",
+        path: "wit",
         world: "preservation-policy",
         pub_export_macro: true,
         export_macro_name: "export_preservation",
@@ -27,7 +27,7 @@ pub mod preservation {
 /// The world of policies that answer `compatibility`.
 pub mod compatibility {
     wit_bindgen::generate!({
-        path: "../../wit",
+        path: "wit",
         world: "compatibility-policy",
         pub_export_macro: true,
         export_macro_name: "export_compatibility",
@@ -41,7 +41,7 @@ pub mod compatibility {
 /// The world of policies that have settings.
 pub mod settings {
     wit_bindgen::generate!({
-        path: "../../wit",
+        path: "wit",
         world: "configurable-policy",
         pub_export_macro: true,
         export_macro_name: "export_settings",

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use extension::reference::ImageRef;
 
+use super::project::{Build, New};
 use super::{AccessOptions, Printing};
 
 pub use test::Test;
@@ -14,6 +15,10 @@ pub use test::Test;
 /// `srctl policy`.
 #[derive(Debug, Subcommand)]
 pub enum Policy {
+    /// Begin a policy: a folder that builds, and whose cases pass, as it is made.
+    New(New),
+    /// Build the policy in a folder: one component that imports nothing but the contract.
+    Build(Build),
     /// Run the cases of a policy: each says what it is asked, and what it has to answer.
     Test(Test),
     /// Push a policy to a registry, as an OCI artifact that other tools for WebAssembly read, too.

@@ -5,8 +5,7 @@
 use anyhow::{Context, Result, ensure};
 use wit_component::StringEncoding;
 use wit_parser::{ManglingAndAbi, PackageId, Resolve, WorldId};
-
-use super::encode;
+use workshop::component::encode;
 
 /// The version that the contract has.
 const VERSION: &str = "0.1.0";
@@ -199,5 +198,61 @@ fn dummy_module(resolve: &Resolve, world: WorldId) -> Result<Vec<u8>> {
 }
 
 fn dummy_component(resolve: &Resolve, world: WorldId) -> Result<Vec<u8>> {
-    encode(&dummy_module(resolve, world)?)
+    Ok(encode(&dummy_module(resolve, world)?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use workshop::component::{Interfaces, interfaces};
+
+    const CONTRACT: &str = include_str!("../../../wit/policy.wit");
+
+    fn of(component: Result<Vec<u8>>) -> Interfaces {
+        interfaces(&component.unwrap()).unwrap()
+    }
+
+    fn imports(component: &Interfaces, expected: &str) {
+        let found = component.imports.iter().any(|import| import == expected);
+        assert!(found, "{component:?}");
+    }
+
+    #[test]
+    fn refused_components_are_wrong_in_one_respect() {
+        let wasi = of(importing_wasi(CONTRACT));
+        imports(&wasi, "wasi:cli/environment@0.2.0");
+        imports(&wasi, "wasi:filesystem/types@0.2.0");
+        assert_eq!(wasi.exports, ["switch-root:policy/preservation@0.1.0"]);
+        for version in ["0.2.0", "1.0.0", "0.1.0-rc.1"] {
+            let other = of(of_version(CONTRACT, version));
+            assert_eq!(
+                other.exports,
+                [format!("switch-root:policy/preservation@{version}")]
+            );
+        }
+        let later = of(calling_later(CONTRACT));
+        imports(&later, "switch-root:policy/log@0.1.1");
+        assert_eq!(later.exports, ["switch-root:policy/preservation@0.1.1"]);
+        let other = of(importing_other_log(CONTRACT));
+        imports(&other, "switch-root:policy/log@0.2.0");
+        assert_eq!(other.exports, ["switch-root:policy/preservation@0.1.0"]);
+        let mut two = of(of_two_versions(CONTRACT));
+        two.exports.sort();
+        assert_eq!(
+            two.exports,
+            [
+                "switch-root:policy/preservation@0.1.0",
+                "switch-root:policy/preservation@0.2.0"
+            ]
+        );
+        let module = core_module(CONTRACT).unwrap();
+        assert!(wasmparser::Parser::is_core_wasm(&module));
+        let component = encode(&module).unwrap();
+        assert_eq!(
+            interfaces(&component).unwrap().exports,
+            ["switch-root:policy/preservation@0.1.0"]
+        );
+        assert!(interfaces(&truncated(&component)).is_err());
+        assert!(encode(&component).is_err());
+    }
 }

@@ -1,0 +1,33 @@
+//! `srctl policy build`.
+
+use extension::Result;
+use policy::escape;
+use serde_json::json;
+
+use crate::command::Format;
+use crate::command::project::Build;
+use crate::outcome::Outcome;
+use crate::print;
+use crate::table::bytes;
+
+/// Runs the command.
+pub fn run(command: &Build) -> Result<Outcome> {
+    let built = workshop::build::build(&command.folder, command.output.as_deref())?;
+    let path = escape::path(built.path.as_os_str().as_encoded_bytes());
+    match command.printing.format {
+        Format::Json => print::json(&json!({
+            "path": path,
+            "language": built.language.name(),
+            "size": built.size,
+            "digest": built.digest,
+            "answers": built.answers,
+        }))?,
+        Format::Table => print::print(&format!(
+            "{path}\n  size     {}\n  digest   {}\n  answers  {}\n",
+            bytes(built.size),
+            built.digest,
+            built.answers.join(", ")
+        ))?,
+    }
+    Ok(Outcome::Fine)
+}
