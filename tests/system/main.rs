@@ -22,9 +22,11 @@ mod pulling;
 mod refusals;
 mod report;
 mod safety;
+mod signing;
 mod srctl;
 mod strategies;
 mod tools;
+mod trusting;
 mod validating;
 mod whole_boot;
 
@@ -54,6 +56,8 @@ fn main() {
         not_installing::cases(),
         interrupting::cases(),
         installed::cases(),
+        signing::cases(),
+        trusting::cases(),
     ];
     libtest_mimic::run(&arguments, themes.into_iter().flatten().collect()).exit();
 }

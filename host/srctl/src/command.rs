@@ -1,5 +1,8 @@
 //! The command line, as `srctl --help` shows it.
 
+pub mod image;
+pub mod policy;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -20,7 +23,7 @@ pub struct Command {
 
 const EXIT: &str = "\
 Exit status: 0 where all went well; 1 where something failed; 2 where the command line is wrong; \
-3 where an extension is invalid or incompatible; 130 where it was interrupted.";
+3 where an extension is invalid or incompatible, or a signature is not accepted; 130 where it was interrupted.";
 
 /// What there is to do.
 #[derive(Debug, Subcommand)]
@@ -31,6 +34,12 @@ pub enum What {
     /// Machine configuration.
     #[command(subcommand)]
     Config(Config),
+    /// Policies: components that decide what survives, and which extensions are compatible.
+    #[command(subcommand)]
+    Policy(policy::Policy),
+    /// Initramfs images.
+    #[command(subcommand)]
+    Image(image::Image),
 }
 
 /// `srctl extension`.

@@ -4,10 +4,12 @@ mod command;
 mod config;
 mod extension;
 mod facts;
+mod image;
 mod input;
 mod judge;
 mod log;
 mod outcome;
+mod policy;
 mod print;
 mod progress;
 mod table;
@@ -39,6 +41,8 @@ fn run(command: &Command) -> Result<Outcome> {
     match &command.what {
         What::Extension(what) => extension::run(what, &*progress),
         What::Config(what) => config::run(what),
+        What::Policy(what) => policy::run(what),
+        What::Image(what) => image::run(what),
     }
 }
 

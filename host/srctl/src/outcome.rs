@@ -11,7 +11,8 @@ use crate::print::say;
 pub enum Outcome {
     /// All is well.
     Fine,
-    /// An extension is invalid or incompatible; what is wrong was printed.
+    /// An extension is invalid or incompatible, or a signature is not accepted; what is
+    /// wrong was printed.
     Unfit,
 }
 
