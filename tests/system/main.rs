@@ -35,10 +35,12 @@ mod report;
 mod safety;
 mod shells;
 mod shipped;
+mod signing;
 mod srctl;
 mod strategies;
 mod terminal;
 mod tools;
+mod trusting;
 mod unpacking;
 mod validating;
 mod whole_boot;
@@ -84,6 +86,8 @@ fn main() {
         rehearsing::cases(),
         not_rehearsing::cases(),
         languages::cases(),
+        signing::cases(),
+        trusting::cases(),
     ];
     libtest_mimic::run(&arguments, themes.into_iter().flatten().collect()).exit();
 }

@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use backhand::{FilesystemReader, InnerNode, Node, SquashfsFileReader};
+use policy::trust::TRUST;
 use policy::{escape, folder, os_release};
 
 use crate::archive::Member;
@@ -51,8 +52,8 @@ pub struct Machine {
     pub problem: Option<String>,
 }
 
-/// Walks through an initramfs. Its policies are written to the folder `root`, at the
-/// paths that they have in it, for [`folder::discover_in`]; `work` is a folder for
+/// Walks through an initramfs. Its policies, and the signers that it accepts, are written
+/// to the folder `root`, at the paths that they have in it, for [`folder::discover_in`]; `work` is a folder for
 /// what is unpacked meanwhile.
 ///
 /// # Errors
@@ -63,16 +64,11 @@ pub fn examine(input: &Path, root: &Path, work: &Path) -> Result<Machine> {
     initramfs::scan(input, &mut |_, member, contents| {
         let path = member.path();
         machine.kernel_releases.extend(kernel_release(path));
-        if let Some(target) = policy_path(path) {
-            return keep_policy(&root.join(target), member, contents);
+        if keep_policies(root, member, contents)? {
+            return Ok(());
         }
         if member.is_file() && path == INIT {
-            let mut header = Vec::new();
-            contents
-                .take(HEADER as u64)
-                .read_to_end(&mut header)
-                .map_err(|error| Error::of_copy("cannot read `init`", &error))?;
-            machine.architecture = header.first_chunk().and_then(architecture);
+            machine.architecture = program_for(contents)?;
         }
         if member.is_file() && ROOT_IMAGES.iter().any(|name| name.as_bytes() == path) {
             let file = work.join("root-image");
@@ -94,6 +90,17 @@ pub fn examine(input: &Path, root: &Path, work: &Path) -> Result<Machine> {
     Ok(machine)
 }
 
+/// What a program is for, as `uname -m` has it; `None` where it is no ELF program of an
+/// architecture that is known.
+pub(crate) fn program_for(contents: &mut dyn Read) -> Result<Option<&'static str>> {
+    let mut header = Vec::new();
+    contents
+        .take(HEADER as u64)
+        .read_to_end(&mut header)
+        .map_err(|error| Error::of_copy("cannot read the program", &error))?;
+    Ok(header.first_chunk().and_then(architecture))
+}
+
 /// The release out of the path of a kernel module or of their index, without the slash
 /// at its beginning.
 pub fn kernel_release(path: &[u8]) -> Option<String> {
@@ -113,9 +120,29 @@ pub fn kernel_release(path: &[u8]) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// The path of a file in a folder of policies.
+/// Writes a member that policies are found by to the folder `root`, at the path that it
+/// has in the initramfs; tells whether it is one.
+pub(crate) fn keep_policies(root: &Path, member: &Member, contents: &mut dyn Read) -> Result<bool> {
+    if member.is_directory() {
+        // An empty trust folder is one, too.
+        if member.path() == TRUST.trim_start_matches('/').as_bytes() {
+            let folder = root.join(TRUST.trim_start_matches('/'));
+            fs::create_dir_all(&folder).map_err(|error| {
+                Error::system(format!("cannot make {}", folder.display()), &error)
+            })?;
+            return Ok(true);
+        }
+        return Ok(false);
+    }
+    match policy_path(member.path()) {
+        Some(target) => keep_policy(&root.join(target), member, contents).map(|()| true),
+        None => Ok(false),
+    }
+}
+
+/// The path of a file in a folder of policies, or of their signers.
 fn policy_path(path: &[u8]) -> Option<PathBuf> {
-    [folder::VENDOR, folder::OPERATOR]
+    [folder::VENDOR, folder::OPERATOR, TRUST]
         .into_iter()
         .find_map(|folder| {
             let folder = folder.trim_start_matches('/');

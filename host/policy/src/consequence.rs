@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::failure::Question;
+use crate::failure::{Kind, Question};
 use crate::session::Session;
 use crate::sidecar::OnFailure;
 
@@ -19,6 +19,9 @@ pub enum Deletion {
 /// Why the switch is refused: a policy has failed that the machine must not switch
 /// without. `extensions` tells whether there are any to be judged.
 pub fn refusal(session: &Session<'_>, extensions: bool) -> Option<String> {
+    if let Some(refusal) = unsigned(session) {
+        return Some(refusal);
+    }
     let questions = [
         Some(Question::Preservation),
         extensions.then_some(Question::Compatibility),
@@ -30,6 +33,26 @@ pub fn refusal(session: &Session<'_>, extensions: bool) -> Option<String> {
     Some(format!(
         "policy {} ({}) failed, and its sidecar says to refuse the switch then: it {}; repair the policy, or start once with the kernel parameter switch_root.policies=default",
         policy.name, policy.origin, failure.message
+    ))
+}
+
+/// Why the switch is refused before any policy is asked: signatures are demanded, and one
+/// is not signed as it must be. What the host itself found out counts, not what the judge
+/// says.
+pub fn unsigned(session: &Session<'_>) -> Option<String> {
+    let mut unsigned = session.policies().iter().filter_map(|policy| {
+        let failure = policy.code.as_ref().err()?;
+        (failure.kind == Kind::Signature).then_some((policy, &failure.message))
+    });
+    let (policy, message) = unsigned.next()?;
+    let more = match unsigned.count() {
+        0 => String::new(),
+        1 => " (and another policy is refused, too)".into(),
+        count => format!(" (and {count} other policies are refused, too)"),
+    };
+    Some(format!(
+        "policies must be signed here, and {} {message}{more}; repair the initramfs, or start once with the embedded policy alone: with the kernel parameter switch_root.policies=default",
+        policy.origin
     ))
 }
 

@@ -21,6 +21,9 @@ pub enum Question {
 pub enum Kind {
     /// The file or its folder could not be read.
     Unreadable,
+    /// It is not signed by a key that this machine accepts. The switch is refused,
+    /// whatever its sidecar says.
+    Signature,
     /// The file is not a component that this host runs.
     NotAPolicy,
     /// The component imports what no policy may import.

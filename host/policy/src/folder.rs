@@ -7,6 +7,8 @@
 //! /dev/null masks the policy. What cannot be read becomes a policy that has
 //! failed, so that it is reported and has the effect of a failure, rather than
 //! being silently absent.
+//!
+//! Where there is a trust folder ([`crate::trust`]), what is run must be signed.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,6 +21,11 @@ use crate::failure::{Failure, Kind};
 use crate::limits::fixed;
 use crate::sidecar::Sidecar;
 use crate::source::{Contents, Disk, Source};
+use crate::trust::TRUST;
+
+mod signed;
+
+use signed::Demand;
 
 /// Where vendors put policies.
 pub const VENDOR: &str = "/usr/lib/switch-root/policies.d";
@@ -42,6 +49,8 @@ pub struct Policy {
     pub digest: Option<String>,
     /// What is run.
     pub code: Result<Code, Failure>,
+    /// Who signed it, escaped, where signatures are demanded.
+    pub signed_by: Option<String>,
     /// Settings, limits, failure mode.
     pub sidecar: Sidecar,
     /// What the operator should hear about it, such as a `.cwasm` not used.
@@ -111,6 +120,7 @@ pub fn embedded() -> Policy {
         origin: "embedded".into(),
         digest: Some(digest),
         code: Ok(code),
+        signed_by: None,
         sidecar: Sidecar::default(),
         warnings: Vec::new(),
     }
@@ -144,10 +154,15 @@ pub fn discover_in(root: &dyn Source, more: Option<&Path>) -> Vec<Policy> {
         }
     }
     found.entry(DEFAULT.into()).or_default();
+    let demand = Demand::of(root);
+    if let Some(failure) = demand.failure() {
+        let shown = root.shown(Path::new(TRUST));
+        policies.push(unusable(shown.clone(), shown, failure));
+    }
     policies.extend(
         found
             .iter()
-            .filter_map(|(stem, files)| assemble(stem, files)),
+            .filter_map(|(stem, files)| assemble(stem, files, &demand)),
     );
     policies
 }
@@ -181,7 +196,7 @@ fn list<'a>(
 }
 
 /// Reads the files of one policy. `None` where it is masked.
-fn assemble(stem: &[u8], files: &Files<'_>) -> Option<Policy> {
+fn assemble(stem: &[u8], files: &Files<'_>, demand: &Demand) -> Option<Policy> {
     let name = escape::path(stem);
     // Code compiled from the vendor's file says nothing of the operator's.
     let (beside, apart): (Vec<&File>, Vec<&File>) = match &files.wasm {
@@ -189,21 +204,22 @@ fn assemble(stem: &[u8], files: &Files<'_>) -> Option<Policy> {
         None => (files.cwasm.last().into_iter().collect(), Vec::new()),
     };
     let cwasm = beside.first().copied();
+    // Read once: what is checked is what is run.
+    let native = cwasm.map(|file| file.read(fixed::POLICY_FILE));
+    let mut signature = Ok(None);
     let mut policy = match (&files.wasm, cwasm) {
         (Some(wasm), _) if wasm.source.is_null(&wasm.path) => return None,
         (Some(wasm), _) => match wasm.read(fixed::POLICY_FILE) {
             Ok(Some(contents)) if contents.bytes.is_empty() => return None,
-            Ok(Some(Contents { bytes, .. })) => Policy {
-                name,
-                origin: wasm.shown(),
-                digest: Some(engine::digest(&bytes)),
-                code: Ok(Code {
+            Ok(Some(Contents { bytes, .. })) => {
+                signature = demand.check(wasm, &bytes);
+                let digest = engine::digest(&bytes);
+                let code = Code {
                     wasm: Some(Cow::Owned(bytes)),
                     native: None,
-                }),
-                sidecar: Sidecar::default(),
-                warnings: Vec::new(),
-            },
+                };
+                loaded(name, wasm.shown(), Some(digest), code)
+            }
             Ok(None) => unusable(
                 name,
                 wasm.shown(),
@@ -215,17 +231,16 @@ fn assemble(stem: &[u8], files: &Files<'_>) -> Option<Policy> {
             Err(error) => unusable(name, wasm.shown(), Failure::load(Kind::Unreadable, error)),
         },
         (None, Some(cwasm)) if cwasm.masks() => return None,
-        (None, Some(cwasm)) => Policy {
-            name,
-            origin: cwasm.shown(),
-            digest: None,
-            code: Ok(Code {
+        (None, Some(cwasm)) => {
+            if let Some(Ok(Some(contents))) = &native {
+                signature = demand.check(cwasm, &contents.bytes);
+            }
+            let code = Code {
                 wasm: None,
                 native: None,
-            }),
-            sidecar: Sidecar::default(),
-            warnings: Vec::new(),
-        },
+            };
+            loaded(name, cwasm.shown(), None, code)
+        }
         (None, None) if stem == DEFAULT.as_bytes() => embedded(),
         (None, None) => {
             // A sidecar alone is what is left of a policy that was removed, or
@@ -256,8 +271,17 @@ fn assemble(stem: &[u8], files: &Files<'_>) -> Option<Policy> {
             }
         }
     }
-    if let Some(cwasm) = cwasm {
-        add_native(&mut policy, cwasm);
+    if let (Some(cwasm), Some(contents)) = (cwasm, native) {
+        add_native(&mut policy, cwasm, contents);
+    }
+    match signature {
+        Ok(None) => {}
+        Ok(Some(signed)) => {
+            policy.signed_by = Some(signed.by);
+            policy.warnings.extend(signed.warning);
+        }
+        // In place of any other failure: its sidecar has no say in this one.
+        Err(failure) => policy.code = Err(failure),
     }
     for cwasm in apart {
         let warning = format!(
@@ -270,10 +294,10 @@ fn assemble(stem: &[u8], files: &Files<'_>) -> Option<Policy> {
 }
 
 /// Takes native code if it may be trusted like the binary itself.
-fn add_native(policy: &mut Policy, file: &File<'_>) {
+fn add_native(policy: &mut Policy, file: &File<'_>, contents: Result<Option<Contents>, String>) {
     let Ok(code) = &mut policy.code else { return };
     let shown = file.shown();
-    match trusted_native(file, policy.digest.as_deref()) {
+    match contents.and_then(|contents| trusted_native(contents, policy.digest.as_deref())) {
         Ok((source, native)) => {
             code.native = Some(Cow::Owned(native));
             policy.digest = Some(source);
@@ -289,14 +313,15 @@ fn add_native(policy: &mut Policy, file: &File<'_>) {
     }
 }
 
-fn trusted_native(file: &File<'_>, digest: Option<&str>) -> Result<(String, Vec<u8>), String> {
+fn trusted_native(
+    contents: Option<Contents>,
+    digest: Option<&str>,
+) -> Result<(String, Vec<u8>), String> {
     let Contents {
         mut bytes,
         uid,
         mode,
-    } = file
-        .read(fixed::POLICY_FILE)?
-        .ok_or("is a link to nothing")?;
+    } = contents.ok_or("is a link to nothing")?;
     if uid != 0 {
         return Err(format!("is owned by user {uid}, not by root"));
     }
@@ -324,12 +349,25 @@ fn trusted_native(file: &File<'_>, digest: Option<&str>) -> Result<(String, Vec<
     Ok((record.source, bytes))
 }
 
+fn loaded(name: String, origin: String, digest: Option<String>, code: Code) -> Policy {
+    Policy {
+        name,
+        origin,
+        digest,
+        code: Ok(code),
+        signed_by: None,
+        sidecar: Sidecar::default(),
+        warnings: Vec::new(),
+    }
+}
+
 fn unusable(name: String, origin: String, failure: Failure) -> Policy {
     Policy {
         name,
         origin,
         digest: None,
         code: Err(failure),
+        signed_by: None,
         sidecar: Sidecar::default(),
         warnings: Vec::new(),
     }

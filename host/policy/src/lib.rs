@@ -35,6 +35,8 @@ pub mod sidecar;
 pub mod source;
 pub mod survivors;
 pub mod text;
+pub mod trial;
+pub mod trust;
 pub mod yaml;
 
 pub use bindings::log::Level;

@@ -63,6 +63,14 @@ pub mod fixed {
     pub const POLICY_FILE: u64 = 64 << 20;
     /// The largest sidecar file, in bytes.
     pub const SIDECAR_FILE: u64 = 1 << 20;
+    /// The largest signature that is read, in bytes.
+    pub const SIGNATURE_FILE: u64 = 16 << 10;
+    /// The largest list of signers that is read, in bytes.
+    pub const SIGNERS_FILE: u64 = 1 << 20;
+    /// Lists of signers.
+    pub const SIGNERS_FILES: usize = 100;
+    /// Keys in all lists of signers.
+    pub const SIGNERS: usize = 1000;
     /// The largest `extensions.yaml`, in bytes.
     pub const EXTENSIONS_FILE: u64 = 1 << 20;
     /// The stack of a component, in bytes.

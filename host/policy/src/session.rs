@@ -179,6 +179,20 @@ impl<'a> Session<'a> {
         let _ = self.spawn();
     }
 
+    /// Loads what can be loaded, and asks nothing. How each policy fared is in its account.
+    ///
+    /// # Errors
+    /// That there can be no judge. Every policy has failed by then.
+    pub fn load_all(&mut self) -> Result<(), String> {
+        loop {
+            match self.start() {
+                Ok(()) => return Ok(()),
+                Err(message) if self.fail_all(Question::Load, &message) => {}
+                Err(message) => return Err(message),
+            }
+        }
+    }
+
     /// Tells the judge to end. What is asked later starts another one.
     pub fn dismiss(&mut self) {
         if let Some(judge) = self.judge.take() {

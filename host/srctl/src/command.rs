@@ -2,10 +2,12 @@
 
 mod documents;
 mod format;
+pub mod image;
 mod plan;
 pub mod policy;
 pub mod project;
 mod rehearse;
+pub mod signature;
 
 use std::path::PathBuf;
 
@@ -35,8 +37,8 @@ pub struct Command {
 
 const EXIT: &str = "\
 Exit status: 0 where all went well; 1 where something failed; 2 where the command line is wrong; \
-3 where an extension is invalid or incompatible, a policy failed, a switch would be refused, or \
-two things differ; 130 where it was interrupted.";
+3 where an extension is invalid or incompatible, a policy or its signature is not accepted, a \
+switch would be refused, or two things differ; 130 where it was interrupted.";
 
 /// What there is to do.
 #[derive(Debug, Subcommand)]
@@ -63,6 +65,9 @@ pub enum What {
     /// Execute the real switch_root with an image as its initramfs, and compare what it did with
     /// the plan.
     Rehearse(Rehearse),
+    /// Initramfs images.
+    #[command(subcommand)]
+    Image(image::Image),
 }
 
 /// `srctl extension`.

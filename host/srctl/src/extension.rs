@@ -7,6 +7,8 @@ mod pack;
 mod pull;
 mod validate;
 
+pub use pack::compression;
+
 use std::path::Path;
 
 use extension::folder::{self, Unpacked};

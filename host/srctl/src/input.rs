@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use extension::{Error, Result};
+use policy::escape;
 
 /// The largest text file that is read, in bytes.
 const LIMIT: u64 = 16 << 20;
@@ -12,23 +13,36 @@ const LIMIT: u64 = 16 << 20;
 /// # Errors
 /// The path, and why it cannot be read.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
+    read_up_to(path, LIMIT)
+}
+
+/// The same, of at most `limit` bytes.
+///
+/// # Errors
+/// See [`read`].
+pub fn read_up_to(path: &Path, limit: u64) -> Result<Vec<u8>> {
     use std::io::Read;
     let attempt = || format!("cannot read {}", path.display());
     let file = std::fs::File::open(path).map_err(|error| Error::system(attempt(), &error))?;
     let mut bytes = Vec::new();
-    file.take(LIMIT + 1)
+    file.take(limit + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| Error::system(attempt(), &error))?;
-    if bytes.len() as u64 > LIMIT {
+    if bytes.len() as u64 > limit {
         return Err(Error::input(format!(
-            "{}: it is larger than the {LIMIT} bytes that are read",
+            "{}: it is larger than the {limit} bytes that are read",
             attempt()
         )));
     }
     Ok(bytes)
 }
 
-/// The same for text.
+/// A path for people.
+pub fn shown(path: &Path) -> String {
+    escape::path(path.as_os_str().as_encoded_bytes())
+}
+
+/// Reads a text file.
 ///
 /// # Errors
 /// See [`read`].

@@ -7,7 +7,7 @@ use extension::{Error, Kind, Result};
 use policy::compatibility::{self, Judged, NoReview};
 use policy::session::Session;
 use policy::source::Disk;
-use policy::{Extension, HostFacts, extensions, folder};
+use policy::{Extension, HostFacts, consequence, extensions, folder};
 
 /// What the policies say.
 #[derive(Default)]
@@ -43,6 +43,11 @@ pub fn ask(
     }
     let policies = folder::discover_in(&Disk::root(root), more);
     let mut session = Session::new(&policies);
+    if let Some(refusal) = consequence::unsigned(&session) {
+        return Err(Error::input(format!(
+            "the machine would not switch: {refusal}"
+        )));
+    }
     let file = extensions::render(asked, &[]);
     let judged = compatibility::review(&mut session, host, file.as_bytes()).map_err(|reason| {
         let reason = match reason {

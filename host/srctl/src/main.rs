@@ -7,6 +7,7 @@ mod diff;
 mod documents;
 mod extension;
 mod facts;
+mod image;
 mod input;
 mod judge;
 mod log;
@@ -36,7 +37,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
-    if let Some(code) = image::rehearsal::entry::take(&arguments) {
+    if let Some(code) = ::image::rehearsal::entry::take(&arguments) {
         return code;
     }
     style::choose_early(std::env::args_os().skip(1));
@@ -58,6 +59,7 @@ fn run(command: &Command) -> Result<Outcome> {
         What::Man(options) => documents::man(options.output.as_deref()),
         What::Policy(what) => policy::run(what, &*progress),
         What::Rehearse(what) => rehearse::run(what, &*progress),
+        What::Image(what) => image::run(what),
     }
 }
 

@@ -12,7 +12,8 @@ use crate::style::{Stream, Tone, paint};
 pub enum Outcome {
     /// All is well.
     Fine,
-    /// An extension is invalid or incompatible; what is wrong was printed.
+    /// An extension is invalid or incompatible, or a signature is not accepted; what is
+    /// wrong was printed.
     Unfit,
 }
 

@@ -4,23 +4,29 @@ mod build;
 mod new;
 mod pull;
 mod push;
+mod sign;
 mod test;
+pub mod trust;
+mod verify;
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use extension::Result;
 use extension::artifact::Access;
 use extension::progress::Progress;
 use extension::registries::Registries;
+use extension::{Error, Result};
+use policy::limits::fixed;
 
 use crate::access;
 use crate::command::policy::{Policy, Registry};
+use crate::input;
 use crate::outcome::Outcome;
 
 /// Runs one of the commands.
 pub fn run(command: &Policy, progress: &dyn Progress) -> Result<Outcome> {
     match command {
+        Policy::Sign(options) => sign::run(options),
+        Policy::Verify(options) => verify::run(options),
         Policy::New(options) => new::run(options),
         Policy::Build(options) => build::run(options),
         Policy::Test(options) => test::run(options),
@@ -43,9 +49,14 @@ fn with_access<T>(
     })
 }
 
-/// The file of a policy's signature, which lies beside it.
-fn signature_file(policy: &Path) -> PathBuf {
-    let mut name = OsString::from(policy);
-    name.push(".sig");
-    name.into()
+/// Reads the file of a policy.
+pub fn read(file: &Path) -> Result<Vec<u8>> {
+    let bytes = input::read_up_to(file, fixed::POLICY_FILE)?;
+    if bytes.is_empty() {
+        return Err(Error::input(format!(
+            "{} is empty: it is no policy, but masks one",
+            input::shown(file)
+        )));
+    }
+    Ok(bytes)
 }

@@ -93,6 +93,7 @@ fn boot(
     capabilities::check().map_err(Stop::Refused)?;
     let policies = preflight::policies(&parameters);
     let mut session = Session::new(&policies);
+    preflight::refuse_unsigned(&session).map_err(Stop::Refused)?;
     // It gets ready while the root image is mounted.
     session.begin();
     let (init, mut asked) =

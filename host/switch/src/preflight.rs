@@ -53,13 +53,19 @@ pub struct Asked {
     pub rewrite: Option<Rewrite>,
 }
 
-/// The policies that are asked.
+/// The policies that are asked. What is not as it should be with their files is logged.
 pub fn policies(parameters: &Parameters) -> Vec<Policy> {
-    if parameters.default_policy_only {
+    let policies = if parameters.default_policy_only {
         vec![folder::embedded()]
     } else {
         folder::discover(FilePath::new("/"))
+    };
+    for policy in &policies {
+        for warning in &policy.warnings {
+            tracing::warn!("policy {}: {warning}", policy.name);
+        }
     }
+    policies
 }
 
 /// Makes the plan. The policies of the session are asked about the extensions,
@@ -84,6 +90,7 @@ pub fn plan(
     if arguments.plan.is_none() {
         capabilities::check()?;
     }
+    refuse_unsigned(session)?;
     // It gets ready while the rest is checked.
     session.begin();
     let new_root = new_root::open(&arguments.new_root, &old_root, proc)?;
@@ -361,6 +368,14 @@ pub fn ask_compatibility(
         }
         _ => Ok(Judgement::default()),
     }
+}
+
+/// Refuses where a policy is not signed as it must be. Comes first: nothing of it is run.
+///
+/// # Errors
+/// A sentence for the operator.
+pub fn refuse_unsigned(session: &Session<'_>) -> Result<(), String> {
+    consequence::unsigned(session).map_or(Ok(()), Err)
 }
 
 /// Refuses where a policy has failed that the machine must not switch without.

@@ -53,6 +53,22 @@ impl<W: Write> Writer<W> {
         self.member(&member, contents, copied)
     }
 
+    /// Appends a directory with these permissions. It belongs to root and is from 1970.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn directory(&mut self, name: &str, permissions: u32) -> Result<()> {
+        self.ino += 1;
+        let member = Member {
+            name: name.into(),
+            ino: self.ino,
+            mode: libc::S_IFDIR | permissions,
+            nlink: 2,
+            ..Member::default()
+        };
+        self.member(&member, &mut io::empty(), &mut |_| {})
+    }
+
     /// Appends a member as it is, and its contents.
     ///
     /// # Errors

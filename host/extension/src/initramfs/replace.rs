@@ -51,8 +51,41 @@ pub fn replace_extensions(
     append: &mut dyn FnMut(&mut dyn Write) -> Result<()>,
 ) -> Result<Replaced> {
     let mut input = Input::open(input)?;
-    let found = survey(&mut input)?;
+    let found = survey(&mut input, &is_candidate)?;
     let ours = found.ours(input.shown())?;
+    write_without(&mut input, &found, &ours, &is_candidate, output, append)
+}
+
+/// Copies an initramfs to `output` without the members that have these paths, whatever
+/// they are but directories, and lets `append` write what takes their place, at a
+/// multiple of four bytes. Otherwise as [`replace_extensions`]. Of hard links, which the
+/// caller does not name, one alone would be left out.
+///
+/// # Errors
+/// See [`replace_extensions`].
+pub fn replace_files(
+    input: &Path,
+    paths: &HashSet<Vec<u8>>,
+    output: &mut dyn Write,
+    append: &mut dyn FnMut(&mut dyn Write) -> Result<()>,
+) -> Result<Replaced> {
+    let is_named = |member: &Member| !member.is_directory() && paths.contains(member.path());
+    let mut input = Input::open(input)?;
+    let found = survey(&mut input, &is_named)?;
+    write_without(&mut input, &found, paths, &is_named, output, append)
+}
+
+/// Which members could be left out.
+type IsCandidate<'a> = dyn Fn(&Member) -> bool + 'a;
+
+fn write_without(
+    input: &mut Input,
+    found: &Found,
+    ours: &HashSet<Vec<u8>>,
+    is_candidate: &IsCandidate<'_>,
+    output: &mut dyn Write,
+    append: &mut dyn FnMut(&mut dyn Write) -> Result<()>,
+) -> Result<Replaced> {
     let mut replaced = Replaced::default();
     let mut output = Output {
         inner: output,
@@ -81,10 +114,11 @@ pub fn replace_extensions(
         }
         input.go_to(part.offset)?;
         if removed == 0 {
-            copy(&mut input, part.length, &mut output)?;
+            copy(input, part.length, &mut output)?;
             replaced.kept += 1;
         } else {
-            rewrite(&mut input, part, &ours, &limits, &mut output)?;
+            let leave_out = |member: &Member| is_candidate(member) && ours.contains(member.path());
+            rewrite(input, part, &leave_out, &limits, &mut output)?;
             replaced.rewritten += 1;
         }
         output.unended = part.format == Some(Format::Lz4);
@@ -94,7 +128,7 @@ pub fn replace_extensions(
     output.zeros(behind)?;
     output.align()?;
     append(&mut output)?;
-    replaced.removed = found.removed(&ours);
+    replaced.removed = found.removed(ours);
     Ok(replaced)
 }
 
@@ -110,7 +144,7 @@ struct Found {
     roots: BTreeMap<usize, u64>,
 }
 
-fn survey(input: &mut Input) -> Result<Found> {
+fn survey(input: &mut Input, is_candidate: &IsCandidate<'_>) -> Result<Found> {
     let mut found = Found::default();
     let mut count = 0;
     let parts = scan_input(input, &Limits::default(), &mut |place, member, contents| {
@@ -249,11 +283,11 @@ fn copy(input: &mut Input, length: u64, output: &mut Output<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Writes a part without what is ours.
+/// Writes a part without some of its members.
 fn rewrite(
     input: &mut Input,
     part: &Part,
-    ours: &HashSet<Vec<u8>>,
+    leave_out: &IsCandidate<'_>,
     limits: &Limits,
     output: &mut Output<'_>,
 ) -> Result<()> {
@@ -261,7 +295,7 @@ fn rewrite(
         None => Compression::None,
         Some(format) => Compression::like(format).ok_or_else(|| {
             Error::input(format!(
-                "cannot take the extensions out of part {} of {}: {format} is not written",
+                "cannot take what is replaced out of part {} of {}: {format} is not written",
                 part.number,
                 input.shown()
             ))
@@ -276,7 +310,7 @@ fn rewrite(
         part.number,
         limits,
         &mut |place, member, contents| {
-            if is_candidate(member) && ours.contains(member.path()) {
+            if leave_out(member) {
                 return Ok(());
             }
             if place.archive != archive {

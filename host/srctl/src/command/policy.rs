@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use extension::reference::ImageRef;
 
 use super::project::{Build, New};
+use super::signature::{Sign, Verify};
 use super::{AccessOptions, Printing};
 
 pub use test::Test;
@@ -21,6 +22,10 @@ pub enum Policy {
     Build(Build),
     /// Run the cases of a policy: each says what it is asked, and what it has to answer.
     Test(Test),
+    /// Sign a policy, as `ssh-keygen -Y sign -n switch-root-policy` does.
+    Sign(Sign),
+    /// Tell who signed a policy, and fail where nobody did whose key is accepted.
+    Verify(Verify),
     /// Push a policy to a registry, as an OCI artifact that other tools for WebAssembly read, too.
     /// Its signature, FILE.sig, goes with it; its settings do not.
     Push(Push),

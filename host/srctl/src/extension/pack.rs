@@ -76,15 +76,20 @@ pub fn to_pack(checked: &[Checked]) -> Vec<Extension> {
         .collect()
 }
 
+/// How the command line wants an archive to be compressed.
+pub fn compression(archive: Archive) -> Compression {
+    match archive {
+        Archive::Zstd => Compression::default(),
+        Archive::Xz => Compression::Xz(ARCHIVE_LEVEL),
+        Archive::Gzip => Compression::Gzip(ARCHIVE_LEVEL),
+        Archive::None => Compression::None,
+    }
+}
+
 /// How the command line wants layers and archive to be.
 pub fn options<'a>(command: &PackOptions, progress: &'a dyn Progress) -> pack::Options<'a> {
     pack::Options {
-        compression: match command.compression {
-            Archive::Zstd => Compression::default(),
-            Archive::Xz => Compression::Xz(ARCHIVE_LEVEL),
-            Archive::Gzip => Compression::Gzip(ARCHIVE_LEVEL),
-            Archive::None => Compression::None,
-        },
+        compression: compression(command.compression),
         squashfs_level: command.layer_level,
         parallel: std::thread::available_parallelism().map_or(1, usize::from),
         progress,

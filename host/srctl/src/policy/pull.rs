@@ -10,9 +10,10 @@ use extension::output::AtomicFile;
 use extension::progress::Progress;
 use extension::{Error, Result};
 use policy::escape;
+use policy::trust::signature_path;
 use serde_json::json;
 
-use super::{signature_file, with_access};
+use super::with_access;
 use crate::command::Format;
 use crate::command::policy::Pull;
 use crate::outcome::Outcome;
@@ -43,7 +44,7 @@ fn target(output: Option<&Path>, name: &str) -> PathBuf {
 /// Writes the policy and its signature, and gives the latter's file. Where the policy
 /// has none, one of what was there before goes: it would be that of something else.
 fn write(file: &Path, policy: &Policy) -> Result<Option<PathBuf>> {
-    let beside = signature_file(file);
+    let beside = signature_path(file);
     let begin = |path: &Path, bytes: &[u8]| {
         let mut output = AtomicFile::create(path)?;
         output

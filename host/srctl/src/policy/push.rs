@@ -9,9 +9,10 @@ use extension::{Error, Kind, Result};
 use policy::escape;
 use policy::file::{self, Links};
 use policy::limits::fixed;
+use policy::trust::signature_path;
 use serde_json::json;
 
-use super::{signature_file, with_access};
+use super::with_access;
 use crate::command::Format;
 use crate::command::policy::Push;
 use crate::outcome::Outcome;
@@ -25,7 +26,7 @@ pub fn run(command: &Push, progress: &dyn Progress) -> Result<Outcome> {
             format!("there is no {}", shown(&command.file)),
         )
     })?;
-    let beside = signature_file(&command.file);
+    let beside = signature_path(&command.file);
     let signature = match read(&beside, SIGNATURE)? {
         Some(bytes) => Some(signature(&beside, bytes)?),
         None => None,

@@ -7,9 +7,8 @@ use extension::{Error, Result};
 use policy::file::{self, Links};
 use policy::folder::{Code, Policy};
 use policy::limits::{Limits, fixed};
-use policy::session::Session;
 use policy::sidecar::Sidecar;
-use policy::{Question, engine, escape};
+use policy::{engine, escape, trial};
 use serde_json::Value;
 
 /// A component, compiled once for all of its cases.
@@ -35,7 +34,7 @@ impl Component {
         let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
         let native = match engine::compile(&wasm, &target) {
             Ok(native) => native,
-            Err(error) => return Err(wrong(refusal(&name, wasm).unwrap_or(error))),
+            Err(error) => return Err(wrong(refusal(&name, &wasm).unwrap_or(error))),
         };
         let record =
             engine::split_native(&native).map(|(record, code)| (record, native.len() - code.len()));
@@ -58,6 +57,7 @@ impl Component {
                 wasm: None,
                 native: Some(Cow::Owned(self.native.clone())),
             }),
+            signed_by: None,
             sidecar: Sidecar {
                 settings,
                 limits,
@@ -69,23 +69,9 @@ impl Component {
 }
 
 /// What the judge says of a component that cannot be compiled.
-fn refusal(name: &str, wasm: Vec<u8>) -> Option<String> {
-    let policies = [Policy {
-        name: name.to_owned(),
-        origin: String::new(),
-        digest: None,
-        code: Ok(Code {
-            wasm: Some(Cow::Owned(wasm)),
-            native: None,
-        }),
-        sidecar: Sidecar::default(),
-        warnings: Vec::new(),
-    }];
+fn refusal(name: &str, wasm: &[u8]) -> Option<String> {
     tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), || {
-        let mut session = Session::new(&policies);
-        let mut list = |_: &[u8]| Ok(Vec::new());
-        let _ = policy::preservation::review(&mut session, &mut list, &[]);
-        let failure = session.accounts()[0].failure(Question::Load)?;
-        Some(failure.message.clone())
+        let failure = trial::load(name, wasm, &Sidecar::default()).err()?;
+        Some(failure.message)
     })
 }

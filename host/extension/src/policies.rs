@@ -1,0 +1,302 @@
+//! The policies of an initramfs: which it has, and adding others.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use policy::trust::{TRUST, signature_path};
+use policy::{escape, folder};
+
+use crate::archive::Writer;
+use crate::compression::{self, Compression};
+use crate::error::{Error, Result};
+use crate::initramfs::{self, Replaced};
+use crate::machine::{keep_policies, program_for};
+
+/// Programs that policies run in, the first one that there is.
+const PROGRAMS: [&str; 5] = [
+    "init",
+    "usr/bin/switch_root",
+    "usr/sbin/switch_root",
+    "bin/switch_root",
+    "sbin/switch_root",
+];
+
+/// The longest name of a policy, in bytes: with its endings it is the name of a file.
+const NAME: usize = 200;
+
+/// The endings of the files of a policy.
+const ENDINGS: [&str; 5] = ["wasm", "wasm.sig", "cwasm", "cwasm.sig", "json"];
+
+/// What was found in an initramfs.
+#[derive(Debug, Default)]
+pub struct Image {
+    /// What its init, or else its `switch_root`, is a program for, as `uname -m` has it.
+    pub architecture: Option<&'static str>,
+    /// Which of the folders that policies and signers are in there are, and which of
+    /// those above them, without the slash in front.
+    folders: BTreeSet<String>,
+    /// Files of policies that have several names.
+    linked: BTreeSet<String>,
+}
+
+/// A policy to be added, with the files that are its.
+#[derive(Clone, Debug, Default)]
+pub struct Addition {
+    /// The name of its files, without their endings.
+    pub name: String,
+    /// The component.
+    pub wasm: Vec<u8>,
+    /// Its signature.
+    pub signature: Option<Vec<u8>>,
+    /// Its form compiled ahead of time, with our record.
+    pub native: Option<Vec<u8>>,
+    /// Its sidecar.
+    pub sidecar: Option<Vec<u8>>,
+}
+
+/// All that is added to an initramfs.
+#[derive(Clone, Debug, Default)]
+pub struct Additions {
+    /// The folder of the policies: the vendor's or the operator's.
+    pub folder: &'static str,
+    /// Policies.
+    pub policies: Vec<Addition>,
+    /// A list of signers: the name of its file, which ends with `.signers`, and the list.
+    pub signers: Option<(String, Vec<u8>)>,
+}
+
+/// Walks through an initramfs. Its policies, and the signers that it accepts, are written
+/// to the folder `root`, at the paths that they have in it.
+///
+/// # Errors
+/// See [`initramfs::scan`]; or a file cannot be written.
+pub fn survey(input: &Path, root: &Path) -> Result<Image> {
+    let mut image = Image::default();
+    let wanted: BTreeSet<&str> = [folder::VENDOR, folder::OPERATOR, TRUST]
+        .into_iter()
+        .flat_map(with_parents)
+        .collect();
+    let mut programs = [None; PROGRAMS.len()];
+    initramfs::scan(input, &mut |_, member, contents| {
+        let path = member.path();
+        let text = std::str::from_utf8(path).unwrap_or_default();
+        if let Some(folder) = wanted.get(text) {
+            image.folders.insert((*folder).to_owned());
+        }
+        if keep_policies(root, member, contents)? {
+            if !member.is_directory() && member.nlink > 1 {
+                image.linked.insert(text.to_owned());
+            }
+            return Ok(());
+        }
+        if let Some(position) = PROGRAMS.iter().position(|program| *program == text) {
+            programs[position] = match member.is_file() {
+                true => program_for(contents)?,
+                false => None,
+            };
+        }
+        Ok(())
+    })?;
+    image.architecture = programs.into_iter().flatten().next();
+    Ok(image)
+}
+
+/// A folder and all above it, topmost first, without the slash in front.
+fn with_parents(folder: &'static str) -> impl Iterator<Item = &'static str> {
+    let folder = folder.trim_start_matches('/');
+    let ends = folder.match_indices('/').map(|(end, _)| end);
+    ends.chain([folder.len()]).map(|end| &folder[..end])
+}
+
+/// The name that a policy gets in an initramfs where none is given: that of its file,
+/// which `50-` is put in front of if no number stands there.
+pub fn default_name(stem: &str) -> String {
+    let numbered = stem.bytes().take(2).all(|byte| byte.is_ascii_digit())
+        && stem.as_bytes().get(2) == Some(&b'-');
+    if numbered {
+        stem.to_owned()
+    } else {
+        format!("50-{stem}")
+    }
+}
+
+/// Checks the name of a policy.
+///
+/// # Errors
+/// It cannot be that of a file of a policy.
+pub fn check_name(name: &str) -> Result<()> {
+    let plain = |character: char| !character.is_control() && !matches!(character, '/' | '\\');
+    if name.is_empty() || name.starts_with('.') || name.len() > NAME || !name.chars().all(plain) {
+        return Err(Error::input(format!(
+            "`{}` is no name of a policy: one is like 50-keep-logs, at most {NAME} bytes long, without slashes and control characters",
+            escape::message(name, NAME)
+        )));
+    }
+    Ok(())
+}
+
+impl Additions {
+    /// The files, by their paths in the initramfs without the slash in front.
+    fn files(&self) -> Vec<(String, &[u8])> {
+        let mut files = Vec::new();
+        for policy in &self.policies {
+            let forms = [
+                Some(&policy.wasm),
+                policy.signature.as_ref(),
+                policy.native.as_ref(),
+                None,
+                policy.sidecar.as_ref(),
+            ];
+            for (ending, form) in ENDINGS.iter().zip(forms) {
+                files.extend(form.map(|bytes| (self.path(&policy.name, ending), &bytes[..])));
+            }
+        }
+        if let Some((name, list)) = &self.signers {
+            files.push((signers_path(name), list));
+        }
+        files
+    }
+
+    fn path(&self, name: &str, ending: &str) -> String {
+        format!("{}/{name}.{ending}", self.folder.trim_start_matches('/'))
+    }
+
+    /// All files that an earlier policy of the same name may have, so that nothing of it
+    /// stays.
+    fn replaced(&self) -> HashSet<Vec<u8>> {
+        let of_policies = self.policies.iter().flat_map(|policy| {
+            ENDINGS
+                .iter()
+                .map(|ending| self.path(&policy.name, ending).into_bytes())
+        });
+        let signers = self
+            .signers
+            .iter()
+            .map(|(name, _)| signers_path(name).into_bytes());
+        of_policies.chain(signers).collect()
+    }
+
+    /// Puts them in the place of their predecessors in a folder that [`survey`] wrote, so
+    /// that they are found there as at boot.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn stage(&self, root: &Path) -> Result<()> {
+        for path in self.replaced() {
+            // Made of names that were checked.
+            let path = root.join(String::from_utf8_lossy(&path).as_ref());
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::system(
+                        format!("cannot remove {}", path.display()),
+                        &error,
+                    ));
+                }
+                _ => {}
+            }
+        }
+        for (path, bytes) in self.files() {
+            let path = root.join(path);
+            let written = path.parent().map_or(Ok(()), fs::create_dir_all);
+            written
+                .and_then(|()| fs::write(&path, bytes))
+                .map_err(|error| {
+                    Error::system(format!("cannot write {}", path.display()), &error)
+                })?;
+        }
+        Ok(())
+    }
+
+    /// Copies an initramfs to `output` without policies of the same names, and appends an
+    /// archive with the new ones. All files are root's, with the mode 0644.
+    ///
+    /// # Errors
+    /// One of the files that are replaced is one of several hard links; or see
+    /// [`initramfs::replace_files`].
+    pub fn write(
+        &self,
+        input: &Path,
+        image: &Image,
+        compression: Compression,
+        output: &mut dyn Write,
+    ) -> Result<Replaced> {
+        let replaced = self.replaced();
+        if let Some(linked) = image
+            .linked
+            .iter()
+            .find(|path| replaced.contains(path.as_bytes()))
+        {
+            return Err(Error::input(format!(
+                "cannot replace /{} of {}: it is one of several hard links, whose contents may be another's; choose another name with --name",
+                escape::path(linked.as_bytes()),
+                escape::path(input.as_os_str().as_encoded_bytes())
+            )));
+        }
+        initramfs::replace_files(input, &replaced, output, &mut |output| {
+            self.archive(image, compression, output)
+        })
+    }
+
+    fn archive(
+        &self,
+        image: &Image,
+        compression: Compression,
+        output: &mut dyn Write,
+    ) -> Result<()> {
+        let mut encoder = compression::encoder(compression, 1, output)?;
+        let mut archive = Writer::new(&mut encoder);
+        let folders = [
+            (!self.policies.is_empty()).then_some(self.folder),
+            self.signers.as_ref().map(|_| TRUST),
+        ];
+        // The kernel makes no folders of its own accord, and gives those that are there
+        // the mode of the member: so only what is missing is written.
+        let mut made = BTreeSet::new();
+        for folder in folders.into_iter().flatten().flat_map(with_parents) {
+            if !image.folders.contains(folder) && made.insert(folder) {
+                archive.directory(folder, 0o755)?;
+            }
+        }
+        for (path, mut bytes) in self.files() {
+            archive.file(&path, 0o644, bytes.len() as u64, &mut bytes, &mut |_| {})?;
+        }
+        archive.finish()?;
+        encoder
+            .finish()
+            .map_err(|error| Error::system("cannot write the archive", &error))
+    }
+}
+
+fn signers_path(name: &str) -> String {
+    format!("{}/{name}", TRUST.trim_start_matches('/'))
+}
+
+/// The file in a folder that [`survey`] wrote that would be used in place of the `.wasm`
+/// of this name in the vendor's folder.
+pub fn overriding(root: &Path, name: &str) -> Option<String> {
+    let path = format!("{}/{name}.wasm", folder::OPERATOR);
+    let file = root.join(path.trim_start_matches('/'));
+    file.symlink_metadata().is_ok().then_some(path)
+}
+
+/// The signature beside a policy's file; `None` where there is none.
+///
+/// # Errors
+/// It cannot be read.
+pub fn signature_beside(wasm: &Path) -> Result<Option<Vec<u8>>> {
+    use policy::file::{Links, read};
+    let path = signature_path(wasm);
+    let limit = policy::limits::fixed::SIGNATURE_FILE;
+    match read(&path, limit, Links::Follow) {
+        Ok(read) => Ok(read.map(|(bytes, _)| bytes)),
+        Err(reason) => Err(Error::input(format!(
+            "the signature {} {reason}",
+            escape::path(path.as_os_str().as_encoded_bytes())
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! What the trust folder demands of the files that policies are run from.
+
+use super::File;
+use crate::failure::{Failure, Kind};
+use crate::limits::fixed;
+use crate::source::Source;
+use crate::trust::{self, Trust, signature_path};
+
+/// What is demanded.
+pub enum Demand {
+    /// There is no trust folder.
+    Nothing,
+    /// A signature by one of these.
+    Signature(Trust),
+    /// There is a folder, and it cannot be used, for this reason: no signature will do.
+    Impossible(String),
+}
+
+/// Who signed a file.
+pub struct Signed {
+    /// The signer's names, escaped.
+    pub by: String,
+    /// That the clock and the key's validity disagree.
+    pub warning: Option<String>,
+}
+
+impl Demand {
+    /// What the trust folder of a root directory demands.
+    pub fn of(source: &dyn Source) -> Self {
+        match Trust::of(source) {
+            Ok(None) => Self::Nothing,
+            Ok(Some(trust)) => Self::Signature(trust),
+            Err(reason) => Self::Impossible(reason),
+        }
+    }
+
+    /// That the folder itself cannot be used.
+    pub fn failure(&self) -> Option<Failure> {
+        match self {
+            Self::Impossible(reason) => Some(Failure::load(
+                Kind::Signature,
+                format!("has no usable list of signers: {reason}"),
+            )),
+            _ => None,
+        }
+    }
+
+    /// Checks the signature beside a file with these contents. `None` where none is
+    /// demanded.
+    pub fn check(&self, file: &File<'_>, bytes: &[u8]) -> Result<Option<Signed>, Failure> {
+        let trust = match self {
+            Self::Nothing => return Ok(None),
+            Self::Signature(trust) => trust,
+            Self::Impossible(_) => {
+                return Err(refused(
+                    "cannot be checked: there is no usable list of signers",
+                ));
+            }
+        };
+        let path = signature_path(&file.path);
+        let shown = file.source.shown(&path);
+        let signature = match file.source.read(&path, fixed::SIGNATURE_FILE) {
+            Ok(Some(contents)) => contents.bytes,
+            Ok(None) => return Err(refused(format!("is not signed: there is no {shown}"))),
+            Err(reason) => return Err(refused(format!("has a signature, {shown}, that {reason}"))),
+        };
+        let now = trust::now();
+        let signed = trust
+            .verify(bytes, &signature, now)
+            .map_err(|rejection| refused(rejection.to_string()))?;
+        Ok(Some(Signed {
+            by: signed.signer.principals.clone(),
+            warning: signed.untimely.map(|rejection| {
+                format!("it {rejection}; the clock says {now}, which may be wrong while the machine starts, so it is used all the same")
+            }),
+        }))
+    }
+}
+
+fn refused(reason: impl Into<String>) -> Failure {
+    Failure::load(Kind::Signature, reason)
+}

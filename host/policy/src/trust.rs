@@ -1,0 +1,220 @@
+//! Whose policies are accepted: the signers in the trust folder of an initramfs, and
+//! whether one of them signed a file.
+//!
+//! A signature is an SSH signature (`ssh-keygen -Y sign`, or `srctl policy sign`) in the
+//! namespace [`NAMESPACE`], armored, in the file `NAME.wasm.sig` beside `NAME.wasm`. The
+//! keys that are accepted are listed in the files `*.signers` of [`TRUST`], in the format
+//! of OpenSSH's allowed_signers ([`signers`]).
+//!
+//! The folder demands: where it is, every policy that is not embedded must be signed, and
+//! the switch is refused where one is not, whatever its sidecar says. An empty folder
+//! accepts no key. Files that mask a policy, and sidecars, need no signature: they are the
+//! operator's, who can name limits, settings and a failure mode in them, but no code.
+//! Native code beside a signed `.wasm` is used by the rules of [`crate::folder`]: whoever
+//! can write it as root into an initramfs can replace the boot binary there, too.
+//!
+//! Clocks are often wrong in an initramfs: a machine without one of its own believes in
+//! 1970. So `valid-after` and `valid-before` are held against the clock where images are
+//! made, and at boot they are no more than a warning: an expired key must not keep
+//! machines from starting that started yesterday, and who can set the clock could pass
+//! for any day. A key that must not count any more is taken out of the folder.
+//!
+//! Signatures are checked in the process of the host, before the judge is started: its
+//! word must count, and the judge runs the very code in question. What it parses for that
+//! is small and bounded, and lies in the initramfs, beside the binary that parses it.
+
+mod rejection;
+pub mod signers;
+mod time;
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ssh_key::public::KeyData;
+use ssh_key::{HashAlg, PublicKey, SshSig};
+
+use crate::limits::fixed;
+use crate::source::Source;
+
+pub use rejection::Rejection;
+pub use signers::Signer;
+pub use time::Time;
+
+/// The folder of the signers that are accepted.
+pub const TRUST: &str = "/usr/lib/switch-root/trust";
+
+/// What signatures are made for, so that none that was made for something else counts.
+pub const NAMESPACE: &str = "switch-root-policy";
+
+/// What the names of signers files end with.
+const ENDING: &[u8] = b"signers";
+
+/// The signers that are accepted.
+#[derive(Clone, Debug, Default)]
+pub struct Trust {
+    signers: Vec<Signer>,
+}
+
+/// A signature that holds.
+#[derive(Clone, Debug)]
+pub struct Signed<'a> {
+    /// Who signed.
+    pub signer: &'a Signer,
+    /// That the signer's key is not valid at the time in question, if it is not.
+    pub untimely: Option<Rejection>,
+}
+
+impl Trust {
+    /// Reads the trust folder of a root directory; `None` where there is none, and
+    /// nothing is demanded.
+    ///
+    /// # Errors
+    /// A sentence that names the file and its line: there is a folder, and it cannot be
+    /// read, or is not understood.
+    pub fn of(source: &dyn Source) -> Result<Option<Self>, String> {
+        Self::in_folder(source, Path::new(TRUST))
+    }
+
+    /// Reads all files `*.signers` of a folder; `None` where there is no such folder.
+    ///
+    /// # Errors
+    /// See [`Trust::of`].
+    pub fn in_folder(source: &dyn Source, folder: &Path) -> Result<Option<Self>, String> {
+        let shown = source.shown(folder);
+        let unreadable = |reason| format!("{shown} cannot be read: {reason}");
+        let Some(names) = source.names(folder).map_err(unreadable)? else {
+            return match dangling(source, folder) {
+                true => Err(format!("{shown} is a link to nothing")),
+                false => Ok(None),
+            };
+        };
+        let mut paths: Vec<PathBuf> = names
+            .iter()
+            .map(|name| folder.join(name))
+            .filter(|path| path.extension().map(OsStr::as_bytes) == Some(ENDING))
+            .collect();
+        paths.sort();
+        if paths.len() > fixed::SIGNERS_FILES {
+            return Err(format!(
+                "{shown} has {} files of signers, and at most {} are read",
+                paths.len(),
+                fixed::SIGNERS_FILES
+            ));
+        }
+        let mut trust = Self::default();
+        for path in paths {
+            let shown = source.shown(&path);
+            let contents = source
+                .read(&path, fixed::SIGNERS_FILE)
+                .map_err(|reason| format!("{shown} {reason}"))?
+                .ok_or_else(|| format!("{shown} is a link to nothing"))?;
+            trust.add(&shown, &contents.bytes)?;
+        }
+        Ok(Some(trust))
+    }
+
+    /// Adds the signers of a file, which is called `shown` in messages.
+    ///
+    /// # Errors
+    /// A sentence that names the file and its line.
+    pub fn add(&mut self, shown: &str, bytes: &[u8]) -> Result<(), String> {
+        signers::parse(shown, bytes, &mut self.signers)
+    }
+
+    /// Checks a signature of these bytes, and whether the signer's key is valid at `now`.
+    /// The first line that accepts the key counts, one that is valid before one that is
+    /// not.
+    ///
+    /// # Errors
+    /// Why it does not count. That the key is not valid at the time is no error here: the
+    /// caller knows whether its clock can be trusted.
+    pub fn verify(
+        &self,
+        bytes: &[u8],
+        signature: &[u8],
+        now: Time,
+    ) -> Result<Signed<'_>, Rejection> {
+        let signature = parse(signature)?;
+        if signature.namespace() != NAMESPACE {
+            return Err(Rejection::namespace(signature.namespace()));
+        }
+        let key = signature.public_key();
+        let fingerprint = || key.fingerprint(HashAlg::Sha256).to_string();
+        let listed: Vec<&Signer> = self
+            .signers
+            .iter()
+            .filter(|signer| signer.key == *key)
+            .collect();
+        let Some(first) = listed.first() else {
+            return Err(Rejection::UnknownKey(fingerprint()));
+        };
+        let accepted = listed.iter().copied().filter(|signer| signer.may_sign());
+        let Some(signer) = accepted.min_by_key(|signer| signer.untimely(now).is_some()) else {
+            return Err(Rejection::OtherNamespaces {
+                fingerprint: fingerprint(),
+                place: first.place.clone(),
+            });
+        };
+        PublicKey::from(key.clone())
+            .verify(NAMESPACE, bytes, &signature)
+            .map_err(|_| Rejection::Changed(signer.principals.clone()))?;
+        Ok(Signed {
+            signer,
+            untimely: signer.untimely(now),
+        })
+    }
+}
+
+/// Whether a folder that is not there is the name of something.
+fn dangling(source: &dyn Source, folder: &Path) -> bool {
+    let (Some(parent), Some(name)) = (folder.parent(), folder.file_name()) else {
+        return false;
+    };
+    matches!(source.names(parent), Ok(Some(names)) if names.iter().any(|other| other == name))
+}
+
+/// Reads an armored signature.
+fn parse(bytes: &[u8]) -> Result<SshSig, Rejection> {
+    use ssh_key::Error;
+    if bytes.len() as u64 > fixed::SIGNATURE_FILE {
+        return Err(Rejection::Malformed(format!(
+            "it is larger than {} bytes",
+            fixed::SIGNATURE_FILE
+        )));
+    }
+    let signature = SshSig::from_pem(bytes).map_err(|error| match error {
+        Error::AlgorithmUnknown => Rejection::Algorithm(None),
+        Error::AlgorithmUnsupported { algorithm } => Rejection::algorithm(algorithm.as_str()),
+        other => Rejection::Malformed(other.to_string()),
+    })?;
+    // The one thing in it that nothing is signed over.
+    if signature.version() != SshSig::VERSION {
+        return Err(Rejection::Malformed(format!(
+            "its version is {}, and there is only {}",
+            signature.version(),
+            SshSig::VERSION
+        )));
+    }
+    match signature.public_key() {
+        KeyData::Ed25519(_) | KeyData::SkEd25519(_) => Ok(signature),
+        other => Err(Rejection::algorithm(other.algorithm().as_str())),
+    }
+}
+
+/// The path of a file's signature.
+pub fn signature_path(file: &Path) -> PathBuf {
+    let mut path = file.as_os_str().to_owned();
+    path.push(".sig");
+    path.into()
+}
+
+/// The time that the clock of this machine shows.
+pub fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    Time(since.map_or(0, |since| since.as_secs()))
+}
+
+#[cfg(test)]
+mod tests;

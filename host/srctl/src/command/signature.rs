@@ -1,0 +1,35 @@
+//! `srctl policy sign` and `srctl policy verify`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Printing;
+
+/// `srctl policy sign`.
+#[derive(Debug, Args)]
+pub struct Sign {
+    /// The policy. It is loaded once, so that nothing else is signed.
+    #[arg(value_name = "FILE.wasm")]
+    pub file: PathBuf,
+    /// A private ed25519 key in OpenSSH's format.
+    #[arg(long, value_name = "KEYFILE")]
+    pub key: PathBuf,
+    /// The signature to write [default: FILE.wasm.sig].
+    #[arg(long, short, value_name = "OUT")]
+    pub output: Option<PathBuf>,
+}
+
+/// `srctl policy verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// The policy. Its signature is FILE.wasm.sig, beside it.
+    #[arg(value_name = "FILE.wasm")]
+    pub file: PathBuf,
+    /// Whose signatures are accepted: a list in the format of OpenSSH's allowed_signers, or a
+    /// folder with such lists (*.signers).
+    #[arg(long, value_name = "FILE|DIR")]
+    pub signers: PathBuf,
+    #[command(flatten)]
+    pub printing: Printing,
+}

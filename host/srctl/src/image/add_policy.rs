@@ -1,0 +1,257 @@
+//! `srctl image add-policy`: from components to an initramfs that is sure to run them.
+
+use std::path::Path;
+
+use extension::initramfs::Replaced;
+use extension::output::AtomicFile;
+use extension::policies::{self, Addition, Additions, Image};
+use extension::{Error, Result};
+use policy::session::Session;
+use policy::sidecar::Sidecar;
+use policy::source::Disk;
+use policy::trust::Trust;
+use policy::{consequence, engine, folder, trial};
+use serde_json::{Value, json};
+
+use crate::command::Format;
+use crate::command::image::AddPolicy;
+use crate::extension::compression;
+use crate::input::{self, shown};
+use crate::outcome::Outcome;
+use crate::policy::{read as read_policy, trust};
+use crate::print;
+use crate::table::{bytes, table};
+
+/// What is not compiled ahead of time.
+const NONE: &str = "none";
+
+/// Runs the command. What is wrong is found before anything is written.
+pub fn run(command: &AddPolicy) -> Result<Outcome> {
+    let names = names(command)?;
+    let mut output = AtomicFile::create(&command.output)?;
+    let work = output.folder_beside()?;
+    let root = work.path().join("root");
+    let image = policies::survey(&command.initramfs, &root)?;
+    let mut additions = read(command, &names, &root)?;
+    let target = target(command, &image)?;
+    let signers = verify(command, &additions, &root)?;
+    // In the process of the judge, which is forked: before anything starts threads.
+    for (addition, file) in additions.policies.iter().zip(&command.policies) {
+        load(addition, file, command.settings.as_deref())?;
+    }
+    if let Some(target) = &target {
+        for (addition, file) in additions.policies.iter_mut().zip(&command.policies) {
+            let native = engine::compile(&addition.wasm, target).map_err(|reason| {
+                Error::input(format!(
+                    "{} {reason}; with --compile none it is compiled at boot",
+                    shown(file)
+                ))
+            })?;
+            addition.native = Some(native);
+        }
+    }
+    let replaced = additions.write(
+        &command.initramfs,
+        &image,
+        compression(command.compression),
+        &mut output,
+    )?;
+    output.commit()?;
+    summarize(command, &additions, &signers, target.as_deref(), &replaced)?;
+    Ok(Outcome::Fine)
+}
+
+/// The names that the policies get.
+fn names(command: &AddPolicy) -> Result<Vec<String>> {
+    let one = command.policies.len() == 1;
+    for (option, given) in [
+        ("--name", command.name.is_some()),
+        ("--settings", command.settings.is_some()),
+    ] {
+        if given && !one {
+            return Err(Error::input(format!(
+                "{option} is for one policy, and {} are to be added; add them one by one",
+                command.policies.len()
+            )));
+        }
+    }
+    let mut names: Vec<String> = Vec::new();
+    for file in &command.policies {
+        let stem = file.file_stem().unwrap_or_default();
+        let stem = stem.to_str().ok_or_else(|| {
+            Error::input(format!(
+                "the name of {} is not UTF-8; name the policy with --name",
+                shown(file)
+            ))
+        });
+        let name = match &command.name {
+            Some(name) => name.clone(),
+            None => policies::default_name(stem?),
+        };
+        policies::check_name(&name)?;
+        if names.contains(&name) {
+            return Err(Error::input(format!(
+                "{} would be the second policy of the name {name}; add them one by one, with --name",
+                shown(file)
+            )));
+        }
+        names.push(name);
+    }
+    Ok(names)
+}
+
+/// Reads what is to be added, but for what is compiled.
+fn read(command: &AddPolicy, names: &[String], root: &Path) -> Result<Additions> {
+    let mut additions = Additions {
+        folder: if command.vendor {
+            folder::VENDOR
+        } else {
+            folder::OPERATOR
+        },
+        ..Additions::default()
+    };
+    for (file, name) in command.policies.iter().zip(names) {
+        if let (true, Some(other)) = (command.vendor, policies::overriding(root, name)) {
+            return Err(Error::input(format!(
+                "{} would not be used: {other} of {} replaces the vendor's policy of this name; leave --vendor out, or choose another name with --name",
+                shown(file),
+                shown(&command.initramfs)
+            )));
+        }
+        let sidecar = command.settings.as_deref().map(input::read).transpose()?;
+        additions.policies.push(Addition {
+            name: name.clone(),
+            wasm: read_policy(file)?,
+            signature: trust::signature(file)?,
+            native: None,
+            sidecar,
+        });
+    }
+    if let Some(list) = &command.trust {
+        // That it can be read as one is found out before it keeps a machine from booting.
+        trust::read(list)?;
+        let stem = list.file_stem().and_then(|stem| stem.to_str());
+        let stem = stem.ok_or_else(|| Error::input("--trust names no file whose name is UTF-8"))?;
+        policies::check_name(stem)?;
+        let bytes = input::read(list)?;
+        additions.signers = Some((format!("{stem}.signers"), bytes));
+    }
+    Ok(additions)
+}
+
+/// The target triple that is compiled for; `None` where nothing is.
+fn target(command: &AddPolicy, image: &Image) -> Result<Option<String>> {
+    match (command.compile.as_deref(), image.architecture) {
+        (Some(NONE), _) => Ok(None),
+        (Some(target), _) => Ok(Some(target.to_owned())),
+        // As the boot binary is built.
+        (None, Some(architecture)) => Ok(Some(format!("{architecture}-unknown-linux-musl"))),
+        (None, None) => Err(Error::input(format!(
+            "{} does not tell what to compile for: neither its init nor its switch_root is a program; name a target with --compile x86_64-unknown-linux-musl, or have the policies compiled at boot with --compile none",
+            shown(&command.initramfs)
+        ))),
+    }
+}
+
+/// Holds all signatures against what the command line and the initramfs demand, and
+/// gives back who signed which policy.
+fn verify(command: &AddPolicy, additions: &Additions, root: &Path) -> Result<Vec<Option<String>>> {
+    additions.stage(root)?;
+    let source = Disk::root(root);
+    let in_image = Trust::of(&source).map_err(|reason| {
+        Error::input(format!(
+            "{} cannot be booted: its {reason}",
+            shown(&command.initramfs)
+        ))
+    })?;
+    let given = command.signers.as_deref().map(trust::read).transpose()?;
+    let mut signers = vec![None; additions.policies.len()];
+    // The initramfs goes last: its word is the one that the report will have.
+    for accepted in given.iter().chain(&in_image) {
+        for ((addition, file), signer) in additions
+            .policies
+            .iter()
+            .zip(&command.policies)
+            .zip(&mut signers)
+        {
+            let signature = addition.signature.as_deref();
+            let signed = trust::check(accepted, file, &addition.wasm, signature);
+            *signer = Some(signed.map_err(Error::input)?.signer.principals.clone());
+        }
+    }
+    // The others that it holds have to be signed, too, or it would not boot.
+    let all = folder::discover_in(&source, None);
+    match consequence::unsigned(&Session::new(&all)) {
+        Some(refusal) => Err(Error::input(format!(
+            "{} would refuse to boot: {refusal}",
+            shown(&command.output)
+        ))),
+        None => Ok(signers),
+    }
+}
+
+/// Loads a policy with its settings, as at boot.
+fn load(addition: &Addition, file: &Path, settings: Option<&Path>) -> Result<()> {
+    let sidecar = match (&addition.sidecar, settings) {
+        (Some(bytes), Some(path)) => Sidecar::parse(bytes)
+            .map_err(|reason| Error::input(format!("{} {reason}", shown(path))))?,
+        _ => Sidecar::default(),
+    };
+    match trial::load(&shown(file), &addition.wasm, &sidecar) {
+        Ok(_) => Ok(()),
+        Err(failure) => {
+            let with = settings.map_or(String::new(), |path| {
+                format!(", with the settings of {},", shown(path))
+            });
+            Err(Error::input(format!(
+                "{} is not added: it{with} {}",
+                shown(file),
+                failure.message
+            )))
+        }
+    }
+}
+
+fn summarize(
+    command: &AddPolicy,
+    additions: &Additions,
+    signers: &[Option<String>],
+    target: Option<&str>,
+    replaced: &Replaced,
+) -> Result<()> {
+    let added = additions.policies.iter().zip(signers);
+    if command.printing.format == Format::Json {
+        let policies: Value = added
+            .map(|(policy, signer)| {
+                json!({
+                    "name": policy.name,
+                    "digest": engine::digest(&policy.wasm),
+                    "size": policy.wasm.len(),
+                    "signed_by": signer,
+                    "compiled_for": target,
+                })
+            })
+            .collect();
+        return print::json(&json!({
+            "policies": policies,
+            "folder": additions.folder,
+            "replaced": replaced.removed,
+        }));
+    }
+    let rows: Vec<_> = added
+        .map(|(policy, signer)| {
+            [
+                policy.name.clone(),
+                bytes(policy.wasm.len() as u64),
+                target.unwrap_or("(at boot)").to_owned(),
+                signer.clone().unwrap_or_else(|| "(not verified)".into()),
+            ]
+        })
+        .collect();
+    let mut text = table(["POLICY", "SIZE", "COMPILED FOR", "SIGNED BY"], &rows);
+    if !replaced.removed.is_empty() {
+        text.push_str(&format!("replaced {}\n", replaced.removed.join(", ")));
+    }
+    text.push_str(&format!("wrote {}\n", shown(&command.output)));
+    print::print(&text)
+}

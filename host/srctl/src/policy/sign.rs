@@ -1,0 +1,58 @@
+//! `srctl policy sign`.
+
+use std::io::Write;
+
+use extension::output::AtomicFile;
+use extension::{Error, Result, sign};
+use policy::sidecar::Sidecar;
+use policy::trust::signature_path;
+use policy::{Kind, trial};
+
+use crate::command::signature::Sign;
+use crate::input::{read_up_to, shown};
+use crate::outcome::Outcome;
+use crate::print::print;
+
+/// The largest key that is read, in bytes.
+const KEY: u64 = 64 << 10;
+
+/// Runs the command. What is no policy is not signed.
+pub fn run(command: &Sign) -> Result<Outcome> {
+    let file = shown(&command.file);
+    let wasm = super::read(&command.file)?;
+    match trial::load(&file, &wasm, &Sidecar::default()) {
+        Ok(_) => {}
+        // It wants settings, which are none of the signer's business.
+        Err(failure) if failure.kind == Kind::Settings => {}
+        Err(failure) => {
+            return Err(Error::input(format!(
+                "{file} is not signed: it {}",
+                failure.message
+            )));
+        }
+    }
+    let name = shown(&command.key);
+    let key = read_up_to(&command.key, KEY)?;
+    let key = sign::read_key(&name, &key, &mut || ask(&name))?;
+    let path = command
+        .output
+        .clone()
+        .unwrap_or_else(|| signature_path(&command.file));
+    let mut output = AtomicFile::create(&path)?;
+    output
+        .write_all(sign::sign(&key, &wasm)?.as_bytes())
+        .map_err(|error| Error::of_copy("cannot write the signature", &error))?;
+    output.commit()?;
+    print(&format!("wrote {}\n", shown(&path)))?;
+    Ok(Outcome::Fine)
+}
+
+/// Asks for the passphrase of a key, on the terminal and nowhere else.
+fn ask(key: &str) -> Result<String> {
+    rpassword::prompt_password(format!("Passphrase of {key}: ")).map_err(|error| {
+        Error::system(
+            format!("cannot sign with {key}: it needs its passphrase, and there is no terminal to ask for it (let an agent sign: `ssh-keygen -Y sign -n switch-root-policy -f {key}.pub FILE.wasm`)"),
+            &error,
+        )
+    })
+}
