@@ -13,7 +13,7 @@ pub mod answer;
 pub mod bindings;
 pub mod compatibility;
 pub mod consequence;
-mod contract;
+pub mod contract;
 pub mod engine;
 pub mod escape;
 pub mod extensions;
