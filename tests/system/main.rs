@@ -13,10 +13,12 @@ mod distributing;
 mod extensions_yaml;
 mod formats;
 mod harness;
+mod inspecting;
 mod installed;
 mod installing;
 mod interrupting;
 mod kernels;
+mod measuring;
 mod native;
 mod not_distributing;
 mod not_installing;
@@ -27,6 +29,7 @@ mod packing;
 mod planning;
 mod policies;
 mod policy_cases;
+mod precompiling;
 mod pulling;
 mod refusals;
 mod rehearsing;
@@ -77,6 +80,9 @@ fn main() {
         comparing::cases(),
         unpacking::cases(),
         contract::cases(),
+        inspecting::cases(),
+        measuring::cases(),
+        precompiling::cases(),
         formats::cases(),
         shells::cases(),
         terminal::cases(),

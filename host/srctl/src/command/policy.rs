@@ -1,5 +1,8 @@
 //! `srctl policy`, as its help shows it.
 
+mod bench;
+mod compile;
+mod inspect;
 mod test;
 
 use std::path::PathBuf;
@@ -9,6 +12,9 @@ use extension::reference::ImageRef;
 
 use super::{AccessOptions, Printing};
 
+pub use bench::Bench;
+pub use compile::Compile;
+pub use inspect::Inspect;
 pub use test::Test;
 
 /// `srctl policy`.
@@ -16,6 +22,13 @@ pub use test::Test;
 pub enum Policy {
     /// Run the cases of a policy: each says what it is asked, and what it has to answer.
     Test(Test),
+    /// Tell what a policy is: who made it, which questions it answers, what it imports, and
+    /// the limits that it needs. It is loaded in a sandbox, and asked nothing.
+    Inspect(Inspect),
+    /// Compile policies ahead of time: each to a `.cwasm` for the machines of one target.
+    Compile(Compile),
+    /// Measure what a policy takes: time, fuel and memory of each question, on a given tree.
+    Bench(Bench),
     /// Push a policy to a registry, as an OCI artifact that other tools for WebAssembly read, too.
     /// Its signature, FILE.sig, goes with it; its settings do not.
     Push(Push),
