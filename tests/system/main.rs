@@ -13,11 +13,13 @@ mod distributing;
 mod extensions_yaml;
 mod formats;
 mod harness;
+mod inspecting;
 mod installed;
 mod installing;
 mod interrupting;
 mod kernels;
 mod languages;
+mod measuring;
 mod native;
 mod not_distributing;
 mod not_installing;
@@ -28,6 +30,7 @@ mod packing;
 mod planning;
 mod policies;
 mod policy_cases;
+mod precompiling;
 mod pulling;
 mod refusals;
 mod rehearsing;
@@ -80,6 +83,9 @@ fn main() {
         comparing::cases(),
         unpacking::cases(),
         contract::cases(),
+        inspecting::cases(),
+        measuring::cases(),
+        precompiling::cases(),
         formats::cases(),
         shells::cases(),
         terminal::cases(),

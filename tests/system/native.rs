@@ -19,10 +19,11 @@ cases![
     the_small_build_cannot_run_anything_else,
 ];
 
-const NATIVE: &str = "/usr/lib/switch-root/policies.d/50-keep.cwasm";
+/// Where the code is that is compiled ahead of time.
+pub const NATIVE: &str = "/usr/lib/switch-root/policies.d/50-keep.cwasm";
 
 /// keep-paths, which keeps one file.
-fn keeping(scene: Scene) -> Result<Scene, Stop> {
+pub fn keeping(scene: Scene) -> Result<Scene, Stop> {
     let sidecar = r#"{"settings": {"keep": ["/some/file"]}}"#;
     Ok(scene
         .file("/some/file", "kept")
@@ -31,7 +32,7 @@ fn keeping(scene: Scene) -> Result<Scene, Stop> {
 }
 
 /// Checks that the policy did its work, and whether it was compiled for that.
-fn kept(booted: &Booted, compiled: bool) -> Result<String, Stop> {
+pub fn kept(booted: &Booted, compiled: bool) -> Result<String, Stop> {
     booted.left(&["/some/file"])?;
     let report = booted
         .report
@@ -61,7 +62,8 @@ fn file(content: Content) -> Make {
     }
 }
 
-fn bytes(content: Content) -> Result<Vec<u8>, Stop> {
+/// What is in a file that is to be copied.
+pub fn bytes(content: Content) -> Result<Vec<u8>, Stop> {
     match content {
         Content::Copy(path) => Ok(std::fs::read(path)?),
         _ => Err("not a file".into()),

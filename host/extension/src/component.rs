@@ -4,6 +4,7 @@
 use policy::bindings::PACKAGE;
 use policy::escape;
 use policy::file;
+use serde::Serialize;
 use wasmparser::{Parser, Payload, Validator};
 
 /// What a component says of itself. All of it is untrusted text.
@@ -18,7 +19,7 @@ pub struct Description {
 }
 
 /// The metadata sections that tools agree on (those of the crate wasm-metadata).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Metadata {
     /// `authors`: names, as they are written.
     pub authors: Option<String>,
@@ -90,7 +91,8 @@ pub fn describe(wasm: &[u8]) -> Result<Description, String> {
 }
 
 impl Metadata {
-    fn read(&mut self, name: &str, data: &[u8]) {
+    /// Takes what a custom section says, if it is one of these.
+    pub fn read(&mut self, name: &str, data: &[u8]) {
         let field = match name {
             "authors" => &mut self.authors,
             "description" => &mut self.description,

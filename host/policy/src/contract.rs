@@ -145,7 +145,7 @@ fn is_ours(interface: &str) -> bool {
 }
 
 /// Splits the name of an interface of our package into interface and version.
-fn interface(name: &str) -> Option<(&str, &str)> {
+pub fn interface(name: &str) -> Option<(&str, &str)> {
     let rest = name.strip_prefix(PACKAGE)?;
     Some(rest.split_once('@').unwrap_or((rest, "none")))
 }

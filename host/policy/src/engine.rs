@@ -29,6 +29,29 @@ pub struct Record {
     pub target: String,
 }
 
+impl Record {
+    /// Whether this host may run the code: it was compiled by this very engine, of the
+    /// `.wasm` with this digest where there is one.
+    ///
+    /// # Errors
+    /// What follows the name of the file in a sentence.
+    pub fn check(&self, digest: Option<&str>) -> Result<(), String> {
+        if digest.is_some_and(|digest| digest != self.source) {
+            return Err(format!(
+                "was compiled from another .wasm file ({})",
+                self.source
+            ));
+        }
+        if self.engine != ENGINE {
+            return Err(format!(
+                "was compiled by {}, and this is {ENGINE}",
+                self.engine
+            ));
+        }
+        Ok(())
+    }
+}
+
 /// The digest of a file as reports and records spell it: `sha256:<64 hex digits>`.
 pub fn digest(bytes: &[u8]) -> String {
     use std::fmt::Write;
@@ -59,6 +82,41 @@ pub fn split_native(file: &[u8]) -> Result<(Record, &[u8]), String> {
     Ok((record, &rest[end + 1..]))
 }
 
+/// The target triple of an architecture, as the static binaries of switch-root have it.
+#[cfg(feature = "compile")]
+pub fn target_of(architecture: &str) -> String {
+    format!("{architecture}-unknown-linux-musl")
+}
+
+/// Whether this build compiles for a target triple.
+///
+/// # Errors
+/// A sentence with the triple, and what wasmtime says of it.
+#[cfg(feature = "compile")]
+pub fn check_target(target: &str) -> Result<(), String> {
+    engine_for(target).map(drop)
+}
+
+/// The architectures that this build compiles for, as triples begin.
+#[cfg(feature = "compile")]
+pub fn architectures() -> Vec<&'static str> {
+    // All Linux machines that wasmtime can make native code for.
+    ["x86_64", "aarch64", "riscv64gc", "s390x"]
+        .into_iter()
+        .filter(|architecture| check_target(&target_of(architecture)).is_ok())
+        .collect()
+}
+
+#[cfg(feature = "compile")]
+fn engine_for(target: &str) -> Result<Engine, String> {
+    config()
+        .and_then(|mut config| Engine::new(config.target(target)?))
+        .map_err(|error| {
+            let sentence = format!("cannot compile for {target}: {error:#}");
+            crate::escape::message(&sentence, fixed::ERROR_MESSAGE)
+        })
+}
+
 /// Compiles a component ahead of time, for the baseline of a target triple
 /// (never for the build machine's own processor).
 ///
@@ -66,10 +124,7 @@ pub fn split_native(file: &[u8]) -> Result<(Record, &[u8]), String> {
 /// What wasmtime says of the component or the target.
 #[cfg(feature = "compile")]
 pub fn compile(wasm: &[u8], target: &str) -> Result<Vec<u8>, String> {
-    let engine = config()
-        .and_then(|mut config| Engine::new(config.target(target)?))
-        .map_err(|error| format!("cannot compile for {target}: {error:#}"))?;
-    let code = engine
+    let code = engine_for(target)?
         .precompile_component(wasm)
         .map_err(|error| format!("cannot compile the component: {error:#}"))?;
     let record = Record {

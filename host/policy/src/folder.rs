@@ -331,19 +331,7 @@ fn trusted_native(
         ));
     }
     let (record, code) = engine::split_native(&bytes)?;
-    if digest.is_some_and(|digest| digest != record.source) {
-        return Err(format!(
-            "was compiled from another .wasm file ({})",
-            record.source
-        ));
-    }
-    if record.engine != engine::ENGINE {
-        return Err(format!(
-            "was compiled by {}, and this is {}",
-            record.engine,
-            engine::ENGINE
-        ));
-    }
+    record.check(digest)?;
     let start = bytes.len() - code.len();
     bytes.drain(..start);
     Ok((record.source, bytes))

@@ -18,7 +18,7 @@ use crate::escape;
 use crate::failure::{Failure, Kind, Question};
 use crate::folder::Code;
 use crate::limits::{Limits, fixed};
-use crate::protocol::{Answers, Cost};
+use crate::protocol::{Answers, Cost, Loading};
 
 /// Passes a policy's messages on.
 pub type LogSink = fn(log::Level, String);
@@ -34,6 +34,8 @@ struct State {
     transfer_left: usize,
     /// Which limit was met, if one was: the trap that follows does not say.
     met: Option<(Kind, String)>,
+    /// Bytes of the largest memory, and elements of the largest table.
+    largest: (usize, usize),
 }
 
 /// A component that is ready to be asked, with the instance that is in use for
@@ -41,7 +43,8 @@ struct State {
 pub struct Policy {
     host: Rc<Host>,
     component: Component,
-    settings: String,
+    /// `None` where it is not to be given any, so that it cannot be asked either.
+    settings: Option<String>,
     limits: Limits,
     sink: LogSink,
     /// Which questions it answers.
@@ -74,39 +77,40 @@ struct Host {
 
 impl Hosts {
     /// Loads a component, looks at what it imports and exports, instantiates
-    /// it and gives it its settings. The second value is a warning.
+    /// it and gives it its settings, if there are any to give. The second value is a
+    /// warning.
     pub fn load(
         &self,
         code: &Code,
-        settings: String,
+        settings: Option<String>,
         limits: Limits,
         sink: LogSink,
-        cost: &mut Cost,
+        loading: &mut Loading,
     ) -> (Result<Policy, Failure>, Option<String>) {
         let started = Instant::now();
         let mut warning = None;
-        let policy = self
-            .component(code, &mut warning)
-            .and_then(|(host, component, compiled)| {
-                let answers = Answers {
-                    compiled,
-                    ..host.inspect(&component)?
-                };
-                let mut policy = Policy {
-                    host,
-                    component,
-                    settings,
-                    limits,
-                    sink,
-                    answers,
-                    current: None,
-                    failed: None,
-                };
-                // Some faults of a component show only when it is instantiated.
-                policy.running(Question::Load, cost)?;
-                Ok(policy)
-            });
-        cost.time_us += started.elapsed().as_micros() as u64;
+        let component = self.component(code, &mut warning);
+        loading.code_us += started.elapsed().as_micros() as u64;
+        let policy = component.and_then(|(host, component, compiled)| {
+            let answers = Answers {
+                compiled,
+                ..host.inspect(&component)?
+            };
+            let mut policy = Policy {
+                host,
+                component,
+                settings,
+                limits,
+                sink,
+                answers,
+                current: None,
+                failed: None,
+            };
+            // Some faults of a component show only when it is instantiated.
+            policy.running(Question::Load, &mut loading.cost)?;
+            Ok(policy)
+        });
+        loading.cost.time_us += started.elapsed().as_micros() as u64;
         (policy, warning)
     }
 
@@ -299,6 +303,7 @@ impl Policy {
             running.refuel(fuel, &limits, items);
             let outcome = call(running);
             cost.fuel += fuel - running.store.get_fuel().unwrap_or(0);
+            running.store.data().charge(cost);
             running.store.data().report_dropped();
             match outcome {
                 Ok(Ok(answer)) => Ok(answer),
@@ -338,6 +343,7 @@ impl Policy {
             dropped: 0,
             transfer_left: limits.transfer_bytes,
             met: None,
+            largest: (0, 0),
         };
         let mut store = Store::new(&self.host.engine, state);
         store.limiter(|state| state);
@@ -350,12 +356,14 @@ impl Policy {
                 Ok(instance) => instance,
                 Err(error) => return Err(store.data().classify(Question::Load, &error)),
             };
-            if self.answers.settings {
+            if self.answers.settings
+                && let Some(settings) = &self.settings
+            {
                 let configured =
                     ConfigurablePolicy::new(&mut store, &instance).and_then(|policy| {
                         policy
                             .switch_root_policy_settings()
-                            .call_configure(&mut store, &self.settings)
+                            .call_configure(&mut store, settings)
                     });
                 match configured {
                     Ok(Ok(())) => {}
@@ -393,6 +401,7 @@ impl Policy {
             Ok(instance)
         })();
         cost.fuel += fuel - store.get_fuel().unwrap_or(0);
+        store.data().charge(cost);
         store.data().report_dropped();
         Ok(Running {
             instance: outcome?,
@@ -462,6 +471,13 @@ impl State {
         Failure::new(question, kind, message)
     }
 
+    /// Adds what memories and tables have grown to.
+    fn charge(&self, cost: &mut Cost) {
+        let (memory, table) = self.largest;
+        cost.memory_bytes = cost.memory_bytes.max(memory as u64);
+        cost.table_elements = cost.table_elements.max(table as u64);
+    }
+
     fn report_dropped(&self) {
         if self.dropped > 0 {
             (self.sink)(
@@ -506,7 +522,9 @@ impl ResourceLimiter for State {
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let allowed = desired <= self.limits.memory_bytes;
-        if !allowed {
+        if allowed {
+            self.largest.0 = self.largest.0.max(desired);
+        } else {
             self.met = Some((
                 Kind::Memory,
                 format!(
@@ -525,7 +543,9 @@ impl ResourceLimiter for State {
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let allowed = desired <= self.limits.table_elements;
-        if !allowed {
+        if allowed {
+            self.largest.1 = self.largest.1.max(desired);
+        } else {
             self.met = Some((
                 Kind::Limit,
                 format!(

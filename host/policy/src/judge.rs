@@ -12,7 +12,7 @@ use crate::failure::{Failure, Kind};
 use crate::folder::Policy;
 use crate::instance::{self, Hosts};
 use crate::limits::{Limits, fixed};
-use crate::protocol::{self, Cost, Reply, Request};
+use crate::protocol::{self, Cost, Loading, Reply, Request};
 use crate::sandbox;
 
 thread_local! {
@@ -22,7 +22,8 @@ thread_local! {
 }
 
 /// Answers the host until it closes its end. The process ends with this.
-pub fn run(policies: &[&Policy], requests: OwnedFd, replies: OwnedFd) -> ! {
+/// Without `configure` no policy is given its settings, and none can be asked.
+pub fn run(policies: &[&Policy], configure: bool, requests: OwnedFd, replies: OwnedFd) -> ! {
     std::panic::set_hook(Box::new(|panic| reply(&Reply::Panic(panic.to_string()))));
     let memory: u64 = policies
         .iter()
@@ -32,7 +33,7 @@ pub fn run(policies: &[&Policy], requests: OwnedFd, replies: OwnedFd) -> ! {
     OUTPUT.set(Some(File::from(replies)));
     let protections = sandbox::enter(keep, memory);
     reply(&Reply::Ready(protections));
-    serve(policies, File::from(requests));
+    serve(policies, configure, File::from(requests));
     // SAFETY: ends the process without running the exit handlers of the
     // program that it was forked from.
     unsafe { libc::_exit(0) }
@@ -44,10 +45,12 @@ fn address_space(limits: &Limits) -> u64 {
     one.saturating_mul(2 * limits.memories as u64)
 }
 
-fn serve(sources: &[&Policy], requests: File) {
+fn serve(sources: &[&Policy], configure: bool, requests: File) {
     let hosts = Hosts::default();
-    let mut policies: Vec<Result<instance::Policy, Failure>> =
-        sources.iter().map(|source| load(&hosts, source)).collect();
+    let mut policies: Vec<Result<instance::Policy, Failure>> = sources
+        .iter()
+        .map(|source| load(&hosts, source, configure))
+        .collect();
     let mut requests = BufReader::new(requests);
     loop {
         match protocol::read_frame(&mut requests) {
@@ -60,15 +63,15 @@ fn serve(sources: &[&Policy], requests: File) {
     }
 }
 
-fn load(hosts: &Hosts, source: &Policy) -> Result<instance::Policy, Failure> {
-    let mut cost = Cost::default();
+fn load(hosts: &Hosts, source: &Policy, configure: bool) -> Result<instance::Policy, Failure> {
+    let mut loading = Loading::default();
     let (policy, warning) = match &source.code {
         Ok(code) => hosts.load(
             code,
-            source.sidecar.settings_json(),
+            configure.then(|| source.sidecar.settings_json()),
             source.sidecar.limits,
             log,
-            &mut cost,
+            &mut loading,
         ),
         Err(failure) => (Err(failure.clone()), None),
     };
@@ -86,7 +89,7 @@ fn load(hosts: &Hosts, source: &Policy) -> Result<instance::Policy, Failure> {
         .as_ref()
         .map(|policy| policy.answers)
         .map_err(Clone::clone);
-    reply(&Reply::Loaded { outcome, cost });
+    reply(&Reply::Loaded { outcome, loading });
     policy
 }
 

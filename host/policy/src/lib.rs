@@ -13,7 +13,7 @@ pub mod answer;
 pub mod bindings;
 pub mod compatibility;
 pub mod consequence;
-mod contract;
+pub mod contract;
 pub mod engine;
 pub mod escape;
 pub mod extensions;
@@ -35,7 +35,6 @@ pub mod sidecar;
 pub mod source;
 pub mod survivors;
 pub mod text;
-pub mod trial;
 pub mod trust;
 pub mod yaml;
 

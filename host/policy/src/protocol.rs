@@ -90,7 +90,7 @@ pub enum Reply {
     /// A policy is ready to be asked, or not. One for each policy, in order.
     Loaded {
         outcome: Result<Answers, Failure>,
-        cost: Cost,
+        loading: Loading,
     },
     /// The answer of one policy for one directory.
     Decisions {
@@ -144,12 +144,28 @@ pub struct Cost {
     pub fuel: u64,
     /// Microseconds of wall-clock time in the judge.
     pub time_us: u64,
+    /// Bytes of the largest linear memory, when it was largest.
+    pub memory_bytes: u64,
+    /// Elements of the largest table, when it was largest.
+    pub table_elements: u64,
+}
+
+/// What loading a policy took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loading {
+    /// All of it: compiling, an instance, the settings.
+    pub cost: Cost,
+    /// Of its time what it took to have the code: to compile it, or to take in what was
+    /// compiled ahead of time.
+    pub code_us: u64,
 }
 
 impl std::ops::AddAssign for Cost {
     fn add_assign(&mut self, other: Self) {
         self.fuel = self.fuel.saturating_add(other.fuel);
         self.time_us = self.time_us.saturating_add(other.time_us);
+        self.memory_bytes = self.memory_bytes.max(other.memory_bytes);
+        self.table_elements = self.table_elements.max(other.table_elements);
     }
 }
 

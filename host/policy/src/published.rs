@@ -14,7 +14,7 @@ use crate::failure::Kind;
 use crate::folder::Code;
 use crate::instance::{Hosts, Policy};
 use crate::limits::Limits;
-use crate::protocol::Cost;
+use crate::protocol::{Cost, Loading};
 
 macro_rules! published {
     ($name:literal) => {
@@ -57,13 +57,13 @@ thread_local! {
 
 fn load(code: &Code, settings: &str) -> Result<Policy, crate::Failure> {
     let sink = |level, message| SAID.with_borrow_mut(|said| said.push((level, message)));
-    let settings = settings.to_owned();
+    let settings = Some(settings.to_owned());
     let (policy, warning) = Hosts::default().load(
         code,
         settings,
         Limits::default(),
         sink,
-        &mut Cost::default(),
+        &mut Loading::default(),
     );
     assert_eq!(warning, None);
     policy

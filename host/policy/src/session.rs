@@ -18,7 +18,7 @@ use crate::folder::Policy;
 use crate::judge;
 use crate::limits::fixed;
 use crate::protocol::{self, Reply, Request};
-pub use crate::protocol::{Answers, Cost, Protections};
+pub use crate::protocol::{Answers, Cost, Loading, Protections};
 use crate::sidecar::OnFailure;
 
 /// Time for what is no policy's doing: the start of the engine, the parsing of
@@ -41,6 +41,8 @@ pub struct Account {
     pub answers: Answers,
     /// What loading and asking it took.
     pub cost: Cost,
+    /// Of that, what it took to load it, for the last time if more judges than one did.
+    pub loading: Loading,
     /// How it failed: at most once for each question.
     pub failures: Vec<Failure>,
     /// What the operator should hear.
@@ -81,6 +83,10 @@ pub struct Session<'a> {
     dismissed: Dismissed,
     protections: Protections,
     judge_time: Duration,
+    /// Whether policies are given their settings, without which none can be asked.
+    configure: bool,
+    /// What each answer took, where somebody wants to know.
+    costs: Option<Vec<Cost>>,
 }
 
 /// One judge process.
@@ -129,6 +135,8 @@ impl<'a> Session<'a> {
             dismissed: Dismissed::default(),
             protections: Protections::default(),
             judge_time: Duration::ZERO,
+            configure: true,
+            costs: None,
         }
     }
 
@@ -179,18 +187,19 @@ impl<'a> Session<'a> {
         let _ = self.spawn();
     }
 
-    /// Loads what can be loaded, and asks nothing. How each policy fared is in its account.
+    /// Loads all policies in a judge of their own and asks none: what became of each is
+    /// in its account. Without `configure` they are made into instances and no more:
+    /// none is given its settings.
     ///
     /// # Errors
-    /// That there can be no judge. Every policy has failed by then.
-    pub fn load_all(&mut self) -> Result<(), String> {
-        loop {
-            match self.start() {
-                Ok(()) => return Ok(()),
-                Err(message) if self.fail_all(Question::Load, &message) => {}
-                Err(message) => return Err(message),
-            }
-        }
+    /// That there can be no judge: a sentence for the operator.
+    pub fn try_loading(&mut self, configure: bool) -> Result<(), String> {
+        self.dismiss();
+        self.configure = configure;
+        let tried = self.ask(Question::Load, |_, _| Ok(()));
+        self.dismiss();
+        self.configure = true;
+        tried
     }
 
     /// Tells the judge to end. What is asked later starts another one.
@@ -290,7 +299,21 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// From now on the cost of each answer is kept, too.
+    pub fn keep_costs(&mut self) {
+        self.costs.get_or_insert_default();
+    }
+
+    /// What each answer took since, in the order of the questions. Loading is not among
+    /// them.
+    pub fn take_costs(&mut self) -> Vec<Cost> {
+        self.costs.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     pub(crate) fn charge(&mut self, index: usize, cost: Cost) {
+        if let Some(costs) = &mut self.costs {
+            costs.push(cost);
+        }
         self.accounts[index].cost += cost;
     }
 
@@ -457,7 +480,7 @@ impl<'a> Session<'a> {
                 .collect();
             let sources: Vec<&Policy> =
                 members.iter().map(|index| &self.policies[*index]).collect();
-            self.judge = Some(Judge::start(&sources, members)?);
+            self.judge = Some(Judge::start(&sources, members, self.configure)?);
         }
         Ok(())
     }
@@ -470,8 +493,9 @@ impl<'a> Session<'a> {
         for &index in members {
             *current = Some(index);
             match self.receive(*current, SMALL_FRAME)? {
-                Reply::Loaded { outcome, cost } => {
-                    self.charge(index, cost);
+                Reply::Loaded { outcome, loading } => {
+                    self.accounts[index].cost += loading.cost;
+                    self.accounts[index].loading = loading;
                     match outcome {
                         Ok(answers) => self.accounts[index].answers = answers,
                         Err(failure) => self.fail(index, Question::Load, failure),
@@ -565,7 +589,7 @@ impl Death {
 }
 
 impl Judge {
-    fn start(policies: &[&Policy], members: Vec<usize>) -> Result<Self, String> {
+    fn start(policies: &[&Policy], members: Vec<usize>, configure: bool) -> Result<Self, String> {
         let failed =
             |what: &str, error: Errno| format!("the judge cannot be started: {what}: {error}");
         let (child_requests, requests) = pipe2(OFlag::O_CLOEXEC).map_err(|e| failed("pipe", e))?;
@@ -578,7 +602,7 @@ impl Judge {
         match unsafe { fork() }.map_err(|e| failed("fork", e))? {
             ForkResult::Child => {
                 drop((requests, replies));
-                judge::run(policies, child_requests, child_replies)
+                judge::run(policies, configure, child_requests, child_replies)
             }
             ForkResult::Parent { child } => Ok(Self {
                 pid: child,

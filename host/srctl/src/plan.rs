@@ -17,7 +17,7 @@ use extension::pull::Platform;
 use extension::{Error, Result};
 use policy::HostFacts;
 
-use crate::command::{AskOptions, LimitOptions, Plan, PlanFormat};
+use crate::command::{AskOptions, LimitOptions, MachineOptions, Plan, PlanFormat};
 use crate::facts::{self, Found};
 use crate::outcome::Outcome;
 use crate::print::{print, say};
@@ -84,7 +84,7 @@ pub fn make(
     full: bool,
     explain: Option<&[u8]>,
 ) -> Result<plan::Plan> {
-    let (host, problem) = host(image, options)?;
+    let (host, problem) = host(image, &options.machine)?;
     let mut plan = plan::make(
         image,
         &Asking {
@@ -111,7 +111,10 @@ fn inits(options: &AskOptions) -> Vec<Vec<u8>> {
 }
 
 /// What policies are told of the machine, and what could not be found out.
-fn host(image: &Image, options: &AskOptions) -> Result<(Option<HostFacts>, Option<String>)> {
+pub fn host(
+    image: &Image,
+    options: &MachineOptions,
+) -> Result<(Option<HostFacts>, Option<String>)> {
     let machine = image.machine();
     let kernels = &machine.kernel_releases;
     let found = Found {
@@ -119,8 +122,8 @@ fn host(image: &Image, options: &AskOptions) -> Result<(Option<HostFacts>, Optio
         kernel_release: kernels.first().filter(|_| kernels.len() == 1).cloned(),
         architecture: machine.architecture,
     };
-    let host = facts::facts(&options.machine, found, &Platform::default())?;
-    let told = options.machine.os_release.is_some() || options.machine.target_version.is_some();
+    let host = facts::facts(options, found, &Platform::default())?;
+    let told = options.os_release.is_some() || options.target_version.is_some();
     Ok((host, machine.problem.filter(|_| !told)))
 }
 

@@ -1,6 +1,9 @@
 //! `srctl policy`.
 
+mod bench;
 mod build;
+mod compile;
+mod inspect;
 mod new;
 mod pull;
 mod push;
@@ -30,8 +33,25 @@ pub fn run(command: &Policy, progress: &dyn Progress) -> Result<Outcome> {
         Policy::New(options) => new::run(options),
         Policy::Build(options) => build::run(options),
         Policy::Test(options) => test::run(options),
+        Policy::Inspect(options) => inspect::run(options),
+        Policy::Compile(options) => compile::run(options),
+        Policy::Bench(options) => bench::run(options, progress),
         Policy::Push(options) => push::run(options, progress),
         Policy::Pull(options) => pull::run(options, progress),
+    }
+}
+
+/// A report as JSON.
+fn value(report: &impl serde::Serialize) -> Result<serde_json::Value> {
+    serde_json::to_value(report).map_err(|error| Error::system("cannot write JSON", &error.into()))
+}
+
+/// Microseconds for people.
+fn time(us: u64) -> String {
+    match us {
+        0..1_000 => format!("{us} us"),
+        1_000..1_000_000 => format!("{}.{} ms", us / 1_000, us % 1_000 / 100),
+        _ => format!("{}.{} s", us / 1_000_000, us % 1_000_000 / 100_000),
     }
 }
 

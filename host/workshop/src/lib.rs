@@ -1,9 +1,18 @@
 //! What authors and operators do with policies before they ship.
+//!
+//! A policy is begun ([`project`]) and built ([`build`]) in one of several languages
+//! ([`language`]), tried with cases ([`cases`]), looked at ([`inspect`]), measured
+//! ([`bench`]) and compiled ahead of time ([`compile`]). Wherever it runs, it runs as at
+//! boot: in the judge ([`loading`]).
 
+pub mod bench;
 pub mod build;
 pub mod cases;
+pub mod compile;
 pub mod component;
+pub mod inspect;
 pub mod language;
+pub mod loading;
 pub mod project;
 pub mod rust;
 mod tool;

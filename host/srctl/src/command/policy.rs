@@ -1,5 +1,8 @@
 //! `srctl policy`, as its help shows it.
 
+mod bench;
+mod compile;
+mod inspect;
 mod test;
 
 use std::path::PathBuf;
@@ -11,6 +14,9 @@ use super::project::{Build, New};
 use super::signature::{Sign, Verify};
 use super::{AccessOptions, Printing};
 
+pub use bench::Bench;
+pub use compile::Compile;
+pub use inspect::Inspect;
 pub use test::Test;
 
 /// `srctl policy`.
@@ -26,6 +32,13 @@ pub enum Policy {
     Sign(Sign),
     /// Tell who signed a policy, and fail where nobody did whose key is accepted.
     Verify(Verify),
+    /// Tell what a policy is: who made it, which questions it answers, what it imports, and
+    /// the limits that it needs. It is loaded in a sandbox, and asked nothing.
+    Inspect(Inspect),
+    /// Compile policies ahead of time: each to a `.cwasm` for the machines of one target.
+    Compile(Compile),
+    /// Measure what a policy takes: time, fuel and memory of each question, on a given tree.
+    Bench(Bench),
     /// Push a policy to a registry, as an OCI artifact that other tools for WebAssembly read, too.
     /// Its signature, FILE.sig, goes with it; its settings do not.
     Push(Push),

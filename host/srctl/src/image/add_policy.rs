@@ -10,8 +10,9 @@ use policy::session::Session;
 use policy::sidecar::Sidecar;
 use policy::source::Disk;
 use policy::trust::Trust;
-use policy::{consequence, engine, folder, trial};
+use policy::{consequence, engine, folder};
 use serde_json::{Value, json};
+use workshop::loading;
 
 use crate::command::Format;
 use crate::command::image::AddPolicy;
@@ -197,19 +198,19 @@ fn load(addition: &Addition, file: &Path, settings: Option<&Path>) -> Result<()>
             .map_err(|reason| Error::input(format!("{} {reason}", shown(path))))?,
         _ => Sidecar::default(),
     };
-    match trial::load(&shown(file), &addition.wasm, &sidecar) {
-        Ok(_) => Ok(()),
-        Err(failure) => {
-            let with = settings.map_or(String::new(), |path| {
-                format!(", with the settings of {},", shown(path))
-            });
-            Err(Error::input(format!(
-                "{} is not added: it{with} {}",
-                shown(file),
-                failure.message
-            )))
-        }
-    }
+    let policy = loading::policy(file, addition.wasm.clone(), sidecar);
+    let account = loading::load(&policy, true)?;
+    let Some(failure) = account.failures.first() else {
+        return Ok(());
+    };
+    let with = settings.map_or(String::new(), |path| {
+        format!(", with the settings of {},", shown(path))
+    });
+    Err(Error::input(format!(
+        "{} is not added: it{with} {}",
+        shown(file),
+        failure.message
+    )))
 }
 
 fn summarize(

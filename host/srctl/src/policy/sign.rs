@@ -6,7 +6,7 @@ use extension::output::AtomicFile;
 use extension::{Error, Result, sign};
 use policy::sidecar::Sidecar;
 use policy::trust::signature_path;
-use policy::{Kind, trial};
+use workshop::loading;
 
 use crate::command::signature::Sign;
 use crate::input::{read_up_to, shown};
@@ -20,16 +20,13 @@ const KEY: u64 = 64 << 10;
 pub fn run(command: &Sign) -> Result<Outcome> {
     let file = shown(&command.file);
     let wasm = super::read(&command.file)?;
-    match trial::load(&file, &wasm, &Sidecar::default()) {
-        Ok(_) => {}
-        // It wants settings, which are none of the signer's business.
-        Err(failure) if failure.kind == Kind::Settings => {}
-        Err(failure) => {
-            return Err(Error::input(format!(
-                "{file} is not signed: it {}",
-                failure.message
-            )));
-        }
+    let policy = loading::policy(&command.file, wasm.clone(), Sidecar::default());
+    // Not given its settings, which are none of the signer's business.
+    if let Some(failure) = loading::load(&policy, false)?.failures.first() {
+        return Err(Error::input(format!(
+            "{file} is not signed: it {}",
+            failure.message
+        )));
     }
     let name = shown(&command.key);
     let key = read_up_to(&command.key, KEY)?;

@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use extension::{Error, Result};
-use policy::file::{self, Links};
 use policy::folder::{Code, Policy};
-use policy::limits::{Limits, fixed};
+use policy::limits::Limits;
 use policy::sidecar::Sidecar;
-use policy::{engine, escape, trial};
+use policy::{engine, escape};
 use serde_json::Value;
+
+use crate::loading;
 
 /// A component, compiled once for all of its cases.
 pub struct Component {
@@ -26,15 +27,13 @@ impl Component {
     /// The file, and why it is no policy: in the words of a boot.
     pub fn read(path: &Path) -> Result<Self> {
         let wrong = |reason: String| Error::input(format!("{} {reason}", path.display()));
-        let (wasm, _) = file::read(path, fixed::POLICY_FILE, Links::Follow)
-            .map_err(wrong)?
-            .ok_or_else(|| wrong("is not there".into()))?;
+        let wasm = loading::read(path)?;
         let name = path.file_stem().unwrap_or_default();
         let name = escape::path(name.as_encoded_bytes());
         let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
         let native = match engine::compile(&wasm, &target) {
             Ok(native) => native,
-            Err(error) => return Err(wrong(refusal(&name, &wasm).unwrap_or(error))),
+            Err(error) => return Err(wrong(refusal(path, wasm).unwrap_or(error))),
         };
         let record =
             engine::split_native(&native).map(|(record, code)| (record, native.len() - code.len()));
@@ -69,9 +68,9 @@ impl Component {
 }
 
 /// What the judge says of a component that cannot be compiled.
-fn refusal(name: &str, wasm: &[u8]) -> Option<String> {
-    tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), || {
-        let failure = trial::load(name, wasm, &Sidecar::default()).err()?;
-        Some(failure.message)
-    })
+fn refusal(path: &Path, wasm: Vec<u8>) -> Option<String> {
+    let policy = loading::policy(path, wasm, Sidecar::default());
+    let account = loading::load(&policy, true).ok()?;
+    let failure = account.failures.first()?;
+    Some(failure.message.clone())
 }

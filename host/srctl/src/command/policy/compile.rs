@@ -1,0 +1,33 @@
+//! `srctl policy compile`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::command::Printing;
+
+/// `srctl policy compile`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT)]
+pub struct Compile {
+    /// The policies.
+    #[arg(value_name = "FILE.wasm", required = true)]
+    pub files: Vec<PathBuf>,
+    /// The target, such as x86_64-unknown-linux-musl.
+    #[arg(long, value_name = "TRIPLE", conflicts_with = "arch")]
+    pub target: Option<String>,
+    /// The architecture of the target, as triples begin; that of this machine where neither
+    /// is given.
+    #[arg(long, value_name = "ARCH")]
+    pub arch: Option<String>,
+    /// Where to write: a folder, or for one policy a file. Each beside its `.wasm` where it
+    /// is not given.
+    #[arg(long, short, value_name = "FILE|DIR")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub printing: Printing,
+}
+
+const EXIT: &str = "\
+Exit status: 0 where all were compiled; 3 where no host would run one, and nothing was written; \
+1 where something failed; 2 where the command line is wrong; 130 where it was interrupted.";

@@ -1,0 +1,26 @@
+//! `srctl policy inspect`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::command::Printing;
+
+/// `srctl policy inspect`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT)]
+pub struct Inspect {
+    /// The policy: a `.wasm`, or a `.cwasm`, which is never run.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Its sidecar: it is given these settings, within these limits. Without one it is made
+    /// into an instance, and nothing of it is called.
+    #[arg(long, value_name = "FILE")]
+    pub settings: Option<PathBuf>,
+    #[command(flatten)]
+    pub printing: Printing,
+}
+
+const EXIT: &str = "\
+Exit status: 0 where a host runs it; 3 where none does; 1 where something failed; 2 where the \
+command line is wrong.";

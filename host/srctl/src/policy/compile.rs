@@ -1,0 +1,145 @@
+//! `srctl policy compile`.
+
+use std::collections::BTreeSet;
+use std::fs::Permissions;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use extension::output::{AtomicFile, cannot_write};
+use extension::{Error, Result, interrupt};
+use serde_json::{Value, json};
+use workshop::compile::{self, Compiled, Refused};
+
+use crate::command::policy::Compile;
+use crate::outcome::Outcome;
+use crate::print;
+use crate::table::{bytes, table};
+
+/// Runs the command. Nothing is written before everything was compiled.
+pub fn run(command: &Compile) -> Result<Outcome> {
+    let target = compile::target(command.target.as_deref(), command.arch.as_deref())?;
+    let outputs = outputs(command)?;
+    let mut compiled = Vec::new();
+    let mut refused = Vec::new();
+    for (path, output) in command.files.iter().zip(&outputs) {
+        interrupt::check()?;
+        match compile::compile(path, &target)? {
+            Ok(policy) => compiled.push((path, output, policy)),
+            Err(no) => refused.push(no),
+        }
+    }
+    if !refused.is_empty() {
+        report_refused(&refused, command.printing.json())?;
+        return Ok(Outcome::Unfit);
+    }
+    for (path, output, policy) in &compiled {
+        if let Some(warning) = &policy.warning {
+            tracing::warn!(
+                "{}: it {warning}; raise the limit in its sidecar",
+                path.display()
+            );
+        }
+        write(output, policy)?;
+    }
+    if command.printing.json() {
+        let all: Value = compiled
+            .iter()
+            .map(|(path, output, it)| {
+                json!({
+                    "file": path.display().to_string(),
+                    "output": output.display().to_string(),
+                    "record": it.record,
+                    "wasm_bytes": it.wasm_size,
+                    "cwasm_bytes": it.bytes.len(),
+                    "warning": it.warning,
+                })
+            })
+            .collect();
+        print::json(&json!({"compiled": all, "refused": []}))?;
+    } else {
+        let rows: Vec<_> = compiled
+            .iter()
+            .map(|(_, output, it)| {
+                [
+                    output.display().to_string(),
+                    bytes(it.bytes.len() as u64),
+                    bytes(it.wasm_size),
+                    it.record.target.clone(),
+                    it.record.engine.clone(),
+                    it.record.source.clone(),
+                ]
+            })
+            .collect();
+        let headings = ["WROTE", "SIZE", "OF", "FOR", "ENGINE", "MADE FROM"];
+        print::print(&table(headings, &rows))?;
+    }
+    Ok(Outcome::Fine)
+}
+
+fn report_refused(refused: &[Refused], as_json: bool) -> Result<()> {
+    if as_json {
+        let all: Value = refused
+            .iter()
+            .map(|no| json!({"file": no.file, "failure": no.failure}))
+            .collect();
+        return print::json(&json!({"compiled": [], "refused": all}));
+    }
+    let lines = refused.iter().map(|no| {
+        let Refused { file, failure } = no;
+        format!("{file}: no host runs it: it {}\n", failure.message)
+    });
+    print::print(&(lines.collect::<String>() + "nothing was written\n"))
+}
+
+/// Where each policy goes.
+fn outputs(command: &Compile) -> Result<Vec<PathBuf>> {
+    let beside = |path: &Path| path.with_extension("cwasm");
+    let outputs: Vec<PathBuf> = match &command.output {
+        None => command.files.iter().map(|path| beside(path)).collect(),
+        Some(folder) if folder.is_dir() => command
+            .files
+            .iter()
+            .map(|path| folder.join(beside(path).file_name().unwrap_or_default()))
+            .collect(),
+        Some(file) if command.files.len() == 1 => vec![file.clone()],
+        Some(folder) => {
+            return Err(Error::input(format!(
+                "there is no folder {}; more policies than one go into a folder",
+                folder.display()
+            )));
+        }
+    };
+    let mut seen = BTreeSet::new();
+    for output in &outputs {
+        if !seen.insert(output) {
+            return Err(Error::input(format!(
+                "two policies would be written to {}; give them other names",
+                output.display()
+            )));
+        }
+        // By whatever name: the component must not be lost.
+        let same = |path: &&PathBuf| {
+            let real = |path: &Path| path.canonicalize().ok();
+            real(path).is_some() && real(path) == real(output)
+        };
+        if let Some(path) = command.files.iter().find(same) {
+            return Err(Error::input(format!(
+                "{} would be written over by what is made of it; name another place",
+                path.display()
+            )));
+        }
+    }
+    Ok(outputs)
+}
+
+fn write(path: &Path, policy: &Compiled) -> Result<()> {
+    let output = AtomicFile::create(path)?;
+    output
+        .as_file()
+        // A host takes it only where nobody but its owner can write it.
+        .set_permissions(Permissions::from_mode(0o644))
+        .and_then(|()| output.as_file().write_all(&policy.bytes))
+        .map_err(|error| cannot_write(path, &error))?;
+    output.commit()
+}

@@ -1,0 +1,92 @@
+//! Compiling policies ahead of time.
+
+use std::path::Path;
+
+use extension::{Error, Result};
+use policy::engine::{self, Record};
+use policy::sidecar::Sidecar;
+use policy::{Failure, Kind, escape};
+
+use crate::loading;
+
+/// A policy that was compiled.
+pub struct Compiled {
+    /// The `.cwasm` file.
+    pub bytes: Vec<u8>,
+    /// What it says of its origin.
+    pub record: Record,
+    /// Bytes of the component.
+    pub wasm_size: u64,
+    /// A limit that the component met when it was loaded: its sidecar has to raise it.
+    pub warning: Option<String>,
+}
+
+/// A file that no host would run.
+pub struct Refused {
+    /// The path of the file.
+    pub file: String,
+    /// What a host says of it at boot.
+    pub failure: Failure,
+}
+
+/// The target triple that the command line means.
+///
+/// # Errors
+/// This build does not compile for it; or it is no such triple.
+pub fn target(triple: Option<&str>, architecture: Option<&str>) -> Result<String> {
+    let triple = match (triple, architecture) {
+        (Some(triple), _) => triple.to_owned(),
+        (None, architecture) => engine::target_of(architecture.unwrap_or(std::env::consts::ARCH)),
+    };
+    // Native code for another system is well-formed, and no switch_root takes it.
+    let checked = match triple.split('-').any(|part| part == "linux") {
+        true => engine::check_target(&triple),
+        false => Err(format!(
+            "cannot compile for {}: it is no target of Linux",
+            escape::message(&triple, 256)
+        )),
+    };
+    checked.map_err(|reason| {
+        let targets = engine::architectures().into_iter().map(engine::target_of);
+        let targets: Vec<String> = targets.collect();
+        Error::input(format!(
+            "{reason}; this srctl compiles for {}",
+            targets.join(", ")
+        ))
+    })?;
+    Ok(triple)
+}
+
+/// Compiles a component for a target, after it was loaded in the judge once, without
+/// settings. No other thread may run: the judge is forked.
+///
+/// # Errors
+/// It cannot be read or compiled, or there can be no judge.
+pub fn compile(path: &Path, target: &str) -> Result<std::result::Result<Compiled, Refused>> {
+    let wasm = loading::read(path)?;
+    let policy = loading::policy(path, wasm.clone(), Sidecar::default());
+    let mut account = loading::load(&policy, false)?;
+    let failure = account.failures.pop();
+    let warning = match failure {
+        // A sidecar can raise these, and it is not here.
+        Some(failure) if matches!(failure.kind, Kind::Fuel | Kind::Memory | Kind::Limit) => {
+            Some(failure.message)
+        }
+        Some(failure) => {
+            return Ok(Err(Refused {
+                file: policy.origin,
+                failure,
+            }));
+        }
+        None => None,
+    };
+    let cannot = |reason: String| Error::input(format!("{}: {reason}", policy.origin));
+    let bytes = engine::compile(&wasm, target).map_err(cannot)?;
+    let (record, _) = engine::split_native(&bytes).map_err(cannot)?;
+    Ok(Ok(Compiled {
+        record,
+        wasm_size: wasm.len() as u64,
+        warning,
+        bytes,
+    }))
+}

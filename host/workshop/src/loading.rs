@@ -1,0 +1,107 @@
+//! Reading a policy's files, and loading it as at boot: in the judge, within its limits.
+
+use std::borrow::Cow;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use extension::{Error, Kind, Result};
+use policy::file::{self, Links};
+use policy::folder::{Code, Policy};
+use policy::limits::fixed;
+use policy::session::{Account, Session};
+use policy::sidecar::Sidecar;
+use policy::{engine, escape};
+use tracing::subscriber::{NoSubscriber, with_default};
+
+/// Reads a `.wasm` or `.cwasm` file, whatever is in it.
+///
+/// # Errors
+/// The path, and why it cannot be read.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    read_within(path, fixed::POLICY_FILE)
+}
+
+/// Reads an `extensions.yaml`.
+///
+/// # Errors
+/// The path, and why it cannot be read.
+pub fn extensions(path: &Path) -> Result<Vec<u8>> {
+    read_within(path, fixed::EXTENSIONS_FILE)
+}
+
+/// Reads a sidecar; the defaults where no path is given.
+///
+/// # Errors
+/// The path, and why it cannot be read or what is wrong in it.
+pub fn sidecar(path: Option<&Path>) -> Result<Sidecar> {
+    let Some(path) = path else {
+        return Ok(Sidecar::default());
+    };
+    let bytes = read_within(path, fixed::SIDECAR_FILE)?;
+    let parsed = Sidecar::parse(&bytes)
+        .map_err(|reason| Error::input(format!("{} {reason}", shown(path))))?;
+    Ok(Sidecar {
+        origin: Some(shown(path)),
+        ..parsed
+    })
+}
+
+fn read_within(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    match file::read(path, limit, Links::Follow) {
+        Ok(Some((bytes, _))) => Ok(bytes),
+        Ok(None) => Err(Error::new(
+            Kind::NotFound,
+            format!("there is no file {}", shown(path)),
+        )),
+        Err(reason) => Err(Error::input(format!("{} {reason}", shown(path)))),
+    }
+}
+
+/// A path for people.
+pub fn shown(path: &Path) -> String {
+    escape::path(path.as_os_str().as_bytes())
+}
+
+/// The policy that a component is with a sidecar.
+pub fn policy(path: &Path, wasm: Vec<u8>, sidecar: Sidecar) -> Policy {
+    let stem = path.file_stem().unwrap_or(path.as_os_str());
+    Policy {
+        name: escape::path(stem.as_bytes()),
+        origin: shown(path),
+        digest: Some(engine::digest(&wasm)),
+        code: Ok(Code {
+            wasm: Some(Cow::Owned(wasm)),
+            native: None,
+        }),
+        signed_by: None,
+        sidecar,
+        warnings: Vec::new(),
+    }
+}
+
+/// Loads a policy in the judge and asks it nothing. Without `configure` it is
+/// instantiated and not given its settings. No other thread may run: the judge is forked.
+///
+/// # Errors
+/// There can be no judge. That the policy cannot be loaded is in the account.
+pub fn load(policy: &Policy, configure: bool) -> Result<Account> {
+    let policies = std::slice::from_ref(policy);
+    quietly(|| {
+        let mut session = Session::new(policies);
+        session.try_loading(configure).map_err(no_judge)?;
+        Ok(session.accounts()[0].clone())
+    })
+}
+
+/// Does something without its log: what is logged at boot is part of the answer here.
+pub fn quietly<T>(work: impl FnOnce() -> T) -> T {
+    with_default(NoSubscriber::default(), work)
+}
+
+/// That there is no judge to ask.
+pub fn no_judge(reason: String) -> Error {
+    Error::new(
+        Kind::System,
+        format!("the policy cannot be loaded: {reason}"),
+    )
+}
