@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-
 use workshop::{component, rust};
 
 use crate::native;
 use crate::refused;
-use crate::run::{step, target, workspace};
+use crate::run::{run, step, target, workspace};
 use crate::setup::{self, WASM};
 
 /// Policies that ship: their crate, and the name of their file.
@@ -100,6 +100,22 @@ pub fn build_for_tests() -> Result<PathBuf> {
         )?;
     }
     Ok(folder)
+}
+
+/// Runs the cases of each policy that ships; one without cases fails.
+///
+/// # Errors
+/// Where a case fails.
+pub fn run_cases(srctl: &Path, components: &Path) -> Result<()> {
+    step("the cases of the policies that ship");
+    for (_, name) in SHIPPED {
+        run(Command::new(srctl)
+            .args(["policy", "test"])
+            .arg(components.join(name).with_extension("wasm"))
+            .arg("--cases")
+            .arg(workspace().join("policies").join(name).join("cases")))?;
+    }
+    Ok(())
 }
 
 fn write(folder: &Path, name: &str, component: &[u8]) -> Result<()> {

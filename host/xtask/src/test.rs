@@ -50,6 +50,7 @@ pub fn test() -> Result<()> {
     let aot = dist::boot_binary(false)?;
     let native = native::policies(&components)?;
     let srctl = dist::operator_binary()?;
+    policies::run_cases(&srctl, &components)?;
     let mut tools = vec![&QEMU, &PEERS[1]];
     tools.extend(IMAGES.iter().chain(&REGISTRY).chain(&LANGUAGES));
     let missing = setup::tools(&tools);
