@@ -16,6 +16,7 @@ cases![
     it_is_written_where_it_is_wanted_and_nobody_else_may_write_it,
     the_same_component_gives_the_same_bytes,
     what_no_host_runs_is_not_compiled_and_nothing_is_written,
+    what_is_compiled_for_another_machine_is_not_run_on_this_one,
     a_target_that_cannot_be_compiled_for_is_told_with_those_that_can,
     a_component_is_not_written_over,
 ];
@@ -130,6 +131,31 @@ fn what_no_host_runs_is_not_compiled_and_nothing_is_written() -> Checked {
     desk.fails(
         "policy compile nowhere.wasm",
         &["there is no file nowhere.wasm"],
+    )
+}
+
+fn what_is_compiled_for_another_machine_is_not_run_on_this_one() -> Checked {
+    let (other, target) = match std::env::consts::ARCH {
+        "aarch64" => ("x86_64", "x86_64-unknown-linux-musl"),
+        _ => ("aarch64", "aarch64-unknown-linux-musl"),
+    };
+    let desk = Desk::new()?;
+    put(&desk, "keep-paths")?;
+    let compile = format!("policy compile keep-paths.wasm --arch {other} --format json");
+    let printed = json(&desk.succeeds(&compile)?)?;
+    let record = &printed["compiled"][0]["record"];
+    ensure!(record["target"] == target, "{printed:#}");
+    let native = Content::Bytes(desk.read("keep-paths.cwasm")?);
+    let scene = keeping(boot()?)?.file(NATIVE, native);
+    // The component beside it is compiled instead.
+    let warnings = kept(&boots(&scene)?, true)?;
+    says(
+        &warnings,
+        &[
+            "ahead-of-time form cannot be used",
+            other,
+            "compiled instead",
+        ],
     )
 }
 
