@@ -57,12 +57,19 @@ fn build(desk: &Desk) -> Result<Value, Stop> {
     srctl::json(&ran.stdout)
 }
 
+/// Runs the cases of the project in the folder `p`.
+fn passes(desk: &Desk) -> Checked {
+    let told = desk.succeeds("policy test p")?;
+    says(&told, &["... ok\n", "test result: ok. "])
+}
+
 /// Begins a policy that answers both questions, builds it, and asks it.
 fn begin_and_ask(desk: &Desk, language: &str) -> Checked {
     desk.succeeds(&format!(
         "policy new {NAME} --lang {language} --question both --output p"
     ))?;
     let built = build(desk)?;
+    passes(desk)?;
     let component = desk.path(&format!("p/{NAME}.wasm"));
     let size = fs::metadata(&component)?.len();
     let mut answers = vec![json!("compatibility"), json!("preservation")];
@@ -202,6 +209,7 @@ fn a_policy_in_c_builds_and_answers_as_it_was_begun_and_so_does_the_example() ->
     begin_and_ask(&desk, "c")?;
     replace_by_example(&desk, "c")?;
     build(&desk)?;
+    passes(&desk)?;
     let plan = ask(&desk, "keep-early", "", plain)?;
     survive(&plan, &["/kernel/x86/microcode", "/var/log"])
 }
@@ -211,6 +219,7 @@ fn a_policy_in_javascript_builds_and_answers_as_it_was_begun_and_so_does_the_exa
     begin_and_ask(&desk, "js")?;
     replace_by_example(&desk, "js")?;
     build(&desk)?;
+    passes(&desk)?;
     let plan = ask(&desk, "keep-small", "", plain)?;
     survive(&plan, &["/var/log/boot.log"])
 }
@@ -220,6 +229,7 @@ fn a_policy_in_python_builds_and_answers_as_it_was_begun_and_so_does_the_example
     begin_and_ask(&desk, "python")?;
     replace_by_example(&desk, "python")?;
     build(&desk)?;
+    passes(&desk)?;
     let version = |name: &str| if name == "a" { "1.0.0" } else { "2.0.0-rc.1" };
     let plan = ask(&desk, "release-rings", "fleet.ring=stable", |name| {
         plain(name).replace("1.0.0", version(name))
@@ -297,7 +307,7 @@ fn fails_to_build(desk: &Desk, add: &str, words: &[&str]) -> Checked {
 fn what_imports_a_system_is_refused_with_the_way_out() -> Checked {
     let uses = "\n#include <stdio.h>\n__attribute__((export_name(\"x\"))) int x(void) { return puts(\"x\"); }\n";
     let words = [
-        "srctl: my-policy is no policy: it imports wasi_snapshot_preview1; ",
+        "my-policy is no policy: it imports wasi_snapshot_preview1; ",
         "a policy may import nothing but switch-root:policy/log",
         "stdio.h",
     ];
@@ -305,11 +315,7 @@ fn what_imports_a_system_is_refused_with_the_way_out() -> Checked {
 }
 
 fn source_that_is_wrong_leaves_the_component_of_before() -> Checked {
-    let words = [
-        "policy.c",
-        "error:",
-        "srctl: clang ended with exit status: 1",
-    ];
+    let words = ["policy.c", "error:", "clang ended with exit status: 1"];
     fails_to_build(&in_c()?, "\nthis is no C\n", &words)
 }
 

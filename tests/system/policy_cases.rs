@@ -258,7 +258,7 @@ fn what_is_no_policy_is_refused_in_the_words_of_a_boot() -> Checked {
     desk.fails(
         "policy test project",
         &[
-            "there is no project/project.wasm",
+            "there is no component in project",
             "srctl policy build project",
         ],
     )

@@ -49,25 +49,25 @@ pub enum What {
     /// Machine configuration.
     #[command(subcommand)]
     Config(Config),
+    /// Policies: WebAssembly components that decide what survives and what is compatible.
+    #[command(subcommand)]
+    Policy(policy::Policy),
+    /// Initramfs images.
+    #[command(subcommand)]
+    Image(image::Image),
     /// Show what a boot would keep, carry and delete of an initramfs, by whose word, and
     /// what the policies say of its extensions. Nothing is changed or unpacked.
     Plan(Plan),
     /// Show what changes between two images, or between two folders of policies: entries,
     /// policies, what survives, verdicts.
     Diff(Diff),
+    /// Execute the real switch_root with an image as its initramfs, and compare what it did with
+    /// the plan.
+    Rehearse(Rehearse),
     /// Print the completions of a shell.
     Completions(Completions),
     /// Print the manual page of srctl, or write those of all commands.
     Man(Man),
-    /// Policies: WebAssembly components that decide what survives and what is compatible.
-    #[command(subcommand)]
-    Policy(policy::Policy),
-    /// Execute the real switch_root with an image as its initramfs, and compare what it did with
-    /// the plan.
-    Rehearse(Rehearse),
-    /// Initramfs images.
-    #[command(subcommand)]
-    Image(image::Image),
 }
 
 /// `srctl extension`.

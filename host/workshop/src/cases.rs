@@ -110,7 +110,7 @@ fn decide(component: &Component, file: &Path, bless: bool) -> Result<Verdict> {
     let initramfs = Initramfs::of(&case, file)?;
     check(&case, initramfs.is_some(), file)?;
     let questions = Questions::of(&case, initramfs);
-    let policy = component.policy(case.settings.clone(), case.limits, file);
+    let policy = component.policy(case.settings.clone(), &case.limits, file);
     let Thrice {
         first,
         again,

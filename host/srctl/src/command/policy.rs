@@ -28,17 +28,17 @@ pub enum Policy {
     Build(Build),
     /// Run the cases of a policy: each says what it is asked, and what it has to answer.
     Test(Test),
+    /// Tell what a policy is: who made it, which questions it answers, what it imports, and
+    /// the limits that it needs. It is loaded in a sandbox, and asked nothing.
+    Inspect(Inspect),
+    /// Measure what a policy takes: time, fuel and memory of each question, on a given tree.
+    Bench(Bench),
+    /// Compile policies ahead of time: each to a `.cwasm` for the machines of one target.
+    Compile(Compile),
     /// Sign a policy, as `ssh-keygen -Y sign -n switch-root-policy` does.
     Sign(Sign),
     /// Tell who signed a policy, and fail where nobody did whose key is accepted.
     Verify(Verify),
-    /// Tell what a policy is: who made it, which questions it answers, what it imports, and
-    /// the limits that it needs. It is loaded in a sandbox, and asked nothing.
-    Inspect(Inspect),
-    /// Compile policies ahead of time: each to a `.cwasm` for the machines of one target.
-    Compile(Compile),
-    /// Measure what a policy takes: time, fuel and memory of each question, on a given tree.
-    Bench(Bench),
     /// Push a policy to a registry, as an OCI artifact that other tools for WebAssembly read, too.
     /// Its signature, FILE.sig, goes with it; its settings do not.
     Push(Push),

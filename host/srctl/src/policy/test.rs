@@ -104,18 +104,32 @@ fn find(path: &Path, cases: &[PathBuf]) -> Result<(PathBuf, Vec<PathBuf>)> {
 
 /// The component of a project, as `srctl policy build` writes it.
 fn built(project: &Path) -> Result<PathBuf> {
-    let failed = |error| Error::system(format!("cannot read {}", project.display()), &error);
-    let whole = project.canonicalize().map_err(failed)?;
-    let name = whole.file_name().unwrap_or_default();
-    let component = project.join(name).with_extension("wasm");
-    let build = format!("build it with `srctl policy build {}`", project.display());
-    let Ok(metadata) = std::fs::metadata(&component) else {
-        return Err(Error::input(format!(
-            "there is no {}; {build}",
-            component.display()
-        )));
+    let shown = project.display();
+    let failed = |error| Error::system(format!("cannot read {shown}"), &error);
+    let build = format!("build it with `srctl policy build {shown}`");
+    let mut components = Vec::new();
+    for entry in std::fs::read_dir(project).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.extension().is_some_and(|ending| ending == "wasm") {
+            components.push(path);
+        }
+    }
+    let component = match components.pop() {
+        Some(component) if components.is_empty() => component,
+        None => {
+            return Err(Error::input(format!(
+                "there is no component in {shown}; {build}"
+            )));
+        }
+        Some(_) => {
+            return Err(Error::input(format!(
+                "{shown} holds more than one component; name the one to test"
+            )));
+        }
     };
-    let age = metadata.modified().map_err(failed)?;
+    let age = std::fs::metadata(&component)
+        .and_then(|component| component.modified())
+        .map_err(failed)?;
     if let Some(source) = newer(project, age)? {
         tracing::warn!(
             "{} is older than {}; {build}",

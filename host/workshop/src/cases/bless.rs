@@ -74,8 +74,10 @@ fn in_yaml(text: &str, answers: &Answers) -> std::result::Result<String, String>
         .map_or(text.len(), |(key, _)| byte(key.start.offset));
     // Comments and empty lines in front of the next key are the next key's.
     let mut block = &text[start..end];
-    while let Some(cut) = block.trim_end_matches('\n').rfind('\n') {
-        let last = &block[cut + 1..];
+    loop {
+        let lines = block.strip_suffix('\n').unwrap_or(block);
+        let Some(cut) = lines.rfind('\n') else { break };
+        let last = &lines[cut + 1..];
         if !last.trim().is_empty() && !last.starts_with('#') {
             break;
         }

@@ -36,11 +36,36 @@ pub struct Case {
     pub extensions: Option<Vec<Layer>>,
     /// As in the sidecar.
     pub settings: Option<Value>,
-    /// As in the sidecar.
+    /// As in the sidecar, in whose place they are.
     #[serde(default)]
-    pub limits: Limits,
+    pub limits: Overrides,
     /// What is expected.
     pub expect: Option<Answers>,
+}
+
+/// Limits that a case sets; the others are as they are otherwise.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides(Map<String, Value>);
+
+impl Overrides {
+    /// These limits, with those of the case in their place.
+    pub fn over(&self, limits: Limits) -> Limits {
+        let Ok(Value::Object(mut merged)) = serde_json::to_value(limits) else {
+            return limits;
+        };
+        merged.extend(self.0.clone());
+        // They were read as limits before.
+        serde_json::from_value(Value::Object(merged)).unwrap_or(limits)
+    }
+}
+
+impl<'de> Deserialize<'de> for Overrides {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let written = Map::deserialize(deserializer)?;
+        serde_json::from_value::<Limits>(Value::Object(written.clone()))
+            .map_err(de::Error::custom)?;
+        Ok(Self(written))
+    }
 }
 
 /// What is at a path of the tree.

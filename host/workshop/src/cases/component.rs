@@ -10,6 +10,7 @@ use policy::sidecar::Sidecar;
 use policy::{engine, escape};
 use serde_json::Value;
 
+use super::case::Overrides;
 use crate::loading;
 
 /// A component, compiled once for all of its cases.
@@ -18,19 +19,23 @@ pub struct Component {
     origin: String,
     digest: String,
     native: Vec<u8>,
+    limits: Limits,
 }
 
 impl Component {
-    /// Reads and compiles a component. Nothing of it is run.
+    /// Reads and compiles a component. Nothing of it is run. Where a sidecar lies beside
+    /// it, such as `srctl policy new` makes, its limits are the component's.
     ///
     /// # Errors
-    /// The file, and why it is no policy: in the words of a boot.
+    /// The file, and why it is no policy: in the words of a boot. Or the sidecar is wrong.
     pub fn read(path: &Path) -> Result<Self> {
         let wrong = |reason: String| Error::input(format!("{} {reason}", path.display()));
         let wasm = loading::read(path)?;
+        let beside = path.with_extension("json");
+        let sidecar = loading::sidecar(beside.exists().then_some(beside.as_path()))?;
         let name = path.file_stem().unwrap_or_default();
         let name = escape::path(name.as_encoded_bytes());
-        let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
+        let target = engine::target_of(std::env::consts::ARCH);
         let native = match engine::compile(&wasm, &target) {
             Ok(native) => native,
             Err(error) => return Err(wrong(refusal(path, wasm).unwrap_or(error))),
@@ -43,11 +48,12 @@ impl Component {
             origin: path.display().to_string(),
             digest: record.source,
             native: native[start..].to_vec(),
+            limits: sidecar.limits,
         })
     }
 
     /// The policy that it is with these settings and limits.
-    pub fn policy(&self, settings: Option<Value>, limits: Limits, case: &Path) -> Policy {
+    pub fn policy(&self, settings: Option<Value>, limits: &Overrides, case: &Path) -> Policy {
         Policy {
             name: self.name.clone(),
             origin: format!("{} with the settings of {}", self.origin, case.display()),
@@ -59,7 +65,7 @@ impl Component {
             signed_by: None,
             sidecar: Sidecar {
                 settings,
-                limits,
+                limits: limits.over(self.limits),
                 ..Sidecar::default()
             },
             warnings: Vec::new(),

@@ -26,6 +26,7 @@ sources!(
     "log.rs",
     "path.rs",
     "policy.rs",
+    "selection.rs",
     "sentence.rs",
     "types.rs",
 );
