@@ -167,23 +167,23 @@ fn progress_is_shown_on_a_terminal_once_it_takes_long() -> Checked {
     ensure!(bars(&small) == 0, "{}", small.said());
     // As much as takes this machine some seconds.
     let mut size = 8 << 20;
-    let pack = "extension pack large --layer-level 19 --output large.img";
-    loop {
+    let pack = loop {
         let large = extension("large").file("/rootfs/usr/local/large", noise(size));
-        desk.tree("large/000.large", &large)?;
+        desk.tree(&format!("{size}/000.large"), &large)?;
+        let pack = format!("extension pack {size} --layer-level 19 --output large.img");
         let begun = Instant::now();
-        let ran = piped(&desk, pack, &[])?;
+        let ran = piped(&desk, &pack, &[])?;
         ensure!(ran.status == Some(0), "{}", ran.said());
         ensure!(!has_colours(&ran) && bars(&ran) == 0, "{}", ran.said());
         if begun.elapsed() > Duration::from_secs(3) {
-            break;
+            break pack;
         }
         size *= 2;
         if size > 512 << 20 {
             return Err(Stop::Skip("this machine is too fast to wait for".into()));
         }
-    }
-    let ran = on_terminal(&desk, pack, &[])?;
+    };
+    let ran = on_terminal(&desk, &pack, &[])?;
     ensure!(ran.status == Some(0), "{}", ran.said());
     ensure!(bars(&ran) > 3, "no progress: {}", ran.said());
     says(&ran.stdout, &[SHOWN])?;

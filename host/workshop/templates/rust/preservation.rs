@@ -5,10 +5,11 @@ use switch_root_policy::{Configuration, Decision, Entry, Globs, Preservation, Se
 
 use crate::Policy;
 
-/// `{"keep": [PATTERN, ...]}`
+/// `{"keep": [PATTERN, ...]}`; without it nothing is kept.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
+    #[serde(default)]
     keep: Vec<String>,
 }
 
