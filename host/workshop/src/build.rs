@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use extension::output::AtomicFile;
 use extension::{Error, Result};
+use policy::bindings::PACKAGE;
 use policy::engine;
 
 use crate::component::{self, Interfaces};
@@ -95,7 +96,7 @@ fn check(interfaces: &Interfaces, language: Language) -> Result<()> {
     if !answers("preservation") && !answers("compatibility") {
         return Err(Error::input(format!(
             "it answers no question: it exports neither {0}preservation nor {0}compatibility",
-            component::PACKAGE
+            PACKAGE
         )));
     }
     Ok(())
@@ -126,7 +127,7 @@ fn refuse_foreign(foreign: &[String], language: Language) -> Result<()> {
     Err(Error::input(format!(
         "it imports {}{more}; a policy may import nothing but {}log: {advice}",
         policy::escape::message(&names, 1024),
-        component::PACKAGE
+        PACKAGE
     )))
 }
 

@@ -2,14 +2,12 @@
 //! that needs no engine.
 
 use extension::{Error, Result};
+use policy::bindings::PACKAGE;
 use wasmparser::{Encoding, KnownCustom, Parser, Payload};
 use wit_component::ComponentEncoder;
 
 /// The custom section in which compilers and linkers sign their work.
 const PRODUCERS: &str = "producers";
-
-/// What the names of the contract's interfaces begin with.
-pub const PACKAGE: &str = "switch-root:policy/";
 
 /// Turns a core module, as the toolchain of a policy made it, into a valid component. Names,
 /// debugging information and the list of processor features are left out; what the compiler
