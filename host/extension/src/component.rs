@@ -144,8 +144,9 @@ impl Description {
     }
 }
 
-/// The name of an interface of the contract, without package and version.
-fn interface(name: &str) -> Option<&str> {
+/// The interface that is meant where a name is one of the contract's: `log` of
+/// `switch-root:policy/log@0.1.0`.
+pub fn interface(name: &str) -> Option<&str> {
     let rest = name.strip_prefix(PACKAGE)?;
     Some(rest.split_once('@').map_or(rest, |(name, _)| name))
 }

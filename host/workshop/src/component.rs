@@ -1,8 +1,8 @@
 //! Components: made from the core module that a policy's tools have made, and read as far as
 //! that needs no engine.
 
+pub use extension::component::interface as of_contract;
 use extension::{Error, Result};
-use policy::bindings::PACKAGE;
 use wasmparser::{Encoding, KnownCustom, Parser, Payload};
 use wit_component::ComponentEncoder;
 
@@ -135,16 +135,6 @@ impl Interfaces {
         let foreign = |name: &&String| !matches!(of_contract(name), Some("log" | "types"));
         self.imports.iter().filter(foreign).cloned().collect()
     }
-}
-
-/// The interface that is meant where a name is one of the contract's: `log` of
-/// `switch-root:policy/log@0.1.0`.
-pub fn of_contract(name: &str) -> Option<&str> {
-    let rest = name.strip_prefix(PACKAGE)?;
-    Some(
-        rest.split_once('@')
-            .map_or(rest, |(interface, _)| interface),
-    )
 }
 
 /// Reads what a component or a core module imports and exports. Neither is checked otherwise.
