@@ -29,3 +29,9 @@ pub mod steps;
 pub mod streams;
 pub mod supervise;
 pub mod testimony;
+
+/// Whether whole tables are tried instead of a sample of them: `cargo xtask prove`
+/// sets `SWITCH_ROOT_PROVE=full`.
+pub fn thorough() -> bool {
+    std::env::var("SWITCH_ROOT_PROVE").is_ok_and(|value| value == "full")
+}
