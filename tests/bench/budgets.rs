@@ -9,7 +9,7 @@ use switch_root_tests::steps::{Make, Steps};
 use crate::figures::{Figures, median};
 use crate::named;
 use crate::race::{self, Race};
-use crate::subjects::{FULL, SMALL, Subject};
+use crate::subjects::{FULL, PEER, SMALL, Subject};
 
 const MANY: u32 = 100_000;
 const FOLDER: &str = "/etc/switch-root/policies.d";
@@ -30,7 +30,7 @@ pub fn measure(subjects: &[Subject], figures: &mut Figures) -> Result<(), String
 fn to_init(figures: &mut Figures) {
     let ours = figures.median(MANY, FULL, |race| race.to_init);
     let small = figures.median(MANY, SMALL, |race| race.to_init);
-    let theirs = figures.median(MANY, "util-linux", |race| race.to_init);
+    let theirs = figures.median(MANY, PEER, |race| race.to_init);
     for (name, ours) in [(FULL, ours), (SMALL, small)] {
         if let (Some(ours), Some(theirs)) = (ours, theirs) {
             figures.budget(

@@ -1,9 +1,10 @@
 //! Measures `switch_root` beside the switch roots that people use today, on the
-//! same trees in the same run: `bench JSON-FILE`. Run by `cargo xtask bench`.
+//! same trees in the same run: `bench JSON-FILE [init]`. Run by `cargo xtask bench`.
 //!
 //! A figure is the median of several runs, taken in turns so that a slow moment
 //! of the machine falls on all. The bars are those of DESIGN.md; times are
-//! compared with a peer of the same run wherever there is one.
+//! compared with a peer of the same run wherever there is one. With `init` only the
+//! way to init is measured, of ours and util-linux's, often: for whoever works on it.
 
 mod bare;
 mod budgets;
@@ -17,10 +18,12 @@ mod tree;
 use std::process::ExitCode;
 
 use figures::Figures;
-use subjects::Subject;
+use subjects::{FULL, PEER, SMALL, Subject};
 
 /// Sizes of the initramfs, in files, and how often each subject runs.
 const SIZES: [(u32, usize); 2] = [(1_000, 9), (100_000, 5)];
+/// The same where only the way to init is measured.
+const INIT: [(u32, usize); 1] = [(1_000, 101)];
 
 fn main() -> ExitCode {
     // This program is also the init of the new root.
@@ -38,12 +41,19 @@ fn main() -> ExitCode {
 
 fn measure() -> Result<(), String> {
     let json = std::env::args_os().nth(1).ok_or("usage: bench JSON-FILE")?;
-    let subjects = subjects::all()?;
+    let only_init = std::env::args_os()
+        .nth(2)
+        .is_some_and(|group| group == "init");
+    let mut subjects = subjects::all()?;
+    if only_init {
+        subjects.retain(|subject| [FULL, SMALL, PEER].contains(&subject.name.as_str()));
+    }
     let mut figures = Figures::default();
     for subject in &subjects {
         figures.size(&subject.name, subject.bytes());
     }
-    for (files, repetitions) in SIZES {
+    let sizes: &[(u32, usize)] = if only_init { &INIT } else { &SIZES };
+    for &(files, repetitions) in sizes {
         for repetition in 0..repetitions {
             for subject in &subjects {
                 eprint!(
@@ -57,8 +67,10 @@ fn measure() -> Result<(), String> {
         }
     }
     eprintln!();
-    budgets::measure(&subjects, &mut figures)?;
-    extensions::measure(&mut figures)?;
+    if !only_init {
+        budgets::measure(&subjects, &mut figures)?;
+        extensions::measure(&mut figures)?;
+    }
     figures.print();
     let text = figures.json();
     std::fs::write(&json, text).map_err(|error| format!("writing {}: {error}", json.display()))?;

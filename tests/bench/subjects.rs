@@ -8,6 +8,9 @@ pub const FULL: &str = "switch_root";
 /// The name of our small build.
 pub const SMALL: &str = "switch_root-aot";
 
+/// The name of the peer that the budgets are measured beside.
+pub const PEER: &str = "util-linux";
+
 /// One program that switches roots.
 #[derive(Clone, Debug)]
 pub struct Subject {
@@ -41,7 +44,7 @@ pub fn all() -> Result<Vec<Subject>, String> {
         ours(SMALL, "SWITCH_ROOT_AOT_BIN")?,
     ];
     let peers = [
-        ("util-linux", "switch_root", "switch_root"),
+        (PEER, "switch_root", "switch_root"),
         ("busybox", "busybox", "switch_root"),
         ("toybox", "toybox", "switch_root"),
         ("klibc", "run-init", "run-init"),

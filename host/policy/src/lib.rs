@@ -19,6 +19,7 @@ pub mod escape;
 pub mod extensions;
 pub mod failure;
 pub mod file;
+mod filter;
 pub mod folder;
 mod instance;
 mod judge;

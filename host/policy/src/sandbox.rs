@@ -1,6 +1,5 @@
 //! How the judge gives up everything that it does not need.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::RawFd;
 
@@ -8,47 +7,12 @@ use caps::CapSet;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule,
-};
 
+use crate::filter;
 use crate::protocol::Protections;
 
 /// `nobody` and `nogroup` on every Linux.
 const NOBODY: u32 = 65534;
-
-/// The system calls that running, compiling and answering take.
-const ALLOWED: &[libc::c_long] = &[
-    libc::SYS_read,
-    libc::SYS_readv,
-    libc::SYS_write,
-    libc::SYS_writev,
-    libc::SYS_close,
-    libc::SYS_mmap,
-    libc::SYS_munmap,
-    libc::SYS_mprotect,
-    libc::SYS_mremap,
-    libc::SYS_madvise,
-    libc::SYS_brk,
-    libc::SYS_futex,
-    libc::SYS_rt_sigaction,
-    libc::SYS_rt_sigprocmask,
-    libc::SYS_rt_sigreturn,
-    libc::SYS_sigaltstack,
-    libc::SYS_clock_gettime,
-    libc::SYS_getrandom,
-    libc::SYS_getpid,
-    libc::SYS_gettid,
-    libc::SYS_tkill,
-    libc::SYS_tgkill,
-    libc::SYS_sched_yield,
-    libc::SYS_sched_getaffinity,
-    // Making new code visible to all processors, on other architectures than x86.
-    libc::SYS_membarrier,
-    libc::SYS_exit,
-    libc::SYS_exit_group,
-];
 
 /// Confines the calling process. Steps that this kernel or namespace does not
 /// have are left out, and missing in what is returned.
@@ -88,8 +52,7 @@ pub fn enter(keep: [RawFd; 2], policy_memory: u64) -> Protections {
     if setrlimit(Resource::RLIMIT_AS, address_space, address_space).is_ok() {
         protections.address_space = address_space;
     }
-    protections.seccomp =
-        filter().is_some_and(|program| seccompiler::apply_filter(&program).is_ok());
+    protections.seccomp = filter::install();
     protections
 }
 
@@ -129,27 +92,4 @@ fn drop_capabilities() -> bool {
     ];
     let cleared = sets.into_iter().all(|set| caps::clear(None, set).is_ok());
     cleared && caps::read(None, CapSet::Permitted).is_ok_and(|left| left.is_empty())
-}
-
-fn filter() -> Option<BpfProgram> {
-    let mut rules: BTreeMap<_, _> = ALLOWED.iter().map(|call| (*call, Vec::new())).collect();
-    // mimalloc, which some callers allocate with, names the memory that it maps.
-    let name = SeccompCondition::new(
-        0,
-        SeccompCmpArgLen::Dword,
-        SeccompCmpOp::Eq,
-        libc::PR_SET_VMA as u64,
-    );
-    let named = SeccompRule::new(vec![name.ok()?]).ok()?;
-    rules.insert(libc::SYS_prctl, vec![named]);
-    let architecture = std::env::consts::ARCH.try_into().ok()?;
-    SeccompFilter::new(
-        rules,
-        SeccompAction::KillProcess,
-        SeccompAction::Allow,
-        architecture,
-    )
-    .ok()?
-    .try_into()
-    .ok()
 }
