@@ -4,11 +4,16 @@
 //! [`Record`]), and then what wasmtime serializes. It is native code: whoever
 //! can write it owns the machine, see [`crate::folder`] for when it is used.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use wasmtime::{Config, Engine, ModuleVersionStrategy};
+#[cfg(feature = "compile")]
+use wasmtime::{OptLevel, RegallocAlgorithm};
 
 use crate::limits::fixed;
+use crate::native::{InPlace, PAGE};
 
 /// What compiled code is tied to, by its record and by wasmtime's own check:
 /// our release, since a new one may bring a repaired engine or other settings.
@@ -134,6 +139,9 @@ pub fn compile(wasm: &[u8], target: &str) -> Result<Vec<u8>, String> {
     };
     let mut file = MAGIC.to_vec();
     serde_json::to_writer(&mut file, &record).map_err(|error| error.to_string())?;
+    // Spaces up to a page, less the end of the line: see `native`.
+    let page = (file.len() + 1).next_multiple_of(PAGE);
+    file.resize(page - 1, b' ');
     file.push(b'\n');
     file.extend_from_slice(&code);
     Ok(file)
@@ -155,13 +163,18 @@ pub fn for_native() -> wasmtime::Result<Engine> {
     Engine::new(&config)
 }
 
-/// Makes the engine that compiles for this machine.
+/// Makes the engine that compiles for this machine, fast rather than well: what it
+/// compiles is asked a few times, and the boot waits for it.
 ///
 /// # Errors
 /// What wasmtime says, on a machine that it cannot run on.
 #[cfg(feature = "compile")]
 pub fn for_compiling() -> wasmtime::Result<Engine> {
-    Engine::new(&config()?)
+    let mut config = config()?;
+    config
+        .cranelift_opt_level(OptLevel::None)
+        .cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
+    Engine::new(&config)
 }
 
 /// What is left out here is the main security measure: no threads, no garbage
@@ -181,6 +194,7 @@ fn config() -> wasmtime::Result<Config> {
         .native_unwind_info(false)
         .wasm_backtrace_max_frames(None)
         .concurrency_support(false)
+        .with_custom_code_memory(Some(Arc::new(InPlace)))
         .module_version(ModuleVersionStrategy::Custom(ENGINE.to_owned()))?;
     Ok(config)
 }

@@ -19,6 +19,7 @@ use crate::engine;
 use crate::escape;
 use crate::failure::{Failure, Kind};
 use crate::limits::fixed;
+use crate::native::Native;
 use crate::sidecar::Sidecar;
 use crate::source::{Contents, Disk, Source};
 use crate::trust::TRUST;
@@ -36,7 +37,8 @@ pub const DEFAULT: &str = "00-default";
 
 static DEFAULT_WASM: &[u8] = include_bytes!("default.wasm");
 /// Empty where the build was given none.
-static DEFAULT_CWASM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/default.cwasm"));
+static DEFAULT_CWASM: &Aligned<[u8]> =
+    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/default.cwasm")));
 
 /// One policy that takes part in this boot, usable or not.
 #[derive(Clone, Debug)]
@@ -57,13 +59,17 @@ pub struct Policy {
     pub warnings: Vec<String>,
 }
 
+/// Begins with a page, so that code at a page of the file is at one in memory.
+#[repr(C, align(4096))]
+struct Aligned<T: ?Sized>(T);
+
 /// A component in the forms that there are. Native code is tried first.
 #[derive(Clone, Debug)]
 pub struct Code {
     /// WebAssembly, to be compiled.
     pub wasm: Option<Cow<'static, [u8]>>,
     /// What wasmtime compiled ahead of time, without our record.
-    pub native: Option<Cow<'static, [u8]>>,
+    pub native: Option<Native>,
 }
 
 /// A file in one of the places that policies are in.
@@ -107,9 +113,9 @@ pub fn embedded() -> Policy {
         wasm: Some(Cow::Borrowed(DEFAULT_WASM)),
         native: None,
     };
-    let digest = match engine::split_native(DEFAULT_CWASM) {
+    let digest = match engine::split_native(&DEFAULT_CWASM.0) {
         Ok((record, native)) => {
-            code.native = Some(Cow::Borrowed(native));
+            code.native = Some(Native::embedded(native));
             // Saves hashing at each boot what was hashed when this was built.
             record.source
         }
@@ -299,7 +305,7 @@ fn add_native(policy: &mut Policy, file: &File<'_>, contents: Result<Option<Cont
     let shown = file.shown();
     match contents.and_then(|contents| trusted_native(contents, policy.digest.as_deref())) {
         Ok((source, native)) => {
-            code.native = Some(Cow::Owned(native));
+            code.native = Some(native);
             policy.digest = Some(source);
         }
         Err(reason) if code.wasm.is_some() => {
@@ -316,12 +322,8 @@ fn add_native(policy: &mut Policy, file: &File<'_>, contents: Result<Option<Cont
 fn trusted_native(
     contents: Option<Contents>,
     digest: Option<&str>,
-) -> Result<(String, Vec<u8>), String> {
-    let Contents {
-        mut bytes,
-        uid,
-        mode,
-    } = contents.ok_or("is a link to nothing")?;
+) -> Result<(String, Native), String> {
+    let Contents { bytes, uid, mode } = contents.ok_or("is a link to nothing")?;
     if uid != 0 {
         return Err(format!("is owned by user {uid}, not by root"));
     }
@@ -332,9 +334,7 @@ fn trusted_native(
     }
     let (record, code) = engine::split_native(&bytes)?;
     record.check(digest)?;
-    let start = bytes.len() - code.len();
-    bytes.drain(..start);
-    Ok((record.source, bytes))
+    Ok((record.source, Native::from(code)))
 }
 
 fn loaded(name: String, origin: String, digest: Option<String>, code: Code) -> Policy {

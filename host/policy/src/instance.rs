@@ -18,6 +18,7 @@ use crate::escape;
 use crate::failure::{Failure, Kind, Question};
 use crate::folder::Code;
 use crate::limits::{Limits, fixed};
+use crate::native::Native;
 use crate::protocol::{Answers, Cost, Loading};
 
 /// Passes a policy's messages on.
@@ -52,6 +53,8 @@ pub struct Policy {
     current: Option<(Question, Running)>,
     /// A failed review is over: what was asked meanwhile gets the same answer.
     failed: Option<Failure>,
+    /// What the component may be run from; the last to go.
+    _code: Option<Native>,
 }
 
 struct Running {
@@ -105,6 +108,7 @@ impl Hosts {
                 answers,
                 current: None,
                 failed: None,
+                _code: code.native.clone(),
             };
             // Some faults of a component show only when it is instantiated.
             policy.running(Question::Load, &mut loading.cost)?;
@@ -126,7 +130,14 @@ impl Hosts {
             // this binary, or comes from a file that only root can write and
             // that carries our record (folder.rs). Bytes that are not a whole
             // serialized component of this engine are refused by wasmtime.
-            match unsafe { Component::deserialize(&host.engine, native) } {
+            // What is run in place is kept as long as the policy is.
+            let component = unsafe {
+                match native.in_place() {
+                    Some(code) => Component::deserialize_raw(&host.engine, code),
+                    None => Component::deserialize(&host.engine, native),
+                }
+            };
+            match component {
                 Ok(component) => return Ok((host, component, false)),
                 Err(error) if code.wasm.is_some() => {
                     *warning = Some(format!(

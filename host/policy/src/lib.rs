@@ -25,6 +25,7 @@ mod instance;
 mod judge;
 pub mod keep;
 pub mod limits;
+pub mod native;
 pub mod os_release;
 pub mod preservation;
 mod protocol;

@@ -9,6 +9,7 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 
 use crate::filter;
+use crate::native::page_size;
 use crate::protocol::Protections;
 
 /// `nobody` and `nogroup` on every Linux.
@@ -27,7 +28,7 @@ pub fn enter(keep: [RawFd; 2], policy_memory: u64) -> Protections {
         .ok()
         .and_then(|statm| statm.split(' ').next()?.parse::<u64>().ok())
         // Without /proc: more than this binary ever maps at this point.
-        .map_or(64 << 20, |pages| pages.saturating_mul(page_size()))
+        .map_or(64 << 20, |pages| pages.saturating_mul(page_size() as u64))
         .saturating_add(policy_memory);
     let closed = close_all_but(keep);
 
@@ -54,13 +55,6 @@ pub fn enter(keep: [RawFd; 2], policy_memory: u64) -> Protections {
     }
     protections.seccomp = filter::install();
     protections
-}
-
-fn page_size() -> u64 {
-    nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)
-        .ok()
-        .flatten()
-        .map_or(4096, |size| size as u64)
 }
 
 /// Closes all other descriptors. Says whether that is certain.

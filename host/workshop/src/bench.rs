@@ -2,7 +2,6 @@
 
 mod figures;
 
-use std::borrow::Cow;
 use std::time::Instant;
 
 use extension::{Error, Result, interrupt};
@@ -10,6 +9,7 @@ use image::tree::Tree;
 use policy::compatibility::{self, NoReview};
 use policy::folder::{Code, Policy};
 use policy::limits::Limits;
+use policy::native::Native;
 use policy::session::{Account, Cost, Session};
 use policy::{Failure, HostFacts, Question, engine, escape, preservation};
 use serde::Serialize;
@@ -146,7 +146,7 @@ fn compiled(policy: &Policy) -> Result<Policy> {
     Ok(Policy {
         code: Ok(Code {
             wasm: None,
-            native: Some(Cow::Owned(native.to_vec())),
+            native: Some(Native::from(native)),
         }),
         ..policy.clone()
     })

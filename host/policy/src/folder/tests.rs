@@ -172,7 +172,7 @@ code",
             // Only root's files are trusted, so this half needs root to be shown.
             None if nix::unistd::geteuid().is_root() => {
                 assert_eq!(
-                    native.as_deref(),
+                    native.as_ref().map(AsRef::as_ref),
                     Some(&b"code"[..]),
                     "{:?}",
                     policy.warnings

@@ -1,11 +1,11 @@
 //! The component that is tested.
 
-use std::borrow::Cow;
 use std::path::Path;
 
 use extension::{Error, Result};
 use policy::folder::{Code, Policy};
 use policy::limits::Limits;
+use policy::native::Native;
 use policy::sidecar::Sidecar;
 use policy::{engine, escape};
 use serde_json::Value;
@@ -18,7 +18,7 @@ pub struct Component {
     name: String,
     origin: String,
     digest: String,
-    native: Vec<u8>,
+    native: Native,
     limits: Limits,
 }
 
@@ -47,7 +47,7 @@ impl Component {
             name,
             origin: path.display().to_string(),
             digest: record.source,
-            native: native[start..].to_vec(),
+            native: Native::from(&native[start..]),
             limits: sidecar.limits,
         })
     }
@@ -60,7 +60,7 @@ impl Component {
             digest: Some(self.digest.clone()),
             code: Ok(Code {
                 wasm: None,
-                native: Some(Cow::Owned(self.native.clone())),
+                native: Some(self.native.clone()),
             }),
             signed_by: None,
             sidecar: Sidecar {
