@@ -122,10 +122,11 @@ fn collect(tokens: TokenStream, found: &mut Found) {
                     false => {}
                 }
             }
-            TokenTree::Ident(name) if NO_WARNINGS.iter().any(|known| name == *known) => {
-                if tokens.next_if(|next| is(next, '!')).is_some() {
-                    tokens.next();
-                }
+            TokenTree::Ident(name)
+                if NO_WARNINGS.iter().any(|known| name == *known)
+                    && tokens.next_if(|next| is(next, '!')).is_some() =>
+            {
+                tokens.next();
             }
             TokenTree::Group(group) => collect(group.stream(), found),
             TokenTree::Literal(literal) => {
