@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{BrokenLink, Event, LinkType, Options, Parser, Tag, TagEnd};
 
 /// A row of a table.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -23,7 +23,12 @@ pub struct Link {
 }
 
 fn events(document: &str) -> impl Iterator<Item = Event<'_>> {
-    Parser::new_ext(document, Options::ENABLE_TABLES)
+    // What a link refers to and the document does not define would be no link at all.
+    let undefined = |link: BrokenLink<'_>| {
+        let refers = link.link_type == LinkType::Reference;
+        refers.then(|| (link.reference.into_string().into(), "".into()))
+    };
+    Parser::new_with_broken_link_callback(document, Options::ENABLE_TABLES, Some(undefined))
 }
 
 /// The rows of the tables whose first column has this title.
@@ -120,7 +125,8 @@ fn the_rows_of_tables_of_one_kind_are_read() {
 
 #[test]
 fn links_and_what_they_lead_to_are_read() {
-    let document = "## What `it` is, and isn't\n[`a`](b.rs) [c `d`](e) [`f`][g]\n\n[g]: h.rs#i\n";
+    let document =
+        "## What `it` is, and isn't\n[`a`](b.rs) [c `d`](e) [`f`][g] [`j`][k] [l]\n\n[g]: h.rs#i\n";
     let link = |target: &str, code: Option<&str>| Link {
         target: target.into(),
         code: code.map(Into::into),
@@ -129,6 +135,7 @@ fn links_and_what_they_lead_to_are_read() {
         link("b.rs", Some("a")),
         link("e", None),
         link("h.rs#i", Some("f")),
+        link("k", Some("j")),
     ];
     assert_eq!(links(document), expected);
     assert_eq!(
