@@ -13,6 +13,7 @@ cases![
     survivors_are_named_with_all_who_kept_them,
     warnings_are_in_the_log_too,
     it_can_be_read_by_all_and_written_by_root_alone,
+    the_judge_is_confined_in_every_way_that_there_is,
 ];
 
 fn its_schema_is_stated_and_all_of_it_is_there() -> Checked {
@@ -130,5 +131,27 @@ fn it_can_be_read_by_all_and_written_by_root_alone() -> Checked {
     let booted = boots(&boot()?)?;
     let file = booted.seen.report_mode.ok_or("there is no report")?;
     ensure!(file == 0o644, "the report's mode is {file:04o}");
+    Ok(())
+}
+
+fn the_judge_is_confined_in_every_way_that_there_is() -> Checked {
+    let booted = boots(&boot()?)?;
+    let judge = &booted.report.0["judge"];
+    for confinement in [
+        "no_capabilities",
+        "no_new_privileges",
+        "no_files",
+        "seccomp",
+    ] {
+        ensure!(judge[confinement] == true, "{confinement}: {judge}");
+    }
+    // A user namespace that maps root alone has no other user to become.
+    let root = nix::unistd::geteuid().is_root();
+    ensure!(
+        judge["unprivileged_user"] == true || !root,
+        "unprivileged_user: {judge}"
+    );
+    let limit = judge["address_space"].as_u64().unwrap_or_default();
+    ensure!((1..1 << 40).contains(&limit), "address_space: {judge}");
     Ok(())
 }

@@ -78,7 +78,11 @@ pub fn check(
                 "init {shown} is a directory of {place}; name the program in it"
             ));
         }
-        _ => return Err(format!("init {shown} in {place} is not a regular file")),
+        _ => {
+            return Err(format!(
+                "init {shown} in {place} is not a regular file; name a program"
+            ));
+        }
     }
     if stat.st_mode & 0o111 == 0 {
         return Err(format!(
@@ -155,7 +159,9 @@ fn unresolved(
             "init {shown} is not in {place}; check the path, and that the right file system is mounted there"
         ),
         (rustix::io::Errno::LOOP, _) => {
-            format!("init {shown} in {place} is a symbolic link that leads in circles")
+            format!(
+                "init {shown} in {place} is a symbolic link that leads in circles; repair it in the image"
+            )
         }
         (error, _) => format!(
             "init {shown} in {place} cannot be resolved: {}",

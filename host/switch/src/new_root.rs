@@ -47,7 +47,9 @@ pub fn open(given: &OsStr, old_root: impl AsFd, proc: &Proc) -> Result<NewRoot, 
         rustix::io::Errno::NOENT => format!(
             "the new root {shown} does not exist; mount the real root there before the switch"
         ),
-        rustix::io::Errno::NOTDIR => format!("the new root {shown} is not a directory"),
+        rustix::io::Errno::NOTDIR => format!(
+            "the new root {shown} is not a directory; name the one that the real root is mounted on"
+        ),
         error => failed("opened", error.into()),
     })?;
     let path = proc

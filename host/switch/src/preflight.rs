@@ -105,16 +105,17 @@ pub fn plan(
         Path::from(new_root.path.as_slice()),
         Path::from(init.resolved.as_slice())
     );
-    let table = proc
-        .read("self/mountinfo")
-        .map_err(|error| format!("the table of mounts cannot be read: {error}"))?;
+    let table = proc.read("self/mountinfo").map_err(|error| {
+        format!(
+            "the table of mounts cannot be read: {error}; mount proc on /proc before the switch"
+        )
+    })?;
     let mounts = mounts::parse(&table)?;
     let root_id =
         listing::mount_id(&old_root).map_err(|error| format!("/ cannot be examined: {error}"))?;
-    let root_mount = mounts
-        .iter()
-        .find(|mount| mount.id == root_id)
-        .ok_or("the table of mounts does not have the mount on /")?;
+    let root_mount = mounts.iter().find(|mount| mount.id == root_id).ok_or(
+        "the table of mounts does not have the mount on /; start the program outside of a chroot",
+    )?;
     let (moves, run) = new_root::plan_moves(&new_root, &mounts)?;
 
     let mut warnings = parameters.warnings.clone();

@@ -8,6 +8,8 @@ mod documents;
 mod kernels;
 mod native;
 mod policies;
+#[cfg(test)]
+mod prose;
 mod refused;
 mod run;
 mod setup;

@@ -1,0 +1,147 @@
+//! Whether each message of the boot program is explained to its operators, and each
+//! explanation is that of a message.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::messages::{self, form};
+use super::{markdown, repository, text};
+
+/// Where messages are explained.
+const DOCUMENT: &str = "host/switch/FAILURES.md";
+
+/// The title of the first column of the tables that do so.
+const TITLE: &str = "message";
+
+/// The sources that the messages are in.
+const SOURCES: [&str; 2] = ["host/switch/src", "host/policy/src"];
+
+/// Texts of the sources that are neither error nor warning; of one that ends with `...` the
+/// beginning.
+const NO_MESSAGES: &[&str] = &[
+    // What is printed because it was asked for: help, and the plan.
+    "Usage: ...",
+    "new root {} ({})",
+    "init {init}",
+    "(is {})",
+    "mount {} {action}",
+    "moved to the new root",
+    "moved to the new root, where the directory is made",
+    "detached: the new root has its own",
+    "mount /run {run}",
+    "is mounted anew in the new root",
+    "is made and mounted anew in the new root",
+    "has no place in the new root: survivors cannot be reached there",
+    "mount {mount} moved below /run/switch-root/preserved",
+    "mount {mount} detached",
+    "rewrite {}",
+    "keep {} (by {})",
+    ", bound read-only at {} of the new root",
+    "delete everything else ({kept} kept)",
+    "delete nothing: {reason}",
+    "deletes {files} and {directories}",
+    "extension {} {verdict}{}",
+    // Parts of what is logged of a switch that went well; sizes and times.
+    ", {} freed",
+    "{count} B",
+    "{year:04}-{month:02}-{:02} {hour:02}:{minute:02}:{:02} UTC",
+    // What is written into files, or compared with what stands in them.
+    "switch-root ahead-of-time policy 1",
+    ", wasmtime 48",
+    // Said by srctl alone, of files that the boot program does not read or make.
+    "a list",
+    "a mapping",
+    "a text",
+    "cannot compile for {target}: {error:#}",
+    "cannot compile the component: {error:#}",
+    "has a backslash without what must follow it...",
+];
+
+/// What the document lacks, as rows to fill in, and what it has of messages that are gone.
+fn compare(
+    in_source: &BTreeMap<String, Vec<String>>,
+    document: &str,
+    no_messages: &[&str],
+) -> Vec<String> {
+    let rows = markdown::rows(document, TITLE);
+    let explained: BTreeSet<String> = rows
+        .iter()
+        .flat_map(|row| &row.code)
+        .map(|message| form(message))
+        .collect();
+    let is = |message: &str, none: &str| match none.strip_suffix("...") {
+        Some(start) => message.starts_with(start),
+        None => message == none,
+    };
+    let is_none = |message: &String| no_messages.iter().any(|none| is(message, none));
+    let mut wrong = Vec::new();
+    for (message, files) in in_source.iter().filter(|(message, _)| !is_none(message)) {
+        if !explained.contains(&form(message)) {
+            wrong.push(format!(
+                "missing, of {}:\n| {} | CAUSE, AND WHAT TO DO |",
+                files.join(" and "),
+                cell(message)
+            ));
+        }
+    }
+    let known: BTreeSet<String> = in_source.keys().map(|message| form(message)).collect();
+    for message in explained.difference(&known) {
+        wrong.push(format!("no message any more: {message}"));
+    }
+    for row in rows.iter().filter(|row| row.rest.trim().is_empty()) {
+        wrong.push(format!("not explained: {}", row.code.join(" / ")));
+    }
+    for none in no_messages {
+        if !in_source.keys().any(|message| is(message, none)) {
+            wrong.push(format!("in NO_MESSAGES, and not in the sources: {none}"));
+        }
+    }
+    wrong
+}
+
+/// A message as a cell of a table has it.
+fn cell(message: &str) -> String {
+    let message = message.replace('|', "\\|");
+    match message.contains('`') {
+        true => format!("`` {message} ``"),
+        false => format!("`{message}`"),
+    }
+}
+
+#[test]
+fn every_message_of_the_boot_program_is_explained() {
+    let found = messages::below(&repository(), &SOURCES);
+    let wrong = compare(&found, &text(DOCUMENT), NO_MESSAGES);
+    assert!(
+        wrong.is_empty(),
+        "{DOCUMENT} is not about the messages that there are. What is shown to operators belongs into the section of its phase there; a text that is no message, into NO_MESSAGES of this test.\n\n{}\n",
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn what_is_missing_and_what_is_gone_is_told() {
+    let found = BTreeMap::from([
+        ("{} is `odd`".to_owned(), vec!["a.rs".to_owned()]),
+        (
+            "{path} is new".to_owned(),
+            vec!["a.rs".to_owned(), "b.rs".to_owned()],
+        ),
+        ("Usage: x".to_owned(), vec!["a.rs".to_owned()]),
+    ]);
+    let document = |rows: &str| format!("| message | cause |\n|---|---|\n{rows}");
+    let whole = document("| `` {file} is `odd` ``<br>`{} is new` | Both. |\n");
+    assert_eq!(
+        compare(&found, &whole, &["Usage: ..."]),
+        Vec::<String>::new()
+    );
+    let other = document("| `{} is old` | |\n| `{} is new` | Why. |\n");
+    assert_eq!(
+        compare(&found, &other, &["Usage: x", "gone"]),
+        [
+            "missing, of a.rs:\n| `` {} is `odd` `` | CAUSE, AND WHAT TO DO |",
+            "no message any more: {} is old",
+            "not explained: {} is old",
+            "in NO_MESSAGES, and not in the sources: gone",
+        ]
+    );
+}

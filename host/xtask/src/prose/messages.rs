@@ -1,0 +1,234 @@
+//! The messages of a program, as its source has them.
+//!
+//! Which function shows a string cannot be told from the source for certain: most
+//! messages are built in one place and logged in another. So every string of the source
+//! counts that could be a message, and whoever asks lists those that are none. A string
+//! could be one where it has words with a space between them, or beside a placeholder. Left
+//! out is what stands in tests, in attributes, and in the macros that log what is no
+//! warning.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+
+/// The macros that log what is neither an error nor a warning.
+const NO_WARNINGS: [&str; 3] = ["info", "debug", "trace"];
+
+/// What was found in a source file.
+#[derive(Default)]
+struct Found {
+    messages: Vec<String>,
+    /// Modules of it that are files of their own, and are compiled for tests alone.
+    for_tests: Vec<String>,
+}
+
+/// All messages below some folders of the repository, each with the files that have it.
+pub fn below(repository: &Path, folders: &[&str]) -> BTreeMap<String, Vec<String>> {
+    let mut files = Vec::new();
+    for folder in folders {
+        read(repository, folder, &mut files);
+    }
+    let for_tests: Vec<String> = files
+        .iter()
+        .flat_map(|(path, found)| found.for_tests.iter().map(|name| module(path, name)))
+        .collect();
+    let mut messages: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (path, found) in files {
+        if for_tests.iter().any(|module| is_in(&path, module)) {
+            continue;
+        }
+        for message in found.messages {
+            let files = messages.entry(message).or_default();
+            if files.last() != Some(&path) {
+                files.push(path.clone());
+            }
+        }
+    }
+    messages
+}
+
+fn read(repository: &Path, folder: &str, files: &mut Vec<(String, Found)>) {
+    for entry in fs::read_dir(repository.join(folder)).unwrap() {
+        let entry = entry.unwrap();
+        let path = format!("{folder}/{}", entry.file_name().to_str().unwrap());
+        if entry.path().is_dir() {
+            read(repository, &path, files);
+        } else if path.ends_with(".rs") {
+            files.push((path, of(&fs::read_to_string(entry.path()).unwrap())));
+        }
+    }
+}
+
+/// Where a module is that a source file says is in a file of its own, without the ending.
+fn module(file: &str, name: &str) -> String {
+    let (folder, _) = file.rsplit_once('/').unwrap_or_default();
+    match file.rsplit('/').next() {
+        Some("lib.rs" | "main.rs" | "mod.rs") => format!("{folder}/{name}"),
+        _ => format!("{}/{name}", file.trim_end_matches(".rs")),
+    }
+}
+
+fn is_in(file: &str, module: &str) -> bool {
+    file.strip_prefix(module)
+        .is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+}
+
+/// The messages of a source file, each run of white space as one space, placeholders as
+/// they are.
+fn of(source: &str) -> Found {
+    let mut found = Found::default();
+    collect(source.parse().unwrap(), &mut found);
+    found.messages.retain(|text| could_be_message(text));
+    found
+}
+
+/// A message without what its placeholders are called: a document may have better names
+/// for them than the source.
+pub fn form(message: &str) -> String {
+    let mut form = String::new();
+    let mut rest = message;
+    while let Some(start) = rest.find('{') {
+        form.push_str(&rest[..start]);
+        let (shown, end) = match rest[start..].find('}') {
+            _ if rest[start..].starts_with("{{") => ("{{", start + 2),
+            Some(end) => ("{}", start + end + 1),
+            None => ("{", start + 1),
+        };
+        form.push_str(shown);
+        rest = &rest[end..];
+    }
+    form + rest
+}
+
+fn could_be_message(text: &str) -> bool {
+    let words = form(text).replace("{}", " ");
+    words.contains(' ') && words.contains(char::is_alphabetic) && text.contains(' ')
+}
+
+fn collect(tokens: TokenStream, found: &mut Found) {
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        match token {
+            TokenTree::Punct(mark) if mark.as_char() == '#' => {
+                let of_all = tokens.next_if(|next| is(next, '!')).is_some();
+                let Some(TokenTree::Group(attribute)) = tokens.next() else {
+                    continue;
+                };
+                match is_for_tests(&attribute) {
+                    true if of_all => return,
+                    true => found.for_tests.extend(skip_item(&mut tokens)),
+                    false => {}
+                }
+            }
+            TokenTree::Ident(name)
+                if NO_WARNINGS.iter().any(|known| name == *known)
+                    && tokens.next_if(|next| is(next, '!')).is_some() =>
+            {
+                tokens.next();
+            }
+            TokenTree::Group(group) => collect(group.stream(), found),
+            TokenTree::Literal(literal) => {
+                let text = match syn::Lit::new(literal) {
+                    syn::Lit::Str(text) => text.value(),
+                    syn::Lit::ByteStr(text) => String::from_utf8_lossy(&text.value()).into_owned(),
+                    syn::Lit::CStr(text) => text.value().to_string_lossy().into_owned(),
+                    _ => continue,
+                };
+                found
+                    .messages
+                    .push(text.split_ascii_whitespace().collect::<Vec<_>>().join(" "));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Takes an item away, which ends with its body, or without one: then its name is returned
+/// where it is a module's.
+fn skip_item(tokens: &mut impl Iterator<Item = TokenTree>) -> Option<String> {
+    let (mut module, mut name) = (false, None);
+    for token in tokens {
+        match token {
+            TokenTree::Group(body) if body.delimiter() == Delimiter::Brace => return None,
+            TokenTree::Ident(word) if word == "mod" => module = true,
+            TokenTree::Ident(word) => name = Some(word.to_string()),
+            other if is(&other, ';') => return name.filter(|_| module),
+            _ => {}
+        }
+    }
+    None
+}
+
+fn is(token: &TokenTree, mark: char) -> bool {
+    matches!(token, TokenTree::Punct(punct) if punct.as_char() == mark)
+}
+
+fn is_for_tests(attribute: &Group) -> bool {
+    let text = attribute.stream().to_string().replace(' ', "");
+    ["test", "cfg(test)"].contains(&&*text) || text.starts_with("cfg(all(test,")
+}
+
+#[test]
+fn every_string_that_could_be_a_message_is_found_wherever_it_stands() {
+    let source = r##"
+        //! No message in a comment.
+        #![doc = "no message"]
+        const A: &str = "in a constant";
+        #[error("no message in an attribute")]
+        fn f() -> Result<(), String> {
+            warn!("in a macro: {}", format_args!("within {another}", another = 1));
+            match x { _ => Err("over two \
+                lines".into()) }?;
+            g(|| concat!("one word:", " and more"), b"of bytes", c"of C", r#"as it "is""#);
+            tracing::debug!("no message {}", "nor this");
+            let info = if a { "after a name" } else { "word" };
+            "{a}{b}"; "{a}: {b}"; "{path}word"; "a-b"; '"'
+        }
+        #[cfg(test)]
+        mod tests { fn g() { panic!("no message in tests") } }
+        #[cfg(test)]
+        use no::tests;
+        #[cfg(all(test, unix))]
+        mod of_tests;
+        fn h() { "after the tests" }
+        #[test]
+        fn i() { "no message in a test" }
+    "##;
+    let found = of(source);
+    assert_eq!(found.for_tests, ["of_tests"]);
+    assert_eq!(
+        found.messages,
+        [
+            "in a constant",
+            "in a macro: {}",
+            "within {another}",
+            "over two lines",
+            "one word:",
+            "and more",
+            "of bytes",
+            "of C",
+            "as it \"is\"",
+            "after a name",
+            "after the tests",
+        ]
+    );
+    let of_tests = of("#![cfg(test)]\nfn f() { \"no message\" }");
+    assert_eq!(of_tests.messages, Vec::<String>::new());
+}
+
+#[test]
+fn what_placeholders_are_called_does_not_matter() {
+    assert_eq!(form("{a} and {b:?} and {}"), "{} and {} and {}");
+    assert_eq!(form("{{a}} {b} } {"), "{{a}} {} } {");
+}
+
+#[test]
+fn modules_that_are_compiled_for_tests_alone_are_left_out() {
+    assert_eq!(module("a/src/lib.rs", "tests"), "a/src/tests");
+    assert_eq!(module("a/src/b.rs", "tests"), "a/src/b/tests");
+    assert!(is_in("a/src/tests.rs", "a/src/tests"));
+    assert!(is_in("a/src/tests/b.rs", "a/src/tests"));
+    assert!(!is_in("a/src/tests_of.rs", "a/src/tests"));
+}
