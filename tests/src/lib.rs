@@ -6,6 +6,7 @@
 //! binary, which writes down what it sees as a [`testimony::Testimony`].
 
 pub mod apply;
+pub mod architecture;
 pub mod archive;
 pub mod certificates;
 pub mod extension;

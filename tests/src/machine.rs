@@ -6,13 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::architecture::Architecture;
 use crate::archive::pack;
 use crate::outcome::take_testimony;
 use crate::scene::{Ending, Scene};
 use crate::testimony::Testimony;
-
-/// The emulator.
-pub const EMULATOR: &str = "qemu-system-x86_64";
 
 /// The machine's memory.
 const MEMORY: &str = "512M";
@@ -59,25 +57,28 @@ pub fn version(release: &str) -> (u32, u32, u32) {
     (next(), next(), next())
 }
 
-/// Whether there is an emulator.
+/// Whether there is an emulator of an architecture.
 ///
 /// # Errors
 /// A sentence that says what to install.
-pub fn possible() -> Result<(), String> {
-    match Command::new(EMULATOR)
+pub fn possible(architecture: Architecture) -> Result<(), String> {
+    let emulator = architecture.emulator();
+    match Command::new(emulator)
         .arg("--version")
         .stdout(Stdio::null())
         .status()
     {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("{EMULATOR} --version ended with {status}")),
+        Ok(status) => Err(format!("{emulator} --version ended with {status}")),
         Err(error) => Err(format!(
-            "{EMULATOR} cannot be run ({error}): install QEMU for x86_64"
+            "{emulator} cannot be run ({error}): install QEMU for {}",
+            architecture.name()
         )),
     }
 }
 
-/// Boots `kernel` with the scene. `probe` is both stage 1 and the new root's init;
+/// Boots `kernel` with the scene, in a machine of the kernel's architecture, which the
+/// scene's programs must be of, too. `probe` is both stage 1 and the new root's init;
 /// `scratch` is an empty directory that nobody else uses.
 ///
 /// # Errors
@@ -92,7 +93,8 @@ pub fn boot(kernel: &Path, scene: &Scene, probe: &Path, scratch: &Path) -> io::R
     boot_as_it_is(kernel, &initramfs, command_line, time_limit, scratch)
 }
 
-/// Boots `kernel` with an initramfs that is a file, whose `/init` the kernel executes.
+/// Boots `kernel` with an initramfs that is a file, whose `/init` the kernel executes,
+/// in a machine of the kernel's architecture.
 /// Its new root's init is the probe, which ends the machine. In `scratch` the console
 /// is written down.
 ///
@@ -105,12 +107,17 @@ pub fn boot_as_it_is(
     time_limit: Duration,
     scratch: &Path,
 ) -> io::Result<Boot> {
+    let architecture = Architecture::of_kernel(kernel)?;
     // A file rather than a pipe: nobody has to read while the machine runs.
     let console = scratch.join("console");
     let output = File::create(&console)?;
     // The machine restarts when init dies, and where it would restart it ends.
-    let command_line = format!("console=ttyS0 panic=-1 quiet {command_line}");
-    let mut emulator = Command::new(EMULATOR)
+    let command_line = format!(
+        "console={} panic=-1 quiet {command_line}",
+        architecture.console()
+    );
+    let mut emulator = Command::new(architecture.emulator())
+        .args(architecture.machine())
         .args([
             "-accel",
             "tcg",

@@ -14,6 +14,7 @@ use nix::fcntl::OFlag;
 use nix::sys::termios::tcdrain;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::time::{ClockId, clock_gettime};
+use nix::unistd::{SysconfVar, sysconf};
 use serde_json::Value;
 
 use crate::apply::mount_pseudo;
@@ -170,7 +171,12 @@ fn read_report() -> Option<Value> {
     serde_json::from_slice(&fs::read(REPORT).ok()?).ok()
 }
 
-/// The fields of `/proc/meminfo`, in kB; empty without `/proc`.
+/// The name that [`memory`] has for free pages which a processor holds for itself.
+pub const HELD_FREE: &str = "HeldFree";
+
+/// The fields of `/proc/meminfo`, in kB; empty without `/proc`. One more is
+/// [`HELD_FREE`]: the kernel counts these neither as free nor as available, and after a
+/// large deletion they may be megabytes.
 pub fn memory() -> BTreeMap<String, u64> {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let field = |line: &str| {
@@ -180,7 +186,27 @@ pub fn memory() -> BTreeMap<String, u64> {
             value.split_whitespace().next()?.parse().ok()?,
         ))
     };
-    text.lines().filter_map(field).collect()
+    let mut fields: BTreeMap<String, u64> = text.lines().filter_map(field).collect();
+    if let Ok(zones) = fs::read_to_string("/proc/zoneinfo") {
+        fields.insert(HELD_FREE.into(), held_free(&zones) * page_size() / 1024);
+    }
+    fields
+}
+
+/// The pages in the processors' own lists, by the text of `/proc/zoneinfo`.
+fn held_free(zones: &str) -> u64 {
+    zones
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("count:"))
+        .filter_map(|count| count.trim().parse::<u64>().ok())
+        .sum()
+}
+
+fn page_size() -> u64 {
+    sysconf(SysconfVar::PAGE_SIZE)
+        .ok()
+        .flatten()
+        .map_or(4096, i64::cast_unsigned)
 }
 
 /// `CLOCK_MONOTONIC`, in microseconds.
@@ -265,4 +291,19 @@ fn kernel_log() -> Vec<String> {
         }
     }
     records
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_in_the_lists_of_all_zones_and_processors_are_counted() {
+        let zones = "Node 0, zone      DMA\n  pages free     1\n  pagesets\n    cpu: 0\n\
+            \x20             count:    3\n              high:     9\n    cpu: 1\n\
+            \x20             count:    40\nNode 0, zone   Normal\n  pagesets\n    cpu: 0\n\
+            \x20             count: 500\n";
+        assert_eq!(held_free(zones), 543);
+        assert_eq!(held_free(""), 0);
+    }
 }

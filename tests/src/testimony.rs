@@ -61,7 +61,7 @@ pub struct Testimony {
     pub settled: bool,
     /// The files that it was asked about.
     pub files: BTreeMap<String, Seen>,
-    /// The fields of `/proc/meminfo`, in kB, when it started.
+    /// What [`crate::probe::memory`] says, in kB, when it started.
     pub memory_at_start: BTreeMap<String, u64>,
     /// The same after the deletion.
     pub memory: BTreeMap<String, u64>,
@@ -85,7 +85,7 @@ pub struct Testimony {
 pub struct Stage1 {
     /// How much the initramfs held.
     pub usage: Usage,
-    /// The fields of `/proc/meminfo`, in kB.
+    /// What [`crate::probe::memory`] says, in kB.
     pub memory: BTreeMap<String, u64>,
     /// `CLOCK_MONOTONIC`, in microseconds.
     pub started_us: u64,

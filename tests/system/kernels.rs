@@ -1,18 +1,18 @@
 //! Real kernels in an emulated machine, where `/` is the kernel's own rootfs.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
 
 use rustix::thread::CapabilitySet;
-use switch_root_tests::machine::{Boot, version};
+use serde_json::Value;
 use switch_root_tests::outcome::mount_points;
-use switch_root_tests::report::Report;
+use switch_root_tests::probe::HELD_FREE;
 use switch_root_tests::scene::{INIT, NEW_ROOT, Scene};
 use switch_root_tests::steps::{Make, Steps};
-use switch_root_tests::testimony::{Stage1, Testimony};
 
 use crate::check::{ensure, says};
 use crate::command_line::levels_differ;
-use crate::tools::{Checked, Policies, Stop, boot, boot_kernel, cases, kernels, policy};
+use crate::machines::{Machine, Up, each, here, sample};
+use crate::tools::{Checked, Policies, Stop, cases, policy};
 
 cases![
     there_is_a_kernel_of_each_kind,
@@ -21,13 +21,11 @@ cases![
     each_kernel_frees_the_initramfs_in_the_foreground,
     a_refusal_is_the_last_word_on_the_console,
     a_kernel_that_cannot_pivot_refuses_to_be_told_to,
-    a_policy_that_loops_leaves_everything_in_place,
+    hostile_policies_leave_everything_in_place,
+    the_small_build_keeps_what_it_is_told_to,
     run_init_drops_capabilities_for_good,
     the_kernel_log_has_what_the_command_line_asks_for,
 ];
-
-/// The first kernel whose rootfs can be pivoted away.
-const NULLFS: (u32, u32, u32) = (7, 0, 0);
 
 /// Files that fill 64 MiB, and as many kB.
 const BALLAST: Make = Make::Many {
@@ -37,20 +35,35 @@ const BALLAST: Make = Make::Many {
 };
 const BALLAST_KB: u64 = 65_536;
 
-fn can_pivot(kernel: &Path) -> bool {
-    let name = kernel.file_name().unwrap_or_default().to_string_lossy();
-    version(name.trim_start_matches("vmlinuz-")) >= NULLFS
-}
+/// Attacks, more of the sidecar of each, and how the policy fails.
+const ATTACKS: [(&str, &str, &str); 5] = [
+    ("trap", PATIENT, "trap"),
+    ("loop", PATIENT, "fuel"),
+    (
+        "allocate-forever",
+        r#""limits": {"memory_bytes": 8388608, "deadline_ms": 100000, "total_ms": 200000}"#,
+        "memory",
+    ),
+    ("deep-recursion", PATIENT, "stack"),
+    (
+        "loop",
+        r#""limits": {"fuel": 1000000000000000, "deadline_ms": 3000, "total_ms": 100000}"#,
+        "deadline",
+    ),
+];
+/// For a sidecar: in a machine that is emulated all but time itself takes long.
+const PATIENT: &str = r#""limits": {"deadline_ms": 100000, "total_ms": 200000}"#;
 
-fn the_one(able_to_pivot: bool) -> Result<PathBuf, Stop> {
+/// The newest machine that can pivot, or that cannot.
+fn the_one(able_to_pivot: bool) -> Result<Machine, Stop> {
     let kind = if able_to_pivot {
         "7.0 or newer"
     } else {
         "older than 7.0"
     };
-    let found = kernels()?
+    let found = here()?
         .into_iter()
-        .rfind(|kernel| can_pivot(kernel) == able_to_pivot);
+        .rfind(|machine| machine.can_pivot() == able_to_pivot);
     found.ok_or_else(|| Stop::Skip(format!("SWITCH_ROOT_KERNELS holds no kernel {kind}")))
 }
 
@@ -60,60 +73,28 @@ fn there_is_a_kernel_of_each_kind() -> Checked {
 }
 
 /// A boot of 64 MiB with survivors.
-fn full() -> Result<Scene, Stop> {
-    let sidecar = r#"{"settings": {"keep": ["/kept/**"]}}"#;
-    Ok(boot()?
+fn full(machine: &Machine) -> Result<Scene, Stop> {
+    laden(machine.scene())
+}
+
+fn laden(scene: Scene) -> Result<Scene, Stop> {
+    let sidecar = format!(r#"{{"settings": {{"keep": ["/kept/**"]}}, {PATIENT}}}"#);
+    Ok(scene
         .make("/ballast", BALLAST)
         .file("/extensions.yaml", "layers: []\n")
         .file("/kept/below/file", "kept")
-        .policy("50-keep", policy("keep-paths")?, Some(sidecar))
+        .policy("50-keep", policy("keep-paths")?, Some(&sidecar))
         .look_at([
             "/etc/extensions.yaml",
             "/run/switch-root/preserved/kept/below/file",
         ])
-        .time_limit(120))
-}
-
-/// A machine that came as far as init.
-struct Up {
-    seen: Testimony,
-    report: Report,
-    before: Stage1,
-}
-
-fn up(kernel: &Path, scene: &Scene) -> Result<Up, Stop> {
-    let Boot {
-        console,
-        testimony,
-        timed_out,
-    } = boot_kernel(kernel, scene)?;
-    let Some(seen) = testimony else {
-        return Err(Stop::Fail(format!(
-            "init was not started (timed out: {timed_out})\n{console}"
-        )));
-    };
-    ensure!(
-        seen.settled,
-        "the deletion did not end: {:?}\n{console}",
-        seen.report
-    );
-    let report = seen
-        .report
-        .clone()
-        .map(Report)
-        .ok_or("there is no report")?;
-    let before = seen.stage1.clone().ok_or("stage 1 left no record")?;
-    Ok(Up {
-        seen,
-        report,
-        before,
-    })
+        .time_limit(300))
 }
 
 /// Checks that what is left is exactly what was to survive, and that the rest is free
 /// again, by the kernel's own account.
-fn emptied(up: &Up, kernel: &Path) -> Checked {
-    let kernel = kernel.display();
+fn emptied(up: &Up, machine: &Machine) -> Checked {
+    let kernel = machine.name();
     let left: Vec<&str> = up
         .seen
         .preserved
@@ -138,14 +119,18 @@ fn emptied(up: &Up, kernel: &Path) -> Checked {
         "{kernel}: the initramfs still holds {usage:?}"
     );
     let gain = |field: &str, sign: i64| {
-        let (was, is) = (up.before.memory[field], up.seen.memory[field]);
+        let of = |memory: &BTreeMap<String, u64>| memory.get(field).copied().unwrap_or_default();
+        let (was, is) = (of(&up.before.memory), of(&up.seen.memory));
         (is.cast_signed() - was.cast_signed()) * sign
     };
     let ballast = BALLAST_KB.cast_signed();
-    let (available, shared) = (gain("MemAvailable", 1), gain("Shmem", -1));
+    let available = gain("MemAvailable", 1) + gain(HELD_FREE, 1);
+    let shared = gain("Shmem", -1);
     ensure!(
         available > ballast * 9 / 10,
-        "{kernel}: {available} kB more are available"
+        "{kernel}: {available} kB more are available\nbefore: {:?}\nafter: {:?}",
+        up.before.memory,
+        up.seen.memory
     );
     ensure!(
         shared > ballast * 9 / 10,
@@ -155,9 +140,9 @@ fn emptied(up: &Up, kernel: &Path) -> Checked {
 }
 
 /// Checks what init sees beside that.
-fn handed_over(up: &Up, kernel: &Path) -> Checked {
+fn handed_over(up: &Up, machine: &Machine) -> Checked {
     let Up { seen, .. } = up;
-    let kernel = kernel.display();
+    let kernel = machine.name();
     ensure!(
         seen.process == 1,
         "{kernel}: init is process {}",
@@ -207,91 +192,162 @@ fn handed_over(up: &Up, kernel: &Path) -> Checked {
     Ok(())
 }
 
-fn each_kernel_hands_over_and_frees_the_initramfs() -> Checked {
-    for kernel in kernels()? {
-        let up = up(&kernel, &full()?)?;
-        let expected = if can_pivot(&kernel) { "pivot" } else { "move" };
-        let strategy = up.report.strategy();
+/// Checks that nothing of the judge's confinement was left out.
+fn confined(up: &Up, machine: &Machine) -> Checked {
+    let judge = &up.report.0["judge"];
+    for protection in [
+        "unprivileged_user",
+        "no_capabilities",
+        "no_new_privileges",
+        "no_files",
+        "seccomp",
+    ] {
         ensure!(
-            strategy == expected,
-            "{}: the strategy was {strategy}",
-            kernel.display()
+            judge[protection] == true,
+            "{}: {protection}: {judge:#}",
+            machine.name()
         );
-        handed_over(&up, &kernel)?;
-        emptied(&up, &kernel)?;
     }
+    ensure!(
+        judge["address_space"].as_u64() > Some(0),
+        "{}: the address space has no limit: {judge:#}",
+        machine.name()
+    );
     Ok(())
+}
+
+/// Checks whether a policy was compiled by the machine itself.
+fn compiled(up: &Up, name: &str, expected: bool) -> Checked {
+    let policy = up.report.policy(name).unwrap_or(&Value::Null);
+    ensure!(policy["compiled"] == expected, "{name}: {policy:#}");
+    Ok(())
+}
+
+/// With a policy that the machine compiles.
+pub fn hands_over_and_frees_the_initramfs(machine: &Machine) -> Checked {
+    let up = machine.up(&full(machine)?)?;
+    let expected = if machine.can_pivot() { "pivot" } else { "move" };
+    let strategy = up.report.strategy();
+    ensure!(strategy == expected, "the strategy was {strategy}");
+    handed_over(&up, machine)?;
+    confined(&up, machine)?;
+    compiled(&up, "50-keep", true)?;
+    emptied(&up, machine)
+}
+
+/// Where it would not move by itself.
+pub fn frees_the_initramfs_when_told_to_move(machine: &Machine) -> Checked {
+    if !machine.can_pivot() {
+        return Ok(());
+    }
+    let up = machine.up(&full(machine)?.options(["--strategy", "move"]))?;
+    let strategy = up.report.strategy();
+    ensure!(strategy == "move", "the strategy was {strategy}");
+    handed_over(&up, machine)?;
+    emptied(&up, machine)
+}
+
+pub fn frees_the_initramfs_in_the_foreground(machine: &Machine) -> Checked {
+    let up = machine.up(&full(machine)?.options(["--foreground"]))?;
+    ensure!(
+        up.seen.report_at_start == up.seen.report,
+        "the report was not final"
+    );
+    emptied(&up, machine)
+}
+
+pub fn ends_with_the_reason_of_a_refusal(machine: &Machine) -> Checked {
+    let scene = full(machine)?.command(["/bin/switch_root", NEW_ROOT, "/sbin/missing"]);
+    let boot = machine.boot(&scene)?;
+    ensure!(boot.testimony.is_none(), "init was started");
+    ensure!(!boot.timed_out, "the machine did not end\n{}", boot.console);
+    says(&boot.console, &["/sbin/missing", "Attempted to kill init"])
+}
+
+/// All attacks in one boot: each policy fails on its own, and the machine boots.
+pub fn boots_with_everything_in_place_after_attacks(machine: &Machine) -> Checked {
+    let mut scene = full(machine)?;
+    let name = |index: usize| format!("6{index}-hostile");
+    for (index, (attack, limits, _)) in ATTACKS.into_iter().enumerate() {
+        let sidecar = format!(r#"{{"settings": {{"attack": "{attack}"}}, {limits}}}"#);
+        let native = format!("/usr/lib/switch-root/policies.d/{}.cwasm", name(index));
+        scene = scene
+            .policy(&name(index), policy("hostile")?, Some(&sidecar))
+            .file(native, machine.native("hostile")?);
+    }
+    let up = machine.up(&scene)?;
+    for (index, (attack, _, expected)) in ATTACKS.into_iter().enumerate() {
+        compiled(&up, &name(index), false)?;
+        let failure = up.report.failure(&name(index));
+        ensure!(
+            failure.as_ref().is_some_and(|(kind, _)| kind == expected),
+            "{attack}: {failure:?}, and {expected} was expected"
+        );
+    }
+    handed_over(&up, machine)?;
+    let deletion = &up.report.0["deletion"];
+    ensure!(up.report.deletion() == "skipped", "{deletion}");
+    let was = up.before.memory["Shmem"];
+    let is = up.seen.memory["Shmem"];
+    ensure!(is > was - 8192, "{was} kB were shared, and {is} are");
+    Ok(())
+}
+
+/// With policies that were compiled ahead of time.
+pub fn frees_the_initramfs_with_the_small_build(machine: &Machine) -> Checked {
+    let native = machine.native("keep-paths")?;
+    let scene =
+        laden(machine.small_scene())?.file("/usr/lib/switch-root/policies.d/50-keep.cwasm", native);
+    let up = machine.up(&scene)?;
+    compiled(&up, "50-keep", false)?;
+    // The policy that is embedded was compiled for this architecture, too.
+    compiled(&up, "00-default", false)?;
+    handed_over(&up, machine)?;
+    confined(&up, machine)?;
+    emptied(&up, machine)
+}
+
+fn each_kernel_hands_over_and_frees_the_initramfs() -> Checked {
+    each(here()?, hands_over_and_frees_the_initramfs)
 }
 
 fn each_kernel_frees_the_initramfs_when_told_to_move() -> Checked {
-    for kernel in kernels()?.into_iter().filter(|kernel| can_pivot(kernel)) {
-        let up = up(&kernel, &full()?.options(["--strategy", "move"]))?;
-        ensure!(
-            up.report.strategy() == "move",
-            "the strategy was {}",
-            up.report.strategy()
-        );
-        handed_over(&up, &kernel)?;
-        emptied(&up, &kernel)?;
-    }
-    Ok(())
+    each(here()?, frees_the_initramfs_when_told_to_move)
 }
 
 fn each_kernel_frees_the_initramfs_in_the_foreground() -> Checked {
-    for kernel in kernels()? {
-        let up = up(&kernel, &full()?.options(["--foreground"]))?;
-        ensure!(
-            up.seen.report_at_start == up.seen.report,
-            "the report was not final"
-        );
-        emptied(&up, &kernel)?;
-    }
-    Ok(())
+    each(sample(here()?), frees_the_initramfs_in_the_foreground)
 }
 
 fn a_refusal_is_the_last_word_on_the_console() -> Checked {
-    for kernel in kernels()? {
-        let scene = full()?.command(["/bin/switch_root", NEW_ROOT, "/sbin/missing"]);
-        let boot = boot_kernel(&kernel, &scene)?;
-        ensure!(boot.testimony.is_none(), "init was started");
-        ensure!(!boot.timed_out, "the machine did not end\n{}", boot.console);
-        says(&boot.console, &["/sbin/missing", "Attempted to kill init"])?;
-    }
-    Ok(())
+    each(sample(here()?), ends_with_the_reason_of_a_refusal)
 }
 
 fn a_kernel_that_cannot_pivot_refuses_to_be_told_to() -> Checked {
-    let scene = full()?.options(["--strategy", "pivot"]);
-    let boot = boot_kernel(&the_one(false)?, &scene)?;
+    let machine = the_one(false)?;
+    let boot = machine.boot(&full(&machine)?.options(["--strategy", "pivot"]))?;
     ensure!(boot.testimony.is_none(), "init was started");
     says(&boot.console, &["pivot", "Attempted to kill init"])
 }
 
-fn a_policy_that_loops_leaves_everything_in_place() -> Checked {
-    let sidecar = r#"{"settings": {"attack": "loop"}}"#;
-    for kernel in kernels()? {
-        let scene = full()?.policy("60-hostile", policy("hostile")?, Some(sidecar));
-        let up = up(&kernel, &scene)?;
-        let failure = up.report.failure("60-hostile");
-        ensure!(failure.is_some(), "{}", up.report.0["policies"]);
-        ensure!(
-            up.report.deletion() == "skipped",
-            "{}",
-            up.report.0["deletion"]
-        );
-        let was = up.before.memory["Shmem"];
-        let is = up.seen.memory["Shmem"];
-        ensure!(is > was - 8192, "{was} kB were shared, and {is} are");
-    }
-    Ok(())
+fn hostile_policies_leave_everything_in_place() -> Checked {
+    each(
+        sample(here()?),
+        boots_with_everything_in_place_after_attacks,
+    )
+}
+
+fn the_small_build_keeps_what_it_is_told_to() -> Checked {
+    each(sample(here()?), frees_the_initramfs_with_the_small_build)
 }
 
 fn run_init_drops_capabilities_for_good() -> Checked {
     // Only here: what the kernel's own helpers may do is set for the whole machine.
-    let scene = full()?.symlink("/bin/run-init", "switch_root");
+    let machine = the_one(true)?;
+    let scene = full(&machine)?.symlink("/bin/run-init", "switch_root");
     let drop = "cap_sys_module,cap_sys_rawio";
     let scene = scene.command(["/bin/run-init", "-d", drop, NEW_ROOT, INIT]);
-    let up = up(&the_one(true)?, &scene)?;
+    let up = machine.up(&scene)?;
     let dropped = (CapabilitySet::SYS_MODULE | CapabilitySet::SYS_RAWIO).bits();
     for set in ["CapBnd", "CapPrm", "CapEff", "CapInh"] {
         let text = up
@@ -319,10 +375,10 @@ fn run_init_drops_capabilities_for_good() -> Checked {
 }
 
 fn the_kernel_log_has_what_the_command_line_asks_for() -> Checked {
-    let kernel = the_one(true)?;
+    let machine = the_one(true)?;
     levels_differ(|level| {
-        let scene = full()?.kernel_command_line(&format!("switch_root.log={level}"));
-        let log = up(&kernel, &scene)?.seen.kernel_log;
+        let scene = full(&machine)?.kernel_command_line(&format!("switch_root.log={level}"));
+        let log = machine.up(&scene)?.seen.kernel_log;
         // The kernel itself repeats the parameter.
         Ok(log
             .iter()

@@ -3,6 +3,7 @@
 //! `cargo xtask test` builds what they need and sets the environment; README.md beside
 //! this directory says how to run them by hand.
 
+mod aarch64;
 mod check;
 mod command_line;
 mod comparing;
@@ -19,6 +20,7 @@ mod installing;
 mod interrupting;
 mod kernels;
 mod languages;
+mod machines;
 mod measuring;
 mod native;
 mod not_distributing;
@@ -65,6 +67,7 @@ fn main() {
         safety::cases(),
         report::cases(),
         kernels::cases(),
+        aarch64::cases(),
         whole_boot::cases(),
         pulling::cases(),
         distributing::cases(),

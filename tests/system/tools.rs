@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use libtest_mimic::{Completion, Failed, Trial};
+use switch_root_tests::architecture::Architecture;
 use switch_root_tests::machine::{self, Boot};
 use switch_root_tests::modules;
 use switch_root_tests::namespace;
 use switch_root_tests::outcome::Outcome;
 use switch_root_tests::scene::{Root, Scene};
 use switch_root_tests::steps::{Content, Steps};
+
+use crate::machines::sample;
 
 /// Why a test did not go on.
 #[derive(Debug)]
@@ -93,7 +96,8 @@ pub fn probe() -> Result<&'static Path, Stop> {
 const PROBE: &str = env!("CARGO_BIN_EXE_probe");
 const SUPERVISOR: &str = env!("CARGO_BIN_EXE_supervisor");
 
-fn named_by(variable: &str, what: &str) -> Result<PathBuf, Stop> {
+/// What a variable of the environment names.
+pub fn named_by(variable: &str, what: &str) -> Result<PathBuf, Stop> {
     let path = std::env::var_os(variable).map(PathBuf::from);
     let path = path.ok_or_else(|| Stop::Skip(format!("{variable} does not name {what}")))?;
     match path.exists() {
@@ -110,43 +114,73 @@ pub fn subject() -> Result<PathBuf, Stop> {
     named_by("SWITCH_ROOT_BIN", "the static switch_root to test")
 }
 
+/// The build of it that has no compiler.
+pub fn small() -> Result<PathBuf, Stop> {
+    named_by("SWITCH_ROOT_AOT_BIN", "the static switch_root-aot to test")
+}
+
 /// The operator's command line.
 pub fn srctl() -> Result<PathBuf, Stop> {
     named_by("SWITCH_ROOT_SRCTL", "the srctl to test")
 }
 
-/// A policy by its name, such as `hostile`.
-pub fn policy(name: &str) -> Result<Content, Stop> {
-    let folder = named_by("SWITCH_ROOT_POLICIES", "the directory of policies")?;
-    let path = folder.join(format!("{name}.wasm"));
+/// The directory of policies.
+pub fn policies() -> Result<PathBuf, Stop> {
+    named_by("SWITCH_ROOT_POLICIES", "the directory of policies")
+}
+
+/// A file that a test copies.
+pub fn copied(path: PathBuf) -> Result<Content, Stop> {
     match path.exists() {
         true => Ok(Content::Copy(path)),
         false => Err(Stop::Skip(format!("there is no {}", path.display()))),
     }
 }
 
-/// The same policy, compiled ahead of time.
-pub fn native(name: &str) -> Result<Content, Stop> {
-    match policy(name)? {
-        Content::Copy(path) => {
-            let path = path.with_extension("cwasm");
-            match path.exists() {
-                true => Ok(Content::Copy(path)),
-                false => Err(Stop::Skip(format!("there is no {}", path.display()))),
-            }
-        }
-        _ => Err("a policy that is no file".into()),
-    }
+/// A policy by its name, such as `hostile`.
+pub fn policy(name: &str) -> Result<Content, Stop> {
+    copied(policies()?.join(format!("{name}.wasm")))
 }
 
-/// The kernels to boot, oldest first.
+/// The same policy, compiled ahead of time.
+pub fn native(name: &str) -> Result<Content, Stop> {
+    copied(policies()?.join(format!("{name}.cwasm")))
+}
+
+/// The kernels to boot on machines like this one, oldest first: of a sample the first and
+/// the last.
 pub fn kernels() -> Result<Vec<PathBuf>, Stop> {
-    machine::possible().map_err(Stop::Skip)?;
+    all_kernels().map(sample)
+}
+
+/// All of them.
+pub fn all_kernels() -> Result<Vec<PathBuf>, Stop> {
+    kernels_of(Architecture::X86_64)
+}
+
+/// The kernels of an architecture, oldest first.
+pub fn kernels_of(architecture: Architecture) -> Result<Vec<PathBuf>, Stop> {
+    machine::possible(architecture).map_err(Stop::Skip)?;
     let folder = named_by(
         "SWITCH_ROOT_KERNELS",
         "a directory with kernels, vmlinuz-RELEASE",
     )?;
-    Ok(machine::kernels(&folder)?)
+    let folder = match architecture {
+        Architecture::X86_64 => folder,
+        other => folder.join(other.name()),
+    };
+    let found = match folder.exists() {
+        true => machine::kernels(&folder)?,
+        false => Vec::new(),
+    };
+    match found.is_empty() {
+        true => Err(Stop::Skip(format!(
+            "there is no kernel for {} in {}",
+            architecture.name(),
+            folder.display()
+        ))),
+        false => Ok(found),
+    }
 }
 
 /// Adds the modules of a kernel, each changed by `change`: see [`modules::add`].
@@ -186,8 +220,7 @@ pub fn boot() -> Result<Scene, Stop> {
 
 /// The same with the build that has no compiler.
 pub fn boot_small() -> Result<Scene, Stop> {
-    let small = named_by("SWITCH_ROOT_AOT_BIN", "the static switch_root-aot to test")?;
-    Ok(Scene::boot(&small, probe()?))
+    Ok(Scene::boot(&small()?, probe()?))
 }
 
 /// Plays a scene in namespaces.

@@ -13,9 +13,10 @@ use switch_root_tests::testimony::Testimony;
 use tempfile::TempDir;
 
 use crate::check::{Booted, boots, content, ensure, said, says, told};
+use crate::machines::{Machine, each, here, sample};
 use crate::tools::{
-    Checked, Policies, Stop, boot_kernel, cases, kernels, need_privileges, play, policy, probe,
-    program, subject, with_modules,
+    Checked, Policies, Stop, cases, need_privileges, play, policy, probe, program, subject,
+    with_modules,
 };
 
 cases![
@@ -43,6 +44,8 @@ cases![
 /// An initramfs in the making, and the folder of its images.
 struct Maker {
     folder: TempDir,
+    /// The init of the root image.
+    probe: PathBuf,
     scene: Scene,
     /// What init looks at.
     files: Vec<String>,
@@ -52,13 +55,19 @@ struct Maker {
 
 impl Maker {
     fn new() -> Result<Self, Stop> {
+        Self::with(&subject()?, probe()?)
+    }
+
+    /// An image for the architecture of these programs.
+    fn with(subject: &Path, probe: &Path) -> Result<Self, Stop> {
         need_privileges()?;
         for name in image::PROGRAMS {
             program(name)?;
         }
         Ok(Self {
             folder: tempfile::tempdir()?,
-            scene: Scene::image(&subject()?).time_limit(120),
+            probe: probe.into(),
+            scene: Scene::image(subject).time_limit(120),
             files: vec![YAML.into()],
             ending: Ending::Exit,
             yaml: "layers:\n".into(),
@@ -86,7 +95,7 @@ impl Maker {
             patience_ms: 20_000,
             ending: self.ending,
         };
-        Ok(image::root(probe()?, &questions)?.file("/whose", "root"))
+        Ok(image::root(&self.probe, &questions)?.file("/whose", "root"))
     }
 
     /// Adds a layer that is described in extensions.yaml, with its digest.
@@ -134,9 +143,13 @@ fn whose(text: &str) -> Vec<Step> {
 
 /// A boot of three layers, of which the last is incompatible.
 fn three_layers() -> Result<Maker, Stop> {
+    with_three_layers(Maker::new()?)
+}
+
+fn with_three_layers(maker: Maker) -> Result<Maker, Stop> {
     let unlike = "{name: c, version: 1.10, compatibility: {probeos: {version: '>= 3.0.0'}}}";
     let like = "{name: a, compatibility: {probeos: {version: '>= 2.0.0'}}}";
-    Maker::new()?
+    maker
         .look_at(&["/whose", "/usr/lib/a", "/usr/lib/b", "/usr/lib/c"])
         .look_at(&["/run/switch-root/layers"])
         .layer("000.a.sqsh", like, whose("a").file("/usr/lib/a", "a"))?
@@ -199,16 +212,16 @@ fn three_layers_are_right(report: &Report, seen: &Testimony) -> Checked {
     Ok(())
 }
 
-/// Boots a kernel with the modules that it needs.
-fn machine(
-    kernel: &Path,
+/// Boots a machine with the modules that its kernel needs.
+fn boot_image(
+    machine: &Machine,
     mut maker: Maker,
     change: impl Fn(&Path) -> std::io::Result<(String, Content)>,
 ) -> Result<(Report, Testimony, String), Stop> {
     maker.ending = Ending::PowerOff;
     let (_folder, scene) = maker.finish()?;
-    let scene = with_modules(scene.without("/proc"), kernel, change)?;
-    let boot = boot_kernel(kernel, &scene)?;
+    let scene = with_modules(scene.without("/proc"), &machine.kernel, change)?;
+    let boot = machine.boot(&scene)?;
     let Some(seen) = boot.testimony else {
         return Err(Stop::Fail(format!(
             "init was not started\n{}",
@@ -220,43 +233,51 @@ fn machine(
 }
 
 fn each_kernel_boots_an_image_with_its_layers() -> Checked {
+    each(sample(here()?), boots_an_image_with_its_layers)
+}
+
+/// Boots a machine with an image for it, whose last layer is incompatible.
+pub fn boots_an_image_with_its_layers(machine: &Machine) -> Checked {
     const BALLAST: u64 = 32 << 20;
-    for kernel in kernels()? {
-        let filled = Content::Filled {
-            byte: 1,
-            size: BALLAST,
-        };
-        let maker = three_layers()?.scene(|scene| scene.file("/ballast", filled));
-        let (report, seen, console) = machine(&kernel, maker, as_it_is)?;
-        three_layers_are_right(&report, &seen).map_err(|stop| stop.during(&console))?;
-        ensure!(seen.process == 1, "init is process {}", seen.process);
+    let filled = Content::Filled {
+        byte: 1,
+        size: BALLAST,
+    };
+    let maker = Maker::with(&machine.programs.subject, &machine.programs.probe)?;
+    let maker = with_three_layers(maker)?.scene(|scene| scene.file("/ballast", filled));
+    let (report, seen, console) = boot_image(machine, maker, as_it_is)?;
+    three_layers_are_right(&report, &seen).map_err(|stop| stop.during(&console))?;
+    ensure!(seen.process == 1, "init is process {}", seen.process);
+    ensure!(
+        seen.executable.as_deref() == Some(INIT),
+        "{:?}",
+        seen.executable
+    );
+    let freed = report.deleted("freed_bytes");
+    ensure!(freed >= BALLAST, "{freed} bytes were freed\n{console}");
+    let mounts = mount_points(&seen.mounts);
+    for (point, kind) in [
+        ("/dev", "devtmpfs"),
+        ("/proc", "proc"),
+        ("/sys", "sysfs"),
+        ("/run", "tmpfs"),
+    ] {
         ensure!(
-            seen.executable.as_deref() == Some(INIT),
-            "{:?}",
-            seen.executable
+            mounts.get(point).map(String::as_str) == Some(kind),
+            "{point}: {mounts:?}"
         );
-        let freed = report.deleted("freed_bytes");
-        ensure!(freed >= BALLAST, "{freed} bytes were freed\n{console}");
-        let mounts = mount_points(&seen.mounts);
-        for (point, kind) in [
-            ("/dev", "devtmpfs"),
-            ("/proc", "proc"),
-            ("/sys", "sysfs"),
-            ("/run", "tmpfs"),
-        ] {
-            ensure!(
-                mounts.get(point).map(String::as_str) == Some(kind),
-                "{point}: {mounts:?}"
-            );
-        }
     }
     Ok(())
 }
 
+/// The machine with the oldest kernel.
+fn oldest() -> Result<Machine, Stop> {
+    Ok(here()?.into_iter().next().ok_or("no kernel")?)
+}
+
 /// The oldest kernel's modules are not compressed, and it has no code to unpack them.
 fn modules_are_unpacked_where_the_kernel_does_not() -> Checked {
-    let kernels = kernels()?;
-    let kernel = kernels.first().ok_or("no kernel")?;
+    let machine = oldest()?;
     let folder = tempfile::tempdir()?;
     for name in ["xz", "zstd", "gzip"] {
         program(name)?;
@@ -277,7 +298,7 @@ fn modules_are_unpacked_where_the_kernel_does_not() -> Checked {
         std::fs::write(&path, output.stdout)?;
         Ok((new, Content::Copy(path)))
     };
-    let (report, seen, console) = machine(kernel, three_layers()?, compress)?;
+    let (report, seen, console) = boot_image(&machine, three_layers()?, compress)?;
     three_layers_are_right(&report, &seen).map_err(|stop| stop.during(&console))
 }
 
@@ -636,9 +657,7 @@ fn a_hundred_layers_are_activated_and_no_more() -> Checked {
         }
     }
     // The oldest kernel takes all of them in one string of one page.
-    let kernels = kernels()?;
-    let kernel = kernels.first().ok_or("no kernel")?;
-    let (report, seen, console) = machine(kernel, maker, as_it_is)?;
+    let (report, seen, console) = boot_image(&oldest()?, maker, as_it_is)?;
     let activated = report.activated();
     let count = activated.values().filter(|one| **one == Some(true)).count();
     ensure!(count == 100, "{count} are activated\n{console}");

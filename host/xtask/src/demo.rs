@@ -11,6 +11,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
+use switch_root_tests::architecture::Architecture;
 use switch_root_tests::machine;
 
 use crate::run::{cargo, run, step, target};
@@ -79,7 +80,7 @@ fn machines() -> Result<PathBuf> {
     if let Some(package) = setup::tools(&[&QEMU]).first() {
         return Err(anyhow!("Debian's package {package} is not installed"));
     }
-    let (folder, missing) = kernels::fetch();
+    let (folder, missing) = kernels::fetch(Architecture::X86_64);
     let kernels = machine::kernels(&folder).unwrap_or_default();
     kernels
         .into_iter()

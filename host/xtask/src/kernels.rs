@@ -8,14 +8,28 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 
+use switch_root_tests::architecture::Architecture;
+
 use crate::run::{output, run, step, target};
 use crate::setup::{self, DEPMOD};
 
-/// Where kernels come from: 6.1, whose root cannot be pivoted away, and the
-/// newest there is, whose root can.
-const SUITES: [&str; 2] = ["bookworm", "sid"];
-/// The package that depends on the newest kernel of a suite.
-const PACKAGE: &str = "linux-image-cloud-amd64";
+/// Where kernels come from: 6.1 and 6.12, whose root cannot be pivoted away, and the
+/// newest there is, whose root can. Of what is emulated slowly, the oldest and the newest.
+fn suites(architecture: Architecture) -> &'static [&'static str] {
+    match architecture {
+        Architecture::X86_64 => &["bookworm", "trixie", "sid"],
+        Architecture::Aarch64 => &["bookworm", "sid"],
+    }
+}
+
+/// Debian's name of an architecture.
+fn debian(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::X86_64 => "amd64",
+        Architecture::Aarch64 => "arm64",
+    }
+}
+
 /// The modules that are kept, with what they need.
 const MODULES: [&str; 4] = ["loop", "squashfs", "erofs", "overlay"];
 /// Packages of a moving suite are replaced: after this time it is asked again.
@@ -24,20 +38,27 @@ const FRESH: Duration = Duration::from_secs(3 * 24 * 3600);
 /// A folder with a `vmlinuz-RELEASE` and a `modules-RELEASE` (what is to be at
 /// `/lib/modules/RELEASE`) for each kernel that could be had, and why the others
 /// could not.
-pub fn fetch() -> (PathBuf, Vec<String>) {
+pub fn fetch(architecture: Architecture) -> (PathBuf, Vec<String>) {
     let folder = target().join("kernels");
-    let missing = SUITES
+    let folder = match architecture {
+        Architecture::X86_64 => folder,
+        other => folder.join(other.name()),
+    };
+    let missing = suites(architecture)
         .iter()
         .filter_map(|suite| {
-            fetch_one(&folder, suite)
+            fetch_one(&folder, suite, debian(architecture))
                 .err()
-                .map(|error| format!("kernel of {suite}: {error:#}"))
+                .map(|error| {
+                    let name = architecture.name();
+                    format!("the kernel for {name} of Debian {suite}: {error:#}")
+                })
         })
         .collect();
     (folder, missing)
 }
 
-fn fetch_one(folder: &Path, suite: &str) -> Result<()> {
+fn fetch_one(folder: &Path, suite: &str, debian: &str) -> Result<()> {
     let missing = setup::tools(&[&DEPMOD]);
     ensure!(
         missing.is_empty(),
@@ -58,8 +79,8 @@ fn fetch_one(folder: &Path, suite: &str) -> Result<()> {
     if at_hand && fresh {
         return Ok(());
     }
-    step(&format!("the kernel of Debian {suite}"));
-    match download(folder, suite) {
+    step(&format!("the kernel of Debian {suite} for {debian}"));
+    match download(folder, suite, debian) {
         Ok(name) => {
             if let Ok(old) = fs::read_to_string(&stamp)
                 && old != name
@@ -79,7 +100,7 @@ fn fetch_one(folder: &Path, suite: &str) -> Result<()> {
 }
 
 /// Fetches the newest kernel of a suite and returns the name of its file.
-fn download(folder: &Path, suite: &str) -> Result<String> {
+fn download(folder: &Path, suite: &str, debian: &str) -> Result<String> {
     // apt wants absolute paths.
     fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     let state = folder.canonicalize()?.join(suite);
@@ -87,7 +108,7 @@ fn download(folder: &Path, suite: &str) -> Result<String> {
         fs::create_dir_all(state.join(part))?;
     }
     let source = format!(
-        "Types: deb\nURIs: {}\nSuites: {suite}\nComponents: main\nArchitectures: amd64\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n",
+        "Types: deb\nURIs: {}\nSuites: {suite}\nComponents: main\nArchitectures: {debian}\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n",
         mirror()?
     );
     fs::write(state.join("sources/kernel.sources"), source)?;
@@ -107,7 +128,7 @@ fn download(folder: &Path, suite: &str) -> Result<String> {
             ),
             ("Dir::State::status", "/dev/null".to_owned()),
             ("Dir::Cache", state.join("cache").display().to_string()),
-            ("APT::Architecture", "amd64".to_owned()),
+            ("APT::Architecture", debian.to_owned()),
             ("APT::Sandbox::User", "root".to_owned()),
         ] {
             apt.arg("-o").arg(format!("{option}={value}"));
@@ -115,13 +136,15 @@ fn download(folder: &Path, suite: &str) -> Result<String> {
         apt
     };
     run(apt("apt-get").args(["-qq", "update"]))?;
+    // It depends on the newest kernel of the suite.
+    let meta = format!("linux-image-cloud-{debian}");
     // From the meta package to those that hold the image and the modules: they
     // are split in newer suites.
     let package = depends(
-        &output(apt("apt-cache").args(["depends", PACKAGE]))?,
+        &output(apt("apt-cache").args(["depends", &meta]))?,
         "linux-image-",
     )
-    .with_context(|| format!("{PACKAGE} of {suite} depends on no kernel"))?;
+    .with_context(|| format!("{meta} of {suite} depends on no kernel"))?;
     let dependencies = output(apt("apt-cache").args(["depends", &package]))?;
     let parts: Vec<String> = ["linux-binary-", "linux-modules-"]
         .iter()
@@ -155,7 +178,8 @@ fn download(folder: &Path, suite: &str) -> Result<String> {
     let name = format!("vmlinuz-{release}");
     keep_modules(&unpacked, &release, &folder.join(modules_of(&name)))?;
     fs::copy(&image, folder.join(&name)).with_context(|| format!("copying {}", image.display()))?;
-    fs::remove_dir_all(&unpacked)?;
+    // Packages and their index are five times the size of what is kept of them.
+    fs::remove_dir_all(&state)?;
     Ok(name)
 }
 

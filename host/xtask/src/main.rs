@@ -5,6 +5,7 @@ mod contract;
 mod demo;
 mod dist;
 mod documents;
+mod foreign;
 mod kernels;
 mod native;
 mod policies;
@@ -20,6 +21,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use lexopt::prelude::*;
+use switch_root_tests::architecture::Architecture;
 
 const USAGE: &str = "\
 Usage: cargo xtask COMMAND
@@ -31,6 +33,8 @@ Usage: cargo xtask COMMAND
             [--json FILE]   write the figures there, too
   dist      static binaries, policies, completions and manual pages in
             target/dist/
+            [--arch x86_64|aarch64]   the boot binaries alone, for the machines of
+            this architecture, in a folder named like it
   policy    DIR: build the policy whose crate is in this folder of policies/
   default   rebuild the default policy that is checked in
   kernels   fetch the kernels that are booted, and say where they are
@@ -62,9 +66,13 @@ fn command() -> Result<()> {
     };
     let mut json = None;
     let mut folder = None;
+    let mut architecture = None;
     while let Some(argument) = parser.next()? {
         match argument {
             Long("json") if command == "bench" => json = Some(parser.value()?.into()),
+            Long("arch") if command == "dist" => {
+                architecture = Some(architecture_named(&parser.value()?.string()?)?);
+            }
             Value(path) if command == "policy" && folder.is_none() => {
                 folder = Some(PathBuf::from(path))
             }
@@ -75,19 +83,37 @@ fn command() -> Result<()> {
         "demo" => demo::demo(),
         "test" => test::test(),
         "bench" => test::bench(json),
-        "dist" => dist::dist().map(drop),
+        "dist" => match architecture {
+            Some(architecture) => dist::dist_for(architecture),
+            None => dist::dist().map(drop),
+        },
         "policy" => policies::build_one(
             &folder.context("name the folder of the policy's crate, such as policies/example")?,
         ),
         "default" => policies::rebuild_default(),
         "kernels" => {
-            let (folder, missing) = kernels::fetch();
-            missing
-                .iter()
-                .for_each(|reason| eprintln!("xtask: {reason}"));
-            println!("{}", folder.display());
+            for architecture in Architecture::ALL {
+                let (folder, missing) = kernels::fetch(architecture);
+                missing
+                    .iter()
+                    .for_each(|reason| eprintln!("xtask: {reason}"));
+                println!("{}", folder.display());
+            }
             Ok(())
         }
         other => bail!("there is no command `{other}`\n\n{USAGE}"),
     }
+}
+
+fn architecture_named(name: &str) -> Result<Architecture> {
+    Architecture::ALL
+        .into_iter()
+        .find(|architecture| architecture.name() == name)
+        .with_context(|| {
+            let known = Architecture::ALL.map(Architecture::name);
+            format!(
+                "there are no boot binaries for `{name}`; --arch takes {}",
+                known.join(" or ")
+            )
+        })
 }

@@ -10,7 +10,7 @@ use workshop::{component, rust};
 use crate::native;
 use crate::refused;
 use crate::run::{run, step, target, workspace};
-use crate::setup::{self, WASM};
+use crate::setup::{self, STATIC, WASM};
 
 /// Policies that ship: their crate, and the name of their file.
 const SHIPPED: [(&str, &str); 7] = [
@@ -174,7 +174,7 @@ pub fn build_one(folder: &Path) -> Result<()> {
     fs::create_dir_all(&built).with_context(|| format!("making {}", built.display()))?;
     write(&built, &name, &component)?;
     let wasm = built.join(&name).with_extension("wasm");
-    native::compile(&wasm, &wasm.with_extension("cwasm"))?;
+    native::compile(&wasm, &wasm.with_extension("cwasm"), STATIC)?;
     println!(
         "target/policies/{name}.wasm, {} bytes, and target/policies/{name}.cwasm",
         component.len()

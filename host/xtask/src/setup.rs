@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use switch_root_tests::architecture::Architecture;
 
 use crate::run::{output, run, step, which};
 
@@ -20,10 +21,23 @@ pub struct Tool {
     pub package: &'static str,
 }
 
+/// The static binaries' target for the machines of an architecture.
+pub fn static_target(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::X86_64 => "x86_64-unknown-linux-musl",
+        Architecture::Aarch64 => "aarch64-unknown-linux-musl",
+    }
+}
+
 /// Boots kernels.
 pub const QEMU: Tool = Tool {
     program: "qemu-system-x86_64",
     package: "qemu-system-x86",
+};
+/// Boots kernels for aarch64.
+pub const QEMU_AARCH64: Tool = Tool {
+    program: "qemu-system-aarch64",
+    package: "qemu-system-arm",
 };
 /// Make the images that are booted whole, and compress modules.
 pub const IMAGES: [Tool; 4] = [
@@ -100,6 +114,17 @@ pub const MUSL_COMPILER: Tool = Tool {
     program: "musl-gcc",
     package: "musl-tools",
 };
+/// The same for aarch64, with the headers that the compiler's package only recommends.
+pub const AARCH64_COMPILER: [Tool; 2] = [
+    Tool {
+        program: "aarch64-linux-gnu-gcc",
+        package: "gcc-aarch64-linux-gnu",
+    },
+    Tool {
+        program: "/usr/aarch64-linux-gnu/include/stdlib.h",
+        package: "libc6-dev-arm64-cross",
+    },
+];
 /// Makes the index of kernel modules.
 pub const DEPMOD: Tool = Tool {
     program: "depmod",

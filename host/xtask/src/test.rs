@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+use switch_root_tests::architecture::Architecture;
 
 use crate::policies::{self, Comparison};
 use crate::run::{cargo, run, step, target};
-use crate::setup::{self, IMAGES, LANGUAGES, PEERS, QEMU, REGISTRY, STATIC, WASM};
-use crate::{dist, kernels, native};
+use crate::setup::{self, IMAGES, LANGUAGES, PEERS, QEMU, QEMU_AARCH64, REGISTRY, STATIC, WASM};
+use crate::{dist, foreign, kernels, native};
 
 /// Runs all tests.
 ///
@@ -49,9 +50,15 @@ pub fn test() -> Result<()> {
     let binary = dist::boot_binary(true)?;
     let aot = dist::boot_binary(false)?;
     let native = native::policies(&components)?;
+    let aarch64 = foreign::programs(Architecture::Aarch64, &components)?;
+    if let Err(packages) = &aarch64 {
+        skipped.push(format!(
+            "the tests on aarch64, whose programs cannot be built without Debian's {packages}"
+        ));
+    }
     let srctl = dist::operator_binary()?;
     policies::run_cases(&srctl, &components)?;
-    let mut tools = vec![&QEMU, &PEERS[1]];
+    let mut tools = vec![&QEMU, &QEMU_AARCH64, &PEERS[1]];
     tools.extend(IMAGES.iter().chain(&REGISTRY).chain(&LANGUAGES));
     let missing = setup::tools(&tools);
     skipped.extend(
@@ -59,10 +66,16 @@ pub fn test() -> Result<()> {
             .iter()
             .map(|package| format!("the tests that need Debian's package {package}")),
     );
-    let (kernels, missing) = kernels::fetch();
+    let (kernels, missing) = kernels::fetch(Architecture::X86_64);
+    skipped.extend(missing);
+    let (_, missing) = kernels::fetch(Architecture::Aarch64);
     skipped.extend(missing);
     step("whole-system tests");
-    run(cargo()
+    let mut tests = cargo();
+    if let Ok(folder) = aarch64 {
+        tests.env("SWITCH_ROOT_AARCH64", folder);
+    }
+    run(tests
         .args([
             "test",
             "--locked",
@@ -106,7 +119,7 @@ pub fn bench(json: Option<PathBuf>) -> Result<()> {
             missing.join(" ")
         );
     }
-    let (kernels, missing) = kernels::fetch();
+    let (kernels, missing) = kernels::fetch(Architecture::X86_64);
     for reason in missing.into_iter().chain(setup::tools(&[&QEMU])) {
         println!("not measured: {reason}");
     }

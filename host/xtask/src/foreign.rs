@@ -1,0 +1,38 @@
+//! What tests boot on kernels of another architecture than this machine's.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use switch_root_tests::architecture::Architecture;
+
+use crate::dist::{self, Way};
+use crate::native;
+use crate::run::target;
+use crate::setup;
+
+/// cargo's profile: what is installed, without the minutes that optimizing it as a whole
+/// takes.
+const PROFILE: &str = "cross";
+
+/// Builds the boot binaries and the probe, and compiles the policies among `components`
+/// that tests need ahead of time. Returns the folder, in which all lie side by side; or,
+/// where nothing can be built, the packages that are missing.
+///
+/// # Errors
+/// What cannot be built, and why.
+pub fn programs(architecture: Architecture, components: &Path) -> Result<Result<PathBuf, String>> {
+    let missing = dist::missing_for(setup::static_target(architecture));
+    if !missing.is_empty() {
+        return Ok(Err(missing.join(" ")));
+    }
+    let folder = target().join("foreign").join(architecture.name());
+    let way = Way {
+        target: setup::static_target(architecture),
+        profile: PROFILE,
+    };
+    dist::boot_binaries(&folder, way)?;
+    let probe = ["--package", "switch-root-tests", "--bin", "probe"];
+    dist::compile(&folder, "probe", "probe", &probe, way)?;
+    native::policies_into(components, &folder, way.target)?;
+    Ok(Ok(folder))
+}
