@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use switch_root_tests::architecture::Architecture;
 use switch_root_tests::machine;
+use switch_root_tests::results::{Unit, median};
 use switch_root_tests::scene::Scene;
 use switch_root_tests::steps::{Make, Steps};
 
-use crate::figures::{Figures, median};
+use crate::figures::Figures;
 use crate::named;
-use crate::race::{self, Race};
+use crate::race::{self, Race, deletion_time};
 use crate::subjects::{FULL, PEER, SMALL, Subject};
 
 const MANY: u32 = 100_000;
@@ -45,13 +46,8 @@ fn to_init(figures: &mut Figures) {
 }
 
 fn deletion(figures: &mut Figures) {
-    let time = |race: &Race| {
-        race.report["deletion"]["time_us"]
-            .as_f64()
-            .unwrap_or(f64::NAN)
-    };
-    if let (Some(ours), Some(bare)) = (figures.median(MANY, FULL, time), figures.bare_median(MANY))
-    {
+    let ours = figures.median(MANY, FULL, deletion_time);
+    if let (Some(ours), Some(bare)) = (ours, figures.bare_median(MANY)) {
         figures.budget(
             &format!("deletion of {MANY} files"),
             format!("{:.1} ms ({:.3} of bare)", ours / 1e3, ours / bare),
@@ -97,10 +93,16 @@ fn memory_freed(subjects: &[Subject], figures: &mut Figures) -> Result<(), Strin
             .stage1
             .as_ref()
             .map_or(0, |stage1| stage1.memory["Shmem"]);
-        gains.push((
-            seen.kernel.clone(),
-            before.saturating_sub(seen.memory["Shmem"]) as f64 / 1024.0,
-        ));
+        let gain = before.saturating_sub(seen.memory["Shmem"]) as f64 * 1024.0;
+        // Of all releases of a series the figure is the same.
+        let (major, minor, _) = machine::version(&seen.kernel);
+        figures.more(
+            &format!("memory freed, Linux {major}.{minor}"),
+            Unit::FreedBytes,
+            vec![gain],
+            None,
+        );
+        gains.push((seen.kernel.clone(), gain / 1048576.0));
     }
     if let (Some((old, old_gain)), Some((new, new_gain))) = (gains.first(), gains.last())
         && gains.len() > 1
@@ -123,12 +125,24 @@ fn policy_file(name: &str) -> Result<Vec<u8>, String> {
     std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn runs(subject: &Subject, files: u32, figure: impl Fn(&Race) -> f64) -> Result<f64, String> {
-    let mut all = Vec::new();
-    for _ in 0..REPETITIONS {
-        all.push(figure(&race::run(subject, files)?));
-    }
-    median(all.into_iter()).ok_or_else(|| "nothing was measured".into())
+/// Runs a subject several times.
+fn runs(subject: &Subject, files: u32) -> Result<Vec<Race>, String> {
+    (0..REPETITIONS)
+        .map(|_| race::run(subject, files))
+        .collect()
+}
+
+/// Writes down a figure of each run, and returns the median.
+fn figure(
+    figures: &mut Figures,
+    what: &str,
+    unit: Unit,
+    races: &[Race],
+    of: impl Fn(&Race) -> f64,
+) -> Result<f64, String> {
+    let runs: Vec<f64> = races.iter().map(of).collect();
+    figures.more(what, unit, runs.clone(), None);
+    median(runs).ok_or_else(|| "nothing was measured".into())
 }
 
 fn judge_time(race: &Race) -> f64 {
@@ -149,33 +163,40 @@ fn descending(subjects: &[Subject], figures: &mut Figures) -> Result<(), String>
         ),
         (format!("{FOLDER}/50-all.json"), sidecar.to_vec()),
     ];
-    let entries = |race: &Race| {
-        race.report["review"]["entries"]
-            .as_f64()
-            .unwrap_or(f64::NAN)
-    };
-    let calls = |race: &Race| {
-        let policies = race.report["policies"].as_array().into_iter().flatten();
-        policies
-            .filter_map(|policy| policy["time_us"].as_f64())
-            .sum::<f64>()
-    };
     // Twice: what the sandbox takes, and what an operator waits for, which is
     // mostly the host's own reading of directories.
-    let sandbox = runs(&subject, MANY, |race| entries(race) / calls(race))?;
-    let whole = runs(&subject, MANY, |race| entries(race) / judge_time(race))?;
-    for (what, rate) in [
-        ("through the sandbox", sandbox),
-        ("with the listing of the host", whole),
+    let races = runs(&subject, MANY)?;
+    for (what, time) in [
+        ("through the sandbox", calls as fn(&Race) -> f64),
+        ("with the listing of the host", judge_time),
     ] {
+        let what = format!("a policy that descends everywhere, {what}");
+        // Entries in a microsecond are millions in a second.
+        let rate = figure(figures, &what, Unit::MillionPerSecond, &races, |race| {
+            entries(race) / time(race)
+        })?;
         figures.budget(
-            &format!("a policy that descends everywhere, {what}"),
+            &what,
             format!("{rate:.2} million entries/s"),
             "1 million entries/s",
             rate >= 1.0,
         );
     }
     Ok(())
+}
+
+fn entries(race: &Race) -> f64 {
+    race.report["review"]["entries"]
+        .as_f64()
+        .unwrap_or(f64::NAN)
+}
+
+/// The time in calls of policies, in microseconds.
+fn calls(race: &Race) -> f64 {
+    let policies = race.report["policies"].as_array().into_iter().flatten();
+    policies
+        .filter_map(|policy| policy["time_us"].as_f64())
+        .sum()
 }
 
 /// From the fork of the judge to its last answer, on one core, with the default
@@ -186,7 +207,14 @@ fn decision(subjects: &[Subject], figures: &mut Figures) -> Result<(), String> {
     let wasm = policy_file("default.wasm")?;
     let bytes = wasm.len();
     subject.policies = vec![(format!("{FOLDER}/00-default.wasm"), wasm)];
-    let compiled = runs(&subject, 1_000, judge_time)?;
+    let time = Unit::Microseconds;
+    let compiled = figure(
+        figures,
+        "decision by a .wasm without .cwasm, one core",
+        time,
+        &runs(&subject, 1_000)?,
+        judge_time,
+    )?;
     figures.budget(
         &format!("decision by a {bytes}-byte .wasm without .cwasm, one core"),
         format!("{:.1} ms", compiled / 1e3),
@@ -197,9 +225,10 @@ fn decision(subjects: &[Subject], figures: &mut Figures) -> Result<(), String> {
         format!("{FOLDER}/00-default.cwasm"),
         policy_file("default.cwasm")?,
     ));
-    let native = runs(&subject, 1_000, judge_time)?;
+    let what = "decision by the same with .cwasm, fork included, one core";
+    let native = figure(figures, what, time, &runs(&subject, 1_000)?, judge_time)?;
     figures.budget(
-        "decision by the same with .cwasm, fork included, one core",
+        what,
         format!("{:.2} ms", native / 1e3),
         "0.6 ms",
         native <= 600.0,

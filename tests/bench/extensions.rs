@@ -9,13 +9,13 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use nix::unistd::Pid;
-use serde_json::json;
 use switch_root_tests::extension;
 use switch_root_tests::layout::Layout;
 use switch_root_tests::registry::{self, Access, Registry};
+use switch_root_tests::results::{Unit, median};
 use switch_root_tests::steps::{Content, Step, Steps};
 
-use crate::figures::{Figures, median};
+use crate::figures::Figures;
 use crate::race::{apart, ended};
 use crate::subjects::which;
 
@@ -135,13 +135,17 @@ fn report(bytes: u64, ours: &[Run], theirs: &[Run], figures: &mut Figures) {
         "1.05 of the peers",
         size(ours) <= size(theirs) * 1.05,
     );
-    let all = |runs: &[Run]| {
-        runs.iter()
-            .map(|run| json!({"seconds": run.seconds, "processor_seconds": run.processor, "peak_bytes": run.peak, "archive_bytes": run.bytes}))
-            .collect::<Vec<_>>()
+    let what = |what: &str| format!("extensions pulled, unpacked, packed: {what}");
+    let mut row = |name: &str, unit, figure: fn(&Run) -> f64| {
+        let all = |runs: &[Run]| runs.iter().map(figure).collect();
+        figures.more(&what(name), unit, all(ours), Some(all(theirs)));
     };
-    let value = json!({"unpacked_bytes": bytes, "srctl": all(ours), "peers": all(theirs)});
-    figures.more("extensions", value);
+    row("time", Unit::Microseconds, |run| run.seconds * 1e6);
+    row("time of all processors", Unit::Microseconds, |run| {
+        run.processor * 1e6
+    });
+    row("peak memory", Unit::Bytes, |run| run.peak);
+    row("size of the archive", Unit::Bytes, |run| run.bytes as f64);
 }
 
 /// Makes the images and pushes them. The bytes of all files.

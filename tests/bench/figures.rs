@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use switch_root_tests::results::{Budget, Results, Row, SCHEMA, Unit, median};
 
-use crate::race::Race;
-use crate::subjects::{FULL, SMALL};
+use crate::race::{Race, deletion_time};
+use crate::run::this_run;
+use crate::subjects::{FULL, PEER, SMALL};
 
 /// All that was measured.
 #[derive(Default)]
@@ -15,15 +16,7 @@ pub struct Figures {
     races: BTreeMap<u32, Vec<(String, Vec<Race>)>>,
     bare: BTreeMap<u32, Vec<f64>>,
     budgets: Vec<Budget>,
-    more: BTreeMap<&'static str, Value>,
-}
-
-/// One row of DESIGN.md's table of budgets.
-struct Budget {
-    what: String,
-    measured: String,
-    bar: String,
-    met: bool,
+    more: Vec<Row>,
 }
 
 impl Figures {
@@ -56,9 +49,22 @@ impl Figures {
         });
     }
 
-    /// Single runs of something else, for the JSON.
-    pub fn more(&mut self, name: &'static str, runs: Value) {
-        self.more.insert(name, runs);
+    /// Single runs of something else, for the JSON; `peer` is what a peer took for the
+    /// same.
+    pub fn more(&mut self, what: &str, unit: Unit, runs: Vec<f64>, peer: Option<Vec<f64>>) {
+        let row = |what: String, ours, peer, runs| Row {
+            what,
+            ours,
+            unit,
+            peer,
+            runs,
+        };
+        let of_peers = format!("{what}, by the peers");
+        let named = peer.is_some().then(|| of_peers.clone());
+        self.more.push(row(what.into(), true, named, runs));
+        if let Some(peer) = peer {
+            self.more.push(row(of_peers, false, None, peer));
+        }
     }
 
     /// The median of something over the runs of a subject.
@@ -116,52 +122,94 @@ impl Figures {
         }
     }
 
-    /// The same for programs: medians, and every single run.
-    pub fn json(&self) -> String {
-        let races: BTreeMap<String, Value> = self
-            .races
-            .iter()
-            .map(|(files, subjects)| {
-                let subjects: BTreeMap<&str, Value> = subjects
-                    .iter()
-                    .map(|(name, races)| {
-                        let all =
-                            |figure: fn(&Race) -> f64| races.iter().map(figure).collect::<Vec<_>>();
-                        let value = json!({
-                            "to_init_us": all(|race| race.to_init),
-                            "to_deleted_us": all(|race| race.to_deleted),
-                            "peak_kib": all(|race| race.peak_kib),
-                        });
-                        (name.as_str(), value)
-                    })
-                    .collect();
-                (files.to_string(), json!(subjects))
-            })
-            .collect();
-        let sizes: BTreeMap<&str, u64> = self
-            .sizes
-            .iter()
-            .map(|(name, bytes)| (name.as_str(), *bytes))
-            .collect();
-        let bare: BTreeMap<String, &Vec<f64>> = self
-            .bare
-            .iter()
-            .map(|(files, times)| (files.to_string(), times))
-            .collect();
-        let budgets: Vec<Value> = self
-            .budgets
-            .iter()
-            .map(|budget| json!({"what": budget.what, "measured": budget.measured, "bar": budget.bar, "met": budget.met}))
-            .collect();
-        let ours = [FULL, SMALL];
-        let figures = json!({"schema": 1, "ours": ours, "bytes": sizes, "files": races, "bare_loop_us": bare, "more": self.more, "budgets": budgets});
-        format!("{figures:#}\n")
+    /// The same for programs: every single run.
+    ///
+    /// # Errors
+    /// What cannot be learnt of this machine.
+    pub fn json(self) -> Result<String, String> {
+        let results = Results {
+            schema: SCHEMA,
+            run: this_run()?,
+            rows: self.rows(),
+            budgets: self.budgets,
+        };
+        let text = serde_json::to_string_pretty(&results).map_err(|error| error.to_string())?;
+        Ok(text + "\n")
+    }
+
+    fn rows(&self) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for (name, bytes) in &self.sizes {
+            rows.push(Row {
+                what: format!("{name}: size"),
+                ours: is_ours(name),
+                unit: Unit::Bytes,
+                peer: None,
+                runs: vec![*bytes as f64],
+            });
+        }
+        for (files, subjects) in &self.races {
+            let bare = self.bare.get(files).map(|runs| Row {
+                what: format!("a bare loop deletes {files} files"),
+                ours: false,
+                unit: Unit::Microseconds,
+                peer: None,
+                runs: runs.clone(),
+            });
+            for (name, races) in subjects {
+                rows.extend(of_a_subject(*files, name, races, bare.as_ref()));
+            }
+            rows.extend(bare);
+        }
+        rows.extend(self.more.iter().cloned());
+        // A figure that could not be had is no figure.
+        for row in &mut rows {
+            row.runs.retain(|run| run.is_finite());
+        }
+        rows.retain(|row| !row.runs.is_empty());
+        rows
     }
 }
 
-/// The middle of some figures; none where there is none.
-pub fn median(figures: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut figures: Vec<f64> = figures.collect();
-    figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied()
+fn is_ours(subject: &str) -> bool {
+    [FULL, SMALL].contains(&subject)
+}
+
+/// The rows about one subject; of ours those with what it is compared with.
+fn of_a_subject(files: u32, name: &str, races: &[Race], bare: Option<&Row>) -> Vec<Row> {
+    let until_init = |name: &str| format!("{name}: exec to exec of init, {files} files");
+    let row = |what: String, unit, peer, figure: fn(&Race) -> f64| Row {
+        what,
+        ours: is_ours(name),
+        unit,
+        peer,
+        runs: races.iter().map(figure).collect(),
+    };
+    let peer = is_ours(name).then(|| until_init(PEER));
+    let mut rows = vec![
+        row(until_init(name), Unit::Microseconds, peer, |race| {
+            race.to_init
+        }),
+        row(
+            format!("{name}: exec until {files} files are deleted"),
+            Unit::Microseconds,
+            None,
+            |race| race.to_deleted,
+        ),
+        row(
+            format!("{name}: peak memory, {files} files"),
+            Unit::Bytes,
+            None,
+            |race| race.peak_kib * 1024.0,
+        ),
+    ];
+    if is_ours(name) {
+        rows.push(row(
+            format!("{name}: deletion of {files} files"),
+            Unit::Microseconds,
+            bare.map(|bare| bare.what.clone()),
+            deletion_time,
+        ));
+    }
+    rows
 }

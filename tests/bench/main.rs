@@ -12,6 +12,7 @@ mod extensions;
 mod figures;
 mod init;
 mod race;
+mod run;
 mod subjects;
 mod tree;
 
@@ -72,7 +73,7 @@ fn measure() -> Result<(), String> {
         extensions::measure(&mut figures)?;
     }
     figures.print();
-    let text = figures.json();
+    let text = figures.json()?;
     std::fs::write(&json, text).map_err(|error| format!("writing {}: {error}", json.display()))?;
     println!("\nall figures as JSON: {}", json.display());
     Ok(())

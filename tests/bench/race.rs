@@ -37,6 +37,13 @@ pub struct Race {
     pub report: Value,
 }
 
+/// How long our deletion took, in microseconds, as the report says.
+pub fn deletion_time(race: &Race) -> f64 {
+    race.report["deletion"]["time_us"]
+        .as_f64()
+        .unwrap_or(f64::NAN)
+}
+
 /// Runs a subject on a new initramfs with this many files.
 pub fn run(subject: &Subject, files: u32) -> Result<Race, String> {
     let answer =

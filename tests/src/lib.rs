@@ -23,6 +23,7 @@ pub mod programs;
 pub mod proxy;
 pub mod registry;
 pub mod report;
+pub mod results;
 pub mod scene;
 pub mod snapshot;
 pub mod stage1;

@@ -1,5 +1,6 @@
 //! `cargo xtask ...`: what developers of switch-root run.
 
+mod compare;
 #[cfg(test)]
 mod contract;
 mod demo;
@@ -31,6 +32,8 @@ Usage: cargo xtask COMMAND
   test      run all tests (formatting, lints, unit tests, whole-system tests)
   bench     measure beside util-linux, busybox, toybox and klibc
             [--json FILE]   write the figures there, too
+            [--compare OLD.json NEW.json]   measure nothing; show what changed
+            between two such files
   dist      static binaries, policies, completions and manual pages in
             target/dist/
             [--arch x86_64|aarch64]   the boot binaries alone, for the machines of
@@ -65,11 +68,15 @@ fn command() -> Result<()> {
         None => bail!("no command is given\n\n{USAGE}"),
     };
     let mut json = None;
+    let mut compared = None;
     let mut folder = None;
     let mut architecture = None;
     while let Some(argument) = parser.next()? {
         match argument {
             Long("json") if command == "bench" => json = Some(parser.value()?.into()),
+            Long("compare") if command == "bench" => {
+                compared = Some([parser.value()?, parser.value()?].map(PathBuf::from));
+            }
             Long("arch") if command == "dist" => {
                 architecture = Some(architecture_named(&parser.value()?.string()?)?);
             }
@@ -82,7 +89,10 @@ fn command() -> Result<()> {
     match command.as_str() {
         "demo" => demo::demo(),
         "test" => test::test(),
-        "bench" => test::bench(json),
+        "bench" => match compared {
+            Some([old, new]) => compare::print(&old, &new),
+            None => test::bench(json),
+        },
         "dist" => match architecture {
             Some(architecture) => dist::dist_for(architecture),
             None => dist::dist().map(drop),
