@@ -62,13 +62,15 @@ impl Architecture {
         }
     }
 
-    /// The emulator's options for a machine that kernels of Debian boot on.
-    pub(crate) fn machine(self) -> &'static [&'static str] {
+    /// The emulator's options for a machine that Debian's kernels boot on: for a `modern`
+    /// kernel with all that the architecture has, for another with what it had first, so
+    /// that both kinds of processors are tried.
+    pub(crate) fn machine(self, modern: bool) -> &'static [&'static str] {
         match self {
             Self::X86_64 => &[],
-            // All that the architecture has; of its pointer authentication the variant
-            // that is not slow to emulate.
-            Self::Aarch64 => &["-machine", "virt", "-cpu", "max,pauth-impdef=on"],
+            // Of pointer authentication the variant that is not slow to emulate.
+            Self::Aarch64 if modern => &["-machine", "virt", "-cpu", "max,pauth-impdef=on"],
+            Self::Aarch64 => &["-machine", "virt", "-cpu", "cortex-a57"],
         }
     }
 

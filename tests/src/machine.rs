@@ -8,10 +8,13 @@ use std::time::{Duration, Instant};
 
 use crate::architecture::Architecture;
 use crate::archive::pack;
+use crate::modules::release;
 use crate::outcome::take_testimony;
 use crate::scene::{Ending, Scene};
 use crate::testimony::Testimony;
 
+/// From this release on a kernel is booted on a processor of its own age.
+const MODERN: (u32, u32, u32) = (7, 0, 0);
 /// The machine's memory.
 const MEMORY: &str = "512M";
 
@@ -117,7 +120,7 @@ pub fn boot_as_it_is(
         architecture.console()
     );
     let mut emulator = Command::new(architecture.emulator())
-        .args(architecture.machine())
+        .args(architecture.machine(version(&release(kernel)) >= MODERN))
         .args([
             "-accel",
             "tcg",

@@ -52,7 +52,7 @@ const ATTACKS: [(&str, &str, &str); 5] = [
     ),
 ];
 /// For a sidecar: in a machine that is emulated all but time itself takes long.
-const PATIENT: &str = r#""limits": {"deadline_ms": 100000, "total_ms": 200000}"#;
+pub const PATIENT: &str = r#""limits": {"deadline_ms": 100000, "total_ms": 200000}"#;
 
 /// The newest machine that can pivot, or that cannot.
 fn the_one(able_to_pivot: bool) -> Result<Machine, Stop> {
@@ -217,7 +217,7 @@ fn confined(up: &Up, machine: &Machine) -> Checked {
 }
 
 /// Checks whether a policy was compiled by the machine itself.
-fn compiled(up: &Up, name: &str, expected: bool) -> Checked {
+pub fn compiled(up: &Up, name: &str, expected: bool) -> Checked {
     let policy = up.report.policy(name).unwrap_or(&Value::Null);
     ensure!(policy["compiled"] == expected, "{name}: {policy:#}");
     Ok(())
