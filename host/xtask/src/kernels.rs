@@ -14,7 +14,7 @@ use crate::run::{output, run, step, target};
 use crate::setup::{self, DEPMOD};
 
 /// Where kernels come from: 6.1 and 6.12, whose root cannot be pivoted away, and the
-/// newest there is, whose root can. Of what is emulated slowly, the oldest and the newest.
+/// newest there is, whose root can. For aarch64 the oldest and the newest do.
 fn suites(architecture: Architecture) -> &'static [&'static str] {
     match architecture {
         Architecture::X86_64 => &["bookworm", "trixie", "sid"],
