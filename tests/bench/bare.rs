@@ -14,7 +14,7 @@ use crate::tree;
 pub fn run(files: u32) -> Result<f64, String> {
     let answer = apart(|| {
         let point = staging()?;
-        tree::tmpfs(&point, "size=4g,nr_inodes=4m")?;
+        tree::tmpfs(&point, "size=8g,nr_inodes=4m")?;
         tree::fill(&point, files)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = fs::open(&point, flags, Mode::empty())?;
@@ -27,7 +27,8 @@ pub fn run(files: u32) -> Result<f64, String> {
         .ok_or_else(|| "the bare loop gave no figure".into())
 }
 
-fn empty(directory: OwnedFd) -> io::Result<()> {
+/// Deletes all that is in a directory, one call a name.
+pub fn empty(directory: OwnedFd) -> io::Result<()> {
     let mut buffer = [MaybeUninit::uninit(); 32 << 10];
     let mut reader = RawDir::new(&directory, &mut buffer);
     while let Some(entry) = reader.next() {

@@ -14,7 +14,8 @@ use crate::race::{self, Race, deletion_time};
 use crate::subjects::{FULL, PEER, SMALL, Subject};
 
 const MANY: u32 = 100_000;
-const FOLDER: &str = "/etc/switch-root/policies.d";
+/// Where an operator's policies are.
+pub const FOLDER: &str = "/etc/switch-root/policies.d";
 /// How often each of the smaller measurements is repeated.
 const REPETITIONS: usize = 7;
 
@@ -117,7 +118,8 @@ fn memory_freed(subjects: &[Subject], figures: &mut Figures) -> Result<(), Strin
     Ok(())
 }
 
-fn policy_file(name: &str) -> Result<Vec<u8>, String> {
+/// A policy that the tests have.
+pub fn policy_file(name: &str) -> Result<Vec<u8>, String> {
     let folder: PathBuf = std::env::var_os("SWITCH_ROOT_POLICIES")
         .ok_or("SWITCH_ROOT_POLICIES names no folder")?
         .into();
@@ -145,7 +147,8 @@ fn figure(
     median(runs).ok_or_else(|| "nothing was measured".into())
 }
 
-fn judge_time(race: &Race) -> f64 {
+/// From the fork of the judge to its last answer, in microseconds.
+pub fn judge_time(race: &Race) -> f64 {
     race.report["judge"]["time_us"].as_f64().unwrap_or(f64::NAN)
 }
 

@@ -112,6 +112,13 @@ impl Figures {
                 println!("{:<18} {:>15} {:>18.1} ms", "bare loop", "", bare / 1e3);
             }
         }
+        if !self.more.is_empty() {
+            println!("\n{:<80} {:>12}", "also measured", "median");
+        }
+        for row in &self.more {
+            let median = median(row.runs.iter().copied()).unwrap_or(f64::NAN);
+            println!("{:<80} {:>12}", row.what, row.unit.shown(median));
+        }
         println!("\n{:<64} {:>28}   bar", "budget", "measured");
         for budget in &self.budgets {
             let mark = if budget.met { "met   " } else { "MISSED" };

@@ -159,7 +159,7 @@ fn play(subject: &Subject, files: u32) -> io::Result<Value> {
 
 /// Makes initramfs and new root below a directory.
 fn furnish(root: &Path, subject: &Subject, files: u32) -> io::Result<()> {
-    tree::tmpfs(root, "size=4g,nr_inodes=4m,mode=0755")?;
+    tree::tmpfs(root, "size=8g,nr_inodes=4m,mode=0755")?;
     for folder in ["bin", "dev", "proc", "sys", "run", "etc", "sysroot"] {
         fs::create_dir_all(root.join(folder))?;
     }

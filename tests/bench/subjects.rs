@@ -11,6 +11,9 @@ pub const SMALL: &str = "switch_root-aot";
 /// The name of the peer that the budgets are measured beside.
 pub const PEER: &str = "util-linux";
 
+/// The name of the least that a switch with a judge takes.
+pub const FLOOR: &str = "floor";
+
 /// One program that switches roots.
 #[derive(Clone, Debug)]
 pub struct Subject {

@@ -56,12 +56,27 @@ pub enum Unit {
     FreedBytes,
     /// Millions of entries in a second; more is better.
     MillionPerSecond,
+    /// Of anything; less is better.
+    Count,
 }
 
 impl Unit {
     /// Whether the lower figure is the better one.
     pub fn lower_is_better(self) -> bool {
-        matches!(self, Self::Microseconds | Self::Bytes)
+        matches!(self, Self::Microseconds | Self::Bytes | Self::Count)
+    }
+
+    /// A figure with its unit, in four digits or so.
+    pub fn shown(self, value: f64) -> String {
+        match self {
+            Self::Microseconds if value >= 1e6 => format!("{:.2} s", value / 1e6),
+            Self::Microseconds if value >= 1e3 => format!("{:.2} ms", value / 1e3),
+            Self::Microseconds => format!("{value:.1} us"),
+            Self::Bytes | Self::FreedBytes if value >= 1e6 => format!("{:.2} MB", value / 1e6),
+            Self::Bytes | Self::FreedBytes => format!("{:.1} kB", value / 1e3),
+            Self::MillionPerSecond => format!("{value:.2} M/s"),
+            Self::Count => format!("{value:.0}"),
+        }
     }
 
     /// Whether figures of two kinds of machines say nothing about each other.

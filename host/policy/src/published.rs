@@ -14,6 +14,7 @@ use crate::failure::Kind;
 use crate::folder::Code;
 use crate::instance::{Hosts, Policy};
 use crate::limits::Limits;
+use crate::native::Native;
 use crate::protocol::{Cost, Loading};
 
 macro_rules! published {
@@ -84,7 +85,7 @@ fn in_every_form(component: &[u8], settings: &str, ask: fn(&mut Policy)) {
         let (_, native) = engine::split_native(&native).expect("reading");
         for (wasm, native) in [
             (Some(Cow::Owned(component.clone())), None),
-            (None, Some(Cow::Owned(native.to_vec()))),
+            (None, Some(Native::from(native))),
         ] {
             let code = Code { wasm, native };
             ask(&mut load(&code, settings).expect("loading"));

@@ -178,7 +178,7 @@ fn table(old: &Results, new: &Results) -> String {
         }
         for row in alone {
             let middle = median(row.runs.iter().copied()).unwrap_or(f64::NAN);
-            let _ = writeln!(text, "{:<62} {:>18}", row.what, figure(middle, row.unit));
+            let _ = writeln!(text, "{:<62} {:>18}", row.what, row.unit.shown(middle));
         }
     }
     budgets(&mut text, old, new);
@@ -191,7 +191,7 @@ fn table(old: &Results, new: &Results) -> String {
 fn line(text: &mut String, it: &Compared<'_>) {
     let shown = |sample: &Sample| {
         let spread = sample.spread();
-        format!("{} +-{spread:>2.0}%", figure(sample.middle, it.row.unit))
+        format!("{} +-{spread:>2.0}%", it.row.unit.shown(sample.middle))
     };
     let change = |old: &Sample, new: &Sample| match old.middle > 0.0 {
         true => format!("{:+.1}%", (new.middle / old.middle - 1.0) * 100.0),
@@ -246,18 +246,6 @@ fn source(run: &Run) -> String {
         "{commit}{changed}, on Linux {}, {} of {}",
         run.kernel, run.processors, run.processor
     )
-}
-
-/// A figure with its unit, in four digits or so.
-fn figure(value: f64, unit: Unit) -> String {
-    match unit {
-        Unit::Microseconds if value >= 1e6 => format!("{:.2} s", value / 1e6),
-        Unit::Microseconds if value >= 1e3 => format!("{:.2} ms", value / 1e3),
-        Unit::Microseconds => format!("{value:.1} us"),
-        Unit::Bytes | Unit::FreedBytes if value >= 1e6 => format!("{:.2} MB", value / 1e6),
-        Unit::Bytes | Unit::FreedBytes => format!("{:.1} kB", value / 1e3),
-        Unit::MillionPerSecond => format!("{value:.2} M/s"),
-    }
 }
 
 #[cfg(test)]

@@ -180,7 +180,7 @@ code",
             }
             None => assert!(policy.warnings[0].contains("not by root")),
             Some(part) => {
-                assert_eq!(native, None);
+                assert!(native.is_none());
                 assert!(
                     policy.warnings[0].contains(part) || policy.warnings[0].contains("not by root")
                 );
