@@ -204,7 +204,7 @@ fn calls(race: &Race) -> f64 {
 
 /// From the fork of the judge to its last answer, on one core, with the default
 /// policy as a file.
-fn decision(subjects: &[Subject], figures: &mut Figures) -> Result<(), String> {
+pub fn decision(subjects: &[Subject], figures: &mut Figures) -> Result<(), String> {
     let mut subject = named(subjects, FULL)?.clone();
     subject.one_core = true;
     let wasm = policy_file("default.wasm")?;

@@ -1,11 +1,11 @@
 //! Measures `switch_root` beside the switch roots that people use today, on the
-//! same trees in the same run: `bench JSON-FILE [init]`. Run by `cargo xtask bench`.
+//! same trees in the same run: `bench JSON-FILE [init|decision]`. Run by `cargo xtask bench`.
 //!
 //! A figure is the median of several runs, taken in turns so that a slow moment
 //! of the machine falls on all. The bars are those of DESIGN.md; times are
 //! compared with a peer of the same run wherever there is one. With `init` only the
-//! way to init is measured, of ours, util-linux's and the floor's, often: for whoever
-//! works on it.
+//! way to init is measured, of ours, util-linux's and the floor's, often, and with
+//! `decision` only what the default policy as a file takes: for whoever works on them.
 
 mod bare;
 mod budgets;
@@ -51,22 +51,47 @@ fn main() -> ExitCode {
 }
 
 fn measure() -> Result<(), String> {
-    let json = std::env::args_os().nth(1).ok_or("usage: bench JSON-FILE")?;
-    let only_init = std::env::args_os()
-        .nth(2)
-        .is_some_and(|group| group == "init");
-    let compared = |subject: &&Subject| [FULL, SMALL, PEER, FLOOR].contains(&&*subject.name);
+    let mut arguments = std::env::args().skip(1);
+    let json = arguments
+        .next()
+        .ok_or("usage: bench JSON-FILE [init|decision]")?;
+    let only = arguments.next();
     let mut subjects = subjects::all()?;
     subjects.push(floor_subject()?);
     let mut figures = Figures::default();
     for subject in &subjects {
         figures.size(&subject.name, subject.bytes());
     }
-    let sizes: &[(u32, usize)] = if only_init { &INIT } else { &SIZES };
+    match only.as_deref() {
+        None => {
+            races(&SIZES, &subjects, &mut figures)?;
+            budgets::measure(&subjects, &mut figures)?;
+            growth::measure(&subjects, &mut figures)?;
+            extensions::measure(&mut figures)?;
+        }
+        Some("init") => races(&INIT, &subjects, &mut figures)?,
+        Some("decision") => budgets::decision(&subjects, &mut figures)?,
+        Some(other) => return Err(format!("there is nothing called {other} to measure alone")),
+    }
+    figures.print();
+    let text = figures.json()?;
+    std::fs::write(&json, text).map_err(|error| format!("writing {json}: {error}"))?;
+    println!("\nall figures as JSON: {json}");
+    Ok(())
+}
+
+/// Lets the subjects run in turns; on large images, and where only the way to init
+/// counts, those alone that are compared.
+fn races(
+    sizes: &[(u32, usize)],
+    subjects: &[Subject],
+    figures: &mut Figures,
+) -> Result<(), String> {
+    let few = |subject: &Subject| [FULL, SMALL, PEER, FLOOR].contains(&&*subject.name);
     for &(files, repetitions) in sizes {
+        let all = sizes != INIT && files < LARGE;
         for repetition in 0..repetitions {
-            let all = !only_init && files < LARGE;
-            for subject in subjects.iter().filter(|subject| all || compared(subject)) {
+            for subject in subjects.iter().filter(|subject| all || few(subject)) {
                 eprint!(
                     "\r{files} files, run {} of {repetitions}: {:<24}",
                     repetition + 1,
@@ -78,15 +103,6 @@ fn measure() -> Result<(), String> {
         }
     }
     eprintln!();
-    if !only_init {
-        budgets::measure(&subjects, &mut figures)?;
-        growth::measure(&subjects, &mut figures)?;
-        extensions::measure(&mut figures)?;
-    }
-    figures.print();
-    let text = figures.json()?;
-    std::fs::write(&json, text).map_err(|error| format!("writing {}: {error}", json.display()))?;
-    println!("\nall figures as JSON: {}", json.display());
     Ok(())
 }
 
