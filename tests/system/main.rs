@@ -13,6 +13,7 @@ mod distributing;
 mod extensions_yaml;
 mod formats;
 mod harness;
+mod hostile;
 mod inspecting;
 mod installed;
 mod installing;
@@ -57,6 +58,7 @@ fn main() {
         refusals::cases(),
         command_line::cases(),
         policies::cases(),
+        hostile::cases(),
         shipped::cases(),
         native::cases(),
         extensions_yaml::cases(),
