@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::termios::tcdrain;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::time::{ClockId, clock_gettime};
@@ -104,6 +105,9 @@ fn first_look() -> Testimony {
         status: status
             .map(|(name, value)| (name.into(), value.trim().into()))
             .collect(),
+        // The kernel counts it over what a process executes, too.
+        peak_kib: getrusage(UsageWho::RUSAGE_SELF)
+            .map_or(0, |usage| usage.max_rss().try_into().unwrap_or(0)),
         descriptors: descriptors(),
         mounts: text("/proc/self/mountinfo")
             .lines()

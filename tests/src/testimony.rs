@@ -38,6 +38,9 @@ pub struct Testimony {
     pub executable: Option<String>,
     /// The fields of `/proc/self/status`.
     pub status: BTreeMap<String, String>,
+    /// The most memory that process 1 held before, in KiB: the subject, which it was until
+    /// then.
+    pub peak_kib: u64,
     /// Its open file descriptors and what they refer to; empty without `/proc`.
     pub descriptors: BTreeMap<i32, String>,
     /// The lines of `/proc/self/mountinfo`; empty without `/proc`.

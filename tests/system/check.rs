@@ -174,6 +174,36 @@ impl Booted {
         Ok(())
     }
 
+    /// Checks that of the initramfs exactly that is left which the report says survives:
+    /// what was decided is what was done.
+    pub fn as_reported(&self) -> Checked {
+        if self.report.deletion() == "skipped" {
+            return self.everything_left();
+        }
+        let survivors = self.report.survivors();
+        let left = &self.outcome.after.initramfs;
+        for path in survivors.keys() {
+            ensure!(left.contains_key(path), "{path} is to survive and is gone");
+        }
+        let is_within = |lower: &str, upper: &str| {
+            lower
+                .strip_prefix(upper)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let covered = |path: &str| {
+            survivors
+                .keys()
+                .any(|kept| is_within(path, kept) || is_within(kept, path))
+        };
+        let unplanned: Vec<_> = left.keys().filter(|path| !covered(path)).collect();
+        ensure!(
+            unplanned.is_empty(),
+            "left over: {unplanned:?}; survivors: {:?}",
+            survivors.keys()
+        );
+        Ok(())
+    }
+
     /// Checks that the initramfs holds no more than `inodes` and a few pages.
     pub fn freed(&self, inodes: u64) -> Checked {
         let usage = self.outcome.after.usage;

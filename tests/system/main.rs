@@ -14,6 +14,7 @@ mod distributing;
 mod extensions_yaml;
 mod formats;
 mod harness;
+mod hostile;
 mod inspecting;
 mod installed;
 mod installing;
@@ -59,6 +60,7 @@ fn main() {
         refusals::cases(),
         command_line::cases(),
         policies::cases(),
+        hostile::cases(),
         shipped::cases(),
         native::cases(),
         extensions_yaml::cases(),

@@ -72,8 +72,22 @@ type Answer = (Result<Vec<Extension>, String>, Verdicts);
 
 /// What every reply may take, in bytes.
 const FRAME: usize = 64 << 10;
-/// What one verdict may take: its reason, which the judge cuts, with its escapes.
-const VERDICT: usize = 4 * fixed::ERROR_MESSAGE + 64;
+/// What one verdict may take beside its reason, in bytes.
+const VERDICT: usize = 64;
+/// What a byte of a reason may take once it is escaped.
+const ESCAPED: usize = 4;
+
+/// The most bytes that the verdicts on `count` extensions take: their reasons, which the
+/// judge cuts, and of which a policy hands over no more than its limit for a call. What is
+/// larger would fill the host's memory.
+fn answer_limit(count: usize, transfer_bytes: usize) -> usize {
+    let rest = count.saturating_mul(VERDICT);
+    let reasons = count
+        .saturating_mul(fixed::ERROR_MESSAGE)
+        .min(transfer_bytes.saturating_add(rest))
+        .saturating_mul(ESCAPED);
+    FRAME.saturating_add(reasons).saturating_add(rest)
+}
 
 fn put(
     session: &mut Session<'_>,
@@ -94,12 +108,17 @@ fn put(
         Err(death) => return Err((None, death)),
     };
     let count = extensions.as_ref().map_or(0, Vec::len);
+    if count > extensions_yaml.len() {
+        // Each is written down somewhere in the file.
+        return Err((None, Death::confused()));
+    }
     let mut verdicts = Vec::new();
     if count == 0 {
         return Ok((extensions, verdicts));
     }
     for &index in asked {
-        match session.receive(Some(index), FRAME + count * VERDICT) {
+        let transfer = session.policies()[index].sidecar.limits.transfer_bytes;
+        match session.receive(Some(index), answer_limit(count, transfer)) {
             Ok(Reply::Verdicts { outcome, cost }) => {
                 session.charge(index, cost);
                 match outcome {
@@ -129,7 +148,9 @@ fn judge(
             Verdict::Compatible => approved = true,
             Verdict::Abstain => {}
             Verdict::Incompatible(reason) => {
-                let reason = crate::escape::message(reason, fixed::ERROR_MESSAGE);
+                // The judge has cut and escaped it; one that lies may not have.
+                let limit = fixed::ERROR_MESSAGE * ESCAPED + VERDICT;
+                let reason = crate::escape::message(reason, limit);
                 reasons.push((session.policies()[*policy].name.clone(), reason));
             }
         }

@@ -24,6 +24,13 @@ use crate::protocol::{Answers, Cost, Loading};
 /// Passes a policy's messages on.
 pub type LogSink = fn(log::Level, String);
 
+/// What a log message counts beyond its text, in bytes: a call costs next to no fuel, so that
+/// empty messages could go on until the deadline.
+const MESSAGE: usize = 16;
+
+/// How a call fails that meets no limit and is no trap.
+const RULES: (Kind, &str) = (Kind::Trap, "broke the rules of the component model");
+
 /// What an instance's calls into the host work on.
 struct State {
     limits: Limits,
@@ -323,7 +330,7 @@ impl Policy {
                     Kind::Error,
                     format!("says: {}", escape::message(&message, fixed::ERROR_MESSAGE)),
                 )),
-                Err(error) => Err(running.store.data().classify(question, &error)),
+                Err(error) => Err(running.store.data().classify(question, &error, RULES)),
             }
         });
         if let Err(failure) = &outcome {
@@ -362,20 +369,28 @@ impl Policy {
         // Cannot fail: the engine consumes fuel.
         let _ = store.set_fuel(fuel);
         store.set_hostcall_fuel(limits.transfer_bytes);
+        let unfit = |error| {
+            let reason = one_line(&error);
+            Failure::load(
+                Kind::NotAPolicy,
+                format!("does not fit the contract {CONTRACT}: {reason}"),
+            )
+        };
         let outcome = (|| {
             let instance = match self.host.linker.instantiate(&mut store, &self.component) {
                 Ok(instance) => instance,
-                Err(error) => return Err(store.data().classify(Question::Load, &error)),
+                Err(error) => {
+                    let otherwise = (Kind::NotAPolicy, "cannot be instantiated");
+                    return Err(store.data().classify(Question::Load, &error, otherwise));
+                }
             };
             if self.answers.settings
                 && let Some(settings) = &self.settings
             {
-                let configured =
-                    ConfigurablePolicy::new(&mut store, &instance).and_then(|policy| {
-                        policy
-                            .switch_root_policy_settings()
-                            .call_configure(&mut store, settings)
-                    });
+                let policy = ConfigurablePolicy::new(&mut store, &instance).map_err(unfit)?;
+                let configured = policy
+                    .switch_root_policy_settings()
+                    .call_configure(&mut store, settings);
                 match configured {
                     Ok(Ok(())) => {}
                     Ok(Err(message)) => {
@@ -385,7 +400,9 @@ impl Policy {
                             format!("refuses its settings: {message}"),
                         ));
                     }
-                    Err(error) => return Err(store.data().classify(Question::Load, &error)),
+                    Err(error) => {
+                        return Err(store.data().classify(Question::Load, &error, RULES));
+                    }
                 }
             }
             // A component whose exports have other types than the contract's
@@ -403,12 +420,7 @@ impl Policy {
                 _ => PreservationPolicy::new(&mut store, &instance)
                     .and_then(|_| CompatibilityPolicy::new(&mut store, &instance).map(drop)),
             };
-            bound.map_err(|error| {
-                Failure::load(
-                    Kind::NotAPolicy,
-                    format!("does not fit the contract {CONTRACT}: {}", one_line(&error)),
-                )
-            })?;
+            bound.map_err(unfit)?;
             Ok(instance)
         })();
         cost.fuel += fuel - store.get_fuel().unwrap_or(0);
@@ -440,8 +452,13 @@ impl Running {
 }
 
 impl State {
-    /// Says which limit ended a call.
-    fn classify(&self, question: Question, error: &wasmtime::Error) -> Failure {
+    /// Says which limit ended a call. `otherwise` is what it was where that was none.
+    fn classify(
+        &self,
+        question: Question,
+        error: &wasmtime::Error,
+        otherwise: (Kind, &str),
+    ) -> Failure {
         let limits = &self.limits;
         let (kind, message) = match (&self.met, error.downcast_ref::<Trap>()) {
             (_, Some(Trap::OutOfFuel)) => (
@@ -469,13 +486,9 @@ impl State {
                     )
                 } else if text.contains("resource limit exceeded") {
                     (Kind::Limit, text)
-                } else if question == Question::Load {
-                    (Kind::NotAPolicy, format!("cannot be instantiated: {text}"))
                 } else {
-                    (
-                        Kind::Trap,
-                        format!("broke the rules of the component model: {text}"),
-                    )
+                    let (kind, what) = otherwise;
+                    (kind, format!("{what}: {text}"))
                 }
             }
         };
@@ -501,7 +514,8 @@ impl State {
 
 impl log::Host for State {
     fn log(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
-        match self.transfer_left.checked_sub(message.len()) {
+        let size = message.len().saturating_add(MESSAGE);
+        match self.transfer_left.checked_sub(size) {
             Some(left) => self.transfer_left = left,
             None => {
                 let limit = self.limits.transfer_bytes;

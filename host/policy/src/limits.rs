@@ -22,7 +22,8 @@ pub struct Limits {
     pub tables: usize,
     /// Core instances that the component is made of.
     pub instances: usize,
-    /// Bytes that one call may pass to the host, answers and log messages.
+    /// Bytes that one call may pass to the host: answers, and log messages, each of which
+    /// counts as 16 bytes more than it is long.
     pub transfer_bytes: usize,
     /// Log messages of one call that are passed on; the rest is counted.
     pub log_messages: u32,

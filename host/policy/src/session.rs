@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::WaitStatus;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{ForkResult, Pid, fork, pipe2, read, write};
 
 use crate::bindings::log::Level;
@@ -24,6 +24,8 @@ use crate::sidecar::OnFailure;
 /// Time for what is no policy's doing: the start of the engine, the parsing of
 /// `extensions.yaml`.
 const HOUSEKEEPING: Duration = Duration::from_secs(10);
+/// How long a judge may take from the closing of its files to its end.
+const MOMENT: Duration = Duration::from_millis(500);
 /// Log messages of one policy that are passed on, over all its calls: each goes
 /// to the console, which may be a slow line.
 const MESSAGES: u32 = 200;
@@ -516,10 +518,16 @@ impl<'a> Session<'a> {
             return death;
         };
         self.judge_time += judge.started.elapsed();
+        // Otherwise the signal that ends it below would be taken for how it ended.
+        let lives = death.by_itself && !judge.has_ended();
         judge.dismiss();
         let (status, peak) = judge.bury();
         self.dismissed.peak_kib = self.dismissed.peak_kib.max(peak);
         match status {
+            _ if lives => Death {
+                message: "made the judge close its pipe".into(),
+                ..death
+            },
             Some(WaitStatus::Signaled(_, signal, _)) if death.by_itself => {
                 let why = match signal {
                     Signal::SIGSYS => ": it tried a system call that the judge may not make",
@@ -685,6 +693,22 @@ impl Judge {
         }
     }
 
+    /// Whether the process, which has closed its pipe, has ended: its files are closed a
+    /// moment before that.
+    fn has_ended(&self) -> bool {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        let deadline = Instant::now() + MOMENT;
+        loop {
+            match waitid(Id::Pid(self.pid), flags) {
+                Ok(WaitStatus::StillAlive) | Err(Errno::EINTR) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Ok(WaitStatus::StillAlive) | Err(_) => return false,
+                Ok(_) => return true,
+            }
+        }
+    }
+
     /// Kills the process: its answers are here, or not wanted.
     fn dismiss(&self) {
         let _ = kill(self.pid, Signal::SIGKILL);
@@ -715,28 +739,4 @@ impl Judge {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::folder::{Code, embedded};
-
-    #[test]
-    fn a_policy_that_failed_before_still_goes_with_the_judge_it_ends() {
-        let code = Code {
-            wasm: None,
-            native: None,
-        };
-        let policies = [Policy {
-            code: Ok(code),
-            ..embedded()
-        }];
-        let mut session = Session::new(&policies);
-        let question = Question::Compatibility;
-        session.fail(0, question, Failure::new(question, Kind::Trap, "trapped"));
-        assert!(session.accounts[0].can_run());
-        assert!(session.fail_all(question, "ended the judge"));
-        // Otherwise the next judge holds it too, and the one after that.
-        assert!(!session.fail_all(question, "ended the judge"));
-        assert_eq!(session.accounts[0].failures.len(), 1);
-        assert_eq!(session.accounts[0].failures[0].kind, Kind::Crash);
-    }
-}
+mod tests;
