@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::fault::Watch;
 use crate::steps::{Content, Make, Step, Steps};
 
 /// Where scenes mount the new root.
@@ -98,6 +99,9 @@ pub struct Scene {
     pub questions: Questions,
     /// Everything is killed after this many milliseconds.
     pub time_limit_ms: u64,
+    /// Whether the system calls of the subject are watched. Namespaces only, and only a
+    /// subject that is process 1.
+    pub watch: Option<Watch>,
 }
 
 impl Steps for Scene {
@@ -130,6 +134,7 @@ impl Scene {
                 ..Questions::default()
             },
             time_limit_ms: 60_000,
+            watch: None,
         };
         scene
             .executable(SUBJECT, Content::Copy(subject.into()))
@@ -226,6 +231,12 @@ impl Scene {
     /// Sets the time limit, in seconds.
     pub fn time_limit(mut self, seconds: u64) -> Self {
         self.time_limit_ms = seconds * 1000;
+        self
+    }
+
+    /// Watches the system calls of the subject.
+    pub fn watch(mut self, watch: Watch) -> Self {
+        self.watch = Some(watch);
         self
     }
 
