@@ -353,6 +353,11 @@ fn start(scene: &Scene) -> io::Error {
     let environment = strings(&mut scene.environment.iter().map(String::as_bytes));
     match (arguments, environment) {
         (Ok(arguments), Ok(environment)) if !arguments.is_empty() => {
+            for limit in &scene.limits {
+                if let Err(error) = limit.set() {
+                    return error.into();
+                }
+            }
             let Err(error) = execve(&arguments[0], &arguments, &environment);
             error.into()
         }

@@ -11,6 +11,7 @@ mod connections;
 mod contract;
 mod distributing;
 mod extensions_yaml;
+mod faults;
 mod formats;
 mod harness;
 mod inspecting;
@@ -38,6 +39,7 @@ mod report;
 mod safety;
 mod shells;
 mod shipped;
+mod shortages;
 mod signing;
 mod srctl;
 mod strategies;
@@ -63,6 +65,8 @@ fn main() {
         odd_trees::cases(),
         strategies::cases(),
         safety::cases(),
+        faults::cases(),
+        shortages::cases(),
         report::cases(),
         kernels::cases(),
         whole_boot::cases(),
