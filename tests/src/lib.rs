@@ -8,8 +8,10 @@
 pub mod apply;
 pub mod architecture;
 pub mod archive;
+pub mod arguments;
 pub mod certificates;
 pub mod extension;
+pub mod fault;
 pub mod furnish;
 pub mod image;
 pub mod layout;
@@ -31,6 +33,7 @@ pub mod steps;
 pub mod streams;
 pub mod supervise;
 pub mod testimony;
+pub mod watch;
 
 /// Whether whole tables are tried instead of a sample of them: `cargo xtask prove`
 /// sets `SWITCH_ROOT_PROVE=full`.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::fault::Call;
 use crate::report::Report;
 use crate::snapshot::{Tree, Usage, difference};
 use crate::testimony::{MARKER, Testimony};
@@ -49,6 +50,8 @@ pub struct Outcome {
     pub after: State,
     /// What the probe saw; `None` if it was not started.
     pub testimony: Option<Testimony>,
+    /// The system calls of the subject, where it was watched.
+    pub calls: Vec<Call>,
 }
 
 impl Outcome {

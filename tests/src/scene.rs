@@ -3,8 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
+use crate::fault::Watch;
 use crate::steps::{Content, Make, Step, Steps};
 
 /// Where scenes mount the new root.
@@ -42,6 +44,47 @@ pub enum NewRoot {
     Unmounted,
     /// Nothing is made.
     Missing,
+}
+
+/// A resource that there is little of. Only the soft limit is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Limit {
+    /// Open file descriptors, the three standard ones among them.
+    Descriptors(u64),
+    /// Bytes of address space.
+    AddressSpace(u64),
+    /// Bytes of memory of its own.
+    Data(u64),
+}
+
+impl Limit {
+    /// Its number, and how much there is.
+    fn parts(self) -> (Resource, u64) {
+        match self {
+            Self::Descriptors(count) => (Resource::RLIMIT_NOFILE, count),
+            Self::AddressSpace(bytes) => (Resource::RLIMIT_AS, bytes),
+            Self::Data(bytes) => (Resource::RLIMIT_DATA, bytes),
+        }
+    }
+
+    /// Makes it so for this process and its children.
+    ///
+    /// # Errors
+    /// Those of setrlimit(2).
+    pub fn set(self) -> nix::Result<()> {
+        let (resource, soft) = self.parts();
+        setrlimit(resource, soft, getrlimit(resource)?.1)
+    }
+
+    /// Lifts all limits again, as far as that is allowed.
+    pub fn lift() {
+        for limit in [Self::Descriptors(0), Self::AddressSpace(0), Self::Data(0)] {
+            let (resource, _) = limit.parts();
+            if let Ok((_, hard)) = getrlimit(resource) {
+                let _ = setrlimit(resource, hard, hard);
+            }
+        }
+    }
 }
 
 /// What becomes of the probe once it has written its testimony.
@@ -98,6 +141,12 @@ pub struct Scene {
     pub questions: Questions,
     /// Everything is killed after this many milliseconds.
     pub time_limit_ms: u64,
+    /// What the subject may use up, as setrlimit(2) has it. Namespaces only; the probe
+    /// lifts what it inherits of it.
+    pub limits: Vec<Limit>,
+    /// Whether the system calls of the subject are watched. Namespaces only, and only a
+    /// subject that is process 1.
+    pub watch: Option<Watch>,
 }
 
 impl Steps for Scene {
@@ -130,6 +179,8 @@ impl Scene {
                 ..Questions::default()
             },
             time_limit_ms: 60_000,
+            limits: Vec::new(),
+            watch: None,
         };
         scene
             .executable(SUBJECT, Content::Copy(subject.into()))
@@ -226,6 +277,18 @@ impl Scene {
     /// Sets the time limit, in seconds.
     pub fn time_limit(mut self, seconds: u64) -> Self {
         self.time_limit_ms = seconds * 1000;
+        self
+    }
+
+    /// Limits what the subject may use up.
+    pub fn limit(mut self, limit: Limit) -> Self {
+        self.limits.push(limit);
+        self
+    }
+
+    /// Watches the system calls of the subject.
+    pub fn watch(mut self, watch: Watch) -> Self {
+        self.watch = Some(watch);
         self
     }
 

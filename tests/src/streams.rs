@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -11,15 +11,24 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, pidfd_open};
 
+/// What is attended to while streams are read.
+pub struct Beside<'a> {
+    /// Can be read when there is something to do.
+    pub descriptor: BorrowedFd<'a>,
+    /// Does it.
+    pub attend: &'a mut dyn FnMut() -> io::Result<()>,
+}
+
 /// Reads all streams until process 1 has ended, and with it every process of the PID
-/// namespace; kills it at the limit. Gives the texts back, and whether it came to that.
+/// namespace; kills it at the limit. Attends to something else `beside` that. Gives the texts back, and whether it came to that.
 ///
 /// # Errors
-/// Those of poll(2), pidfd_open(2) and kill(2).
+/// Those of poll(2), pidfd_open(2) and kill(2), and of what is attended to.
 pub fn collect(
     streams: &mut [File],
     process: Pid,
     limit: Duration,
+    mut beside: Option<Beside<'_>>,
 ) -> io::Result<(Vec<String>, bool)> {
     let number = rustix::process::Pid::from_raw(process.as_raw());
     let alive = pidfd_open(
@@ -37,7 +46,8 @@ pub fn collect(
             true => Duration::ZERO,
             false => left.min(Duration::from_secs(1)) + Duration::from_millis(1),
         };
-        let readable = poll_streams(streams, &open, &alive, wait)?;
+        let other = beside.as_ref().map(|beside| beside.descriptor);
+        let readable = poll_streams(streams, &open, &alive, other, wait)?;
         let mut block = vec![0; 1 << 16];
         for (index, stream) in streams.iter_mut().enumerate() {
             if readable[index] {
@@ -46,6 +56,9 @@ pub fn collect(
                     Ok(0) | Err(_) => open[index] = false,
                 }
             }
+        }
+        if let Some(beside) = beside.as_mut().filter(|_| readable[streams.len() + 1]) {
+            (beside.attend)()?;
         }
         if ended && !readable[..streams.len()].contains(&true) {
             break;
@@ -61,11 +74,12 @@ pub fn collect(
 }
 
 /// Waits until a stream that is open can be read, or the process has ended. Says which,
-/// the process last.
+/// the process behind them, and what else is attended to last.
 fn poll_streams(
     streams: &[File],
     open: &[bool],
     process: &OwnedFd,
+    other: Option<BorrowedFd<'_>>,
     wait: Duration,
 ) -> io::Result<Vec<bool>> {
     // A stream that has ended would end each wait at once, so it is left out.
@@ -76,6 +90,7 @@ fn poll_streams(
         .map(|(stream, _)| PollFd::new(stream.as_fd(), PollFlags::POLLIN))
         .collect();
     polled.push(PollFd::new(process.as_fd(), PollFlags::POLLIN));
+    polled.extend(other.map(|other| PollFd::new(other, PollFlags::POLLIN)));
     match poll(
         &mut polled,
         PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX),
@@ -89,5 +104,6 @@ fn poll_streams(
     let mut next = |open: bool| open && events.next().unwrap_or(false);
     let mut readable: Vec<bool> = open.iter().map(|open| next(*open)).collect();
     readable.push(next(true));
+    readable.push(next(other.is_some()));
     Ok(readable)
 }

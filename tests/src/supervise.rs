@@ -10,7 +10,7 @@
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,13 +18,14 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open, openat};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::pty::openpty;
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::personality::{self, Persona};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::sys::stat::Mode;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{
-    ForkResult, chdir, dup2_stderr, dup2_stdin, dup2_stdout, execve, fork, getegid, geteuid, pipe2,
-    pivot_root, setsid, ttyname,
+    ForkResult, Pid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, execve, fork, getegid, geteuid,
+    pipe2, pivot_root, setsid, ttyname,
 };
 
 use crate::apply::{NOTHING, apply, mount_pseudo};
@@ -33,7 +34,8 @@ use crate::outcome::{End, Outcome, State, take_testimony};
 use crate::scene::{Root, Scene};
 use crate::snapshot::{Reach, take, usage};
 use crate::steps::{Make, Step};
-use crate::streams::collect;
+use crate::streams::{Beside, collect};
+use crate::watch::Watcher;
 
 /// Where the machine that runs the tests is seen while the initramfs is being made.
 const HOST: &str = "/.host";
@@ -86,6 +88,10 @@ pub fn play(scene: &Scene, staging: &Path) -> io::Result<Outcome> {
     // says why.
     let ready = File::from(ready_read).read(&mut [0])?;
     let before = look(&stage)?;
+    let watcher = match scene.watch.filter(|_| scene.first_process && ready > 0) {
+        Some(watch) => Some(Watcher::seize(process, watch, &stage.proc)?),
+        None => None,
+    };
     if ready > 0 {
         File::from(go_write).write_all(b"!")?;
     }
@@ -99,17 +105,23 @@ pub fn play(scene: &Scene, staging: &Path) -> io::Result<Outcome> {
             .map(File::from),
     );
     let limit = Duration::from_millis(scene.time_limit_ms);
-    let (mut texts, timed_out) = collect(&mut streams, process, limit)?;
-    let end = match waitpid(process, None)? {
-        _ if timed_out => End::TimedOut,
-        WaitStatus::Exited(_, status) => End::Exited(status),
-        WaitStatus::Signaled(_, signal, _) => End::Killed(signal as i32),
-        other => {
-            return Err(io::Error::other(format!(
-                "process 1 ended strangely: {other:?}"
-            )));
+    let (mut texts, timed_out, end, calls) = match watcher {
+        None => {
+            let (texts, timed_out) = collect(&mut streams, process, limit, None)?;
+            (texts, timed_out, wait(process)?, Vec::new())
+        }
+        Some(mut watcher) => {
+            let signals = watcher.signals()?;
+            let beside = Beside {
+                descriptor: signals.as_fd(),
+                attend: &mut || watcher.attend(),
+            };
+            let (texts, timed_out) = collect(&mut streams, process, limit, Some(beside))?;
+            let (end, calls) = watcher.finish()?;
+            (texts, timed_out, end, calls)
         }
     };
+    let end = if timed_out { End::TimedOut } else { end };
     let after = look(&stage)?;
     let testimony = texts.iter_mut().find_map(take_testimony);
     let mut texts = texts.into_iter();
@@ -126,7 +138,19 @@ pub fn play(scene: &Scene, staging: &Path) -> io::Result<Outcome> {
         before,
         after,
         testimony,
+        calls,
     })
+}
+
+/// Waits for a child's end.
+fn wait(process: Pid) -> io::Result<End> {
+    match waitpid(process, None)? {
+        WaitStatus::Exited(_, status) => Ok(End::Exited(status)),
+        WaitStatus::Signaled(_, signal, _) => Ok(End::Killed(signal as i32)),
+        other => Err(io::Error::other(format!(
+            "process 1 ended strangely: {other:?}"
+        ))),
+    }
 }
 
 /// Whoever started us may have left descriptors open, which the subject must not get.
@@ -314,6 +338,14 @@ fn start(scene: &Scene) -> io::Error {
     if let Err(error) = SigSet::empty().thread_set_mask() {
         return error.into();
     }
+    if scene.watch.is_some() {
+        // What is where in memory has a part in which calls an allocator makes.
+        let fixed =
+            personality::get().and_then(|now| personality::set(now | Persona::ADDR_NO_RANDOMIZE));
+        if let Err(error) = fixed {
+            return error.into();
+        }
+    }
     let strings = |list: &mut dyn Iterator<Item = &[u8]>| -> Result<Vec<CString>, _> {
         list.map(CString::new).collect()
     };
@@ -321,6 +353,11 @@ fn start(scene: &Scene) -> io::Error {
     let environment = strings(&mut scene.environment.iter().map(String::as_bytes));
     match (arguments, environment) {
         (Ok(arguments), Ok(environment)) if !arguments.is_empty() => {
+            for limit in &scene.limits {
+                if let Err(error) = limit.set() {
+                    return error.into();
+                }
+            }
             let Err(error) = execve(&arguments[0], &arguments, &environment);
             error.into()
         }

@@ -12,6 +12,7 @@ mod connections;
 mod contract;
 mod distributing;
 mod extensions_yaml;
+mod faults;
 mod formats;
 mod harness;
 mod hostile;
@@ -41,6 +42,7 @@ mod report;
 mod safety;
 mod shells;
 mod shipped;
+mod shortages;
 mod signing;
 mod srctl;
 mod strategies;
@@ -67,6 +69,8 @@ fn main() {
         odd_trees::cases(),
         strategies::cases(),
         safety::cases(),
+        faults::cases(),
+        shortages::cases(),
         report::cases(),
         kernels::cases(),
         aarch64::cases(),

@@ -82,7 +82,16 @@ fn contents(file: File, limit: u64) -> Result<(Vec<u8>, Metadata), String> {
             metadata.len()
         ));
     }
-    let mut bytes = Vec::with_capacity(metadata.len() as usize);
+    let mut bytes = Vec::new();
+    // Too large for the memory that is left is an error like any other.
+    bytes
+        .try_reserve_exact(metadata.len() as usize)
+        .map_err(|_| {
+            format!(
+                "cannot be read: there is no memory for its {} bytes",
+                metadata.len()
+            )
+        })?;
     // One byte more than allowed shows a file that has grown meanwhile.
     (&file)
         .take(limit + 1)

@@ -148,11 +148,14 @@ fn log(level: Level, message: String) {
     reply(&Reply::Log { level, message });
 }
 
-/// A host that no longer listens has ended this judge already.
+/// Without this reply the host would wait for it in vain: it is told by our end.
 fn reply(reply: &Reply) {
     OUTPUT.with_borrow_mut(|output| {
         if let Some(output) = output {
-            let _ = protocol::write_frame(output, reply);
+            if protocol::write_frame(output, reply).is_err() {
+                // SAFETY: as at the end of `run`.
+                unsafe { libc::_exit(1) }
+            }
         }
     });
 }

@@ -717,6 +717,8 @@ impl Judge {
     /// Waits for a process that was dismissed. Says how it had ended, and its
     /// peak memory in KiB.
     fn bury(self) -> (Option<WaitStatus>, u64) {
+        // One that could not be killed ends when nobody asks it any more.
+        drop((self.requests, self.replies));
         let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
         let mut status = 0;
         loop {

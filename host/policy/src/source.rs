@@ -3,10 +3,13 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::ErrorKind;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Dir, Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::escape;
 use crate::file::{self, Links};
@@ -77,16 +80,23 @@ impl Disk {
 
 impl Source for Disk {
     fn names(&self, directory: &Path) -> Result<Option<Vec<OsString>>, String> {
-        let unreadable = |error: std::io::Error| error.to_string();
-        let entries = match fs::read_dir(self.place(directory)) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(unreadable(error)),
+        let unreadable = |error: Errno| io::Error::from(error).to_string();
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = match rustix::fs::open(self.place(directory), flags, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(None),
+            other => other.map_err(unreadable)?,
         };
-        entries
-            .map(|entry| entry.map(|entry| entry.file_name()).map_err(unreadable))
-            .collect::<Result<_, _>>()
-            .map(Some)
+        // Not the standard library's, which panics where the directory cannot be closed:
+        // process 1 must not.
+        let mut names = Vec::new();
+        for entry in Dir::new(opened).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            match entry.file_name().to_bytes() {
+                b"." | b".." => {}
+                name => names.push(OsStr::from_bytes(name).to_owned()),
+            }
+        }
+        Ok(Some(names))
     }
 
     fn read(&self, path: &Path, limit: u64) -> Result<Option<Contents>, String> {

@@ -85,7 +85,7 @@ impl Trust {
         let shown = source.shown(folder);
         let unreadable = |reason| format!("{shown} cannot be read: {reason}");
         let Some(names) = source.names(folder).map_err(unreadable)? else {
-            return match dangling(source, folder) {
+            return match dangling(source, folder).map_err(unreadable)? {
                 true => Err(format!("{shown} is a link to nothing")),
                 false => Ok(None),
             };
@@ -168,11 +168,12 @@ impl Trust {
 }
 
 /// Whether a folder that is not there is the name of something.
-fn dangling(source: &dyn Source, folder: &Path) -> bool {
+fn dangling(source: &dyn Source, folder: &Path) -> Result<bool, String> {
     let (Some(parent), Some(name)) = (folder.parent(), folder.file_name()) else {
-        return false;
+        return Ok(false);
     };
-    matches!(source.names(parent), Ok(Some(names)) if names.iter().any(|other| other == name))
+    let names = source.names(parent)?.unwrap_or_default();
+    Ok(names.iter().any(|other| other == name))
 }
 
 /// Reads an armored signature.

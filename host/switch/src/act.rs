@@ -79,15 +79,17 @@ fn prepare(plan: &Plan) -> Result<Prepared, String> {
         Mode::empty(),
     )
     .map_err(|error| format!("the new root {path} cannot be opened: {error}"))?;
-    if listing::mount_id(&new_root).ok() != Some(plan.new_root.mount_id) {
+    let mount_id = listing::mount_id(&new_root)
+        .map_err(|error| format!("the new root {path} cannot be examined: {error}"))?;
+    if mount_id != plan.new_root.mount_id {
         return Err(format!(
             "the new root {path} is another one than planned; something mounts while we switch"
         ));
     }
-    let same_init = resolve(new_root.as_fd(), &plan.init.path.0, OFlags::PATH)
+    let init = resolve(new_root.as_fd(), &plan.init.path.0, OFlags::PATH)
         .and_then(fs::fstat)
-        .is_ok_and(|stat| (stat.st_dev, stat.st_ino) == plan.init.identity);
-    if !same_init {
+        .map_err(|error| format!("the init {} cannot be examined: {error}", plan.init.path))?;
+    if (init.st_dev, init.st_ino) != plan.init.identity {
         return Err(format!(
             "the init {} is another file than planned; something writes while we switch",
             plan.init.path
@@ -109,6 +111,8 @@ fn prepare(plan: &Plan) -> Result<Prepared, String> {
             ));
         }
     };
+    // Here, since it may still refuse.
+    fchdir(&new_root).map_err(|error| format!("the new root {path} cannot be entered: {error}"))?;
     // Last of what may refuse, and before anything is bound: the file that is
     // carried is the new one.
     if let Some(rewrite) = &plan.rewrite {
@@ -405,11 +409,8 @@ struct Switched {
     inside: bool,
 }
 
-/// Makes the new root the root.
+/// Makes the new root, which is the working directory, the root.
 fn switch(strategy: Strategy, new_root: &OwnedFd, report: &mut Report) -> Switched {
-    record(fchdir(new_root), report, || {
-        "the new root cannot be entered".into()
-    });
     let pivoted = strategy == Strategy::Pivot
         && match pivot_root(".", ".") {
             Ok(()) => true,
@@ -420,7 +421,7 @@ fn switch(strategy: Strategy, new_root: &OwnedFd, report: &mut Report) -> Switch
                 false
             }
         };
-    let mut moved = pivoted;
+    let (mut moved, mut changed) = (pivoted, pivoted);
     if pivoted {
         let detached = umount2(".", MntFlags::MNT_DETACH);
         record(detached, report, || {
@@ -433,16 +434,23 @@ fn switch(strategy: Strategy, new_root: &OwnedFd, report: &mut Report) -> Switch
             "the new root's mount cannot be moved to /".into()
         });
         // Worth trying whatever came before: a chroot alone runs the right init.
-        record(chroot("."), report, || {
-            "the root directory cannot be changed".into()
-        });
+        let what = "the root directory cannot be changed";
+        let outcome = persist(what, || chroot("."));
+        changed = outcome.is_ok();
+        record(outcome, report, || what.into());
     }
     record(chdir("/"), report, || {
         "the root directory cannot be entered".into()
     });
-    let root = fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
-    let same =
-        |root: OwnedFd| Some(listing::mount_id(root).ok()? == listing::mount_id(new_root).ok()?);
+    let same = || -> std::io::Result<bool> {
+        let root = fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(listing::mount_id(root)? == listing::mount_id(new_root)?)
+    };
+    let inside = same().unwrap_or_else(|error| {
+        report.warn(format!("the root directory cannot be examined: {error}"));
+        // The kernel has said so.
+        changed
+    });
     Switched {
         strategy: if pivoted {
             Strategy::Pivot
@@ -450,8 +458,16 @@ fn switch(strategy: Strategy, new_root: &OwnedFd, report: &mut Report) -> Switch
             Strategy::Move
         },
         moved,
-        inside: root.ok().and_then(same).unwrap_or(false),
+        inside,
     }
+}
+
+/// Tries once more what the machine cannot do without: memory may have been short.
+fn persist<T>(what: &str, mut attempt: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
+    attempt().or_else(|error| {
+        tracing::warn!("{what}: {error}; it is tried once more");
+        attempt()
+    })
 }
 
 /// Detaches what else is mounted in the old root, so that what it holds is
@@ -496,7 +512,9 @@ fn execute(plan: &Plan) -> Stop {
         .map(|argument| CString::new(argument.0.clone()))
         .collect();
     let error = match &arguments {
-        Ok(arguments) => match execv(&arguments[0], arguments) {
+        Ok(arguments) => match persist("the init cannot be executed", || {
+            execv(&arguments[0], arguments)
+        }) {
             Ok(never) => match never {},
             Err(error) => error.to_string(),
         },

@@ -38,12 +38,12 @@ pub fn start(work: Work<'_>, mut report: Report) {
             tracing::warn!("nothing of the initramfs is deleted: {reason}");
             report.deletion.state = DeletionState::Skipped;
             report.deletion.reason = Some(reason.clone());
-            write(&work, &report);
+            write(&work, &mut report);
             return;
         }
         Deletion::Delete => {}
     }
-    write(&work, &report);
+    write(&work, &mut report);
     if work.plan.foreground {
         return delete(&work, report);
     }
@@ -116,7 +116,7 @@ fn delete(work: &Work<'_>, mut report: Report) {
             count(failed, "name", "names")
         ));
     }
-    write(work, &report);
+    write(work, &mut report);
 }
 
 /// Bytes that the file system says are in use; none where it does not count.
@@ -125,11 +125,19 @@ fn used(root: impl AsFd) -> Option<u64> {
     (stat.f_blocks > 0).then(|| (stat.f_blocks - stat.f_bfree) * stat.f_bsize as u64)
 }
 
-fn write(work: &Work<'_>, report: &Report) {
-    if let Some(directory) = &work.report_directory
-        && let Err(error) = report.write(directory)
-    {
-        tracing::warn!("the report cannot be written to /run/switch-root: {error}");
+/// Writes the report. Tries twice: an old one would say for ever that something is still
+/// going on.
+fn write(work: &Work<'_>, report: &mut Report) {
+    let Some(directory) = &work.report_directory else {
+        return;
+    };
+    if let Err(error) = report.write(directory) {
+        report.warn(format!(
+            "the report cannot be written to /run/switch-root: {error}; it is tried once more"
+        ));
+        if let Err(error) = report.write(directory) {
+            tracing::warn!("the report cannot be written to /run/switch-root: {error}");
+        }
     }
 }
 

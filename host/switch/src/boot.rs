@@ -82,8 +82,7 @@ fn boot(
     started: Instant,
 ) -> Result<Infallible, Stop> {
     let proc = Proc::open().map_err(Stop::Refused)?;
-    let command_line = proc.command_line();
-    let parameters = parameters::parse(&command_line);
+    let (command_line, parameters) = parameters::read(&proc);
     rescue.clone_from(&parameters.rescue);
     if let Some(level) = parameters.log {
         log::set_level(level);

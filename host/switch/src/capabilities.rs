@@ -67,7 +67,9 @@ fn named(capabilities: &[u8]) -> impl Iterator<Item = Capability> {
 /// A sentence for the operator.
 pub fn check() -> Result<(), String> {
     for capability in [Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_CHROOT] {
-        if !caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false) {
+        let held = caps::has_cap(None, CapSet::Effective, capability)
+            .map_err(|error| format!("the capabilities of the process cannot be read: {error}"))?;
+        if !held {
             return Err(format!(
                 "the process lacks {capability}, without which it can neither mount nor change its root; start it with all capabilities"
             ));

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use policy::keep::Keep;
 
-/// Directories that are held open at once, the deepest ones.
+/// Directories that are held open at once beside the root, the deepest ones.
 const OPEN: usize = 16;
 /// Failures that are told one by one.
 const TOLD: usize = 50;
@@ -120,7 +120,18 @@ fn enter(stack: &mut Vec<Frame<'_>>, name: Vec<u8>, tally: &mut Tally, mode: Act
     // A mount on it is refused here, whatever device it has.
     let resolve = ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    match fs::openat2(parent_fd, name.as_slice(), flags, Mode::empty(), resolve) {
+    let open =
+        |parent: &OwnedFd| fs::openat2(parent, name.as_slice(), flags, Mode::empty(), resolve);
+    let mut opened = open(parent_fd);
+    // Where fewer descriptors may be open than are held here, those far above wait closed.
+    while matches!(opened, Err(Errno::MFILE | Errno::NFILE)) && close_one_above(stack) {
+        let Some(parent_fd) = stack.last().and_then(|parent| parent.fd.as_ref()) else {
+            return;
+        };
+        opened = open(parent_fd);
+    }
+    let Some(parent) = stack.last() else { return };
+    match opened {
         Ok(fd) => {
             let keep = parent.keep.and_then(|keep| keep.child(&name));
             stack.push(Frame {
@@ -143,17 +154,33 @@ fn enter(stack: &mut Vec<Frame<'_>>, name: Vec<u8>, tally: &mut Tally, mode: Act
 
 /// Closes the directory that became one too many.
 fn bound_descriptors(stack: &mut [Frame<'_>]) {
-    let Some(index) = stack.len().checked_sub(OPEN + 1) else {
-        return;
-    };
-    let frame = &mut stack[index];
-    if let Some(fd) = &frame.fd {
-        // Not closed where it could not be known again.
-        if let Ok(stat) = fs::fstat(fd) {
-            frame.inode = stat.st_ino;
-            frame.fd = None;
+    // Never the root: on the way back to it one would come upon what is mounted over it.
+    match stack.len().checked_sub(OPEN + 1) {
+        None | Some(0) => {}
+        Some(index) => {
+            close(&mut stack[index]);
         }
     }
+}
+
+/// Closes the outermost directory that is open, but neither the root nor the innermost.
+/// Says whether there was one.
+fn close_one_above(stack: &mut [Frame<'_>]) -> bool {
+    let above = stack.len().saturating_sub(1);
+    let mut between = stack.iter_mut().take(above).skip(1);
+    between.find(|frame| frame.fd.is_some()).is_some_and(close)
+}
+
+/// Closes a directory for a while. Says whether it did.
+fn close(frame: &mut Frame<'_>) -> bool {
+    let Some(fd) = &frame.fd else { return false };
+    // Not closed where it could not be known again.
+    let Ok(stat) = fs::fstat(fd) else {
+        return false;
+    };
+    frame.inode = stat.st_ino;
+    frame.fd = None;
+    true
 }
 
 /// Removes the files of the innermost directory, and lists its directories.

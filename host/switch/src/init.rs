@@ -11,6 +11,7 @@ use object::{Endianness, FileKind, ReadCache, ReadRef};
 use policy::answer::is_at_or_below;
 use policy::escape;
 use rustix::fs::{self, FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags};
+use rustix::io::Errno;
 
 use crate::new_root::MOVED;
 use crate::proc::Proc;
@@ -116,14 +117,15 @@ pub fn check(
             ));
         }
     }
-    let mut trail = follow(new_root, path);
+    let unfollowed = |error: Errno| failed("followed", error.into());
+    let mut trail = follow(new_root, path).map_err(unfollowed)?;
     let mut warnings = Vec::new();
     match resolve(new_root, path, OFlags::RDONLY | OFlags::NONBLOCK) {
         Ok(file) => {
             let (interpreter, warning) = interpreter(new_root, File::from(file), &shown);
             warnings.extend(warning);
             if let Some(interpreter) = interpreter {
-                trail.extend(follow(new_root, &interpreter));
+                trail.extend(follow(new_root, &interpreter).map_err(unfollowed)?);
             }
         }
         Err(error) => warnings.push(format!(
@@ -140,25 +142,20 @@ pub fn check(
 }
 
 /// Says why there is nothing at the path, and how far it can be followed.
-fn unresolved(
-    new_root: BorrowedFd<'_>,
-    path: &[u8],
-    error: rustix::io::Errno,
-    place: &str,
-) -> String {
+fn unresolved(new_root: BorrowedFd<'_>, path: &[u8], error: Errno, place: &str) -> String {
     let shown = escape::path(path);
     let link = resolve(new_root, path, OFlags::PATH | OFlags::NOFOLLOW)
         .ok()
         .and_then(|link| fs::readlinkat(&link, c"", Vec::new()).ok());
     match (error, link) {
-        (rustix::io::Errno::NOENT, Some(target)) => format!(
+        (Errno::NOENT, Some(target)) => format!(
             "init {shown} is a symbolic link to {}, which is not in {place}; links are resolved as if the new root were the root already",
             escape::path(target.to_bytes())
         ),
-        (rustix::io::Errno::NOENT, None) => format!(
+        (Errno::NOENT, None) => format!(
             "init {shown} is not in {place}; check the path, and that the right file system is mounted there"
         ),
-        (rustix::io::Errno::LOOP, _) => {
+        (Errno::LOOP, _) => {
             format!(
                 "init {shown} in {place} is a symbolic link that leads in circles; repair it in the image"
             )
@@ -172,7 +169,7 @@ fn unresolved(
 
 /// Device number and inode of all that is passed on the way to a path, as far as
 /// it leads.
-fn follow(new_root: BorrowedFd<'_>, path: &[u8]) -> Vec<(u64, u64)> {
+fn follow(new_root: BorrowedFd<'_>, path: &[u8]) -> Result<Vec<(u64, u64)>, Errno> {
     /// As many as the kernel follows.
     const LINKS: u32 = 40;
     let mut passed = Vec::new();
@@ -198,18 +195,17 @@ fn follow(new_root: BorrowedFd<'_>, path: &[u8]) -> Vec<(u64, u64)> {
         }
         let here = directories.last().map_or(new_root, AsFd::as_fd);
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let Ok(found) = fs::openat(here, part.as_slice(), flags, Mode::empty()) else {
-            break;
+        let found = match fs::openat(here, part.as_slice(), flags, Mode::empty()) {
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) => break,
+            other => other?,
         };
-        let Ok(stat) = fs::fstat(&found) else { break };
+        let stat = fs::fstat(&found)?;
         passed.push((stat.st_dev, stat.st_ino));
         if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
             directories.push(found);
             continue;
         }
-        let Ok(target) = fs::readlinkat(&found, c"", Vec::new()) else {
-            break;
-        };
+        let target = fs::readlinkat(&found, c"", Vec::new())?;
         links += 1;
         if links > LINKS {
             break;
@@ -219,7 +215,7 @@ fn follow(new_root: BorrowedFd<'_>, path: &[u8]) -> Vec<(u64, u64)> {
         }
         to_come.extend(parts(target.to_bytes()));
     }
-    passed
+    Ok(passed)
 }
 
 /// Finds the program that the kernel needs to start the init: the one that a
@@ -233,12 +229,6 @@ fn interpreter(
     // A script's first line counts as far as the kernel reads it.
     const LINE: u64 = 256;
     let cache = ReadCache::new(file);
-    let Ok(length) = cache.len() else {
-        return (None, None);
-    };
-    let head = (&cache)
-        .read_bytes_at(0, length.min(LINE))
-        .unwrap_or_default();
     let doubtful = |what: &str| {
         (
             None,
@@ -246,6 +236,12 @@ fn interpreter(
                 "init {shown} is {what}; executing it is likely to fail"
             )),
         )
+    };
+    let head = cache
+        .len()
+        .and_then(|length| (&cache).read_bytes_at(0, length.min(LINE)));
+    let Ok(head) = head else {
+        return doubtful("a file whose beginning cannot be read");
     };
     let (what, interpreter) = match head {
         [b'#', b'!', line @ ..] => {
@@ -263,7 +259,7 @@ fn interpreter(
         [0x7f, b'E', b'L', b'F', ..] => match loader(&cache) {
             Ok(Some(loader)) => ("dynamic executable whose loader", loader),
             Ok(None) => return (None, None),
-            Err(()) => return doubtful("a damaged ELF file"),
+            Err(()) => return doubtful("a damaged ELF file, or cannot be read whole"),
         },
         _ => return doubtful("neither an ELF file nor a script that begins with #!"),
     };

@@ -86,8 +86,7 @@ fn switch(arguments: Vec<OsString>, pid_1: bool, started: Instant) -> Result<Str
         )));
     }
     let proc = Proc::open().map_err(Stop::Refused)?;
-    let command_line = proc.command_line();
-    let parameters = parameters::parse(&command_line);
+    let (command_line, parameters) = parameters::read(&proc);
     if let Some(level) = parameters.log.or(arguments.log) {
         log::set_level(level);
     }

@@ -8,6 +8,7 @@ use policy::file::{self, Links};
 use policy::limits::fixed;
 use policy::{HostFacts, extensions, os_release};
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use crate::init::resolve;
 
@@ -19,8 +20,15 @@ pub fn facts(new_root: BorrowedFd<'_>, command_line: &str) -> (HostFacts, Vec<St
     let mut warnings = Vec::new();
     let mut fields = Vec::new();
     for path in os_release::PATHS {
-        let Ok(file) = resolve(new_root, path.as_bytes(), OFlags::RDONLY | OFlags::NONBLOCK) else {
-            continue;
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+        let file = match resolve(new_root, path.as_bytes(), flags) {
+            Ok(file) => file,
+            Err(Errno::NOENT) => continue,
+            Err(error) => {
+                let error = std::io::Error::from(error);
+                warnings.push(format!("{path} of the new root cannot be opened: {error}"));
+                continue;
+            }
         };
         match file::read_open(file, OS_RELEASE) {
             Ok(bytes) => {

@@ -5,6 +5,7 @@
 use std::str::FromStr;
 
 use crate::log::Level;
+use crate::proc::Proc;
 
 /// What `init` does with extensions that cannot be activated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,7 +55,29 @@ impl Parameters {
     }
 }
 
-/// Reads a kernel command line. What comes later counts.
+/// Reads the kernel's command line, and gives it back with what it says. Where it cannot
+/// be read nothing is deleted: that may be what it asks for.
+pub fn read(proc: &Proc) -> (String, Parameters) {
+    match proc.command_line() {
+        Ok(text) => {
+            let parameters = parse(&text);
+            (text, parameters)
+        }
+        Err(error) => {
+            let warning = format!(
+                "the kernel command line cannot be read: {error}; none of its parameters is used, and nothing is deleted"
+            );
+            let parameters = Parameters {
+                keep_initramfs: true,
+                warnings: vec![warning],
+                ..Parameters::default()
+            };
+            (String::new(), parameters)
+        }
+    }
+}
+
+/// Reads a text as a kernel command line. What comes later counts.
 pub fn parse(command_line: &str) -> Parameters {
     let mut parameters = Parameters::default();
     // What follows `--` is for the init.

@@ -43,11 +43,13 @@ impl Proc {
         })
     }
 
-    /// The kernel command line, without its newline. Empty where it cannot be
-    /// read.
-    pub fn command_line(&self) -> String {
-        let bytes = self.read("cmdline").unwrap_or_default();
-        String::from_utf8_lossy(&bytes).trim_end().to_owned()
+    /// The kernel command line, without its newline.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub fn command_line(&self) -> io::Result<String> {
+        let bytes = self.read("cmdline")?;
+        Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned())
     }
 
     /// Reads one of its files whole.
