@@ -81,6 +81,13 @@ impl Source for Disk {
         let entries = match fs::read_dir(self.place(directory)) {
             Ok(entries) => entries,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            // Something above it is no directory, rather than what stands there.
+            Err(error)
+                if error.kind() == ErrorKind::NotADirectory
+                    && fs::symlink_metadata(self.place(directory)).is_err() =>
+            {
+                return Ok(None);
+            }
             Err(error) => return Err(unreadable(error)),
         };
         entries
@@ -116,5 +123,20 @@ impl Source for Disk {
         } else {
             escape::path(self.place(path).as_os_str().as_bytes())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn below_a_file_there_is_nothing_and_a_file_is_no_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("etc"), "a file").unwrap();
+        let disk = Disk::root(folder.path());
+        assert_eq!(disk.names(Path::new("/etc/policies.d")), Ok(None));
+        assert!(disk.read(Path::new("/etc/a.json"), 10).unwrap().is_none());
+        assert!(disk.names(Path::new("/etc")).is_err());
     }
 }
