@@ -24,6 +24,8 @@ thread_local! {
 /// Answers the host until it closes its end. The process ends with this.
 /// Without `configure` no policy is given its settings, and none can be asked.
 pub fn run(policies: &[&Policy], configure: bool, requests: OwnedFd, replies: OwnedFd) -> ! {
+    #[cfg(feature = "fuzzing")]
+    crate::fuzzing::play(&replies);
     std::panic::set_hook(Box::new(|panic| reply(&Reply::Panic(panic.to_string()))));
     let memory: u64 = policies
         .iter()

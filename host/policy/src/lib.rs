@@ -20,6 +20,9 @@ pub mod extensions;
 pub mod failure;
 pub mod file;
 pub mod folder;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod instance;
 mod judge;
 pub mod keep;

@@ -5,6 +5,7 @@ mod contract;
 mod demo;
 mod dist;
 mod documents;
+mod fuzz;
 mod kernels;
 mod native;
 mod policies;
@@ -27,6 +28,9 @@ Usage: cargo xtask COMMAND
   test      run all tests (formatting, lints, unit tests, whole-system tests)
   bench     measure beside util-linux, busybox, toybox and klibc
             [--json FILE]   write the figures there, too
+  fuzz      [TARGET]: try inputs of all kinds on what reads bytes that others
+            wrote, with libFuzzer
+            [--seconds N]   for each target; 60 where nothing is said
   dist      static binaries, policies, completions and manual pages in
             target/dist/
   policy    DIR: build the policy whose crate is in this folder of policies/
@@ -60,12 +64,16 @@ fn command() -> Result<()> {
     };
     let mut json = None;
     let mut folder = None;
+    let mut fuzzed = None;
+    let mut seconds = fuzz::SECONDS;
     while let Some(argument) = parser.next()? {
         match argument {
             Long("json") if command == "bench" => json = Some(parser.value()?.into()),
             Value(path) if command == "policy" && folder.is_none() => {
                 folder = Some(PathBuf::from(path))
             }
+            Long("seconds") if command == "fuzz" => seconds = parser.value()?.parse()?,
+            Value(name) if command == "fuzz" && fuzzed.is_none() => fuzzed = Some(name.string()?),
             other => return Err(other.unexpected().into()),
         }
     }
@@ -73,6 +81,7 @@ fn command() -> Result<()> {
         "demo" => demo::demo(),
         "test" => test::test(),
         "bench" => test::bench(json),
+        "fuzz" => fuzz::fuzz(fuzzed.as_deref(), seconds),
         "dist" => dist::dist().map(drop),
         "policy" => policies::build_one(
             &folder.context("name the folder of the policy's crate, such as policies/example")?,
