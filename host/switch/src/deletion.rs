@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use policy::keep::Keep;
 
-/// Directories that are held open at once, the deepest ones.
+/// Directories that are held open at once, the deepest ones, beside the root.
 const OPEN: usize = 16;
 /// Failures that are told one by one.
 const TOLD: usize = 50;
@@ -143,7 +143,9 @@ fn enter(stack: &mut Vec<Frame<'_>>, name: Vec<u8>, tally: &mut Tally, mode: Act
 
 /// Closes the directory that became one too many.
 fn bound_descriptors(stack: &mut [Frame<'_>]) {
-    let Some(index) = stack.len().checked_sub(OPEN + 1) else {
+    // Never the root: the new root may be mounted over it by now, so that `..` leads
+    // there and not back.
+    let Some(index @ 1..) = stack.len().checked_sub(OPEN + 1) else {
         return;
     };
     let frame = &mut stack[index];
