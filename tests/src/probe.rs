@@ -252,7 +252,14 @@ fn look_at(path: &Path) -> Seen {
         .map(|file| file.permissions().mode() & 0o7777);
     let regular = metadata.is_ok_and(|metadata| metadata.is_file());
     let mut content = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(LONGEST_COPY).read_to_end(&mut content));
+    // Opening a pipe would wait for somebody who writes into it.
+    let read = regular
+        .then(|| {
+            File::open(path)?
+                .take(LONGEST_COPY)
+                .read_to_end(&mut content)
+        })
+        .is_some_and(|read| read.is_ok());
     let nonblocking = OFlag::O_NONBLOCK.bits();
     let attempt = if path.is_dir() {
         OpenOptions::new()
@@ -270,7 +277,7 @@ fn look_at(path: &Path) -> Seen {
     let errno =
         |error: io::Error| format!("{:?}", Errno::from_raw(error.raw_os_error().unwrap_or(0)));
     Seen {
-        content: (regular && read.is_ok()).then(|| escape(&content)),
+        content: read.then(|| escape(&content)),
         write_error: attempt.err().map(errno),
         mode,
     }

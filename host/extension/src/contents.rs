@@ -18,6 +18,15 @@ pub use elf::{HEADER, architecture};
 pub use release::Release;
 pub use walk::scan;
 
+/// What the fuzzer drives.
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing {
+    /// The release in the `vermagic` of a kernel module of 64 bits, or of 32.
+    pub fn vermagic(file: std::fs::File, wide: bool) -> Option<String> {
+        super::elf::vermagic(file, wide)
+    }
+}
+
 /// Something below the root directory of an extension.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {

@@ -16,6 +16,9 @@ pub mod contents;
 pub mod edit;
 pub mod error;
 pub mod folder;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod initramfs;
 pub mod interrupt;
 pub mod machine;

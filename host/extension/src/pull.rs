@@ -17,6 +17,8 @@ mod document;
 mod endpoint;
 mod files;
 mod folder;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod image;
 mod layout;
 mod layout_writer;

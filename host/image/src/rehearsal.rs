@@ -16,6 +16,10 @@ mod output;
 mod program;
 mod stage;
 mod supervisor;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod unpack;
+#[cfg(not(feature = "fuzzing"))]
 mod unpack;
 mod users;
 

@@ -2,7 +2,7 @@
 //! device, a link to somewhere else.
 
 use std::fs::{File, Metadata};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -34,7 +34,10 @@ pub fn read(path: &Path, limit: u64, links: Links) -> Result<Option<(Vec<u8>, Me
         .open(path);
     match opened {
         Ok(file) => contents(file, limit).map(Some),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        // Where something above it is no directory, there is no such file either.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
         Err(error) if error.raw_os_error() == Some(libc::ELOOP) && links == Links::Refuse => {
             Err("is a symbolic link; put the file itself there".into())
         }

@@ -24,6 +24,8 @@ thread_local! {
 /// Answers the host until it closes its end. The process ends with this.
 /// Without `configure` no policy is given its settings, and none can be asked.
 pub fn run(policies: &[&Policy], configure: bool, requests: OwnedFd, replies: OwnedFd) -> ! {
+    #[cfg(feature = "fuzzing")]
+    crate::fuzzing::play(&replies);
     std::panic::set_hook(Box::new(|panic| reply(&Reply::Panic(panic.to_string()))));
     let memory: u64 = policies
         .iter()
@@ -151,11 +153,11 @@ fn log(level: Level, message: String) {
 /// Without this reply the host would wait for it in vain: it is told by our end.
 fn reply(reply: &Reply) {
     OUTPUT.with_borrow_mut(|output| {
-        if let Some(output) = output {
-            if protocol::write_frame(output, reply).is_err() {
-                // SAFETY: as at the end of `run`.
-                unsafe { libc::_exit(1) }
-            }
+        if let Some(output) = output
+            && protocol::write_frame(output, reply).is_err()
+        {
+            // SAFETY: as at the end of `run`.
+            unsafe { libc::_exit(1) }
         }
     });
 }

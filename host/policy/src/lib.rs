@@ -21,6 +21,9 @@ pub mod failure;
 pub mod file;
 mod filter;
 pub mod folder;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod instance;
 mod judge;
 pub mod keep;

@@ -84,6 +84,10 @@ impl Source for Disk {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened = match rustix::fs::open(self.place(directory), flags, Mode::empty()) {
             Err(Errno::NOENT) => return Ok(None),
+            // Something above it is no directory, rather than what stands there.
+            Err(Errno::NOTDIR) if fs::symlink_metadata(self.place(directory)).is_err() => {
+                return Ok(None);
+            }
             other => other.map_err(unreadable)?,
         };
         // Not the standard library's, which panics where the directory cannot be closed:
@@ -126,5 +130,20 @@ impl Source for Disk {
         } else {
             escape::path(self.place(path).as_os_str().as_bytes())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn below_a_file_there_is_nothing_and_a_file_is_no_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("etc"), "a file").unwrap();
+        let disk = Disk::root(folder.path());
+        assert_eq!(disk.names(Path::new("/etc/policies.d")), Ok(None));
+        assert!(disk.read(Path::new("/etc/a.json"), 10).unwrap().is_none());
+        assert!(disk.names(Path::new("/etc")).is_err());
     }
 }

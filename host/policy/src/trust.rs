@@ -188,7 +188,8 @@ fn parse(bytes: &[u8]) -> Result<SshSig, Rejection> {
     let signature = SshSig::from_pem(bytes).map_err(|error| match error {
         Error::AlgorithmUnknown => Rejection::Algorithm(None),
         Error::AlgorithmUnsupported { algorithm } => Rejection::algorithm(algorithm.as_str()),
-        other => Rejection::Malformed(other.to_string()),
+        // It repeats what stands there.
+        other => Rejection::Malformed(crate::escape::message(&other.to_string(), 200)),
     })?;
     // The one thing in it that nothing is signed over.
     if signature.version() != SshSig::VERSION {

@@ -13,6 +13,13 @@ mod overlay;
 mod pseudo;
 mod rescue;
 
+/// What the fuzzer drives of the parts of a boot.
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing {
+    pub use super::image::recognize_image;
+    pub use super::modules::{load_order, unpack_module};
+}
+
 use std::convert::Infallible;
 use std::ffi::{OsString, c_int};
 use std::os::fd::AsFd;

@@ -148,7 +148,18 @@ fn enter(stack: &mut Vec<Frame<'_>>, name: Vec<u8>, tally: &mut Tally, mode: Act
             bound_descriptors(stack);
         }
         Err(Errno::NOENT) => {}
-        Err(error) => note(stack, &name, error, tally),
+        Err(error) => {
+            let stays = parent.stays;
+            note(stack, &name, error, tally);
+            // What is counted has its mounts still, which are gone before anything is
+            // deleted.
+            if mode == Action::Count
+                && error == Errno::XDEV
+                && let Some(parent) = stack.last_mut()
+            {
+                parent.stays = stays;
+            }
+        }
     }
 }
 

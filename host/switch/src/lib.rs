@@ -11,6 +11,9 @@ mod boot;
 mod capabilities;
 mod carry;
 mod deletion;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod in_use;
 mod init;
 mod listing;

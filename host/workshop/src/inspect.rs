@@ -7,6 +7,10 @@
 mod limits;
 mod metadata;
 mod parts;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod sections;
+#[cfg(not(feature = "fuzzing"))]
 mod sections;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ mod demo;
 mod dist;
 mod documents;
 mod foreign;
+mod fuzz;
 mod kernels;
 mod native;
 mod policies;
@@ -34,6 +35,9 @@ Usage: cargo xtask COMMAND
             [--json FILE]   write the figures there, too
             [--compare OLD.json NEW.json]   measure nothing; show what changed
             between two such files
+  fuzz      [TARGET]: try inputs of all kinds on what reads bytes that others
+            wrote, with libFuzzer
+            [--seconds N]   for each target; 60 where nothing is said
   dist      static binaries, policies, completions and manual pages in
             target/dist/
             [--arch x86_64|aarch64]   the boot binaries alone, for the machines of
@@ -71,6 +75,8 @@ fn command() -> Result<()> {
     let mut compared = None;
     let mut folder = None;
     let mut architecture = None;
+    let mut fuzzed = None;
+    let mut seconds = fuzz::SECONDS;
     while let Some(argument) = parser.next()? {
         match argument {
             Long("json") if command == "bench" => json = Some(parser.value()?.into()),
@@ -83,6 +89,8 @@ fn command() -> Result<()> {
             Value(path) if command == "policy" && folder.is_none() => {
                 folder = Some(PathBuf::from(path))
             }
+            Long("seconds") if command == "fuzz" => seconds = parser.value()?.parse()?,
+            Value(name) if command == "fuzz" && fuzzed.is_none() => fuzzed = Some(name.string()?),
             other => return Err(other.unexpected().into()),
         }
     }
@@ -97,6 +105,7 @@ fn command() -> Result<()> {
             Some(architecture) => dist::dist_for(architecture),
             None => dist::dist().map(drop),
         },
+        "fuzz" => fuzz::fuzz(fuzzed.as_deref(), seconds),
         "policy" => policies::build_one(
             &folder.context("name the folder of the policy's crate, such as policies/example")?,
         ),

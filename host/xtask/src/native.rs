@@ -25,7 +25,7 @@ pub fn policies(folder: &Path) -> Result<PathBuf> {
 /// # Errors
 /// Where one cannot be compiled.
 pub fn policies_into(folder: &Path, output: &Path, target: &str) -> Result<()> {
-    let of_today = ["default", "hostile", "keep-paths"].map(str::to_owned);
+    let of_today = ["default", "hostile", "keep-paths", "scripted"].map(str::to_owned);
     let published = PUBLISHED
         .into_iter()
         .flat_map(|name| [format!("0.1.0-{name}"), format!("0.1.1-{name}")]);

@@ -65,6 +65,8 @@ pub fn build_for_tests() -> Result<PathBuf> {
     let hostile = rust::build(workspace(), "switch-root-policy-hostile")?;
     write(&folder, "truncated", &refused::truncated(&hostile))?;
     write(&folder, "hostile", &hostile)?;
+    let scripted = rust::build(workspace(), "switch-root-policy-scripted")?;
+    write(&folder, "scripted", &scripted)?;
     write(
         &folder,
         "wasi-imports",

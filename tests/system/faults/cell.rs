@@ -195,9 +195,9 @@ fn facts(outcome: &Outcome) -> Value {
             [above @ .., name] => (*name, above),
             [] => return,
         };
-        let place = above.iter().fold(Some(&mut report), |place, part| {
-            place.and_then(|value| value.get_mut(*part))
-        });
+        let place = above
+            .iter()
+            .try_fold(&mut report, |place, part| place.get_mut(*part));
         if let Some(fields) = place.and_then(Value::as_object_mut) {
             fields.remove(name);
         }

@@ -89,6 +89,13 @@ impl DockerConfig {
         })
     }
 
+    /// Leaves out the programs that keep credentials.
+    #[cfg(feature = "fuzzing")]
+    pub(super) fn forget_helpers(&mut self) {
+        self.cred_helpers.clear();
+        self.creds_store = None;
+    }
+
     /// The credentials for a registry, `host` or `host:port`.
     ///
     /// # Errors

@@ -90,7 +90,7 @@ pub fn parse(shown: &str, bytes: &[u8], signers: &mut Vec<Signer>) -> Result<(),
 
 /// Takes a line apart. `None` where its key is of a type that is skipped.
 fn fields(line: &str) -> Result<Option<(&str, Options, KeyData)>, String> {
-    let shown = |text| escape::message(text, SHOWN);
+    let shown = |text: &str| escape::message(text, SHOWN);
     let (principals, rest) = word(line)?;
     if principals.is_empty() {
         return Err("it names nobody".into());
@@ -112,8 +112,10 @@ fn fields(line: &str) -> Result<Option<(&str, Options, KeyData)>, String> {
         (Some(kind), Some(_)) if SKIPPED.contains(&kind) => Ok(None),
         (Some(kind), Some(base64)) => {
             // Without the comment, which may be anything.
-            let key = PublicKey::from_openssh(&format!("{kind} {base64}"))
-                .map_err(|error| format!("its key cannot be read ({error})"))?;
+            let key = PublicKey::from_openssh(&format!("{kind} {base64}")).map_err(|error| {
+                // It repeats what stands there.
+                format!("its key cannot be read ({})", shown(&error.to_string()))
+            })?;
             Ok(Some((principals, options, key.key_data().clone())))
         }
     }

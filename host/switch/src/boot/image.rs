@@ -238,6 +238,12 @@ fn recognize(start: &[u8]) -> Result<(Format, u64), Unusable> {
     Err("is neither squashfs nor erofs".to_owned().into())
 }
 
+/// How many bytes the image with this beginning needs to be whole, if it is one.
+#[cfg(feature = "fuzzing")]
+pub fn recognize_image(start: &[u8]) -> Option<u64> {
+    recognize(start).ok().map(|(_, bytes)| bytes)
+}
+
 fn number<const BYTES: usize>(start: &[u8], offset: usize) -> Option<[u8; BYTES]> {
     start.get(offset..)?.first_chunk().copied()
 }

@@ -178,6 +178,36 @@ impl Index {
     }
 }
 
+/// The order in which a module's files are loaded, each after what should come before
+/// it, as these indexes have it; and the folder of them all.
+#[cfg(feature = "fuzzing")]
+pub fn load_order(dep: &str, softdep: &str, alias: &str, name: &str) -> Vec<PathBuf> {
+    let index = Index {
+        folder: "/lib/modules/1".into(),
+        lines: dep.into(),
+        soft: softdep.into(),
+        aliases: alias.into(),
+    };
+    let files = index.files(name).unwrap_or_default();
+    let mut order = Vec::new();
+    for file in files {
+        order.extend(index.before(&file));
+        order.push(file);
+    }
+    order
+}
+
+/// Unpacks a module that is compressed as its file's name says.
+///
+/// # Errors
+/// It is not, is damaged, or larger than modules are.
+#[cfg(feature = "fuzzing")]
+pub fn unpack_module(name: &Path, bytes: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    Compression::of(name)
+        .map(|compression| compression.unpack(bytes))
+        .transpose()
+}
+
 /// The module's name out of its path, with underscores as the kernel has it.
 fn module_name(path: &str) -> Option<String> {
     let file = path.rsplit('/').next()?;

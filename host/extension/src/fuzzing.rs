@@ -1,0 +1,5 @@
+//! What the fuzzer drives of this crate and nobody else may use: readers that stand
+//! behind others.
+
+pub use crate::contents::fuzzing::vermagic;
+pub use crate::pull::fuzzing::{challenge, docker_config, image};

@@ -1,0 +1,72 @@
+//! Binary formats: components, native code, modules, root images.
+
+use extension::machine::{Machine, look_into};
+use policy::engine::split_native;
+use policy::{escape, file as policy_file};
+use workshop::inspect::sections;
+
+use crate::{Target, file};
+
+/// A component, and what is told of it.
+// The validator makes room for as many items as there are said to be, up to its limits.
+pub const COMPONENT: Target = Target::new("component", component).with_memory(256);
+/// The record in front of native code.
+pub const NATIVE_CODE: Target = Target::new("native_code", native_code);
+/// A kernel module.
+pub const MODULE_ELF: Target = Target::new("module_elf", module_elf);
+/// A root image of squashfs.
+pub const ROOT_IMAGE: Target = Target::new("root_image", root_image).with_memory(64);
+
+fn component(data: &[u8]) {
+    let described = extension::component::describe(data);
+    let sections = sections::read(data);
+    let interfaces = workshop::component::interfaces(data);
+    let _ = workshop::component::compiler(data);
+    let _ = policy_file::check_component(data);
+    let Ok(described) = described else {
+        return;
+    };
+    // What is valid, all three read, and read the same of it.
+    assert_eq!(sections.problem, None);
+    assert_eq!(sections.imports.len(), described.imports.len());
+    assert_eq!(sections.exports.len(), described.exports.len());
+    let interfaces = interfaces.expect("a valid component is read");
+    assert_eq!(interfaces.imports, described.imports);
+    assert_eq!(interfaces.exports, described.exports);
+    if described.check_policy().is_ok() {
+        assert!(described.questions().next().is_some());
+        assert!(interfaces.foreign().is_empty());
+    }
+}
+
+fn native_code(data: &[u8]) {
+    if let Ok((record, code)) = split_native(data) {
+        assert!(data.ends_with(code) && code.len() < data.len());
+        let _ = record.check(Some("sha256:00"));
+    }
+}
+
+fn module_elf(data: &[u8]) {
+    for wide in [true, false] {
+        let (file, _) = file(data);
+        if let Some(release) = extension::fuzzing::vermagic(file, wide) {
+            assert!(!release.contains(' '), "{release:?}");
+        }
+    }
+    if let Some(header) = data.first_chunk() {
+        let _ = extension::contents::architecture(header);
+    }
+}
+
+fn root_image(data: &[u8]) {
+    switch_root::fuzzing::recognize_image(data);
+    let (file, _) = file(data);
+    let mut machine = Machine::default();
+    if look_into(file, 0, &mut machine).is_ok() {
+        let release = machine.os_release.unwrap_or_default();
+        assert!(release.len() <= 3 * (64 << 10), "{}", release.len());
+        for path in machine.root.0.keys() {
+            assert!(!path.starts_with(b"/"), "{}", escape::path(path));
+        }
+    }
+}
