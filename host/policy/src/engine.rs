@@ -13,7 +13,9 @@ use wasmtime::{Config, Engine, ModuleVersionStrategy};
 use wasmtime::{OptLevel, RegallocAlgorithm};
 
 use crate::limits::fixed;
-use crate::native::{InPlace, PAGE};
+use crate::native::InPlace;
+#[cfg(feature = "compile")]
+use crate::native::PAGE;
 
 /// What compiled code is tied to, by its record and by wasmtime's own check:
 /// our release, since a new one may bring a repaired engine or other settings.

@@ -13,9 +13,11 @@ mod native;
 mod policies;
 #[cfg(test)]
 mod prose;
+mod prove;
 mod refused;
 mod run;
 mod setup;
+mod subjects;
 mod test;
 
 use std::path::PathBuf;
@@ -31,6 +33,11 @@ Usage: cargo xtask COMMAND
   demo      build everything, boot an initramfs with policies in it, and show
             what was kept, what was deleted, and why
   test      run all tests (formatting, lints, unit tests, whole-system tests)
+  prove     the evidence in full, of which `test` runs a sample: faults, hostile
+            policies, random images, all kernels, fuzzing
+            [PART]          one of faults, hostile, properties, kernels, aarch64,
+                            fuzz
+            [--seconds N]   for each fuzz target (60)
   bench     measure beside util-linux, busybox, toybox and klibc
             [--json FILE]   write the figures there, too
             [--compare OLD.json NEW.json]   measure nothing; show what changed
@@ -75,7 +82,7 @@ fn command() -> Result<()> {
     let mut compared = None;
     let mut folder = None;
     let mut architecture = None;
-    let mut fuzzed = None;
+    let mut part = None;
     let mut seconds = fuzz::SECONDS;
     while let Some(argument) = parser.next()? {
         match argument {
@@ -89,8 +96,11 @@ fn command() -> Result<()> {
             Value(path) if command == "policy" && folder.is_none() => {
                 folder = Some(PathBuf::from(path))
             }
-            Long("seconds") if command == "fuzz" => seconds = parser.value()?.parse()?,
-            Value(name) if command == "fuzz" && fuzzed.is_none() => fuzzed = Some(name.string()?),
+            Long("seconds") if command == "fuzz" || command == "prove" => {
+                seconds = parser.value()?.parse()?;
+            }
+            Value(name) if command == "fuzz" && part.is_none() => part = Some(name.string()?),
+            Value(name) if command == "prove" && part.is_none() => part = Some(name.string()?),
             other => return Err(other.unexpected().into()),
         }
     }
@@ -105,7 +115,8 @@ fn command() -> Result<()> {
             Some(architecture) => dist::dist_for(architecture),
             None => dist::dist().map(drop),
         },
-        "fuzz" => fuzz::fuzz(fuzzed.as_deref(), seconds),
+        "fuzz" => fuzz::fuzz(part.as_deref(), seconds),
+        "prove" => prove::prove(part.as_deref(), seconds),
         "policy" => policies::build_one(
             &folder.context("name the folder of the policy's crate, such as policies/example")?,
         ),

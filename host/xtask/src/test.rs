@@ -2,13 +2,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
-use switch_root_tests::architecture::Architecture;
+use anyhow::{Context, Result};
 
 use crate::policies::{self, Comparison};
 use crate::run::{cargo, run, step, target};
-use crate::setup::{self, IMAGES, LANGUAGES, PEERS, QEMU, QEMU_AARCH64, REGISTRY, STATIC, WASM};
-use crate::{dist, foreign, kernels, native};
+use crate::setup::{self, IMAGES, PEERS, QEMU, REGISTRY, STATIC, WASM};
+use crate::subjects::{Skipped, Subjects};
 
 /// Runs all tests.
 ///
@@ -16,7 +15,7 @@ use crate::{dist, foreign, kernels, native};
 /// At the first step that fails.
 pub fn test() -> Result<()> {
     setup::targets(&[STATIC, WASM])?;
-    let mut skipped = Vec::new();
+    let mut skipped = Skipped::default();
     step("formatting");
     run(cargo().args(["fmt", "--all", "--check"]))?;
     step("lints");
@@ -47,55 +46,11 @@ pub fn test() -> Result<()> {
         "--exclude",
         "switch-root-tests",
     ]))?;
-    let binary = dist::boot_binary(true)?;
-    let aot = dist::boot_binary(false)?;
-    let native = native::policies(&components)?;
-    let aarch64 = foreign::programs(Architecture::Aarch64, &components)?;
-    if let Err(packages) = &aarch64 {
-        skipped.push(format!(
-            "the tests on aarch64, whose programs cannot be built without Debian's {packages}"
-        ));
-    }
-    let srctl = dist::operator_binary()?;
-    policies::run_cases(&srctl, &components)?;
-    let mut tools = vec![&QEMU, &QEMU_AARCH64, &PEERS[1]];
-    tools.extend(IMAGES.iter().chain(&REGISTRY).chain(&LANGUAGES));
-    let missing = setup::tools(&tools);
-    skipped.extend(
-        missing
-            .iter()
-            .map(|package| format!("the tests that need Debian's package {package}")),
-    );
-    let (kernels, missing) = kernels::fetch(Architecture::X86_64);
-    skipped.extend(missing);
-    let (_, missing) = kernels::fetch(Architecture::Aarch64);
-    skipped.extend(missing);
+    let subjects = Subjects::build(&components, &mut skipped)?;
+    policies::run_cases(&subjects.srctl, &components)?;
     step("whole-system tests");
-    let mut tests = cargo();
-    if let Ok(folder) = aarch64 {
-        tests.env("SWITCH_ROOT_AARCH64", folder);
-    }
-    run(tests
-        .args([
-            "test",
-            "--locked",
-            "--package",
-            "switch-root-tests",
-            "--target",
-            STATIC,
-        ])
-        .env("SWITCH_ROOT_BIN", binary)
-        .env("SWITCH_ROOT_AOT_BIN", aot)
-        .env("SWITCH_ROOT_SRCTL", srctl)
-        .env("SWITCH_ROOT_POLICIES", native)
-        .env("SWITCH_ROOT_KERNELS", kernels))?;
-    for reason in &skipped {
-        println!("skipped: {reason}");
-    }
-    let ci = std::env::var("CI").is_ok_and(|value| value == "true");
-    if ci && !skipped.is_empty() {
-        bail!("with CI=true nothing may be skipped that could run");
-    }
+    subjects.test(None, false)?;
+    skipped.settle()?;
     println!("all tests passed");
     Ok(())
 }
@@ -105,22 +60,17 @@ pub fn test() -> Result<()> {
 /// # Errors
 /// What cannot be built or measured.
 pub fn bench(json: Option<PathBuf>) -> Result<()> {
-    setup::targets(&[STATIC, WASM])?;
     let components = policies::build_for_tests()?;
-    let binary = dist::boot_binary(true)?;
-    let aot = dist::boot_binary(false)?;
-    let native = native::policies(&components)?;
-    let srctl = dist::operator_binary()?;
+    let mut missing = Skipped::default();
+    let subjects = Subjects::of_this_architecture(&components, &mut missing)?;
     let tools: Vec<_> = PEERS.iter().chain(&IMAGES).chain(&REGISTRY).collect();
-    let missing = setup::tools(&tools);
-    if !missing.is_empty() {
-        println!(
-            "not measured, since they are not installed: {}",
-            missing.join(" ")
-        );
+    for package in setup::tools(&tools)
+        .into_iter()
+        .chain(setup::tools(&[&QEMU]))
+    {
+        missing.push(format!("what needs Debian's package {package}"));
     }
-    let (kernels, missing) = kernels::fetch(Architecture::X86_64);
-    for reason in missing.into_iter().chain(setup::tools(&[&QEMU])) {
+    for reason in missing.reasons() {
         println!("not measured: {reason}");
     }
     let arguments = [
@@ -136,14 +86,9 @@ pub fn bench(json: Option<PathBuf>) -> Result<()> {
     let json = json.unwrap_or_else(|| target().join("bench.json"));
     let json = std::path::absolute(&json).with_context(|| format!("naming {}", json.display()))?;
     step("measuring");
-    run(cargo()
-        .args(["run", "--quiet"])
-        .args(arguments)
-        .args(["--bin", "bench", "--"])
-        .arg(&json)
-        .env("SWITCH_ROOT_BIN", binary)
-        .env("SWITCH_ROOT_AOT_BIN", aot)
-        .env("SWITCH_ROOT_SRCTL", srctl)
-        .env("SWITCH_ROOT_POLICIES", native)
-        .env("SWITCH_ROOT_KERNELS", kernels))
+    let mut bench = cargo();
+    bench.args(["run", "--quiet"]).args(arguments);
+    bench.args(["--bin", "bench", "--"]).arg(&json);
+    subjects.name_to(&mut bench);
+    run(&mut bench)
 }

@@ -1,0 +1,91 @@
+//! `cargo xtask prove`: the evidence in full, of which `cargo xtask test` runs a sample.
+
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+
+use crate::fuzz;
+use crate::policies;
+use crate::run::{step, target};
+use crate::subjects::{Skipped, Subjects};
+
+/// The themes of the whole-system tests that have more to them than a sample, and what
+/// each shows.
+const THEMES: [(&str, &str); 5] = [
+    (
+        "faults::",
+        "every system call fails once, with each of its errors",
+    ),
+    ("hostile::", "hostile policies, and a hostile judge"),
+    (
+        "properties::",
+        "what was planned is what happens, on random images",
+    ),
+    ("kernels::", "the whole suite on each kernel"),
+    ("aarch64::", "the same on aarch64"),
+];
+
+/// Runs everything, or one part: the name of a theme, or `fuzz`. Each fuzz target runs
+/// for this many seconds.
+///
+/// # Errors
+/// What cannot be built; which part failed, after all have run.
+pub fn prove(only: Option<&str>, seconds: u64) -> Result<()> {
+    let wanted = |name: &str| only.is_none_or(|only| only == name.trim_end_matches(':'));
+    let known: Vec<&str> = THEMES
+        .iter()
+        .map(|(theme, _)| theme.trim_end_matches(':'))
+        .chain(["fuzz"])
+        .collect();
+    if let Some(only) = only
+        && !known.contains(&only)
+    {
+        bail!(
+            "there is no part `{only}` to prove; there are {}",
+            known.join(", ")
+        );
+    }
+    let mut skipped = Skipped::default();
+    let mut failed = Vec::new();
+    if only != Some("fuzz") {
+        let components = policies::build_for_tests()?;
+        let subjects = Subjects::build(&components, &mut skipped)?;
+        for (theme, shows) in THEMES.iter().filter(|(theme, _)| wanted(theme)) {
+            step(shows);
+            if let Err(error) = subjects.test(Some(theme), true) {
+                eprintln!("xtask: {error:#}");
+                failed.push(theme.trim_end_matches(':'));
+            }
+        }
+        print_tables()?;
+    }
+    if wanted("fuzz") {
+        step("untrusted bytes");
+        if let Err(error) = fuzz::fuzz(None, seconds) {
+            eprintln!("xtask: {error:#}");
+            failed.push("fuzz");
+        }
+    }
+    if !failed.is_empty() {
+        bail!("not proven: {}", failed.join(", "));
+    }
+    skipped.settle()?;
+    println!("all proven");
+    Ok(())
+}
+
+/// Prints what the tests have written for people to read.
+fn print_tables() -> Result<()> {
+    let folder = target().join("prove");
+    let Ok(entries) = fs::read_dir(&folder) else {
+        return Ok(());
+    };
+    let mut tables: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    tables.sort();
+    for table in tables {
+        let text =
+            fs::read_to_string(&table).with_context(|| format!("reading {}", table.display()))?;
+        println!("\n{text}");
+    }
+    Ok(())
+}
