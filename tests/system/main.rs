@@ -32,6 +32,7 @@ mod policies;
 mod policy_cases;
 mod precompiling;
 mod pulling;
+mod random_scenes;
 mod refusals;
 mod rehearsing;
 mod report;
@@ -61,6 +62,7 @@ fn main() {
         native::cases(),
         extensions_yaml::cases(),
         odd_trees::cases(),
+        random_scenes::cases(),
         strategies::cases(),
         safety::cases(),
         report::cases(),
