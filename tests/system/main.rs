@@ -36,6 +36,7 @@ mod policies;
 mod policy_cases;
 mod precompiling;
 mod pulling;
+mod random_scenes;
 mod refusals;
 mod rehearsing;
 mod report;
@@ -67,6 +68,7 @@ fn main() {
         native::cases(),
         extensions_yaml::cases(),
         odd_trees::cases(),
+        random_scenes::cases(),
         strategies::cases(),
         safety::cases(),
         faults::cases(),

@@ -35,8 +35,8 @@ Usage: cargo xtask COMMAND
   test      run all tests (formatting, lints, unit tests, whole-system tests)
   prove     the evidence in full, of which `test` runs a sample: faults, hostile
             policies, random images, all kernels, fuzzing
-            [PART]          one of faults, hostile, properties, kernels, aarch64,
-                            fuzz
+            [PART]          one of faults, hostile, random_scenes, kernels,
+                            aarch64, fuzz
             [--seconds N]   for each fuzz target (60)
   bench     measure beside util-linux, busybox, toybox and klibc
             [--json FILE]   write the figures there, too
