@@ -184,6 +184,7 @@ fn survivors(review: &Review, session: &Session<'_>) -> Vec<survivors::Survivor>
     survivors::join(review, &unlisted, session, |target, _| {
         Ok(Carry {
             target: target.into(),
+            real: target.into(),
             make: false,
         })
     })

@@ -33,6 +33,8 @@ pub struct Survivor {
 pub struct Carry {
     /// The path in the new root.
     pub target: Path,
+    /// Where that leads, as far as is known.
+    pub real: Path,
     /// An empty file or directory is made there first.
     pub make: bool,
 }
@@ -74,7 +76,8 @@ pub struct Kept {
 /// Joins what policies and host keep, by path.
 ///
 /// `place` says where something that a policy carries is bound in the new root, or why
-/// it cannot be; of two answers for one place the first one counts.
+/// it cannot be; of two answers for one place, or for one within the other, the first one
+/// counts.
 pub fn join(
     review: &Review,
     kept: &[Kept],
@@ -82,7 +85,7 @@ pub fn join(
     mut place: impl FnMut(&[u8], FileKind) -> Result<Carry, String>,
 ) -> Vec<Survivor> {
     let mut survivors: BTreeMap<&[u8], Survivor> = BTreeMap::new();
-    let mut taken: BTreeMap<Vec<u8>, &[u8]> = BTreeMap::new();
+    let mut taken = Taken::default();
     for claim in &review.claims {
         let policy = session.policies()[claim.policy].name.clone();
         let survivor = survivors
@@ -92,20 +95,17 @@ pub fn join(
         let Some(target) = &claim.target else {
             continue;
         };
-        let placed: Result<Carry, String> = match (&survivor.carried_to, taken.get(target)) {
-            (Some(first), _) if first.target.0 == *target => continue,
-            (Some(first), _) => Err(format!("it is bound at {} already", first.target)),
-            (None, Some(other)) => Err(format!("{} is bound there already", Path::from(*other))),
-            (None, None) if claim.kind == FileKind::Symlink => {
+        let placed: Result<Carry, String> = match &survivor.carried_to {
+            Some(first) if first.target.0 == *target => continue,
+            Some(first) => Err(format!("it is bound at {} already", first.target)),
+            None if claim.kind == FileKind::Symlink => {
                 Err("a symbolic link cannot be bound".into())
             }
-            (None, None) => place(target, claim.kind),
+            None => place(target, claim.kind)
+                .and_then(|carry| taken.take(&carry, &claim.path).map(|()| carry)),
         };
         match placed {
-            Ok(carry) => {
-                taken.insert(target.clone(), &claim.path);
-                survivor.carried_to = Some(carry);
-            }
+            Ok(carry) => survivor.carried_to = Some(carry),
             Err(reason) => {
                 let note = format!("not bound at {}: {reason}", Path::from(target.as_slice()));
                 survivor.note.get_or_insert(note);
@@ -122,6 +122,38 @@ pub fn join(
         survivor.note.get_or_insert_with(|| why.clone());
     }
     survivors.into_values().collect()
+}
+
+/// The places of the new root that something is bound at, and what.
+#[derive(Default)]
+struct Taken<'a>(BTreeMap<Vec<u8>, &'a [u8]>);
+
+impl<'a> Taken<'a> {
+    /// Takes a place for something, unless what is bound would hide something else that
+    /// is, or could not be made within it: survivors are read-only.
+    fn take(&mut self, carry: &Carry, path: &'a [u8]) -> Result<(), String> {
+        let place = &carry.real.0;
+        if let Some(other) = self.0.get(place) {
+            return Err(format!("{} is bound there already", Path::from(*other)));
+        }
+        let above = (1..place.len()).filter(|end| place[*end] == b'/');
+        let around = above
+            .filter_map(|end| self.0.get_key_value(&place[..end]))
+            .next();
+        let mut below = place.clone();
+        below.push(b'/');
+        let within = self.0.range(below.clone()..).next();
+        let within = within.filter(|(taken, _)| taken.starts_with(&below));
+        if let Some((taken, other)) = around.or(within) {
+            return Err(format!(
+                "{} is bound at {} already, and of two places one within the other only one can be used",
+                Path::from(*other),
+                Path::from(taken.as_slice())
+            ));
+        }
+        self.0.insert(place.clone(), path);
+        Ok(())
+    }
 }
 
 fn nobodys(path: &[u8], kind: FileKind) -> Survivor {

@@ -49,9 +49,11 @@ pub fn place(
             }
             // A directory on the way may be a link: the rules hold for where
             // it leads, too.
-            check_target(&real_path(&found, new_root, proc, &shown)?, &init.paths)?;
+            let real = real_path(&found, new_root, proc, &shown)?;
+            check_target(&real, &init.paths)?;
             Ok(Carry {
                 target: target.into(),
+                real: real.into(),
                 make: false,
             })
         }
@@ -67,9 +69,11 @@ pub fn place(
                 format!("{parent} of the new root cannot be used: {error}")
             })?;
             let real = real_path(&found, new_root, proc, &shown)?;
-            check_target(&join(&real, name), &init.paths)?;
+            let real = join(&real, name);
+            check_target(&real, &init.paths)?;
             Ok(Carry {
                 target: target.into(),
+                real: real.into(),
                 make: true,
             })
         }

@@ -117,6 +117,11 @@ pub fn real(target: &str) -> String {
     target.replace("/opt/link/", "/opt/other/")
 }
 
+fn one_within_the_other(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    at_or_below(one, other) || at_or_below(other, one)
+}
+
 fn at_or_below(path: &[u8], ancestor: &[u8]) -> bool {
     let rest = path.strip_prefix(ancestor);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
@@ -156,9 +161,11 @@ pub fn of(spec: &Spec, before: &Tree) -> Expected {
             if survivor.carried_to.is_none()
                 && !link
                 && has_place(target, directory)
-                && !taken.contains(target)
+                && !taken
+                    .iter()
+                    .any(|other| one_within_the_other(&real(target), other))
             {
-                taken.insert(target.into());
+                taken.insert(real(target));
                 survivor.carried_to = Some(target.into());
             }
         }

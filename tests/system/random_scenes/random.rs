@@ -115,12 +115,13 @@ pub const NAMES: [&[u8]; 16] = [
 
 /// Places in the new root: what is there, see [`scene`], and whether a carry to it is
 /// against the rules.
-pub const TARGETS: [&str; 12] = [
+pub const TARGETS: [&str; 13] = [
     "/etc/carried",
     "/etc/also-carried",
     "/srv",
     "/etc/file",
     "/opt/directory",
+    "/opt/directory/in-it",
     "/opt/other/in-it",
     "/opt/link",
     "/opt/link/behind-it",

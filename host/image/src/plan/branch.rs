@@ -296,6 +296,7 @@ mod tests {
             by: vec!["policy".into()],
             carried_to: to.map(|target| Carry {
                 target: target.into(),
+                real: target.into(),
                 make: false,
             }),
             note: None,

@@ -18,6 +18,8 @@ const SOURCES: [&str; 2] = ["host/switch/src", "host/policy/src"];
 /// Texts of the sources that are neither error nor warning; of one that ends with `...` the
 /// beginning.
 const NO_MESSAGES: &[&str] = &[
+    // For whoever debugs the program.
+    "Native({} bytes)",
     // What is printed because it was asked for: help, and the plan.
     "Usage: ...",
     "new root {} ({})",

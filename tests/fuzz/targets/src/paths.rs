@@ -108,6 +108,7 @@ fn survivors(data: &[u8]) {
         Some(b'!') => Err("there is no place".into()),
         _ => Ok(Carry {
             target: target.into(),
+            real: target.into(),
             make: true,
         }),
     };
@@ -125,7 +126,16 @@ fn survivors(data: &[u8]) {
     for survivor in &joined {
         assert!(!survivor.by.is_empty());
         if let Some(carry) = &survivor.carried_to {
-            assert!(targets.insert(&carry.target.0), "{carry:?} twice");
+            assert!(targets.insert(&carry.real.0), "{carry:?} twice");
+            let mut within = carry.real.0.clone();
+            within.push(b'/');
+            let hidden = joined.iter().filter_map(|other| other.carried_to.as_ref());
+            assert!(
+                !hidden
+                    .into_iter()
+                    .any(|other| other.real.0.starts_with(&within)),
+                "{carry:?} hides another"
+            );
             let asked = |claim: &Claim| {
                 claim.path == survivor.path.0
                     && claim.target.as_ref() == Some(&carry.target.0)
