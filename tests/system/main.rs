@@ -10,6 +10,7 @@ mod comparing;
 mod configuration;
 mod connections;
 mod contract;
+mod cost;
 mod distributing;
 mod extensions_yaml;
 mod faults;
@@ -73,6 +74,7 @@ fn main() {
         safety::cases(),
         faults::cases(),
         shortages::cases(),
+        cost::cases(),
         report::cases(),
         kernels::cases(),
         aarch64::cases(),
