@@ -151,11 +151,11 @@ fn log(level: Level, message: String) {
 /// Without this reply the host would wait for it in vain: it is told by our end.
 fn reply(reply: &Reply) {
     OUTPUT.with_borrow_mut(|output| {
-        if let Some(output) = output {
-            if protocol::write_frame(output, reply).is_err() {
-                // SAFETY: as at the end of `run`.
-                unsafe { libc::_exit(1) }
-            }
+        if let Some(output) = output
+            && protocol::write_frame(output, reply).is_err()
+        {
+            // SAFETY: as at the end of `run`.
+            unsafe { libc::_exit(1) }
         }
     });
 }
