@@ -22,7 +22,7 @@ use switch_root_tests::thorough;
 
 use crate::check::said;
 use crate::tools::{Checked, cases};
-use cell::{Cell, classify, names, survivors_are_whole};
+use cell::{Cell, classify, names, newly_reported, survivors_are_whole};
 use play::{Whole, play_all};
 use scenes::Build;
 use table::Table;
@@ -76,6 +76,8 @@ fn may_fail(build: Build, strategy: &str) -> Checked {
     );
     failures.retain(|(place, _)| all || whole.is_host_after(*place));
     if !thorough() {
+        // Nor, but for the judge, is it another one in the other build.
+        failures.retain(|(place, _)| build == Build::Small || !whole.is_shared(*place));
         failures = sample(&whole, failures);
     }
     let happens = |(place, errno): &Failure| (*place, Happens::Error(*errno as i32));
@@ -154,7 +156,8 @@ fn judge(whole: &Whole, place: usize, errno: Errno, faulty: &Outcome) -> Result<
     let call = &whole.outcome.calls[place];
     let before = whole.phase(place) == "before";
     let cell = match classify(&whole.outcome, faulty) {
-        Err(_) if tolerated::believed(call, errno) && faulty.testimony.is_some() => {
+        // A survivor that is said not to be there has no word for it.
+        Err(_) if before && tolerated::believed(call, errno) && faulty.testimony.is_some() => {
             return Ok("booted, believed".into());
         }
         other => other?,
@@ -162,8 +165,12 @@ fn judge(whole: &Whole, place: usize, errno: Errno, faulty: &Outcome) -> Result<
     match &cell {
         Cell::Refused(sentence) if before && sentence.split(' ').count() >= 4 => {}
         Cell::Ended if whole.is_start(place) => return Ok("ended before it began".into()),
-        // What an error is called matters only where it is the machine's own, and not
-        // that of a process that has no other way to say it.
+        Cell::Named(_) if !before && call.process == 0 && !is_reported(whole, errno, faulty) => {
+            if !tolerated::unreported(call) && !tolerated::renamed(call) {
+                return Err(format!("the report does not name it: {cell:?}"));
+            }
+        }
+        // What the judge fails with is told as the failure of a policy.
         Cell::Named(sentence) if call.process != 0 || names(sentence, errno) => {}
         Cell::Named(_) if tolerated::renamed(call) => {}
         Cell::Same if is_tried_again(call, faulty) => return Ok("booted, tried again".into()),
@@ -177,6 +184,12 @@ fn judge(whole: &Whole, place: usize, errno: Errno, faulty: &Outcome) -> Result<
         other => return Err(format!("{other:?}")),
     }
     Ok(cell.to_string())
+}
+
+/// Whether the report, if there is one, names the error.
+fn is_reported(whole: &Whole, errno: Errno, faulty: &Outcome) -> bool {
+    let new = newly_reported(&whole.outcome, faulty);
+    faulty.report().is_none() || new.iter().any(|text| names(text, errno))
 }
 
 /// Whether the process made the same call once more after it had failed.
@@ -197,7 +210,7 @@ fn every(places: impl Iterator<Item = usize>, step: usize) -> Vec<usize> {
 
 fn killed_at_any_call_before_the_first_change_it_has_changed_nothing() -> Checked {
     let whole = Whole::record(scenes::scene(Build::Small, "pivot")?)?;
-    let places = every(whole.places(|place| whole.phase(place) == "before"), 12);
+    let places = every(whole.places(|place| whole.phase(place) == "before"), 20);
     let mut table = Table::default();
     let mut defects = Vec::new();
     for (place, faulty) in play_all(&whole, places, |place| (*place, Happens::KillAll))? {
@@ -226,7 +239,7 @@ fn at_whatever_call_the_judge_is_killed_the_machine_boots() -> Checked {
         let whole = Whole::record(scenes::scene(build, "pivot")?)?;
         let places = every(
             whole.places(|place| whole.outcome.calls[place].process == 1),
-            9,
+            18,
         );
         let mut table = Table::default();
         let mut defects = Vec::new();
@@ -275,7 +288,7 @@ fn at_whatever_call_the_deletion_is_killed_init_is_unharmed() -> Checked {
     let whole = Whole::record(scene)?;
     let places = every(
         whole.places(|place| whole.outcome.calls[place].process == 2),
-        12,
+        20,
     );
     let mut table = Table::default();
     let mut defects = Vec::new();

@@ -435,7 +435,11 @@ fn switch(strategy: Strategy, new_root: &OwnedFd, report: &mut Report) -> Switch
         });
         // Worth trying whatever came before: a chroot alone runs the right init.
         let what = "the root directory cannot be changed";
-        let outcome = persist(what, || chroot("."));
+        let outcome = chroot(".").or_else(|error| {
+            // The machine cannot do without: memory may have been short.
+            report.warn(format!("{what}: {error}; it is tried once more"));
+            chroot(".")
+        });
         changed = outcome.is_ok();
         record(outcome, report, || what.into());
     }
@@ -460,14 +464,6 @@ fn switch(strategy: Strategy, new_root: &OwnedFd, report: &mut Report) -> Switch
         moved,
         inside,
     }
-}
-
-/// Tries once more what the machine cannot do without: memory may have been short.
-fn persist<T>(what: &str, mut attempt: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
-    attempt().or_else(|error| {
-        tracing::warn!("{what}: {error}; it is tried once more");
-        attempt()
-    })
 }
 
 /// Detaches what else is mounted in the old root, so that what it holds is
@@ -512,7 +508,11 @@ fn execute(plan: &Plan) -> Stop {
         .map(|argument| CString::new(argument.0.clone()))
         .collect();
     let error = match &arguments {
-        Ok(arguments) => match persist("the init cannot be executed", || {
+        Ok(arguments) => match execv(&arguments[0], arguments).or_else(|error| {
+            tracing::warn!(
+                "init {} is not executed: {error}; it is tried once more",
+                init.path
+            );
             execv(&arguments[0], arguments)
         }) {
             Ok(never) => match never {},

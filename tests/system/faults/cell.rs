@@ -138,18 +138,29 @@ fn difference<'a>(before: &'a Tree, after: &'a Tree) -> impl Iterator<Item = &'a
 
 /// What the log and the report say that they do not say otherwise.
 fn new(whole: &Outcome, faulty: &Outcome) -> BTreeSet<String> {
-    let (before, after) = (said(whole), said(faulty));
+    let mut new: BTreeSet<String> = log(faulty).difference(&log(whole)).cloned().collect();
+    new.extend(newly_reported(whole, faulty));
+    new
+}
+
+/// What the report alone says that it does not say otherwise.
+pub fn newly_reported(whole: &Outcome, faulty: &Outcome) -> BTreeSet<String> {
+    let (before, after) = (reported(whole), reported(faulty));
     after.difference(&before).cloned().collect()
 }
 
-/// Everything that tells of something that is not as it should be.
-fn said(outcome: &Outcome) -> BTreeSet<String> {
-    let mut said: BTreeSet<String> = outcome
-        .stderr
-        .lines()
+/// The warnings and errors of the log.
+fn log(outcome: &Outcome) -> BTreeSet<String> {
+    let lines = outcome.stderr.lines();
+    lines
         .filter(|line| line.contains("warning: ") || line.contains("error: "))
         .map(String::from)
-        .collect();
+        .collect()
+}
+
+/// Everything in the report that tells of something that is not as it should be.
+fn reported(outcome: &Outcome) -> BTreeSet<String> {
+    let mut said = BTreeSet::new();
     let Some(report) = outcome.report() else {
         return said;
     };
@@ -190,21 +201,14 @@ fn facts(outcome: &Outcome) -> Value {
         return Value::Null;
     };
     let mut report = seen.report.clone().unwrap_or_default();
-    let mut forget = |path: &[&str]| {
-        let (name, above) = match path {
-            [above @ .., name] => (*name, above),
-            [] => return,
-        };
-        let place = above
-            .iter()
-            .try_fold(&mut report, |place, part| place.get_mut(*part));
-        if let Some(fields) = place.and_then(Value::as_object_mut) {
-            fields.remove(name);
+    let mut forget = |place: &str, field: &str| {
+        if let Some(Value::Object(fields)) = report.pointer_mut(place) {
+            fields.remove(field);
         }
     };
-    forget(&["timings"]);
+    forget("", "timings");
     for field in ["peak_kib", "time_us", "address_space"] {
-        forget(&["judge", field]);
+        forget("/judge", field);
     }
     for field in [
         "time_us",
@@ -214,7 +218,7 @@ fn facts(outcome: &Outcome) -> Value {
         "used_after",
         "freed_bytes",
     ] {
-        forget(&["deletion", field]);
+        forget("/deletion", field);
     }
     for policy in report["policies"].as_array_mut().into_iter().flatten() {
         if let Some(fields) = policy.as_object_mut() {

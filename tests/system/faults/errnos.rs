@@ -266,7 +266,8 @@ const TABLE: &[(&str, &[Errno])] = &[
         "seccomp",
         &[EACCES, EBUSY, EINVAL, ENOMEM, EOPNOTSUPP, ESRCH],
     ),
-    ("getrandom", &[EAGAIN, EINTR, EINVAL, ENOSYS]),
+    // Without EAGAIN (GRND_NONBLOCK).
+    ("getrandom", &[EINTR, EINVAL, ENOSYS]),
     ("sched_getaffinity", &[EINVAL, EPERM, ESRCH]),
     ("futex", &[EACCES, EAGAIN, EINTR, EINVAL, ENOSYS, ETIMEDOUT]),
     // EFAULT alone.

@@ -85,6 +85,11 @@ impl Whole {
         self.outcome.calls[place].process == 0 && place >= self.first_change
     }
 
+    /// Whether it is made by code that both builds have and both strategies use.
+    pub fn is_shared(&self, place: usize) -> bool {
+        self.outcome.calls[place].process != 1 && !self.is_host_after(place)
+    }
+
     /// Whether the call is made before the program's own beginning, by the C library.
     pub fn is_start(&self, place: usize) -> bool {
         place < self.begin

@@ -16,6 +16,12 @@ type Line = (Option<usize>, &'static str, &'static str, &'static str);
 const HARMLESS: &[Line] = &[
     (
         None,
+        "fchdir",
+        "",
+        "where EBADF is not so, the C library goes by way of /proc",
+    ),
+    (
+        None,
         "close",
         "",
         "Linux takes the descriptor back even where closing fails",
@@ -234,12 +240,25 @@ pub fn harmless(call: &Call) -> Option<&'static str> {
 /// Whether an error says what cannot be: that something is not there, which is. It is
 /// believed, since it is how the program finds out what there is.
 pub fn believed(call: &Call, errno: Errno) -> bool {
-    const CALLS: [&str; 6] = ["open", "openat", "openat2", "statx", "stat", "unlinkat"];
+    const CALLS: [&str; 7] = [
+        "getdents64",
+        "open",
+        "openat",
+        "openat2",
+        "stat",
+        "statx",
+        "unlinkat",
+    ];
     errno == Errno::ENOENT && CALLS.contains(&call.name.as_str())
 }
 
 /// Calls of the host that fail with a sentence in other words than those of the error.
 const RENAMED: &[(&str, &str, &str)] = &[
+    (
+        "mkdirat",
+        "/run",
+        "a directory that is there is used, and then is not found",
+    ),
     (
         "mmap",
         "",
@@ -267,4 +286,10 @@ pub fn renamed(call: &Call) -> bool {
     RENAMED
         .iter()
         .any(|(name, part, _)| call.name == *name && call.argument.contains(part))
+}
+
+/// Whether the log alone tells of a failure of the host after the first change: the report
+/// is out of its hands when it executes init.
+pub fn unreported(call: &Call) -> bool {
+    call.name == "execve"
 }
