@@ -9,7 +9,7 @@ use switch_root_tests::architecture::Architecture;
 use crate::documents;
 use crate::native;
 use crate::policies;
-use crate::run::{cargo, run, step, target};
+use crate::run::{cargo, files_below, run, step, target};
 use crate::setup::{self, AARCH64_COMPILER, MUSL_COMPILER, STATIC};
 
 /// The two builds of the boot binary: name, and whether it has a compiler.
@@ -152,7 +152,7 @@ fn c_compiler(name: &str, missing: Vec<String>) -> Result<()> {
 fn list(folder: &Path) -> Result<()> {
     let top = target().join("dist");
     println!("\n{:>12}  file", "bytes");
-    for file in files(folder)? {
+    for file in files_below(folder)? {
         let shown = file.strip_prefix(&top).unwrap_or(&file);
         println!(
             "{:>12}  target/dist/{}",
@@ -161,18 +161,4 @@ fn list(folder: &Path) -> Result<()> {
         );
     }
     Ok(())
-}
-
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            files.extend(self::files(&path)?);
-        } else {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::fuzz;
 use crate::policies;
-use crate::run::{step, target};
+use crate::run::{files_below, step, target};
 use crate::subjects::{Skipped, Subjects};
 
 /// The themes of the whole-system tests that have more to them than a sample, and what
@@ -76,16 +76,11 @@ pub fn prove(only: Option<&str>, seconds: u64) -> Result<()> {
 
 /// Prints what the tests have written for people to read.
 fn print_tables() -> Result<()> {
-    let folder = target().join("prove");
-    let Ok(entries) = fs::read_dir(&folder) else {
-        return Ok(());
-    };
-    let mut tables: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
-    tables.sort();
-    for table in tables {
+    for table in files_below(&target().join("prove"))? {
         let text =
             fs::read_to_string(&table).with_context(|| format!("reading {}", table.display()))?;
-        println!("\n{text}");
+        let name = table.file_stem().unwrap_or_default().to_string_lossy();
+        println!("\n{name}\n\n{text}");
     }
     Ok(())
 }
