@@ -64,7 +64,13 @@ impl Table {
             let _ = writeln!(text, "{title}: {}", outcomes.join("; "));
         }
         let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let folder = temporary.parent().unwrap_or(temporary).join("prove/faults");
+        // Above it is a folder of the machine's type, where one was named.
+        let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
+        let target = temporary
+            .ancestors()
+            .find(|folder| folder.file_name().is_some_and(|name| name == "target"))
+            .unwrap_or(&target);
+        let folder = target.join("prove/faults");
         std::fs::create_dir_all(&folder)?;
         std::fs::write(folder.join(format!("{name}.txt")), text)
     }
