@@ -261,7 +261,19 @@ pub fn ends_with_the_reason_of_a_refusal(machine: &Machine) -> Checked {
     let boot = machine.boot(&scene)?;
     ensure!(boot.testimony.is_none(), "init was started");
     ensure!(!boot.timed_out, "the machine did not end\n{}", boot.console);
-    says(&boot.console, &["/sbin/missing", "Attempted to kill init"])
+    says(&boot.console, &["/sbin/missing", "Attempted to kill init"])?;
+    // The kernel's own lines begin with the time. All of it is one message of one priority.
+    let whole = |line: &str| {
+        line.starts_with('[')
+            && line.contains("switch_root: error: nothing was changed: ")
+            && line.contains("/sbin/missing")
+    };
+    ensure!(
+        boot.console.lines().any(whole),
+        "the kernel's log has no line with all of the reason\n{}",
+        boot.console
+    );
+    Ok(())
 }
 
 /// All attacks in one boot: each policy fails on its own, and the machine boots.

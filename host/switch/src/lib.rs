@@ -71,7 +71,8 @@ pub fn run(arguments: Vec<OsString>, started: Instant) -> c_int {
 fn complain(pid_1: bool, message: &str) {
     tracing::error!("{message}");
     if !log::is_stderr(pid_1) {
-        let _ = writeln!(std::io::stderr(), "switch_root: error: {message}");
+        let line = format!("switch_root: error: {message}\n");
+        let _ = std::io::stderr().write_all(line.as_bytes());
     }
 }
 

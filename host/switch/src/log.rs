@@ -105,11 +105,9 @@ impl Sink {
                     _ => (libc::LOG_DEBUG, ""),
                 };
                 self.written += 1;
-                let _ = writeln!(
-                    kernel,
-                    "<{}>switch_root: {word}{message}",
-                    FACILITY | priority
-                );
+                let line = format!("<{}>switch_root: {word}{message}\n", FACILITY | priority);
+                // The kernel makes a message of its own of each call.
+                let _ = kernel.write_all(line.as_bytes());
             }
             None => {
                 let word = match *level {
@@ -117,7 +115,8 @@ impl Sink {
                     tracing::Level::WARN => "warning: ",
                     _ => "",
                 };
-                let _ = writeln!(std::io::stderr(), "switch_root: {word}{message}");
+                let line = format!("switch_root: {word}{message}\n");
+                let _ = std::io::stderr().write_all(line.as_bytes());
             }
         }
     }
