@@ -72,6 +72,11 @@ pub fn check_component(wasm: &[u8]) -> Result<(), &'static str> {
     }
 }
 
+/// Says that a file of this many bytes is too large for the memory that is left.
+pub fn no_memory(bytes: u64) -> String {
+    format!("cannot be read: there is no memory for its {bytes} bytes")
+}
+
 fn contents(file: File, limit: u64) -> Result<(Vec<u8>, Metadata), String> {
     let metadata = file
         .metadata()
@@ -89,12 +94,7 @@ fn contents(file: File, limit: u64) -> Result<(Vec<u8>, Metadata), String> {
     // Too large for the memory that is left is an error like any other.
     bytes
         .try_reserve_exact(metadata.len() as usize)
-        .map_err(|_| {
-            format!(
-                "cannot be read: there is no memory for its {} bytes",
-                metadata.len()
-            )
-        })?;
+        .map_err(|_| no_memory(metadata.len()))?;
     // One byte more than allowed shows a file that has grown meanwhile.
     (&file)
         .take(limit + 1)

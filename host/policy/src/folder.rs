@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use crate::engine;
 use crate::escape;
 use crate::failure::{Failure, Kind};
+use crate::file;
 use crate::limits::fixed;
 use crate::native::Native;
 use crate::sidecar::Sidecar;
@@ -334,7 +335,8 @@ fn trusted_native(
     }
     let (record, code) = engine::split_native(&bytes)?;
     record.check(digest)?;
-    Ok((record.source, Native::from(code)))
+    let native = Native::copied(code).map_err(|_| file::no_memory(code.len() as u64))?;
+    Ok((record.source, native))
 }
 
 fn loaded(name: String, origin: String, digest: Option<String>, code: Code) -> Policy {

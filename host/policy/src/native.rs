@@ -4,6 +4,7 @@
 //! with a page it is run where it lies: the embedded policy's in the program itself.
 //! For a policy of 100 KB that saves some thirty page faults of every boot.
 
+use std::collections::TryReserveError;
 use std::fmt;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -20,6 +21,25 @@ pub const PAGE: usize = 4096;
 #[repr(C, align(4096))]
 struct Page([u8; PAGE]);
 
+/// Pages of the allocator's that may have become executable meanwhile.
+struct Pages(Vec<Page>);
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // The allocator gets back what it gave: memory to write to.
+        let length = size_of_val(self.0.as_slice());
+        let changed = protect(
+            self.0.as_ptr().cast(),
+            length,
+            libc::PROT_READ | libc::PROT_WRITE,
+        );
+        if changed.is_err() {
+            // Lost is better than written to.
+            std::mem::forget(std::mem::take(&mut self.0));
+        }
+    }
+}
+
 /// What wasmtime compiled ahead of time, without the record of its origin.
 #[derive(Clone)]
 pub struct Native(Bytes);
@@ -29,13 +49,28 @@ enum Bytes {
     /// Part of the program.
     Embedded(&'static [u8]),
     /// Read from a file: pages, and how many bytes of them count.
-    Read(Arc<Vec<Page>>, usize),
+    Read(Arc<Pages>, usize),
 }
 
 impl Native {
     /// Code that is part of the program.
     pub fn embedded(code: &'static [u8]) -> Self {
         Self(Bytes::Embedded(code))
+    }
+
+    /// Copies code to the beginning of a page.
+    ///
+    /// # Errors
+    /// That there is no memory for it.
+    pub fn copied(code: &[u8]) -> Result<Self, TryReserveError> {
+        let mut pages = Vec::new();
+        pages.try_reserve_exact(code.len().div_ceil(PAGE))?;
+        pages.extend(code.chunks(PAGE).map(|chunk| {
+            let mut page = Page([0; PAGE]);
+            page.0[..chunk.len()].copy_from_slice(chunk);
+            page
+        }));
+        Ok(Self(Bytes::Read(Arc::new(Pages(pages)), code.len())))
     }
 
     /// Whether it begins with a page of this machine.
@@ -51,21 +86,6 @@ impl Native {
     }
 }
 
-impl From<&[u8]> for Native {
-    /// Copies it to the beginning of a page.
-    fn from(code: &[u8]) -> Self {
-        let pages = code
-            .chunks(PAGE)
-            .map(|chunk| {
-                let mut page = Page([0; PAGE]);
-                page.0[..chunk.len()].copy_from_slice(chunk);
-                page
-            })
-            .collect();
-        Self(Bytes::Read(Arc::new(pages), code.len()))
-    }
-}
-
 impl AsRef<[u8]> for Native {
     fn as_ref(&self) -> &[u8] {
         match &self.0 {
@@ -73,7 +93,7 @@ impl AsRef<[u8]> for Native {
             Bytes::Read(pages, length) => {
                 // SAFETY: pages are nothing but bytes, all of them set, and there are at
                 // least as many as `length`.
-                unsafe { std::slice::from_raw_parts(pages.as_ptr().cast(), *length) }
+                unsafe { std::slice::from_raw_parts(pages.0.as_ptr().cast(), *length) }
             }
         }
     }
@@ -100,14 +120,14 @@ impl CustomCodeMemory for InPlace {
     }
 
     fn unpublish_executable(&self, start: *const u8, length: usize) -> wasmtime::Result<()> {
-        // Never to be written to: it may be the program itself.
+        // Not to be written to: it may be the program itself.
         protect(start, length, libc::PROT_READ)
     }
 }
 
 fn protect(start: *const u8, length: usize, protection: libc::c_int) -> wasmtime::Result<()> {
-    // SAFETY: the engine names pages that hold code, of a `Native` or its own. Nobody
-    // writes to either.
+    // SAFETY: these are pages that hold code, of a `Native` or the engine's own. Nobody
+    // writes to them while they do.
     let changed = unsafe { libc::mprotect(start.cast_mut().cast(), length, protection) };
     if changed == 0 {
         return Ok(());
@@ -125,4 +145,29 @@ pub fn page_size() -> usize {
         .flatten()
         .and_then(|size| usize::try_from(size).ok())
         .unwrap_or(PAGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_is_copied_to_a_page_and_its_pages_are_given_back_as_memory() {
+        let code: Vec<u8> = (0..PAGE + 100).map(|at| at as u8).collect();
+        for _ in 0..100 {
+            let native = Native::copied(&code).unwrap();
+            assert_eq!(native.as_ref(), code);
+            let pages = code.len().next_multiple_of(PAGE);
+            if let Some(place) = native.in_place() {
+                let start = place.cast::<u8>().as_ptr();
+                InPlace.publish_executable(start, pages).unwrap();
+                InPlace.unpublish_executable(start, pages).unwrap();
+            }
+            drop(native);
+            // The allocator may give the same pages to the next who asks.
+            let mut other = vec![0u8; 2 * pages];
+            other.fill(1);
+            assert!(other.iter().all(|byte| *byte == 1));
+        }
+    }
 }

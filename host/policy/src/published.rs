@@ -85,7 +85,7 @@ fn in_every_form(component: &[u8], settings: &str, ask: fn(&mut Policy)) {
         let (_, native) = engine::split_native(&native).expect("reading");
         for (wasm, native) in [
             (Some(Cow::Owned(component.clone())), None),
-            (None, Some(Native::from(native))),
+            (None, Some(Native::copied(native).expect("memory"))),
         ] {
             let code = Code { wasm, native };
             ask(&mut load(&code, settings).expect("loading"));

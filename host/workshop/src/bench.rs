@@ -143,10 +143,11 @@ fn compiled(policy: &Policy) -> Result<Policy> {
     let target = engine::target_of(std::env::consts::ARCH);
     let file = engine::compile(wasm.unwrap_or_default(), &target).map_err(cannot)?;
     let (_, native) = engine::split_native(&file).map_err(cannot)?;
+    let native = Native::copied(native).map_err(|error| cannot(error.to_string()))?;
     Ok(Policy {
         code: Ok(Code {
             wasm: None,
-            native: Some(Native::from(native)),
+            native: Some(native),
         }),
         ..policy.clone()
     })

@@ -47,7 +47,7 @@ impl Component {
             name,
             origin: path.display().to_string(),
             digest: record.source,
-            native: Native::from(&native[start..]),
+            native: Native::copied(&native[start..]).map_err(|error| wrong(error.to_string()))?,
             limits: sidecar.limits,
         })
     }
