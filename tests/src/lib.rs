@@ -33,6 +33,7 @@ pub mod steps;
 pub mod streams;
 pub mod supervise;
 pub mod testimony;
+#[cfg_attr(not(target_arch = "x86_64"), path = "watch/elsewhere.rs")]
 pub mod watch;
 
 /// Whether whole tables are tried instead of a sample of them: `cargo xtask prove`
