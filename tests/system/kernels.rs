@@ -262,10 +262,9 @@ pub fn ends_with_the_reason_of_a_refusal(machine: &Machine) -> Checked {
     ensure!(boot.testimony.is_none(), "init was started");
     ensure!(!boot.timed_out, "the machine did not end\n{}", boot.console);
     says(&boot.console, &["/sbin/missing", "Attempted to kill init"])?;
-    // The kernel's own lines begin with the time. All of it is one message of one priority.
+    // The kernel writes the time in brackets before its own messages. All of it is one.
     let whole = |line: &str| {
-        line.starts_with('[')
-            && line.contains("switch_root: error: nothing was changed: ")
+        line.contains("] switch_root: error: nothing was changed: ")
             && line.contains("/sbin/missing")
     };
     ensure!(
