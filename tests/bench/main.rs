@@ -41,6 +41,13 @@ fn main() -> ExitCode {
             init::run()
         };
     }
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|argument| argument == "--version")
+    {
+        println!("bench {}", env!("CARGO_PKG_VERSION"));
+        return ExitCode::SUCCESS;
+    }
     match measure() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

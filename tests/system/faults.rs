@@ -166,18 +166,18 @@ fn judge(whole: &Whole, place: usize, errno: Errno, faulty: &Outcome) -> Result<
         Cell::Refused(sentence) if before && sentence.split(' ').count() >= 4 => {}
         Cell::Ended if whole.is_start(place) => return Ok("ended before it began".into()),
         Cell::Named(_) if !before && call.process == 0 && !is_reported(whole, errno, faulty) => {
-            if !tolerated::unreported(call) && !tolerated::renamed(call) {
+            if !tolerated::unreported(call) && !tolerated::renamed(call, errno) {
                 return Err(format!("the report does not name it: {cell:?}"));
             }
         }
         // What the judge fails with is told as the failure of a policy.
         Cell::Named(sentence) if call.process != 0 || names(sentence, errno) => {}
-        Cell::Named(_) if tolerated::renamed(call) => {}
+        Cell::Named(_) if tolerated::renamed(call, errno) => {}
         Cell::Same if is_tried_again(call, faulty) => return Ok("booted, tried again".into()),
         Cell::Same if call.result.is_some_and(|result| result < 0) => {
             return Ok("booted, fails anyway".into());
         }
-        Cell::Same if tolerated::harmless(call).is_some() => {}
+        Cell::Same if tolerated::harmless(call, errno).is_some() => {}
         Cell::Silent(_) if tolerated::believed(call, errno) => {
             return Ok("booted, believed".into());
         }

@@ -227,18 +227,72 @@ const HARMLESS: &[Line] = &[
     (Some(DELETION), "write", "/dev/null", "nobody reads it"),
 ];
 
-/// Why it is harmless that a call fails; `None` where nobody has said that it is.
-pub fn harmless(call: &Call) -> Option<&'static str> {
-    let (.., reason) = HARMLESS.iter().find(|(process, name, part, _)| {
-        process.is_none_or(|process| process == call.process)
-            && call.name == *name
-            && call.argument.contains(part)
-    })?;
-    Some(reason)
+/// One kind of call that is harmless where it fails with one of these errors; else as
+/// [`Line`].
+type ErrorLine = (
+    Option<usize>,
+    &'static str,
+    &'static str,
+    &'static [Errno],
+    &'static str,
+);
+
+const HARMLESS_ERRORS: &[ErrorLine] = &[
+    (
+        None,
+        "fstat",
+        "",
+        &[Errno::EBADF],
+        "where that is not so, the C library goes by way of /proc",
+    ),
+    (
+        Some(HOST),
+        "openat",
+        "</sysroot",
+        &[Errno::ENOENT, Errno::ENOTDIR, Errno::ENAMETOOLONG],
+        "the init was found before; what leads to it is followed as far as it goes",
+    ),
+    (
+        Some(HOST),
+        "getdents64",
+        "",
+        &[Errno::ENOENT],
+        "a directory that was removed has no more entries",
+    ),
+    (
+        Some(DELETION),
+        "openat2",
+        "",
+        &[Errno::EMFILE, Errno::ENFILE],
+        "directories above are closed, and it is tried again",
+    ),
+];
+
+/// Why it is harmless that a call fails with an error; `None` where nobody has said that
+/// it is.
+pub fn harmless(call: &Call, errno: Errno) -> Option<&'static str> {
+    let whatever = HARMLESS
+        .iter()
+        .filter(|(process, name, part, _)| is(call, *process, name, part))
+        .map(|(.., reason)| *reason);
+    let with_this = HARMLESS_ERRORS
+        .iter()
+        .filter(|(process, name, part, errors, _)| {
+            is(call, *process, name, part) && errors.contains(&errno)
+        })
+        .map(|(.., reason)| *reason);
+    whatever.chain(with_this).next()
 }
 
-/// Whether an error says what cannot be: that something is not there, which is. It is
-/// believed, since it is how the program finds out what there is.
+fn is(call: &Call, process: Option<usize>, name: &str, part: &str) -> bool {
+    process.is_none_or(|process| process == call.process)
+        && call.name == name
+        && call.argument.contains(part)
+}
+
+/// Whether an error says what cannot be: that something is not there, or that something
+/// above it is no directory. It is believed, since it is how the program finds out what
+/// there is.
 pub fn believed(call: &Call, errno: Errno) -> bool {
     const CALLS: [&str; 7] = [
         "getdents64",
@@ -249,7 +303,8 @@ pub fn believed(call: &Call, errno: Errno) -> bool {
         "statx",
         "unlinkat",
     ];
-    errno == Errno::ENOENT && CALLS.contains(&call.name.as_str())
+    let name = call.name.as_str();
+    (errno == Errno::ENOENT && CALLS.contains(&name)) || (errno == Errno::ENOTDIR && name == "open")
 }
 
 /// Calls of the host that fail with a sentence in other words than those of the error.
@@ -281,11 +336,37 @@ const RENAMED: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// Single errors that are told by what they mean.
+const MEANT: &[(&str, &str, &[Errno], &str)] = &[
+    (
+        "open",
+        "/policies.d/",
+        &[Errno::ENOENT, Errno::ENOTDIR],
+        "a file that was listed, and leads nowhere, is told to be a link to nothing",
+    ),
+    (
+        "open",
+        "/policies.d/",
+        &[Errno::ENXIO],
+        "it is told to be no regular file",
+    ),
+    (
+        "openat",
+        "</sysroot> ",
+        &[Errno::ENOENT],
+        "a directory that is said not to be there is made, and the report says that it is",
+    ),
+];
+
 /// Whether a failure may be told without the error's name.
-pub fn renamed(call: &Call) -> bool {
+pub fn renamed(call: &Call, errno: Errno) -> bool {
+    let meant = |(name, part, errors, _): &(&str, &str, &[Errno], &str)| {
+        is(call, None, name, part) && errors.contains(&errno)
+    };
     RENAMED
         .iter()
-        .any(|(name, part, _)| call.name == *name && call.argument.contains(part))
+        .any(|(name, part, _)| is(call, None, name, part))
+        || MEANT.iter().any(meant)
 }
 
 /// Whether the log alone tells of a failure of the host after the first change: the report
