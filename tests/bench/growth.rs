@@ -9,9 +9,9 @@ use switch_root_tests::results::Unit;
 
 use crate::budgets::{FOLDER, judge_time, policy_file};
 use crate::figures::Figures;
+use crate::named;
 use crate::race::{self, ended};
-use crate::subjects::{FULL, PEER, SMALL, Subject};
-use crate::{floor_subject, named};
+use crate::subjects::{FLOOR, FULL, PEER, SMALL, Subject};
 
 /// How many policies lie in the folder.
 const POLICIES: [usize; 3] = [1, 10, 50];
@@ -77,13 +77,11 @@ fn folders(subjects: &[Subject], figures: &mut Figures) -> Result<(), String> {
 
 /// Each program says its version and ends.
 fn startup(subjects: &[Subject], figures: &mut Figures) -> Result<(), String> {
-    let floor = floor_subject()?;
-    let mut programs = vec![&floor];
-    for name in [FULL, SMALL, PEER] {
-        // A peer that is not installed is not measured.
-        programs.extend(named(subjects, name).ok());
-    }
-    for subject in programs {
+    let few = [FULL, SMALL, PEER, FLOOR];
+    for subject in subjects
+        .iter()
+        .filter(|subject| few.contains(&&*subject.name))
+    {
         let mut faults = Vec::new();
         for _ in 0..REPETITIONS {
             let child = Command::new(&subject.program)

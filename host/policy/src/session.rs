@@ -612,18 +612,31 @@ impl Judge {
                 drop((requests, replies));
                 judge::run(policies, configure, child_requests, child_replies)
             }
-            ForkResult::Parent { child } => Ok(Self {
-                pid: child,
-                started,
-                requests,
-                replies,
-                outgoing: Vec::new(),
-                sent: 0,
-                incoming: Vec::new(),
-                taken: 0,
-                loaded: false,
-                members,
-            }),
+            ForkResult::Parent { child } => {
+                Ok(Self::behind(child, started, requests, replies, members))
+            }
+        }
+    }
+
+    /// The process at the other end of these pipes, neither of which blocks.
+    fn behind(
+        pid: Pid,
+        started: Instant,
+        requests: OwnedFd,
+        replies: OwnedFd,
+        members: Vec<usize>,
+    ) -> Self {
+        Self {
+            pid,
+            started,
+            requests,
+            replies,
+            outgoing: Vec::new(),
+            sent: 0,
+            incoming: Vec::new(),
+            taken: 0,
+            loaded: false,
+            members,
         }
     }
 

@@ -136,10 +136,8 @@ impl<'a> Taken<'a> {
         if let Some(other) = self.0.get(place) {
             return Err(format!("{} is bound there already", Path::from(*other)));
         }
-        let above = (1..place.len()).filter(|end| place[*end] == b'/');
-        let around = above
-            .filter_map(|end| self.0.get_key_value(&place[..end]))
-            .next();
+        let mut above = (1..place.len()).filter(|end| place[*end] == b'/');
+        let around = above.find_map(|end| self.0.get_key_value(&place[..end]));
         let mut below = place.clone();
         below.push(b'/');
         let within = self.0.range(below.clone()..).next();

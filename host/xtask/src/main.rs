@@ -99,8 +99,9 @@ fn command() -> Result<()> {
             Long("seconds") if command == "fuzz" || command == "prove" => {
                 seconds = parser.value()?.parse()?;
             }
-            Value(name) if command == "fuzz" && part.is_none() => part = Some(name.string()?),
-            Value(name) if command == "prove" && part.is_none() => part = Some(name.string()?),
+            Value(name) if (command == "fuzz" || command == "prove") && part.is_none() => {
+                part = Some(name.string()?);
+            }
             other => return Err(other.unexpected().into()),
         }
     }

@@ -45,18 +45,8 @@ impl Impostor {
         for pipe in [&requests, &replies] {
             fcntl(pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
         }
-        let judge = Judge {
-            pid: Pid::from_raw(child.id().cast_signed()),
-            started: Instant::now(),
-            requests,
-            replies,
-            outgoing: Vec::new(),
-            sent: 0,
-            incoming: Vec::new(),
-            taken: 0,
-            loaded: false,
-            members: vec![0],
-        };
+        let pid = Pid::from_raw(child.id().cast_signed());
+        let judge = Judge::behind(pid, Instant::now(), requests, replies, vec![0]);
         Self {
             _child: child,
             judge,
