@@ -255,3 +255,24 @@ impl Booted {
         says(&format!("{kind}: {message}"), words)
     }
 }
+
+/// Checks that nothing of the judge's confinement was left out; where there is
+/// `another_user` to become, that neither.
+pub fn confined(report: &Report, another_user: bool) -> Checked {
+    let judge = &report.0["judge"];
+    for protection in [
+        "no_capabilities",
+        "no_new_privileges",
+        "no_files",
+        "seccomp",
+    ] {
+        ensure!(judge[protection] == true, "{protection}: {judge:#}");
+    }
+    ensure!(
+        judge["unprivileged_user"] == true || !another_user,
+        "unprivileged_user: {judge:#}"
+    );
+    let limit = judge["address_space"].as_u64().unwrap_or_default();
+    ensure!((1..1 << 40).contains(&limit), "address_space: {judge:#}");
+    Ok(())
+}

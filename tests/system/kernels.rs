@@ -9,7 +9,7 @@ use switch_root_tests::probe::HELD_FREE;
 use switch_root_tests::scene::{INIT, NEW_ROOT, Scene};
 use switch_root_tests::steps::{Make, Steps};
 
-use crate::check::{ensure, says};
+use crate::check::{confined, ensure, says};
 use crate::command_line::levels_differ;
 use crate::machines::{Machine, Up, each, here, sample};
 use crate::tools::{Checked, Policies, Stop, cases, policy};
@@ -192,30 +192,6 @@ fn handed_over(up: &Up, machine: &Machine) -> Checked {
     Ok(())
 }
 
-/// Checks that nothing of the judge's confinement was left out.
-fn confined(up: &Up, machine: &Machine) -> Checked {
-    let judge = &up.report.0["judge"];
-    for protection in [
-        "unprivileged_user",
-        "no_capabilities",
-        "no_new_privileges",
-        "no_files",
-        "seccomp",
-    ] {
-        ensure!(
-            judge[protection] == true,
-            "{}: {protection}: {judge:#}",
-            machine.name()
-        );
-    }
-    ensure!(
-        judge["address_space"].as_u64() > Some(0),
-        "{}: the address space has no limit: {judge:#}",
-        machine.name()
-    );
-    Ok(())
-}
-
 /// Checks whether a policy was compiled by the machine itself.
 pub fn compiled(up: &Up, name: &str, expected: bool) -> Checked {
     let policy = up.report.policy(name).unwrap_or(&Value::Null);
@@ -230,7 +206,7 @@ pub fn hands_over_and_frees_the_initramfs(machine: &Machine) -> Checked {
     let strategy = up.report.strategy();
     ensure!(strategy == expected, "the strategy was {strategy}");
     handed_over(&up, machine)?;
-    confined(&up, machine)?;
+    confined(&up.report, true).map_err(|stop| stop.during(&machine.name()))?;
     compiled(&up, "50-keep", true)?;
     emptied(&up, machine)
 }
@@ -314,7 +290,7 @@ pub fn frees_the_initramfs_with_the_small_build(machine: &Machine) -> Checked {
     // The policy that is embedded was compiled for this architecture, too.
     compiled(&up, "00-default", false)?;
     handed_over(&up, machine)?;
-    confined(&up, machine)?;
+    confined(&up.report, true).map_err(|stop| stop.during(&machine.name()))?;
     emptied(&up, machine)
 }
 
