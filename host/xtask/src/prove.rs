@@ -18,7 +18,7 @@ const THEMES: [(&str, &str); 5] = [
     ),
     ("hostile::", "hostile policies, and a hostile judge"),
     (
-        "properties::",
+        "random_scenes::",
         "what was planned is what happens, on random images",
     ),
     ("kernels::", "the whole suite on each kernel"),
@@ -83,4 +83,21 @@ fn print_tables() -> Result<()> {
         println!("\n{name}\n\n{text}");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::workspace;
+
+    /// A filter that fits no test would prove nothing, and say that it did.
+    #[test]
+    fn every_theme_is_a_module_of_the_whole_system_tests() {
+        let main = workspace().join("tests/system/main.rs");
+        let main = fs::read_to_string(main).unwrap();
+        for (theme, _) in THEMES {
+            let module = format!("mod {};", theme.trim_end_matches(':'));
+            assert!(main.contains(&module), "there is no `{module}`");
+        }
+    }
 }
