@@ -86,7 +86,6 @@ pub fn boot_binary(compiler: bool) -> Result<PathBuf> {
 /// # Errors
 /// Where it cannot be built.
 pub fn operator_binary() -> Result<PathBuf> {
-    c_compiler("srctl", setup::tools(&[&MUSL_COMPILER]))?;
     let arguments = ["--package", "switch-root-srctl"];
     let folder = target().join("dist");
     compile(&folder, "srctl", "srctl", &arguments, Way::HERE)
@@ -131,10 +130,13 @@ pub fn compile(
 /// The packages that building a boot binary for a target takes and that are neither there
 /// nor can be installed.
 pub fn missing_for(target: &str) -> Vec<String> {
-    // What is for this machine is compiled by its own compiler.
-    match target != STATIC && target == setup::static_target(Architecture::Aarch64) {
-        true => setup::tools(&AARCH64_COMPILER.each_ref()),
-        false => Vec::new(),
+    // One function of the engine is written in C.
+    match target {
+        STATIC => setup::tools(&[&MUSL_COMPILER]),
+        _ if target == setup::static_target(Architecture::Aarch64) => {
+            setup::tools(&AARCH64_COMPILER.each_ref())
+        }
+        _ => Vec::new(),
     }
 }
 
