@@ -10,7 +10,7 @@ pub const PACKAGE: &str = "switch-root:policy/";
 /// The question which paths survive, and the types of all questions.
 pub mod preservation {
     wasmtime::component::bindgen!({
-        path: "../../wit",
+        path: "wit",
         world: "preservation-policy",
         imports: { default: trappable },
         additional_derives: [Clone, PartialEq, serde::Serialize, serde::Deserialize],
@@ -20,7 +20,7 @@ pub mod preservation {
 /// The question which extensions are compatible.
 pub mod compatibility {
     wasmtime::component::bindgen!({
-        path: "../../wit",
+        path: "wit",
         world: "compatibility-policy",
         with: {
             "switch-root:policy/types": super::preservation::switch_root::policy::types,
@@ -32,7 +32,7 @@ pub mod compatibility {
 /// Settings, for the policies that have some.
 pub mod settings {
     wasmtime::component::bindgen!({
-        path: "../../wit",
+        path: "wit",
         world: "configurable-policy",
         with: {
             "switch-root:policy/log": super::preservation::switch_root::policy::log,

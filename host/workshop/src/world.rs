@@ -7,7 +7,7 @@ use extension::{Error, Result};
 use wit_parser::{Resolve, WorldId};
 
 /// The text of the contract, as this release of switch-root has it.
-pub const CONTRACT: &str = include_str!("../../../wit/policy.wit");
+pub const CONTRACT: &str = include_str!("../wit/policy.wit");
 
 /// A world, read.
 pub(crate) struct World {

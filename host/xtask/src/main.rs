@@ -14,6 +14,7 @@ mod policies;
 #[cfg(test)]
 mod prose;
 mod prove;
+mod publish;
 mod refused;
 mod run;
 mod setup;
@@ -49,6 +50,7 @@ Usage: cargo xtask COMMAND
             target/dist/
             [--arch x86_64|aarch64]   the boot binaries alone, for the machines of
             this architecture, in a folder named like it
+  publish   --dry-run: all that is done to publish the crates but the last step
   policy    DIR: build the policy whose crate is in this folder of policies/
   default   rebuild the default policy that is checked in
   kernels   fetch the kernels that are booted, and say where they are
@@ -83,6 +85,7 @@ fn command() -> Result<()> {
     let mut folder = None;
     let mut architecture = None;
     let mut part = None;
+    let mut dry_run = false;
     let mut seconds = fuzz::SECONDS;
     while let Some(argument) = parser.next()? {
         match argument {
@@ -93,6 +96,7 @@ fn command() -> Result<()> {
             Long("arch") if command == "dist" => {
                 architecture = Some(architecture_named(&parser.value()?.string()?)?);
             }
+            Long("dry-run") if command == "publish" => dry_run = true,
             Value(path) if command == "policy" && folder.is_none() => {
                 folder = Some(PathBuf::from(path))
             }
@@ -116,6 +120,7 @@ fn command() -> Result<()> {
             Some(architecture) => dist::dist_for(architecture),
             None => dist::dist().map(drop),
         },
+        "publish" => publish::publish(dry_run),
         "fuzz" => fuzz::fuzz(part.as_deref(), seconds),
         "prove" => prove::prove(part.as_deref(), seconds),
         "policy" => policies::build_one(

@@ -4,7 +4,7 @@
 mod failures;
 mod links;
 mod markdown;
-mod messages;
+pub mod messages;
 mod threats;
 
 use std::fs;

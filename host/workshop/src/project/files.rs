@@ -76,7 +76,7 @@ fn rust(project: &Project) -> Result<Vec<File>> {
             }
         }
     };
-    let mut manifest = template!("rust/Cargo.toml")
+    let mut manifest = template!("rust/manifest.toml")
         .replace("@NAME@", &project.name.to_string())
         .replace("@SDK@", &place);
     if !has_settings(project) {

@@ -1,5 +1,5 @@
-//! The SDK for Rust, as this program carries it: it is not on crates.io, and a project must
-//! build without the sources of switch-root.
+//! The SDK for Rust, as this program carries it: a project builds with the one of this release,
+//! and without the sources of switch-root.
 
 use crate::CONTRACT;
 
@@ -7,7 +7,7 @@ macro_rules! sources {
     ($($path:literal),* $(,)?) => {
         /// The files below `src/`, without those that only its tests need.
         const SOURCES: &[(&str, &str)] = &[
-            $((concat!("src/", $path), include_str!(concat!("../../../../policies/sdk/src/", $path)))),*
+            $((concat!("src/", $path), include_str!(concat!("../../sdk/", $path)))),*
         ];
     };
 }
@@ -32,7 +32,7 @@ sources!(
 );
 
 /// Its manifest: that of the workspace, with what it inherits.
-const MANIFEST: &str = include_str!("../../templates/sdk/Cargo.toml");
+const MANIFEST: &str = include_str!("../../templates/sdk/manifest.toml");
 
 /// All files of the crate, with their paths in it.
 pub fn files() -> impl Iterator<Item = (&'static str, String)> {

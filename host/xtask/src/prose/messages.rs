@@ -19,13 +19,28 @@ const NO_WARNINGS: [&str; 3] = ["info", "debug", "trace"];
 /// What was found in a source file.
 #[derive(Default)]
 struct Found {
-    messages: Vec<String>,
+    strings: Vec<String>,
     /// Modules of it that are files of their own, and are compiled for tests alone.
     for_tests: Vec<String>,
 }
 
 /// All messages below some folders of the repository, each with the files that have it.
 pub fn below(repository: &Path, folders: &[&str]) -> BTreeMap<String, Vec<String>> {
+    let mut messages: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (path, strings) in strings_below(repository, folders) {
+        for message in strings.into_iter().filter(|text| could_be_message(text)) {
+            let files = messages.entry(message).or_default();
+            if files.last() != Some(&path) {
+                files.push(path.clone());
+            }
+        }
+    }
+    messages
+}
+
+/// The source files below some folders of the repository, but those that are compiled for tests
+/// alone, each with its strings.
+pub fn strings_below(repository: &Path, folders: &[&str]) -> Vec<(String, Vec<String>)> {
     let mut files = Vec::new();
     for folder in folders {
         read(repository, folder, &mut files);
@@ -34,19 +49,12 @@ pub fn below(repository: &Path, folders: &[&str]) -> BTreeMap<String, Vec<String
         .iter()
         .flat_map(|(path, found)| found.for_tests.iter().map(|name| module(path, name)))
         .collect();
-    let mut messages: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (path, found) in files {
-        if for_tests.iter().any(|module| is_in(&path, module)) {
-            continue;
-        }
-        for message in found.messages {
-            let files = messages.entry(message).or_default();
-            if files.last() != Some(&path) {
-                files.push(path.clone());
-            }
-        }
-    }
-    messages
+    let is_source = |path: &str| !for_tests.iter().any(|module| is_in(path, module));
+    files
+        .into_iter()
+        .filter(|(path, _)| is_source(path))
+        .map(|(path, found)| (path, found.strings))
+        .collect()
 }
 
 fn read(repository: &Path, folder: &str, files: &mut Vec<(String, Found)>) {
@@ -75,12 +83,11 @@ fn is_in(file: &str, module: &str) -> bool {
         .is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
 }
 
-/// The messages of a source file, each run of white space as one space, placeholders as
+/// The strings of a source file, each run of white space as one space, placeholders as
 /// they are.
 fn of(source: &str) -> Found {
     let mut found = Found::default();
     collect(source.parse().unwrap(), &mut found);
-    found.messages.retain(|text| could_be_message(text));
     found
 }
 
@@ -137,7 +144,7 @@ fn collect(tokens: TokenStream, found: &mut Found) {
                     _ => continue,
                 };
                 found
-                    .messages
+                    .strings
                     .push(text.split_ascii_whitespace().collect::<Vec<_>>().join(" "));
             }
             _ => {}
@@ -196,10 +203,11 @@ fn every_string_that_could_be_a_message_is_found_wherever_it_stands() {
         #[test]
         fn i() { "no message in a test" }
     "##;
-    let found = of(source);
+    let mut found = of(source);
     assert_eq!(found.for_tests, ["of_tests"]);
+    found.strings.retain(|text| could_be_message(text));
     assert_eq!(
-        found.messages,
+        found.strings,
         [
             "in a constant",
             "in a macro: {}",
@@ -215,7 +223,7 @@ fn every_string_that_could_be_a_message_is_found_wherever_it_stands() {
         ]
     );
     let of_tests = of("#![cfg(test)]\nfn f() { \"no message\" }");
-    assert_eq!(of_tests.messages, Vec::<String>::new());
+    assert_eq!(of_tests.strings, Vec::<String>::new());
 }
 
 #[test]
