@@ -31,6 +31,7 @@ mod not_installing;
 mod not_planning;
 mod not_rehearsing;
 mod odd_trees;
+mod packages;
 mod packing;
 mod planning;
 mod policies;
@@ -107,6 +108,7 @@ fn main() {
         languages::cases(),
         signing::cases(),
         trusting::cases(),
+        packages::all(),
     ];
     libtest_mimic::run(&arguments, themes.into_iter().flatten().collect()).exit();
 }

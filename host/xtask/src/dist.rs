@@ -15,6 +15,9 @@ use crate::setup::{self, AARCH64_COMPILER, MUSL_COMPILER, STATIC};
 /// The two builds of the boot binary: name, and whether it has a compiler.
 const BUILDS: [(&str, bool); 2] = [("switch_root", true), ("switch_root-aot", false)];
 
+/// The arguments of cargo that choose the operator's program.
+const OPERATOR: [&str; 2] = ["--package", "switch-root-srctl"];
+
 /// Where a program is built for, and how.
 #[derive(Clone, Copy)]
 pub struct Way {
@@ -50,14 +53,16 @@ pub fn dist() -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Builds the boot binaries for the machines of an architecture, into a folder of
-/// `target/dist/` that is named like it.
+/// Builds the programs for the machines of an architecture, into a folder of `target/dist/`
+/// that is named like it.
 ///
 /// # Errors
 /// What cannot be built, and why.
 pub fn dist_for(architecture: Architecture) -> Result<()> {
     let folder = target().join("dist").join(architecture.name());
-    boot_binaries(&folder, Way::installed(setup::static_target(architecture)))?;
+    let way = Way::installed(setup::static_target(architecture));
+    boot_binaries(&folder, way)?;
+    compile(&folder, "srctl", "srctl", &OPERATOR, way)?;
     list(&folder)
 }
 
@@ -86,9 +91,8 @@ pub fn boot_binary(compiler: bool) -> Result<PathBuf> {
 /// # Errors
 /// Where it cannot be built.
 pub fn operator_binary() -> Result<PathBuf> {
-    let arguments = ["--package", "switch-root-srctl"];
     let folder = target().join("dist");
-    compile(&folder, "srctl", "srctl", &arguments, Way::HERE)
+    compile(&folder, "srctl", "srctl", &OPERATOR, Way::HERE)
 }
 
 fn build(folder: &Path, name: &str, compiler: bool, way: Way) -> Result<PathBuf> {

@@ -224,7 +224,7 @@ fn keep_modules(unpacked: &Path, release: &str, folder: &Path) -> Result<()> {
 }
 
 /// The mirror that this machine's apt uses.
-fn mirror() -> Result<String> {
+pub fn mirror() -> Result<String> {
     let targets = output(Command::new("apt-get").args([
         "indextargets",
         "--format",

@@ -10,6 +10,7 @@ mod foreign;
 mod fuzz;
 mod kernels;
 mod native;
+mod packages;
 mod policies;
 #[cfg(test)]
 mod prose;
@@ -48,8 +49,11 @@ Usage: cargo xtask COMMAND
             [--seconds N]   for each target; 60 where nothing is said
   dist      static binaries, policies, completions and manual pages in
             target/dist/
-            [--arch x86_64|aarch64]   the boot binaries alone, for the machines of
-            this architecture, in a folder named like it
+            [--arch x86_64|aarch64]   the programs alone, for the machines of this
+            architecture, in a folder named like it
+  packages  Debian's packages and an archive of what is installed, with their
+            checksums, in target/dist/packages/
+            [--arch x86_64|aarch64]   for the machines of this architecture
   publish   --dry-run: all that is done to publish the crates but the last step
   policy    DIR: build the policy whose crate is in this folder of policies/
   default   rebuild the default policy that is checked in
@@ -93,7 +97,7 @@ fn command() -> Result<()> {
             Long("compare") if command == "bench" => {
                 compared = Some([parser.value()?, parser.value()?].map(PathBuf::from));
             }
-            Long("arch") if command == "dist" => {
+            Long("arch") if command == "dist" || command == "packages" => {
                 architecture = Some(architecture_named(&parser.value()?.string()?)?);
             }
             Long("dry-run") if command == "publish" => dry_run = true,
@@ -120,6 +124,7 @@ fn command() -> Result<()> {
             Some(architecture) => dist::dist_for(architecture),
             None => dist::dist().map(drop),
         },
+        "packages" => packages::packages(architecture),
         "publish" => publish::publish(dry_run),
         "fuzz" => fuzz::fuzz(part.as_deref(), seconds),
         "prove" => prove::prove(part.as_deref(), seconds),
@@ -148,7 +153,7 @@ fn architecture_named(name: &str) -> Result<Architecture> {
         .with_context(|| {
             let known = Architecture::ALL.map(Architecture::name);
             format!(
-                "there are no boot binaries for `{name}`; --arch takes {}",
+                "nothing is built for `{name}`; --arch takes {}",
                 known.join(" or ")
             )
         })

@@ -13,7 +13,7 @@ use crate::run::{run, step, target, workspace};
 use crate::setup::{self, STATIC, WASM};
 
 /// Policies that ship: their crate, and the name of their file.
-const SHIPPED: [(&str, &str); 7] = [
+pub const SHIPPED: [(&str, &str); 7] = [
     ("switch-root-policy-default", "default"),
     ("switch-root-policy-keep-paths", "keep-paths"),
     (

@@ -125,6 +125,36 @@ pub const AARCH64_COMPILER: [Tool; 2] = [
         package: "libc6-dev-arm64-cross",
     },
 ];
+/// Build Debian's packages.
+pub const PACKAGING: [Tool; 2] = [
+    Tool {
+        program: "dpkg-buildpackage",
+        package: "dpkg-dev",
+    },
+    Tool {
+        program: "dh",
+        package: "debhelper",
+    },
+];
+/// Look at packages, and try them.
+pub const PACKAGE_TESTS: [Tool; 4] = [
+    Tool {
+        program: "lintian",
+        package: "lintian",
+    },
+    Tool {
+        program: "mmdebstrap",
+        package: "mmdebstrap",
+    },
+    Tool {
+        program: "mandoc",
+        package: "mandoc",
+    },
+    Tool {
+        program: "man",
+        package: "man-db",
+    },
+];
 /// Makes the index of kernel modules.
 pub const DEPMOD: Tool = Tool {
     program: "depmod",

@@ -8,7 +8,7 @@ use switch_root_tests::architecture::Architecture;
 
 use crate::run::{cargo, run};
 use crate::setup::{self, IMAGES, LANGUAGES, PEERS, QEMU, QEMU_AARCH64, REGISTRY, STATIC, WASM};
-use crate::{dist, foreign, kernels, native};
+use crate::{dist, foreign, kernels, native, packages};
 
 /// The programs and kernels under test.
 pub struct Subjects {
@@ -19,6 +19,7 @@ pub struct Subjects {
     policies: PathBuf,
     kernels: PathBuf,
     aarch64: Option<PathBuf>,
+    packages: Option<packages::Tried>,
 }
 
 /// Tests that cannot run here, each with its reason.
@@ -65,6 +66,10 @@ impl Subjects {
                 "the tests on aarch64, whose programs cannot be built without Debian's {packages}"
             )),
         }
+        match packages::to_try()? {
+            Ok(packages) => subjects.packages = Some(packages),
+            Err(reason) => skipped.push(reason),
+        }
         let mut tools = vec![&QEMU, &QEMU_AARCH64, &PEERS[1]];
         tools.extend(IMAGES.iter().chain(&REGISTRY).chain(&LANGUAGES));
         for package in setup::tools(&tools) {
@@ -89,6 +94,7 @@ impl Subjects {
             policies: native::policies(components)?,
             kernels: PathBuf::new(),
             aarch64: None,
+            packages: None,
         };
         let (kernels, missing) = kernels::fetch(Architecture::X86_64);
         missing.into_iter().for_each(|reason| skipped.push(reason));
@@ -108,6 +114,11 @@ impl Subjects {
             .env("SWITCH_ROOT_KERNELS", &self.kernels);
         if let Some(folder) = &self.aarch64 {
             command.env("SWITCH_ROOT_AARCH64", folder);
+        }
+        if let Some(packages) = &self.packages {
+            command
+                .env("SWITCH_ROOT_PACKAGES", &packages.folder)
+                .env("SWITCH_ROOT_MINIMAL_DEBIAN", &packages.debian);
         }
     }
 
