@@ -47,6 +47,7 @@ mod shipped;
 mod shortages;
 mod signing;
 mod srctl;
+mod staging;
 mod strategies;
 mod terminal;
 mod tools;
@@ -107,6 +108,7 @@ fn main() {
         languages::cases(),
         signing::cases(),
         trusting::cases(),
+        staging::cases(),
     ];
     libtest_mimic::run(&arguments, themes.into_iter().flatten().collect()).exit();
 }
