@@ -15,6 +15,7 @@ mod distributing;
 mod extensions_yaml;
 mod faults;
 mod formats;
+mod generators;
 mod harness;
 mod hostile;
 mod inspecting;
@@ -109,6 +110,7 @@ fn main() {
         signing::cases(),
         trusting::cases(),
         staging::cases(),
+        generators::cases(),
     ];
     libtest_mimic::run(&arguments, themes.into_iter().flatten().collect()).exit();
 }

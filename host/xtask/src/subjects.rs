@@ -7,8 +7,10 @@ use anyhow::{Result, bail};
 use switch_root_tests::architecture::Architecture;
 
 use crate::run::{cargo, run};
-use crate::setup::{self, IMAGES, LANGUAGES, PEERS, QEMU, QEMU_AARCH64, REGISTRY, STATIC, WASM};
-use crate::{dist, foreign, kernels, native};
+use crate::setup::{
+    self, IMAGES, LANGUAGES, PEERS, QEMU, QEMU_AARCH64, REGISTRY, SHELLCHECK, STATIC, WASM,
+};
+use crate::{dist, foreign, generators, kernels, native};
 
 /// The programs and kernels under test.
 pub struct Subjects {
@@ -18,6 +20,7 @@ pub struct Subjects {
     pub srctl: PathBuf,
     policies: PathBuf,
     kernels: PathBuf,
+    generators: Option<PathBuf>,
     aarch64: Option<PathBuf>,
 }
 
@@ -65,7 +68,7 @@ impl Subjects {
                 "the tests on aarch64, whose programs cannot be built without Debian's {packages}"
             )),
         }
-        let mut tools = vec![&QEMU, &QEMU_AARCH64, &PEERS[1]];
+        let mut tools = vec![&QEMU, &QEMU_AARCH64, &PEERS[1], &SHELLCHECK];
         tools.extend(IMAGES.iter().chain(&REGISTRY).chain(&LANGUAGES));
         for package in setup::tools(&tools) {
             skipped.push(format!("the tests that need Debian's package {package}"));
@@ -73,6 +76,9 @@ impl Subjects {
         for reason in kernels::fetch(Architecture::Aarch64).1 {
             skipped.push(reason);
         }
+        let (generators, missing) = generators::fetch();
+        missing.into_iter().for_each(|reason| skipped.push(reason));
+        subjects.generators = Some(generators);
         Ok(subjects)
     }
 
@@ -88,6 +94,7 @@ impl Subjects {
             srctl: dist::operator_binary()?,
             policies: native::policies(components)?,
             kernels: PathBuf::new(),
+            generators: None,
             aarch64: None,
         };
         let (kernels, missing) = kernels::fetch(Architecture::X86_64);
@@ -108,6 +115,9 @@ impl Subjects {
             .env("SWITCH_ROOT_KERNELS", &self.kernels);
         if let Some(folder) = &self.aarch64 {
             command.env("SWITCH_ROOT_AARCH64", folder);
+        }
+        if let Some(folder) = &self.generators {
+            command.env("SWITCH_ROOT_GENERATORS", folder);
         }
     }
 
