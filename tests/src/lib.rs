@@ -20,6 +20,7 @@ pub mod modules;
 pub mod names;
 pub mod namespace;
 pub mod outcome;
+pub mod overlaid;
 pub mod probe;
 pub mod programs;
 pub mod proxy;

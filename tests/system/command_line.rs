@@ -21,7 +21,8 @@ cases![
     a_plan_names_the_loader_that_a_program_lacks,
     a_plan_of_what_would_be_refused_fails,
     run_init_takes_the_command_line_of_klibc,
-    run_init_rehearses_with_n,
+    run_init_checks_with_n_and_says_nothing,
+    run_init_says_with_n_what_is_wrong,
     run_init_keeps_the_initramfs_with_p,
     the_initramfs_is_kept_where_that_is_asked_for,
     init_gets_the_console_that_is_asked_for,
@@ -265,8 +266,27 @@ fn run_init_takes_the_command_line_of_klibc() -> Checked {
     booted.left(&[])
 }
 
-fn run_init_rehearses_with_n() -> Checked {
-    rehearses(&run_init(&["-n"])?).map(drop)
+fn run_init_checks_with_n_and_says_nothing() -> Checked {
+    // A warning, which is for the run that counts.
+    let scene = run_init(&["-n"])?.file("/etc/switch-root/policies.d/60-x.json", "{}");
+    let outcome = play(&scene)?;
+    let all = said(&outcome);
+    ensure!(outcome.end == End::Exited(0), "{all}");
+    ensure!(outcome.testimony.is_none(), "init was started\n{all}");
+    ensure!(outcome.changes().is_empty(), "it changed something\n{all}");
+    ensure!(
+        outcome.stdout.is_empty() && outcome.stderr.is_empty(),
+        "{all}"
+    );
+    rehearses(&run_init(&["-n", "--plan"])?).map(drop)
+}
+
+fn run_init_says_with_n_what_is_wrong() -> Checked {
+    let scene = boot()?.symlink(RUN_INIT, "switch_root");
+    refuses(
+        &scene.command([RUN_INIT, "-n", NEW_ROOT, "/no/init"]),
+        &["/no/init"],
+    )
 }
 
 fn run_init_keeps_the_initramfs_with_p() -> Checked {

@@ -15,6 +15,7 @@ mod distributing;
 mod extensions_yaml;
 mod faults;
 mod formats;
+mod generators;
 mod harness;
 mod hostile;
 mod inspecting;
@@ -48,6 +49,7 @@ mod shipped;
 mod shortages;
 mod signing;
 mod srctl;
+mod staging;
 mod strategies;
 mod terminal;
 mod tools;
@@ -109,6 +111,8 @@ fn main() {
         signing::cases(),
         trusting::cases(),
         packages::all(),
+        staging::cases(),
+        generators::cases(),
     ];
     libtest_mimic::run(&arguments, themes.into_iter().flatten().collect()).exit();
 }

@@ -77,7 +77,11 @@ pub fn no_memory(bytes: u64) -> String {
     format!("cannot be read: there is no memory for its {bytes} bytes")
 }
 
-fn contents(file: File, limit: u64) -> Result<(Vec<u8>, Metadata), String> {
+/// The same, with what the system says of the file.
+///
+/// # Errors
+/// A sentence without the path.
+pub fn contents(file: File, limit: u64) -> Result<(Vec<u8>, Metadata), String> {
     let metadata = file
         .metadata()
         .map_err(|error| format!("cannot be examined: {error}"))?;

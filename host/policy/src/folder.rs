@@ -26,8 +26,10 @@ use crate::source::{Contents, Disk, Source};
 use crate::trust::TRUST;
 
 mod signed;
+mod survey;
 
 use signed::Demand;
+pub use survey::{Found, survey};
 
 /// Where vendors put policies.
 pub const VENDOR: &str = "/usr/lib/switch-root/policies.d";
@@ -108,6 +110,20 @@ struct Files<'a> {
     sidecar: Option<File<'a>>,
 }
 
+impl<'a> Files<'a> {
+    /// The `.cwasm` files that go with the policy, the first of which counts, and those
+    /// that do not: code compiled from the vendor's file says nothing of the operator's.
+    fn native(&self) -> (Vec<&File<'a>>, Vec<&File<'a>>) {
+        match &self.wasm {
+            Some(wasm) => self.cwasm.iter().partition(|cwasm| cwasm.beside(wasm)),
+            None => (self.cwasm.last().into_iter().collect(), Vec::new()),
+        }
+    }
+}
+
+/// The files of all policies, by their names.
+type All<'a> = BTreeMap<Vec<u8>, Files<'a>>;
+
 /// The embedded default policy with its sidecar's defaults.
 pub fn embedded() -> Policy {
     let mut code = Code {
@@ -148,24 +164,7 @@ pub fn discover_in(root: &dyn Source, more: Option<&Path>) -> Vec<Policy> {
     if let Some(more) = &more {
         places.push((more, Path::new("/")));
     }
-    let mut found: BTreeMap<Vec<u8>, Files> = BTreeMap::new();
-    let mut policies = Vec::new();
-    for (source, folder) in places {
-        if let Err(reason) = list(source, folder, &mut found) {
-            let shown = source.shown(folder);
-            let failure = Failure::load(
-                Kind::Unreadable,
-                format!("cannot be read as a policy folder: {reason}"),
-            );
-            policies.push(unusable(shown.clone(), shown, failure));
-        }
-    }
-    found.entry(DEFAULT.into()).or_default();
-    let demand = Demand::of(root);
-    if let Some(failure) = demand.failure() {
-        let shown = root.shown(Path::new(TRUST));
-        policies.push(unusable(shown.clone(), shown, failure));
-    }
+    let (mut policies, found, demand) = collect(root, &places);
     policies.extend(
         found
             .iter()
@@ -174,11 +173,34 @@ pub fn discover_in(root: &dyn Source, more: Option<&Path>) -> Vec<Policy> {
     policies
 }
 
-fn list<'a>(
-    source: &'a dyn Source,
-    folder: &Path,
-    found: &mut BTreeMap<Vec<u8>, Files<'a>>,
-) -> Result<(), String> {
+/// Lists the folders. What cannot be read of them, and of what signatures are held
+/// against, becomes policies that have failed.
+fn collect<'a>(
+    root: &dyn Source,
+    places: &[(&'a dyn Source, &Path)],
+) -> (Vec<Policy>, All<'a>, Demand) {
+    let mut found = All::new();
+    let mut failed = Vec::new();
+    for (source, folder) in places {
+        if let Err(reason) = list(*source, folder, &mut found) {
+            let shown = source.shown(folder);
+            let failure = Failure::load(
+                Kind::Unreadable,
+                format!("cannot be read as a policy folder: {reason}"),
+            );
+            failed.push(unusable(shown.clone(), shown, failure));
+        }
+    }
+    found.entry(DEFAULT.into()).or_default();
+    let demand = Demand::of(root);
+    if let Some(failure) = demand.failure() {
+        let shown = root.shown(Path::new(TRUST));
+        failed.push(unusable(shown.clone(), shown, failure));
+    }
+    (failed, found, demand)
+}
+
+fn list<'a>(source: &'a dyn Source, folder: &Path, found: &mut All<'a>) -> Result<(), String> {
     for name in source.names(folder)?.into_iter().flatten() {
         let path = folder.join(&name);
         let (Some(stem), Some(ending)) = (path.file_stem(), path.extension()) else {
@@ -205,11 +227,7 @@ fn list<'a>(
 /// Reads the files of one policy. `None` where it is masked.
 fn assemble(stem: &[u8], files: &Files<'_>, demand: &Demand) -> Option<Policy> {
     let name = escape::path(stem);
-    // Code compiled from the vendor's file says nothing of the operator's.
-    let (beside, apart): (Vec<&File>, Vec<&File>) = match &files.wasm {
-        Some(wasm) => files.cwasm.iter().partition(|cwasm| cwasm.beside(wasm)),
-        None => (files.cwasm.last().into_iter().collect(), Vec::new()),
-    };
+    let (beside, apart) = files.native();
     let cwasm = beside.first().copied();
     // Read once: what is checked is what is run.
     let native = cwasm.map(|file| file.read(fixed::POLICY_FILE));

@@ -1,15 +1,17 @@
 //! `srctl image`.
 
 mod add_policy;
+mod stage;
 
 use extension::Result;
 
 use crate::command::image::Image;
 use crate::outcome::Outcome;
 
-/// Runs one of the commands.
-pub fn run(command: &Image) -> Result<Outcome> {
+/// Runs one of the commands; `quiet` is for those that tell what they did.
+pub fn run(command: &Image, quiet: bool) -> Result<Outcome> {
     match command {
         Image::AddPolicy(options) => add_policy::run(options),
+        Image::Stage(options) => stage::run(options, quiet),
     }
 }

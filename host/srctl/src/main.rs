@@ -59,7 +59,7 @@ fn run(command: &Command) -> Result<Outcome> {
         What::Man(options) => documents::man(options.output.as_deref()),
         What::Policy(what) => policy::run(what, &*progress),
         What::Rehearse(what) => rehearse::run(what, &*progress),
-        What::Image(what) => image::run(what),
+        What::Image(what) => image::run(what, command.quiet),
     }
 }
 

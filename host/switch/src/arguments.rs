@@ -18,6 +18,8 @@ pub enum Format {
     Text,
     /// For programs.
     Json,
+    /// Not at all: whether the switch would be refused is all that is asked.
+    Nothing,
 }
 
 /// How the new root becomes the root.
@@ -102,7 +104,7 @@ Makes the file system mounted on NEW_ROOT the root, deletes what the policies
 do not keep of the initramfs, and executes INIT. Runs as PID 1.
 
   -d CAPABILITY,...  take these capabilities from INIT and all that it starts
-  -n                 check everything, and change nothing
+  -n                 check everything, change nothing, and say only what is wrong
   -c DEVICE          open DEVICE as standard input, output and error of INIT
   -p                 delete nothing
 
@@ -139,6 +141,7 @@ fn read(
     usage: &str,
 ) -> Result<Request, lexopt::Error> {
     let mut plan = false;
+    let mut check = false;
     let mut format = Format::Text;
     let mut foreground = false;
     let mut keep_initramfs = false;
@@ -158,7 +161,7 @@ fn read(
             Short('d') if run_init => {
                 drop_capabilities = parser.value()?.parse_with(capabilities)?
             }
-            Short('n') if run_init => plan = true,
+            Short('n') if run_init => check = true,
             Short('p') if run_init => keep_initramfs = true,
             Short('c') | Long("console") => console = Some(parser.value()?),
             Long("plan") => plan = true,
@@ -199,11 +202,16 @@ fn read(
         new_root,
         init,
         init_arguments: rest.collect(),
-        plan: plan.then_some(format),
+        plan: match (plan, check) {
+            (true, _) => Some(format),
+            (false, true) => Some(Format::Nothing),
+            (false, false) => None,
+        },
         foreground,
         keep_initramfs,
         strategy,
-        log,
+        // Scripts check several times; what is not as it should be is said when it counts.
+        log: log.or((check && !plan).then_some(Level::Error)),
         console,
         drop_capabilities,
     })))
@@ -258,10 +266,18 @@ mod tests {
             arguments.drop_capabilities,
             [Capability::CAP_SYS_MODULE, Capability::CAP_SYS_RAWIO]
         );
-        assert_eq!(arguments.plan, Some(Format::Text));
+        assert_eq!(arguments.plan, Some(Format::Nothing));
+        assert_eq!(arguments.log, Some(Level::Error));
         assert!(arguments.keep_initramfs);
         assert_eq!(arguments.console, Some("/dev/tty1".into()));
         assert_eq!(arguments.init_arguments, ["3"]);
+    }
+
+    #[test]
+    fn what_run_init_checks_is_printed_where_that_is_asked_for() {
+        let arguments = switch("run-init -n --plan --log info /root /sbin/init");
+        assert_eq!(arguments.plan, Some(Format::Text));
+        assert_eq!(arguments.log, Some(Level::Info));
     }
 
     #[test]

@@ -112,8 +112,13 @@ fn switch(arguments: Vec<OsString>, pid_1: bool, started: Instant) -> Result<Str
 }
 
 fn print(plan: &Plan, facts: &Facts, format: Format) -> String {
-    let tally = would_delete(plan);
+    // Takes a walk through the whole initramfs.
+    let tally = match format {
+        Format::Nothing => None,
+        Format::Text | Format::Json => would_delete(plan),
+    };
     match format {
+        Format::Nothing => String::new(),
         Format::Text => {
             let mut text = plan.to_string();
             if let Some(tally) = &tally {

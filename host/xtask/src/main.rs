@@ -8,6 +8,7 @@ mod dist;
 mod documents;
 mod foreign;
 mod fuzz;
+mod generators;
 mod kernels;
 mod native;
 mod packages;

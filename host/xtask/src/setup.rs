@@ -109,6 +109,11 @@ pub const LANGUAGES: [Tool; 7] = [
         package: "python3-venv",
     },
 ];
+/// Finds faults in shell scripts, for those that are installed.
+pub const SHELLCHECK: Tool = Tool {
+    program: "shellcheck",
+    package: "shellcheck",
+};
 /// Compiles what is written in C for the static binaries.
 pub const MUSL_COMPILER: Tool = Tool {
     program: "musl-gcc",

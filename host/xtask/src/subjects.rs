@@ -7,8 +7,10 @@ use anyhow::{Result, bail};
 use switch_root_tests::architecture::Architecture;
 
 use crate::run::{cargo, run};
-use crate::setup::{self, IMAGES, LANGUAGES, PEERS, QEMU, QEMU_AARCH64, REGISTRY, STATIC, WASM};
-use crate::{dist, foreign, kernels, native, packages};
+use crate::setup::{
+    self, IMAGES, LANGUAGES, PEERS, QEMU, QEMU_AARCH64, REGISTRY, SHELLCHECK, STATIC, WASM,
+};
+use crate::{dist, foreign, generators, kernels, native, packages};
 
 /// The programs and kernels under test.
 pub struct Subjects {
@@ -18,6 +20,7 @@ pub struct Subjects {
     pub srctl: PathBuf,
     policies: PathBuf,
     kernels: PathBuf,
+    generators: Option<PathBuf>,
     aarch64: Option<PathBuf>,
     packages: Option<packages::Tried>,
 }
@@ -70,7 +73,7 @@ impl Subjects {
             Ok(packages) => subjects.packages = Some(packages),
             Err(reason) => skipped.push(reason),
         }
-        let mut tools = vec![&QEMU, &QEMU_AARCH64, &PEERS[1]];
+        let mut tools = vec![&QEMU, &QEMU_AARCH64, &PEERS[1], &SHELLCHECK];
         tools.extend(IMAGES.iter().chain(&REGISTRY).chain(&LANGUAGES));
         for package in setup::tools(&tools) {
             skipped.push(format!("the tests that need Debian's package {package}"));
@@ -78,6 +81,9 @@ impl Subjects {
         for reason in kernels::fetch(Architecture::Aarch64).1 {
             skipped.push(reason);
         }
+        let (generators, missing) = generators::fetch();
+        missing.into_iter().for_each(|reason| skipped.push(reason));
+        subjects.generators = Some(generators);
         Ok(subjects)
     }
 
@@ -93,6 +99,7 @@ impl Subjects {
             srctl: dist::operator_binary()?,
             policies: native::policies(components)?,
             kernels: PathBuf::new(),
+            generators: None,
             aarch64: None,
             packages: None,
         };
@@ -119,6 +126,9 @@ impl Subjects {
             command
                 .env("SWITCH_ROOT_PACKAGES", &packages.folder)
                 .env("SWITCH_ROOT_MINIMAL_DEBIAN", &packages.debian);
+        }
+        if let Some(folder) = &self.generators {
+            command.env("SWITCH_ROOT_GENERATORS", folder);
         }
     }
 

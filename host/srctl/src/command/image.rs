@@ -12,6 +12,9 @@ pub enum Image {
     /// Put policies into an initramfs: verified, loaded once, and compiled. A policy of the same
     /// name is replaced.
     AddPolicy(AddPolicy),
+    /// Put this machine's policies into the root of an initramfs under construction: loaded
+    /// once, compiled, and with the signers that it accepts. For what makes initramfs images.
+    Stage(Stage),
 }
 
 /// `srctl image add-policy`.
@@ -55,3 +58,35 @@ pub struct AddPolicy {
     #[command(flatten)]
     pub printing: Printing,
 }
+
+/// `srctl image stage`.
+#[derive(Debug, Args)]
+#[command(after_help = STAGED)]
+pub struct Stage {
+    /// The root of the initramfs, before it is packed. Its policy folders and its list of
+    /// signers are replaced.
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// The machine whose policies these are.
+    #[arg(long, value_name = "ROOT", default_value = "/")]
+    pub root: PathBuf,
+    /// Stage nothing where a policy would be left out, or the boot binary would not take
+    /// what is compiled for it.
+    #[arg(long)]
+    pub strict: bool,
+    /// The architecture that is compiled for, as triples begin [default: that of the boot
+    /// binary in DIR, or of the one that is installed in ROOT, or this machine's].
+    #[arg(long, value_name = "ARCH")]
+    pub arch: Option<String>,
+    #[command(flatten)]
+    pub printing: Printing,
+}
+
+const STAGED: &str = "\
+Taken are /usr/lib/switch-root/policies.d, /etc/switch-root/policies.d and, for the signers that \
+are accepted, /etc/switch-root/trust/*.signers. A policy that a boot would not run is left out, \
+with a warning. A compiled form that lies beside a policy already and is accepted is taken as it \
+is.
+
+Exit status: 0 where it was staged, if without policies; 3 where --strict refused; 1 where \
+something failed, and nothing was staged.";

@@ -1,0 +1,124 @@
+//! `srctl image stage`: from the policies of a machine to the root of an initramfs that a
+//! generator is about to pack.
+//!
+//! What is staged is read back as a boot reads it before it takes its place: what this
+//! command lets pass, the boot binary does not compile or refuse.
+
+mod boot_binary;
+mod folders;
+mod gather;
+mod machine;
+mod rooted;
+mod show;
+
+use extension::{Error, Result, interrupt};
+use policy::engine;
+use policy::folder;
+use workshop::compile;
+
+use crate::command::image::Stage;
+use crate::input::shown;
+use crate::outcome::Outcome;
+
+use boot_binary::Binary;
+use folders::Folders;
+use gather::Gathered;
+use machine::Machine;
+use rooted::Rooted;
+
+/// Runs the command. Nothing is written before everything was tried.
+pub fn run(command: &Stage, quiet: bool) -> Result<Outcome> {
+    let machine = Machine::open(&command.root)?;
+    let image = Rooted::open(&command.directory)?;
+    let binary = boot_binary::find(&image, &machine.root);
+    let target = target(command, binary.as_ref())?;
+    let signers = machine.signers()?;
+    // In the process of the judge, which is forked: before anything starts threads.
+    let mut gathered = gather::gather(&machine, &target)?;
+    let fits = binary.as_ref().is_none_or(Binary::fits);
+    gathered.compile(&target, fits)?;
+    if let Some(binary) = binary.as_ref().filter(|_| !fits && gathered.needs_engine) {
+        tracing::warn!(
+            "{} is of {}, and this srctl compiles for {}: policies are staged without their compiled forms, which it would not take; install both programs in the same version",
+            binary.path,
+            binary.engine,
+            engine::ENGINE
+        );
+    }
+    let refused =
+        command.strict && (!gathered.left_out.is_empty() || (!fits && gathered.needs_engine));
+    for left in &gathered.left_out {
+        let without = match refused {
+            true => "with --strict nothing is staged",
+            false => "the image is made without it",
+        };
+        tracing::warn!(
+            "policy {} is left out, and {without}: {}; {}",
+            left.name,
+            left.reason,
+            left.advice
+        );
+    }
+    interrupt::check()?;
+    if !refused {
+        let folders = Folders::write(&command.directory, &gathered.pieces(), &signers)?;
+        check(&folders, &gathered)?;
+        folders.commit(&image)?;
+        if !is_root() && !gathered.staged.is_empty() {
+            tracing::warn!(
+                "this is not run by root, so that the files of {} are not root's, and a boot takes compiled forms from root alone; have the archive say that they are, as `cpio -R 0:0` does",
+                shown(&command.directory)
+            );
+        }
+    }
+    if !quiet || command.printing.json() {
+        show::show(command, &gathered, &signers, &target, refused)?;
+    }
+    Ok(if refused {
+        Outcome::Unfit
+    } else {
+        Outcome::Fine
+    })
+}
+
+/// Whether the files that this process makes are root's.
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// The target triple that is compiled for: that of the boot binary, which need not be this
+/// machine's.
+fn target(command: &Stage, binary: Option<&Binary>) -> Result<String> {
+    let of_binary = binary.and_then(|binary| binary.architecture);
+    compile::target(None, command.arch.as_deref().or(of_binary))
+}
+
+/// Reads what was written as a boot reads it.
+fn check(folders: &Folders, gathered: &Gathered) -> Result<()> {
+    let found = folder::discover_in(&folders.as_boot_sees_them(), None);
+    for staged in &gathered.staged {
+        let unlike = |what: &str| {
+            Error::input(format!(
+                "{} cannot be staged: a boot would not take it as it is written: {what}; nothing was staged",
+                staged.origin
+            ))
+        };
+        let Some(policy) = found.iter().find(|policy| policy.name == staged.name) else {
+            return Err(unlike("it would not be found"));
+        };
+        match &policy.code {
+            Err(failure) => return Err(unlike(&failure.message)),
+            Ok(code) if staged.compiled.is_some() && code.native.is_none() => {
+                return Err(unlike(&policy.warnings.join("; ")));
+            }
+            Ok(_) if policy.digest != staged.digest => {
+                return Err(unlike("it was changed meanwhile"));
+            }
+            Ok(_) => {}
+        }
+        for warning in &policy.warnings {
+            tracing::warn!("policy {}: {warning}", policy.name);
+        }
+    }
+    Ok(())
+}

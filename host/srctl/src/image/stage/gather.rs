@@ -1,0 +1,302 @@
+//! What is staged of each policy, and what is left out because no boot would run it.
+
+use std::path::Path;
+
+use extension::{Result, interrupt};
+use policy::folder::{self, Found, Policy};
+use policy::limits::fixed;
+use policy::source::Source;
+use policy::trust::signature_path;
+use policy::{Failure, Kind, engine};
+use workshop::loading;
+
+use super::folders::{Piece, What};
+use super::machine::Machine;
+
+/// Milliseconds that a policy has at least to be loaded: here it is compiled first, which
+/// may take longer than its deadline, and which a boot is spared.
+const PATIENCE: u64 = 120_000;
+
+/// What there is to stage.
+#[derive(Default)]
+pub struct Gathered {
+    /// Policies that a boot runs.
+    pub staged: Vec<Staged>,
+    /// What hides a policy.
+    pub masks: Vec<Piece>,
+    /// Policies that no boot would run.
+    pub left_out: Vec<LeftOut>,
+    /// Whether it matters which engine the boot binary has.
+    pub needs_engine: bool,
+}
+
+/// A policy that is staged.
+pub struct Staged {
+    /// Its name, escaped.
+    pub name: String,
+    /// The file that it is read from, escaped, or `embedded`.
+    pub origin: String,
+    /// The digest of its `.wasm`.
+    pub digest: Option<String>,
+    /// Who signed it, where signatures are demanded.
+    pub signed_by: Option<String>,
+    /// The component.
+    pub wasm: Option<Piece>,
+    /// Its compiled form, where it has one.
+    pub compiled: Option<Piece>,
+    /// The signature and the sidecar.
+    pub beside: Vec<Piece>,
+    /// Whether it has a sidecar.
+    pub sidecar: bool,
+}
+
+/// A policy that is not staged.
+pub struct LeftOut {
+    /// Its name, escaped.
+    pub name: String,
+    /// Its file, escaped.
+    pub origin: String,
+    /// Why, with its file.
+    pub reason: String,
+    /// What to do.
+    pub advice: &'static str,
+}
+
+impl LeftOut {
+    fn new(name: &str, origin: &str, failure: &Failure) -> Self {
+        // What is wrong with a file beside it has that file's name in it.
+        let reason = match failure.message.starts_with('/') {
+            true => failure.message.clone(),
+            false => format!("{origin} {}", failure.message),
+        };
+        Self {
+            name: name.into(),
+            origin: origin.into(),
+            reason,
+            advice: match failure.kind {
+                Kind::Signature => {
+                    "sign it with a key that the image accepts (`srctl policy sign`)"
+                }
+                Kind::Settings => "repair its settings",
+                Kind::Unreadable => "repair or remove the file",
+                _ => "`srctl policy inspect` tells more of it",
+            },
+        }
+    }
+}
+
+/// Reads all policies of a machine and loads each, as at boot. No other thread may run:
+/// the judge is forked.
+///
+/// # Errors
+/// There can be no judge, or it was interrupted.
+pub fn gather(machine: &Machine, target: &str) -> Result<Gathered> {
+    let (unreadable, found) = folder::survey(machine);
+    let mut gathered = Gathered::default();
+    for policy in &unreadable {
+        if let Err(failure) = &policy.code {
+            let left = LeftOut::new(&policy.name, &policy.origin, failure);
+            gathered.left_out.push(left);
+        }
+    }
+    for files in &found {
+        interrupt::check()?;
+        let Some(policy) = &files.policy else {
+            // A sidecar alone is none, and the host has said so.
+            if let Some(mask) = files.wasm.as_ref().or(files.cwasm.as_ref()) {
+                gathered.masks.push(mask_at(machine, mask));
+            }
+            continue;
+        };
+        if policy.origin == "embedded" && files.sidecar.is_none() {
+            continue;
+        }
+        match take(machine, files, policy, target)? {
+            Ok(staged) => {
+                gathered.needs_engine |= staged.wasm.is_some() || staged.compiled.is_some();
+                gathered.staged.push(staged);
+            }
+            Err(failure) => {
+                let left = LeftOut::new(&policy.name, &policy.origin, &failure);
+                gathered.left_out.push(left);
+            }
+        }
+    }
+    Ok(gathered)
+}
+
+/// The files of one policy, after it was loaded.
+fn take(
+    machine: &Machine,
+    files: &Found,
+    policy: &Policy,
+    target: &str,
+) -> Result<std::result::Result<Staged, Failure>> {
+    let code = match &policy.code {
+        Ok(code) => code,
+        Err(failure) => return Ok(Err(failure.clone())),
+    };
+    let usable = native(machine, files, policy, target);
+    let compiled = match usable {
+        Ok(piece) => piece,
+        Err(reason) => return Ok(Err(Failure::load(Kind::Unreadable, reason))),
+    };
+    if let Some(failure) = try_loading(policy, compiled.is_some(), target)? {
+        return Ok(Err(failure));
+    }
+    let embedded = policy.origin == "embedded";
+    let wasm = match (&files.wasm, &code.wasm) {
+        (Some(path), Some(bytes)) if !embedded => Some(Piece::bytes(path, bytes.to_vec())),
+        _ => None,
+    };
+    let mut staged = Staged {
+        name: policy.name.clone(),
+        origin: policy.origin.clone(),
+        digest: policy.digest.clone(),
+        signed_by: policy.signed_by.clone(),
+        wasm,
+        compiled,
+        beside: Vec::new(),
+        sidecar: files.sidecar.is_some(),
+    };
+    let signed = files.wasm.as_ref().or(files.cwasm.as_ref());
+    if let Some(path) = signed
+        .filter(|_| !embedded)
+        .map(|path| signature_path(path))
+    {
+        // Where it is demanded the host has read it; where it is not, a broken one is no loss.
+        if let Ok(Some(contents)) = machine.read(&path, fixed::SIGNATURE_FILE) {
+            staged.beside.push(Piece::bytes(&path, contents.bytes));
+        }
+    }
+    if let Some(path) = &files.sidecar {
+        let piece = match machine.is_null(path) || machine.is_empty(path) {
+            true => Ok(mask_at(machine, path)),
+            false => read(machine, path, fixed::SIDECAR_FILE),
+        };
+        match piece {
+            Ok(piece) => staged.beside.push(piece),
+            Err(reason) => return Ok(Err(Failure::load(Kind::Settings, reason))),
+        }
+    }
+    Ok(Ok(staged))
+}
+
+/// The compiled form that the machine has already, where the host accepts it and it is for
+/// the target: it need not be made again.
+fn native(
+    machine: &Machine,
+    files: &Found,
+    policy: &Policy,
+    target: &str,
+) -> std::result::Result<Option<Piece>, String> {
+    let accepted = policy.code.as_ref().is_ok_and(|code| code.native.is_some());
+    let Some(path) = files.cwasm.as_ref().filter(|_| accepted) else {
+        return Ok(None);
+    };
+    let piece = read(machine, path, fixed::POLICY_FILE)?;
+    let What::Bytes(bytes) = &piece.what else {
+        return Ok(None);
+    };
+    let (record, _) = engine::split_native(bytes)?;
+    if record.target == target {
+        return Ok(Some(piece));
+    }
+    match files.wasm {
+        Some(_) => Ok(None),
+        None => Err(format!(
+            "was compiled for {}, and the image is for {target}; put its .wasm beside it",
+            record.target
+        )),
+    }
+}
+
+/// Loads a policy in the judge with its settings. What was compiled for another machine is
+/// compiled once more, for this one.
+fn try_loading(policy: &Policy, keep_native: bool, target: &str) -> Result<Option<Failure>> {
+    let mut trial = policy.clone();
+    let own = target.starts_with(&format!("{}-", std::env::consts::ARCH));
+    if let Ok(code) = &mut trial.code {
+        if code.wasm.is_none() && !own {
+            return Ok(None);
+        }
+        if code.wasm.is_some() && !(keep_native && own) {
+            code.native = None;
+        }
+    }
+    let limits = &mut trial.sidecar.limits;
+    limits.deadline_ms = limits.deadline_ms.max(PATIENCE);
+    limits.total_ms = limits.total_ms.max(PATIENCE);
+    Ok(loading::load(&trial, true)?.failures.into_iter().next())
+}
+
+fn read(machine: &Machine, path: &Path, limit: u64) -> std::result::Result<Piece, String> {
+    let shown = machine.shown(path);
+    match machine.read(path, limit) {
+        Ok(Some(contents)) => Ok(Piece::bytes(path, contents.bytes)),
+        Ok(None) => Err(format!("{shown} is a link to nothing")),
+        Err(reason) => Err(format!("{shown} {reason}")),
+    }
+}
+
+fn mask_at(machine: &Machine, path: &Path) -> Piece {
+    let what = match machine.is_null(path) {
+        true => What::Null,
+        false => What::Bytes(Vec::new()),
+    };
+    Piece {
+        path: path.to_owned(),
+        what,
+    }
+}
+
+impl Gathered {
+    /// Compiles what is not compiled, if the boot binary takes it (`fits`). What cannot be
+    /// compiled is left out, and so is what has no other form than one that does not fit.
+    ///
+    /// # Errors
+    /// It was interrupted.
+    pub fn compile(&mut self, target: &str, fits: bool) -> Result<()> {
+        for mut staged in std::mem::take(&mut self.staged) {
+            interrupt::check()?;
+            let reason = match (&staged.wasm, fits) {
+                (Some(_), false) => {
+                    staged.compiled = None;
+                    None
+                }
+                (None, false) if staged.compiled.is_some() => Some(
+                    "has no .wasm, and the boot binary is of another version than its compiled form".to_owned(),
+                ),
+                (Some(wasm), true) if staged.compiled.is_none() => {
+                    match engine::compile(wasm.contents(), target) {
+                        Ok(bytes) => {
+                            let path = wasm.path.with_extension("cwasm");
+                            staged.compiled = Some(Piece::bytes(&path, bytes));
+                            None
+                        }
+                        Err(reason) => Some(reason),
+                    }
+                }
+                _ => None,
+            };
+            match reason {
+                None => self.staged.push(staged),
+                Some(reason) => {
+                    let failure = Failure::load(Kind::NotAPolicy, reason);
+                    let left = LeftOut::new(&staged.name, &staged.origin, &failure);
+                    self.left_out.push(left);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// All files.
+    pub fn pieces(&self) -> Vec<&Piece> {
+        let of_policies = self.staged.iter().flat_map(|staged| {
+            let forms = staged.wasm.iter().chain(&staged.compiled);
+            forms.chain(&staged.beside)
+        });
+        of_policies.chain(&self.masks).collect()
+    }
+}

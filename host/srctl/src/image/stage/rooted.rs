@@ -1,0 +1,179 @@
+//! The files of a root directory that need not be this machine's: links in it lead to
+//! where they would there, and never out of it.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use extension::{Error, Result};
+use policy::escape;
+use policy::file;
+use policy::source::{Contents, Source};
+use rustix::fs::{self, Dir, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use crate::input::shown;
+
+/// How often the kernel is asked again whose answer a change of names made doubtful.
+const TRIES: usize = 100;
+
+/// A root directory.
+pub struct Rooted {
+    directory: OwnedFd,
+}
+
+impl Rooted {
+    /// Opens a root directory.
+    ///
+    /// # Errors
+    /// It is not there, or no directory.
+    pub fn open(path: &Path) -> Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = fs::open(path, flags, Mode::empty()).map_err(|error| {
+            Error::system(format!("cannot open {}", shown(path)), &error.into())
+        })?;
+        Ok(Self { directory })
+    }
+
+    /// Opens a path as a process would whose root directory this is.
+    pub fn at(&self, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        let flags = flags | OFlags::CLOEXEC;
+        for _ in 1..TRIES {
+            let opened = fs::openat2(
+                &self.directory,
+                path,
+                flags,
+                Mode::empty(),
+                ResolveFlags::IN_ROOT,
+            );
+            if !matches!(opened, Err(Errno::AGAIN | Errno::INTR)) {
+                return opened;
+            }
+        }
+        Err(Errno::AGAIN)
+    }
+
+    /// Whether there is something of this name, if only a link to nothing.
+    pub fn exists(&self, path: &Path) -> bool {
+        self.at(path, OFlags::PATH | OFlags::NOFOLLOW).is_ok()
+    }
+}
+
+impl Source for Rooted {
+    fn names(&self, directory: &Path) -> std::result::Result<Option<Vec<OsString>>, String> {
+        let unreadable = |error: Errno| io::Error::from(error).to_string();
+        let opened = match self.at(directory, OFlags::RDONLY | OFlags::DIRECTORY) {
+            Err(Errno::NOENT) => return Ok(None),
+            // Something above it is no directory, rather than what stands there.
+            Err(Errno::NOTDIR) if !self.exists(directory) => return Ok(None),
+            other => other.map_err(unreadable)?,
+        };
+        let mut names = Vec::new();
+        for entry in Dir::new(opened).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            match entry.file_name().to_bytes() {
+                b"." | b".." => {}
+                name => names.push(OsString::from_vec(name.to_vec())),
+            }
+        }
+        Ok(Some(names))
+    }
+
+    fn read(&self, path: &Path, limit: u64) -> std::result::Result<Option<Contents>, String> {
+        // A FIFO without a writer would be waited for.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let opened = match self.at(path, flags) {
+            Ok(opened) => opened,
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+            Err(Errno::NXIO) => return Err("is not a regular file".into()),
+            Err(error) => return Err(format!("cannot be opened: {}", io::Error::from(error))),
+        };
+        let (bytes, metadata) = file::contents(File::from(opened), limit)?;
+        Ok(Some(Contents {
+            bytes,
+            uid: metadata.uid(),
+            mode: metadata.mode() & 0o7777,
+        }))
+    }
+
+    fn is_null(&self, path: &Path) -> bool {
+        let link = self.at(path, OFlags::PATH | OFlags::NOFOLLOW);
+        if link
+            .and_then(|link| fs::readlinkat(link, c"", Vec::new()))
+            .is_ok_and(|target| target.as_bytes() == b"/dev/null")
+        {
+            return true;
+        }
+        let found = self.at(path, OFlags::PATH).and_then(fs::fstat);
+        found.is_ok_and(|stat| {
+            FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
+                && stat.st_rdev == fs::makedev(1, 3)
+        })
+    }
+
+    fn is_empty(&self, path: &Path) -> bool {
+        let found = self.at(path, OFlags::PATH).and_then(fs::fstat);
+        found.is_ok_and(|stat| {
+            FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_size == 0
+        })
+    }
+
+    fn shown(&self, path: &Path) -> String {
+        escape::path(path.as_os_str().as_encoded_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn tree() -> (tempfile::TempDir, Rooted) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("etc/d")).unwrap();
+        std::fs::write(folder.path().join("etc/d/a"), "inside").unwrap();
+        let root = Rooted::open(folder.path()).unwrap();
+        (folder, root)
+    }
+
+    fn text(root: &Rooted, path: &str) -> Option<String> {
+        let contents = root.read(Path::new(path), 100).unwrap()?;
+        Some(String::from_utf8(contents.bytes).unwrap())
+    }
+
+    #[test]
+    fn links_lead_to_where_they_would_in_that_root() {
+        let (folder, root) = tree();
+        for (name, target) in [
+            ("absolute", "/etc/d/a"),
+            ("relative", "etc/d/a"),
+            ("above", "../../../../../etc/d/a"),
+            ("outside", "/proc/self/status"),
+            ("null", "/dev/null"),
+        ] {
+            symlink(target, folder.path().join(name)).unwrap();
+        }
+        symlink("/etc/d", folder.path().join("folder")).unwrap();
+        for name in ["/absolute", "/relative", "/above", "/folder/a"] {
+            assert_eq!(text(&root, name).as_deref(), Some("inside"), "{name}");
+        }
+        assert_eq!(text(&root, "/outside"), None);
+        assert!(root.exists(Path::new("/outside")));
+        assert!(root.is_null(Path::new("/null")));
+        assert!(!root.is_null(Path::new("/absolute")));
+        assert_eq!(root.names(Path::new("/folder")).unwrap().unwrap(), ["a"]);
+    }
+
+    #[test]
+    fn below_a_file_there_is_nothing_and_a_file_is_no_folder() {
+        let (_folder, root) = tree();
+        assert_eq!(root.names(Path::new("/etc/d/a/b")), Ok(None));
+        assert!(root.read(Path::new("/etc/d/a/b"), 10).unwrap().is_none());
+        assert!(root.names(Path::new("/etc/d/a")).is_err());
+        assert!(root.read(Path::new("/etc/d/a"), 3).is_err());
+    }
+}
