@@ -12,6 +12,7 @@ mod connections;
 mod contract;
 mod cost;
 mod distributing;
+mod doctor;
 mod extensions_yaml;
 mod faults;
 mod formats;
@@ -47,6 +48,7 @@ mod shipped;
 mod shortages;
 mod signing;
 mod srctl;
+mod status;
 mod strategies;
 mod terminal;
 mod tools;
@@ -107,6 +109,8 @@ fn main() {
         languages::cases(),
         signing::cases(),
         trusting::cases(),
+        status::cases(),
+        doctor::cases(),
     ];
     libtest_mimic::run(&arguments, themes.into_iter().flatten().collect()).exit();
 }
