@@ -28,6 +28,7 @@ pub mod registry;
 pub mod report;
 pub mod results;
 pub mod scene;
+pub mod schema;
 pub mod snapshot;
 pub mod stage1;
 pub mod steps;

@@ -6,6 +6,7 @@ use switch_root_tests::image::EXTENSIONS;
 use switch_root_tests::outcome::{End, Outcome};
 use switch_root_tests::report::Report;
 use switch_root_tests::scene::Scene;
+use switch_root_tests::schema;
 use switch_root_tests::testimony::Testimony;
 
 use crate::tools::{Checked, Stop, play};
@@ -110,11 +111,27 @@ pub fn boots(scene: &Scene) -> Result<Booted, Stop> {
     let Some(report) = outcome.report() else {
         return Err(Stop::Fail(format!("there is no report\n{all}")));
     };
+    // Whatever was tried: what programs were promised.
+    for report in seen.report_at_start.iter().chain([&report.0]) {
+        has_the_schema(report)?;
+    }
     Ok(Booted {
         outcome,
         seen,
         report,
     })
+}
+
+/// Checks a report against its schema.
+pub fn has_the_schema(report: &serde_json::Value) -> Checked {
+    let schema = serde_json::from_str(include_str!("../../host/switch/report.schema.json"))?;
+    let differences = schema::differences(&schema, report);
+    ensure!(
+        differences.is_empty(),
+        "the report is not as report.schema.json says:\n{}\n{report:#}",
+        differences.join("\n")
+    );
+    Ok(())
 }
 
 impl Booted {

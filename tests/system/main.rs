@@ -12,6 +12,7 @@ mod connections;
 mod contract;
 mod cost;
 mod distributing;
+mod doctor;
 mod extensions_yaml;
 mod faults;
 mod formats;
@@ -50,6 +51,7 @@ mod shortages;
 mod signing;
 mod srctl;
 mod staging;
+mod status;
 mod strategies;
 mod terminal;
 mod tools;
@@ -113,6 +115,8 @@ fn main() {
         packages::all(),
         staging::cases(),
         generators::cases(),
+        status::cases(),
+        doctor::cases(),
     ];
     libtest_mimic::run(&arguments, themes.into_iter().flatten().collect()).exit();
 }

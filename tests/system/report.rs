@@ -5,10 +5,12 @@ use switch_root_tests::scene::{INIT, NEW_ROOT};
 use switch_root_tests::steps::{Make, Steps};
 
 use crate::check::{boots, confined, ensure, says};
-use crate::tools::{Checked, Policies, boot, cases, policy};
+use crate::tools::{Checked, Policies, boot, boot_small, cases, native, policy};
 
 cases![
     its_schema_is_stated_and_all_of_it_is_there,
+    reports_of_both_builds_are_as_the_schema_says_and_values_are_those_it_names,
+    it_tells_of_which_boot_it_is,
     policies_are_named_with_digest_fuel_and_time,
     survivors_are_named_with_all_who_kept_them,
     warnings_are_in_the_log_too,
@@ -47,6 +49,83 @@ fn its_schema_is_stated_and_all_of_it_is_there() -> Checked {
         report["warnings"] == Value::Array(Vec::new()),
         "{}",
         report["warnings"]
+    );
+    Ok(())
+}
+
+/// The values that the schema gives as examples at a place, or allows.
+fn named(schema: &Value, place: &str) -> Vec<String> {
+    let at = &schema.pointer(place).unwrap_or(&Value::Null);
+    let list = at["examples"].as_array().or(at["enum"].as_array());
+    let list = list.into_iter().flatten();
+    list.filter_map(|value| value.as_str().map(String::from))
+        .collect()
+}
+
+fn reports_of_both_builds_are_as_the_schema_says_and_values_are_those_it_names() -> Checked {
+    let schema: Value = serde_json::from_str(include_str!("../../host/switch/report.schema.json"))?;
+    let strategies = named(&schema, "/properties/strategy");
+    let policy_fields = "/properties/policies/items/properties";
+    let kinds = named(
+        &schema,
+        &format!("{policy_fields}/failures/items/properties/kind"),
+    );
+    let answers = named(&schema, &format!("{policy_fields}/answers/items"));
+    let settings =
+        r#"{"settings": {"keep": ["/kept"], "carry": {"/extensions.yaml": "/nowhere/x"}}}"#;
+    let list = "layers: [{image: a, metadata: {name: a, version: '1', compatibility: {x: {version: '>= 9'}}}}]\n";
+    for scene in [boot()?, boot_small()?] {
+        for broken in [false, true] {
+            let scene = scene
+                .clone()
+                .file("/extensions.yaml", list)
+                .file("/kept", "x")
+                .policy("50-keep", policy("keep-paths")?, Some(settings))
+                .file(
+                    "/usr/lib/switch-root/policies.d/50-keep.cwasm",
+                    native("keep-paths")?,
+                );
+            let scene = match broken {
+                true => scene.policy("60-broken", "no policy".into(), None),
+                false => scene,
+            };
+            // That they are as the schema says is checked of every boot.
+            let report = boots(&scene)?.report;
+            ensure!(
+                strategies.iter().any(|it| it == report.strategy()),
+                "{}",
+                report.strategy()
+            );
+            let failure = report.failure("60-broken");
+            ensure!(failure.is_some() == broken, "{:#}", report.0);
+            if let Some((kind, _)) = failure {
+                ensure!(kinds.contains(&kind), "{kind} is not in {kinds:?}");
+            }
+            let keep = report.policy("50-keep").ok_or("no 50-keep")?;
+            let given = keep["answers"].as_array().into_iter().flatten();
+            let mut given = given.filter_map(Value::as_str);
+            ensure!(
+                given.all(|answer| answers.iter().any(|it| it == answer)),
+                "{keep:#}"
+            );
+        }
+    }
+    Ok(())
+}
+
+fn it_tells_of_which_boot_it_is() -> Checked {
+    let report = boots(&boot()?)?.report.0;
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    ensure!(
+        report["boot_id"] == boot.trim_end(),
+        "{}",
+        report["boot_id"]
+    );
+    let kernel = nix::sys::utsname::uname()?;
+    ensure!(
+        report["kernel"] == *kernel.release().to_string_lossy(),
+        "{}",
+        report["kernel"]
     );
     Ok(())
 }

@@ -21,7 +21,8 @@ use crate::native::PAGE;
 /// our release, since a new one may bring a repaired engine or other settings.
 pub const ENGINE: &str = concat!("switch-root ", env!("CARGO_PKG_VERSION"), ", wasmtime 48");
 
-const MAGIC: &[u8] = b"switch-root ahead-of-time policy 1\n";
+/// How a `.cwasm` file begins: the format, and its version.
+pub const MAGIC: &[u8] = b"switch-root ahead-of-time policy 1\n";
 
 /// What a `.cwasm` file says of its origin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

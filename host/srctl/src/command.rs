@@ -1,5 +1,6 @@
 //! The command line, as `srctl --help` shows it.
 
+mod doctor;
 mod documents;
 mod format;
 pub mod image;
@@ -8,6 +9,7 @@ pub mod policy;
 pub mod project;
 mod rehearse;
 pub mod signature;
+mod status;
 
 use std::path::PathBuf;
 
@@ -15,10 +17,12 @@ use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use extension::pull::Platform;
 use extension::reference::ImageRef;
 
+pub use doctor::{Doctor, DoctorFormat};
 pub use documents::{Completions, Man};
 pub use format::{Format, Printing};
 pub use plan::{AskOptions, Diff, LimitOptions, Plan, PlanFormat};
 pub use rehearse::Rehearse;
+pub use status::{REPORT, Status, StatusFormat};
 
 /// The operator's side of switch-root.
 #[derive(Debug, Parser)]
@@ -38,7 +42,8 @@ pub struct Command {
 const EXIT: &str = "\
 Exit status: 0 where all went well; 1 where something failed; 2 where the command line is wrong; \
 3 where an extension is invalid or incompatible, a policy or its signature is not accepted, a \
-switch would be refused, or two things differ; 130 where it was interrupted.";
+switch would be refused or has left something undone, a machine has a problem, or two things \
+differ; 130 where it was interrupted.";
 
 /// What there is to do.
 #[derive(Debug, Subcommand)]
@@ -64,6 +69,12 @@ pub enum What {
     /// Execute the real switch_root with an image as its initramfs, and compare what it did with
     /// the plan.
     Rehearse(Rehearse),
+    /// Show how this machine was switched to its root: policies, what survived, extensions, what
+    /// was freed.
+    Status(Status),
+    /// Look for what would keep a machine from booting as it should, and tell what to do about
+    /// it. Nothing is changed.
+    Doctor(Doctor),
     /// Print the completions of a shell.
     Completions(Completions),
     /// Print the manual page of srctl, or write those of all commands.

@@ -4,6 +4,7 @@ mod access;
 mod command;
 mod config;
 mod diff;
+mod doctor;
 mod documents;
 mod extension;
 mod facts;
@@ -17,6 +18,7 @@ mod policy;
 mod print;
 mod progress;
 mod rehearse;
+mod status;
 mod style;
 mod table;
 
@@ -60,6 +62,8 @@ fn run(command: &Command) -> Result<Outcome> {
         What::Policy(what) => policy::run(what, &*progress),
         What::Rehearse(what) => rehearse::run(what, &*progress),
         What::Image(what) => image::run(what, command.quiet),
+        What::Status(what) => status::run(what),
+        What::Doctor(what) => doctor::run(what, &*progress),
     }
 }
 

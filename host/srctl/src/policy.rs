@@ -42,12 +42,12 @@ pub fn run(command: &Policy, progress: &dyn Progress) -> Result<Outcome> {
 }
 
 /// A report as JSON.
-fn value(report: &impl serde::Serialize) -> Result<serde_json::Value> {
+pub fn value(report: &impl serde::Serialize) -> Result<serde_json::Value> {
     serde_json::to_value(report).map_err(|error| Error::system("cannot write JSON", &error.into()))
 }
 
 /// Microseconds for people.
-fn time(us: u64) -> String {
+pub fn time(us: u64) -> String {
     match us {
         0..1_000 => format!("{us} us"),
         1_000..1_000_000 => format!("{}.{} ms", us / 1_000, us % 1_000 / 100),

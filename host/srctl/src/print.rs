@@ -1,7 +1,11 @@
 //! What goes to standard output.
 
+use std::fs::Permissions;
 use std::io::{ErrorKind, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
+use extension::output::{AtomicFile, cannot_write};
 use extension::{Error, Result};
 
 use crate::progress::beside_bars;
@@ -28,4 +32,25 @@ pub fn say(text: &str) {
 /// Prints a value as JSON.
 pub fn json(value: &serde_json::Value) -> Result<()> {
     print(&format!("{value:#}\n"))
+}
+
+/// Prints a text, or writes it to a file that is there whole or not at all, and that
+/// everybody may read.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn to(output: Option<&Path>, text: &str) -> Result<()> {
+    let Some(path) = output else {
+        return print(text);
+    };
+    let mut output = AtomicFile::create(path)?;
+    output
+        .write_all(text.as_bytes())
+        .map_err(|error| cannot_write(path, &error))?;
+    // Whatever the umask, and what was there: somebody else is to read it.
+    output
+        .as_file()
+        .set_permissions(Permissions::from_mode(0o644))
+        .map_err(|error| cannot_write(path, &error))?;
+    output.commit()
 }

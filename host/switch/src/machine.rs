@@ -60,6 +60,12 @@ pub fn facts(new_root: BorrowedFd<'_>, command_line: &str) -> (HostFacts, Vec<St
     )
 }
 
+/// `uname -r`; none where the kernel does not tell.
+pub fn kernel_release() -> Option<String> {
+    let names = nix::sys::utsname::uname().ok()?;
+    Some(names.release().to_string_lossy().into_owned())
+}
+
 /// Reads the initramfs' extensions.yaml. `None` where there is none.
 ///
 /// # Errors

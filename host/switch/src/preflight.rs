@@ -225,6 +225,8 @@ pub fn plan(
     }
     tracing::debug!("the judge ran for {} us", session.judge_time().as_micros());
     let facts = Facts {
+        boot_id: proc.boot_id(),
+        kernel: machine::kernel_release(),
         policies: account::policies(session),
         review: ReviewReport {
             directories: review.directories,

@@ -71,6 +71,14 @@ impl Proc {
         Ok(fs::readlinkat(&self.0, link, Vec::new())?.into_bytes())
     }
 
+    /// The kernel's name for this boot, another one each time that it starts; none where
+    /// it does not tell.
+    pub fn boot_id(&self) -> Option<String> {
+        let bytes = self.read("sys/kernel/random/boot_id").ok()?;
+        let text = str::from_utf8(&bytes).ok()?.trim_end();
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+
     /// `MemAvailable` in bytes: the memory that a new program could have.
     pub fn memory_available(&self) -> Option<u64> {
         let text = String::from_utf8(self.read("meminfo").ok()?).ok()?;

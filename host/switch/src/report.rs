@@ -1,5 +1,6 @@
 //! What happened, for the running system: `/run/switch-root/report.json`. The
-//! schema is described in REPORT.md; whatever changes here changes there.
+//! schema is described in REPORT.md and report.schema.json; whatever changes here
+//! changes there.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -30,6 +31,11 @@ pub struct Report {
     pub schema: u32,
     /// Of the program that switched.
     pub version: &'static str,
+    /// The kernel's name for this boot, which tells a reader whether the report is of
+    /// the boot that it runs in; absent where the kernel does not tell.
+    pub boot_id: Option<String>,
+    /// `uname -r`; absent where the kernel does not tell.
+    pub kernel: Option<String>,
     /// How it switched.
     pub strategy: Strategy,
     /// Where the new root was mounted.
@@ -123,6 +129,8 @@ impl Report {
         Self {
             schema: SCHEMA,
             version: env!("CARGO_PKG_VERSION"),
+            boot_id: facts.boot_id,
+            kernel: facts.kernel,
             strategy: plan.strategy,
             new_root: plan.new_root.path.clone(),
             init: plan.init.path.clone(),
@@ -171,6 +179,10 @@ impl Report {
 /// What was found out beside the plan, for the report.
 #[derive(Default)]
 pub struct Facts {
+    /// The kernel's name for this boot.
+    pub boot_id: Option<String>,
+    /// `uname -r`.
+    pub kernel: Option<String>,
     /// Every policy.
     pub policies: Vec<PolicyReport>,
     /// How much they looked at.
@@ -186,3 +198,6 @@ pub struct Facts {
     /// When what was done.
     pub timings: Timings,
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ mod failures;
 mod links;
 mod markdown;
 pub mod messages;
+mod report;
 mod threats;
 
 use std::fs;

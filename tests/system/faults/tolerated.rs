@@ -213,6 +213,18 @@ const HARMLESS: &[Line] = &[
         "the report says what is in use as null",
     ),
     (
+        Some(HOST),
+        "openat",
+        "boot_id",
+        "the report says as null which boot it is of",
+    ),
+    (
+        Some(HOST),
+        "read",
+        "boot_id",
+        "the report says as null which boot it is of",
+    ),
+    (
         Some(DELETION),
         "openat",
         "meminfo",

@@ -52,9 +52,10 @@ impl Wanted {
         wanted
     }
 
-    /// One more file.
+    /// One more file, or something else of one that is wanted already.
     #[must_use]
     pub fn file(mut self, path: &str, want: Want) -> Self {
+        self.files.retain(|(other, _)| other != path.as_bytes());
         self.files.push((path.into(), want));
         self
     }

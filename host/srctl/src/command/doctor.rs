@@ -1,0 +1,39 @@
+//! `srctl doctor`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::LimitOptions;
+
+/// `srctl doctor`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT)]
+pub struct Doctor {
+    /// An initramfs. Without --root it alone is looked at; with it, as that of the machine.
+    #[arg(value_name = "IMAGE")]
+    pub image: Option<PathBuf>,
+    /// The root directory of a machine: its policies, its generator of initramfs images, its
+    /// current image, and whether it was switched [default where no IMAGE is given: /].
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: DoctorFormat,
+    #[command(flatten)]
+    pub limits: LimitOptions,
+}
+
+/// How findings are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum DoctorFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+const EXIT: &str = "\
+Exit status: 0 where there is no problem, though perhaps warnings; 3 where there is one; 1 where \
+nothing could be looked at; 2 where the command line is wrong.";

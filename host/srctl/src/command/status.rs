@@ -1,0 +1,45 @@
+//! `srctl status`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// Where the report of the last switch is.
+pub const REPORT: &str = "/run/switch-root/report.json";
+
+/// `srctl status`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT)]
+pub struct Status {
+    /// The report.
+    #[arg(long, value_name = "FILE", default_value = REPORT)]
+    pub report: PathBuf,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: StatusFormat,
+    /// Write there rather than to standard output: whole or not at all. Everybody may read
+    /// the file.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Wait so long for the deletion of the initramfs to end, if it has not.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=86400))]
+    pub wait: Option<u32>,
+}
+
+/// How a report is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum StatusFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// The report as it is.
+    Json,
+    /// Metrics in the text format of Prometheus, for node_exporter's textfile collector.
+    Prometheus,
+}
+
+const EXIT: &str = "\
+Exit status: 0 where all is well; 3 where a policy failed, an extension was not activated or is \
+incompatible, something could not be carried or deleted, there are warnings, or what --wait \
+waited for did not come; 1 where there is no report, or none that can be read (as metrics, 3 \
+where there is none: the metrics say so); 2 where the command line is wrong.";

@@ -1,0 +1,104 @@
+//! `srctl doctor`: what would keep a machine from booting as it should, and what to do
+//! about it. Everything is read, and nothing is changed.
+
+mod binary;
+mod current;
+mod finding;
+mod generator;
+mod image;
+mod machine;
+mod parameters;
+mod policies;
+mod root;
+mod settings;
+mod show;
+
+use std::path::{Path, PathBuf};
+
+use extension::progress::Progress;
+use extension::{Error, Result};
+
+use crate::command::{Doctor, DoctorFormat};
+use crate::outcome::Outcome;
+use crate::print::{self, print};
+use finding::{Finding, Severity};
+use machine::Machine;
+use root::Root;
+
+/// What is looked at, and what was found.
+struct Examination {
+    root: Option<PathBuf>,
+    image: Option<PathBuf>,
+    findings: Vec<Finding>,
+}
+
+/// Runs the command.
+pub fn run(command: &Doctor, progress: &dyn Progress) -> Result<Outcome> {
+    let root = match (&command.root, &command.image) {
+        (Some(root), _) => Some(root.as_path()),
+        (None, None) => Some(Path::new("/")),
+        (None, Some(_)) => None,
+    };
+    let examination = match root {
+        Some(path) => of_machine(path, command, progress)?,
+        None => of_image(command, progress),
+    };
+    match command.format {
+        DoctorFormat::Text => print(&show::text(&examination))?,
+        DoctorFormat::Json => print::json(&show::json(&examination)?)?,
+    }
+    let is_problem = |finding: &Finding| finding.severity == Severity::Problem;
+    Ok(match examination.findings.iter().any(is_problem) {
+        true => Outcome::Unfit,
+        false => Outcome::Fine,
+    })
+}
+
+fn of_machine(path: &Path, command: &Doctor, progress: &dyn Progress) -> Result<Examination> {
+    let root = Root::open(path)
+        .map_err(|error| Error::system(format!("cannot look into {}", path.display()), &error))?;
+    let mut machine = Machine::read(&root);
+    let mut findings = Vec::new();
+    machine.user(&mut findings);
+    machine.kernel(&mut findings);
+    parameters::look(&machine.command_line, &mut findings);
+    machine.settings = settings::look(&root, &mut findings);
+    machine.generators = generator::look(&root, &mut findings);
+    machine.binary = binary::installed(&root, &machine, &mut findings);
+    let policies = policies::of_machine(&root, &mut findings);
+    let found = match &command.image {
+        Some(image) => Some(image.clone()),
+        None => current::find(&root, path, &machine, &mut findings),
+    };
+    if let Some(found) = &found
+        && let Some(image) = image::read(found, command, progress, &mut findings)
+    {
+        let of_machine = image::OfMachine {
+            root: &root,
+            machine: &machine,
+            policies: &policies,
+        };
+        image::look(&image, Some(&of_machine), &mut findings);
+    }
+    machine.space(&root, found.as_deref(), &mut findings);
+    machine.report(&root, &mut findings);
+    Ok(Examination {
+        root: Some(path.to_owned()),
+        image: found,
+        findings,
+    })
+}
+
+fn of_image(command: &Doctor, progress: &dyn Progress) -> Examination {
+    let mut findings = Vec::new();
+    if let Some(path) = &command.image
+        && let Some(image) = image::read(path, command, progress, &mut findings)
+    {
+        image::look(&image, None, &mut findings);
+    }
+    Examination {
+        root: None,
+        image: command.image.clone(),
+        findings,
+    }
+}

@@ -1,0 +1,100 @@
+//! One thing that was looked at, and what came of it.
+
+use serde::Serialize;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// As it should be.
+    Ok,
+    /// Worth knowing, and nothing to be done.
+    Note,
+    /// The machine boots, and not as it should; or something could not be looked at.
+    Warning,
+    /// The next boot does not switch, or not as it was set up to.
+    Problem,
+}
+
+/// A finding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What was looked at, for programs. Such a name does not change.
+    pub check: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What it is about: a path, or a name. Escaped.
+    pub about: String,
+    /// What there is to say, after `about`.
+    pub message: String,
+    /// What to do.
+    pub remedy: Option<String>,
+}
+
+/// Findings, as they are made.
+pub trait Findings {
+    /// Adds one.
+    fn add(&mut self, finding: Finding);
+
+    /// That something is as it should be.
+    fn ok(&mut self, check: &'static str, about: impl Into<String>, message: impl Into<String>) {
+        self.add(Finding {
+            check,
+            severity: Severity::Ok,
+            about: about.into(),
+            message: message.into(),
+            remedy: None,
+        });
+    }
+
+    /// That something is worth knowing.
+    fn note(&mut self, check: &'static str, about: impl Into<String>, message: impl Into<String>) {
+        self.add(Finding {
+            check,
+            severity: Severity::Note,
+            about: about.into(),
+            message: message.into(),
+            remedy: None,
+        });
+    }
+
+    /// That something is not as it should be.
+    fn warning(
+        &mut self,
+        check: &'static str,
+        about: impl Into<String>,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.add(Finding {
+            check,
+            severity: Severity::Warning,
+            about: about.into(),
+            message: message.into(),
+            remedy: Some(remedy.into()),
+        });
+    }
+
+    /// That something is wrong.
+    fn problem(
+        &mut self,
+        check: &'static str,
+        about: impl Into<String>,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.add(Finding {
+            check,
+            severity: Severity::Problem,
+            about: about.into(),
+            message: message.into(),
+            remedy: Some(remedy.into()),
+        });
+    }
+}
+
+impl Findings for Vec<Finding> {
+    fn add(&mut self, finding: Finding) {
+        self.push(finding);
+    }
+}

@@ -1,0 +1,273 @@
+//! An initramfs image: whether it holds the boot program, where that is called, and what a
+//! boot will make of it.
+
+mod called;
+mod stale;
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use ::image::files::Files;
+use ::image::image::Image;
+use ::image::plan::{self, Asking};
+use extension::progress::Progress;
+use extension::pull::Platform;
+use policy::compatibility::Outcome;
+use policy::consequence::Deletion;
+use policy::folder::Policy;
+use policy::{HostFacts, escape, os_release};
+use workshop::loading::quietly;
+
+use super::binary::Binary;
+use super::finding::{Finding, Findings};
+use super::machine::Machine;
+use super::policies;
+use super::root::Root;
+use crate::command::{Doctor, MachineOptions};
+use crate::input::shown;
+use crate::policy::time;
+use crate::table::bytes;
+
+/// Warnings about the contents of an image that are told.
+const TOLD: usize = 5;
+
+/// The machine that an image is of.
+pub struct OfMachine<'a> {
+    pub root: &'a Root,
+    pub machine: &'a Machine,
+    /// Its policies that can be loaded.
+    pub policies: &'a [Policy],
+}
+
+/// Reads an image. What cannot be read is a finding.
+pub fn read(
+    path: &Path,
+    command: &Doctor,
+    progress: &dyn Progress,
+    findings: &mut Vec<Finding>,
+) -> Option<Image> {
+    if let Err(error) = std::fs::File::open(path)
+        && error.kind() == ErrorKind::PermissionDenied
+    {
+        findings.warning(
+            "image",
+            shown(path),
+            format!("cannot be opened: {error}"),
+            "run srctl doctor as root",
+        );
+        return None;
+    }
+    match crate::plan::read(path, &command.limits, &called::wanted(), progress) {
+        Ok(image) => Some(image),
+        Err(error) => {
+            findings.problem(
+                "image",
+                shown(path),
+                format!("cannot be read as an initramfs, nor by a kernel that has no other means: {error}"),
+                "make the image anew; one that is encrypted or within another file is to be taken out first",
+            );
+            None
+        }
+    }
+}
+
+/// Looks at an image.
+pub fn look(image: &Image, of: Option<&OfMachine<'_>>, findings: &mut Vec<Finding>) {
+    let about = shown(&image.path);
+    let size = match image.parts.len() as u64 {
+        0 => "a folder".into(),
+        parts => format!(
+            "{} in {}",
+            bytes(image.bytes),
+            policy::text::count(parts, "part", "parts")
+        ),
+    };
+    findings.ok("image", about.clone(), format!("can be read: {size}"));
+    let rebuild = match of {
+        Some(of) => of.machine.rebuild(),
+        None => "make the image anew with switch-root".into(),
+    };
+    let binary = called::program(image, of, &rebuild, findings);
+    let architecture = image.machine().architecture;
+    let foreign = architecture.filter(|it| *it != std::env::consts::ARCH);
+    let policies = policies::discover(&Files(&image.tree));
+    if let Some(architecture) = foreign {
+        findings.note(
+            "image",
+            about,
+            format!("is for {architecture}: its policies are not tried here, and there is no plan"),
+        );
+        for policy in &policies {
+            if let Err(failure) = &policy.code {
+                findings.problem(
+                    "policy",
+                    in_image(&policy.name),
+                    format!("it {}", failure.message),
+                    rebuild.clone(),
+                );
+            }
+        }
+    } else {
+        loadable(&policies, binary.as_ref(), &rebuild, findings);
+    }
+    if let Some(of) = of {
+        stale::policies(of, &policies, &rebuild, findings);
+        stale::signers(of.root, &image.tree, &rebuild, findings);
+    }
+    if foreign.is_none() {
+        make_plan(image, of, binary.is_some(), findings);
+    }
+}
+
+fn in_image(name: &str) -> String {
+    format!("{name} of the image")
+}
+
+/// Whether the policies can be loaded, and need not be compiled at each boot.
+fn loadable(
+    policies: &[Policy],
+    binary: Option<&Binary>,
+    rebuild: &str,
+    findings: &mut Vec<Finding>,
+) {
+    // Another release takes other code, which only it can tell.
+    let other = binary.filter(|binary| !binary.takes_ours());
+    if let Some(other) = other {
+        findings.note(
+            "policy-compiled",
+            "the image",
+            format!(
+                "has switch_root of another release ({}): whether it takes the .cwasm files is not known here",
+                other.name()
+            ),
+        );
+    }
+    let mut told = Vec::new();
+    for (policy, account) in policies.iter().zip(policies::load(policies, findings)) {
+        let about = in_image(&policy.name);
+        policies::judge(policy, &account, &about, &mut told);
+        let compiled = account.failures.is_empty() && account.answers.compiled;
+        if !compiled || policy.origin == "embedded" || other.is_some() {
+            continue;
+        }
+        match binary.is_some_and(|binary| binary.small) {
+            true => told.problem(
+                "policy-compiled",
+                about,
+                "has no .cwasm that is used, and the image's switch_root has no compiler: it fails",
+                rebuild,
+            ),
+            false => told.warning(
+                "policy-compiled",
+                about,
+                format!(
+                    "is compiled at each boot, which took {} here",
+                    time(account.loading.code_us)
+                ),
+                format!("{rebuild}, with srctl installed; or srctl image add-policy"),
+            ),
+        }
+    }
+    told.retain(|finding| other.is_none() || finding.check != "policy-compiled");
+    findings.append(&mut told);
+}
+
+/// What the machine is, as the policies are told.
+fn facts(image: &Image, of: Option<&OfMachine<'_>>) -> Option<HostFacts> {
+    let kernel = of.and_then(|of| of.machine.kernel.clone());
+    let options = MachineOptions {
+        kernel_release: kernel.clone(),
+        ..MachineOptions::default()
+    };
+    // Of an image that boots whole it says itself what it boots.
+    let (found, _) = crate::plan::host(image, &options).ok()?;
+    let text = of.and_then(|of| of.machine.os_release.as_ref());
+    match text.filter(|_| !image.boots_whole()) {
+        None => found,
+        Some(text) => Some(HostFacts {
+            os_release: os_release::parse(text),
+            kernel_release: kernel.unwrap_or_default(),
+            architecture: match found {
+                Some(found) => found.architecture,
+                None => {
+                    switch_root_policy::extra_info::uname_machine(&Platform::default().architecture)
+                        .to_owned()
+                }
+            },
+            kernel_command_line: String::new(),
+        }),
+    }
+}
+
+/// What a boot would make of it. Where the boot program is not `called`, that it would is
+/// not said.
+fn make_plan(image: &Image, of: Option<&OfMachine<'_>>, called: bool, findings: &mut Vec<Finding>) {
+    let host = facts(image, of);
+    let asking = Asking {
+        host: host.as_ref(),
+        inits: vec![b"/sbin/init".to_vec()],
+        ..Asking::default()
+    };
+    let about = shown(&image.path);
+    let plan = match quietly(|| plan::make(image, &asking)) {
+        Ok(plan) => plan.report,
+        Err(error) => {
+            return findings.warning(
+                "plan",
+                about,
+                format!("has no plan: {error}"),
+                "ask for it with srctl plan, and tell it what is missing",
+            );
+        }
+    };
+    let see = "srctl plan shows all of it";
+    if let Some(reason) = &plan.refused {
+        findings.problem(
+            "plan",
+            about.clone(),
+            format!("would not be switched from: {reason}"),
+            see,
+        );
+    } else if let Deletion::Skip(reason) = &plan.deletion {
+        findings.problem(
+            "plan",
+            about.clone(),
+            format!("would stay in memory, since nothing of it would be deleted: {reason}"),
+            see,
+        );
+    } else if called {
+        let summary = &plan.summary;
+        findings.ok(
+            "plan",
+            about.clone(),
+            format!(
+                "would be switched from: {} stay, and {} go",
+                bytes(summary.kept.bytes + summary.carried.bytes),
+                bytes(summary.deleted.bytes)
+            ),
+        );
+    }
+    for one in &plan.extensions {
+        let incompatible = one.verdict == Outcome::Incompatible;
+        if !incompatible && one.activated != Some(false) {
+            continue;
+        }
+        let reasons = one.reasons.iter();
+        let reasons: Vec<String> = reasons
+            .map(|reason| format!("{}: {}", reason.policy, reason.reason))
+            .collect();
+        findings.warning(
+            "extension",
+            format!("extension {} {}", one.name, one.version),
+            format!("would be left out: {}", reasons.join("; ")),
+            "install another version of it, or take it out of the image",
+        );
+    }
+    for warning in plan.warnings.iter().take(TOLD) {
+        findings.note(
+            "image-contents",
+            about.clone(),
+            escape::message(warning, 1024),
+        );
+    }
+}

@@ -1,0 +1,199 @@
+//! The policies of a machine or an image: whether each can be loaded as at boot, and in
+//! what form.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use policy::folder::{self, Policy};
+use policy::session::{Account, Session};
+use policy::sidecar::OnFailure;
+use policy::source::Source;
+use policy::{Failure, Kind, consequence, escape};
+use workshop::loading::quietly;
+
+use super::finding::{Finding, Findings, Severity};
+use super::root::Root;
+
+const CHECK: &str = "policy";
+
+/// Looks at the policies of a machine, and gives back those that can be loaded: the others
+/// do not get into an image.
+pub fn of_machine(root: &Root, findings: &mut Vec<Finding>) -> Vec<Policy> {
+    let policies = discover(root);
+    let own = policies.iter().filter(|one| one.origin != "embedded");
+    match own.count() {
+        0 => findings.ok(
+            "policies",
+            "policies",
+            "of this machine are none: the embedded default policy is asked, unless it is masked",
+        ),
+        count => findings.ok(
+            "policies",
+            "policies",
+            policy::text::count(count as u64, "is active", "are active"),
+        ),
+    }
+    for sidecar in lonely(root) {
+        findings.warning(
+            "sidecar",
+            sidecar,
+            "has no policy of the same name beside it, and is not used",
+            "give it the name of the policy that it is for, or remove it",
+        );
+    }
+    let accounts = load(&policies, findings);
+    let mut usable = Vec::new();
+    for (policy, account) in policies.into_iter().zip(accounts) {
+        judge(&policy, &account, &policy.name, findings);
+        if account.failures.is_empty() {
+            usable.push(policy);
+        }
+    }
+    usable
+}
+
+/// Finds policies as the boot does.
+pub fn discover(source: &dyn Source) -> Vec<Policy> {
+    quietly(|| folder::discover_in(source, None))
+}
+
+/// Loads all of them in the sandbox, and asks none.
+pub fn load(policies: &[Policy], findings: &mut Vec<Finding>) -> Vec<Account> {
+    quietly(|| {
+        let mut session = Session::new(policies);
+        if let Some(refusal) = consequence::unsigned(&session) {
+            findings.problem(
+                "signatures",
+                "the switch",
+                format!("would be refused: {refusal}"),
+                "sign the policies (srctl policy sign), or correct the lists of signers",
+            );
+        }
+        if let Err(reason) = session.try_loading(true) {
+            findings.warning(
+                "sandbox",
+                "the sandbox",
+                format!("cannot be started, so that no policy is tried: {reason}"),
+                "run srctl doctor where processes may be forked and confined",
+            );
+        }
+        session.accounts().to_vec()
+    })
+}
+
+/// What is to be said of one, which is called `about`.
+pub fn judge(policy: &Policy, account: &Account, about: &str, findings: &mut Vec<Finding>) {
+    if let Some(failure) = account.failures.first() {
+        let (severity, effect) = effect(policy, failure);
+        findings.add(Finding {
+            check: CHECK,
+            severity,
+            about: about.into(),
+            message: format!("it {} ({}); {effect}", failure.message, policy.origin),
+            remedy: Some(remedy(policy, failure)),
+        });
+        return;
+    }
+    let answers = account.answers;
+    let questions: Vec<&str> = [
+        ("preservation", answers.preservation),
+        ("compatibility", answers.compatibility),
+    ]
+    .into_iter()
+    .filter_map(|(name, yes)| yes.then_some(name))
+    .collect();
+    let signed = match &policy.signed_by {
+        Some(by) => format!(", signed by {by}"),
+        None => String::new(),
+    };
+    let answers = match questions.is_empty() {
+        true => "nothing".to_owned(),
+        false => questions.join(" and "),
+    };
+    findings.ok(
+        CHECK,
+        about,
+        format!("loads, and answers {answers} ({}{signed})", policy.origin),
+    );
+    for warning in &account.warnings {
+        let compiled = warning.contains(".cwasm") || warning.contains("ahead-of-time");
+        let (check, remedy) = match compiled {
+            true => (
+                "policy-compiled",
+                "compile it again as root, with srctl policy compile, or remove the .cwasm",
+            ),
+            false => (
+                "policy-warning",
+                "look at the policy with srctl policy inspect",
+            ),
+        };
+        findings.warning(check, about, warning.clone(), remedy);
+    }
+}
+
+/// How bad it is that a policy fails, and what comes of it.
+fn effect(policy: &Policy, failure: &Failure) -> (Severity, &'static str) {
+    match (failure.kind, policy.sidecar.on_failure) {
+        (Kind::Signature, _) => (Severity::Problem, "the switch would be refused"),
+        (_, OnFailure::Refuse) => (
+            Severity::Problem,
+            "the switch would be refused, as its sidecar says",
+        ),
+        (_, OnFailure::Ignore) => (
+            Severity::Warning,
+            "it would be as if it were not there, as its sidecar says",
+        ),
+        (_, OnFailure::Safe) => (
+            Severity::Problem,
+            "nothing of the initramfs would be deleted, and no extension that it is asked about activated",
+        ),
+    }
+}
+
+fn remedy(policy: &Policy, failure: &Failure) -> String {
+    let file = &policy.origin;
+    match failure.kind {
+        Kind::Unreadable => format!("make {file} readable, or remove it"),
+        Kind::Signature => {
+            format!("sign it (srctl policy sign {file} --key KEY), or correct the lists of signers")
+        }
+        Kind::Settings => "correct its sidecar: what is wrong is named above".into(),
+        Kind::NotAPolicy | Kind::Imports | Kind::Version => {
+            format!("replace it, or remove it; srctl policy inspect {file} tells more")
+        }
+        Kind::Fuel | Kind::Memory | Kind::Stack | Kind::Limit | Kind::Deadline => {
+            format!("raise its limits in its sidecar: srctl policy inspect {file} tells which")
+        }
+        Kind::Trap | Kind::Crash | Kind::Answer | Kind::Error => {
+            format!("repair the policy, or remove it; srctl policy inspect {file} tells more")
+        }
+    }
+}
+
+/// Sidecars that no policy is beside.
+fn lonely(root: &Root) -> Vec<String> {
+    let mut sidecars = Vec::new();
+    let mut stems = BTreeSet::from([folder::DEFAULT.as_bytes().to_vec()]);
+    for path in [folder::VENDOR, folder::OPERATOR]
+        .into_iter()
+        .flat_map(|folder| root.listing(folder))
+    {
+        let stem = path.file_stem().unwrap_or_default().as_encoded_bytes();
+        match path.extension().and_then(|ending| ending.to_str()) {
+            Some("wasm" | "cwasm") => {
+                stems.insert(stem.to_vec());
+            }
+            Some("json") => sidecars.push(path.clone()),
+            _ => {}
+        }
+    }
+    let has_none = |path: &Path| {
+        let stem = path.file_stem().unwrap_or_default().as_encoded_bytes();
+        !stems.contains(stem)
+    };
+    sidecars
+        .iter()
+        .filter(|path| has_none(path))
+        .map(|path| escape::path(path.as_os_str().as_encoded_bytes()))
+        .collect()
+}

@@ -1,0 +1,111 @@
+//! `/etc/switch-root/initramfs.conf`: what the hooks of the generators are told.
+
+use super::finding::{Finding, Findings};
+use super::root::Root;
+use policy::escape;
+
+/// Where it is.
+pub const FILE: &str = "/etc/switch-root/initramfs.conf";
+const CHECK: &str = "settings";
+/// The largest that is read, in bytes.
+const LIMIT: u64 = 64 << 10;
+
+/// What is set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// A policy that cannot be used fails the image, rather than being left out.
+    pub strict: bool,
+    /// The image gets the build without a compiler.
+    pub small: bool,
+}
+
+/// Reads it.
+pub fn look(root: &Root, findings: &mut Vec<Finding>) -> Settings {
+    match root.text(FILE, LIMIT) {
+        Ok(None) => Settings::default(),
+        Ok(Some(text)) => {
+            let (settings, wrong) = parse(&text);
+            for line in &wrong {
+                findings.problem(
+                    CHECK,
+                    FILE,
+                    line.clone(),
+                    "write STRICT=no or STRICT=yes, BINARY=full or BINARY=aot, each on a line of its own",
+                );
+            }
+            if wrong.is_empty() {
+                let strict = if settings.strict { "yes" } else { "no" };
+                let binary = if settings.small { "aot" } else { "full" };
+                findings.ok(CHECK, FILE, format!("says STRICT={strict} BINARY={binary}"));
+            }
+            settings
+        }
+        Err(reason) => {
+            findings.warning(
+                CHECK,
+                FILE,
+                format!("{reason}; the defaults are taken here"),
+                "make it a file that can be read",
+            );
+            Settings::default()
+        }
+    }
+}
+
+/// Reads assignments as a shell has them, and gives back what is none of ours.
+fn parse(text: &str) -> (Settings, Vec<String>) {
+    let mut settings = Settings::default();
+    let mut wrong = Vec::new();
+    for line in text.lines().map(str::trim) {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let assigned = line.split_once('=').map(|(name, value)| {
+            let value = value.split(" #").next().unwrap_or_default().trim();
+            (name, unquoted(value))
+        });
+        match assigned {
+            Some(("STRICT", "yes")) => settings.strict = true,
+            Some(("STRICT", "no")) => settings.strict = false,
+            Some(("BINARY", "aot")) => settings.small = true,
+            Some(("BINARY", "full")) => settings.small = false,
+            Some((name @ ("STRICT" | "BINARY"), value)) => wrong.push(format!(
+                "gives {name} the value `{}`, which it has not",
+                escape::message(value, 100)
+            )),
+            _ => wrong.push(format!(
+                "has a line that is no setting: `{}`",
+                escape::message(line, 100)
+            )),
+        }
+    }
+    (settings, wrong)
+}
+
+fn unquoted(value: &str) -> &str {
+    ['"', '\'']
+        .into_iter()
+        .find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote))
+        .unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_read_as_a_shell_reads_them() {
+        let (settings, wrong) = parse("# c\n\nSTRICT=\"yes\"\n BINARY='aot' # small\n");
+        assert_eq!((settings.strict, settings.small), (true, true));
+        assert!(wrong.is_empty());
+        let (settings, wrong) = parse("STRICT=yes\nSTRICT=no\nBINARY=tiny\nrm -rf\n");
+        assert_eq!(settings, Settings::default());
+        assert_eq!(
+            wrong,
+            [
+                "gives BINARY the value `tiny`, which it has not",
+                "has a line that is no setting: `rm -rf`",
+            ]
+        );
+    }
+}

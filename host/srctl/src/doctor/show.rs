@@ -1,0 +1,91 @@
+//! Findings, as they are printed.
+
+use std::fmt::Write;
+
+use extension::Result;
+use policy::escape;
+use serde_json::{Value, json};
+
+use super::Examination;
+use super::finding::{Finding, Severity};
+use crate::input::shown;
+use crate::policy::value;
+use crate::style::{Stream, Tone, paint};
+use crate::table::count;
+
+/// The version of the document that is printed as JSON. Fields and checks may be added
+/// within one version.
+const SCHEMA: u32 = 1;
+/// The most of a text that is shown, in bytes.
+const TEXT: usize = 4096;
+
+/// Findings for people.
+pub fn text(examination: &Examination) -> String {
+    let mut text = String::new();
+    if let Some(root) = &examination.root {
+        let _ = writeln!(text, "machine  {}", shown(root));
+    }
+    if let Some(image) = &examination.image {
+        let _ = writeln!(text, "image    {}", shown(image));
+    }
+    for finding in &examination.findings {
+        let (tone, word) = match finding.severity {
+            Severity::Ok => (Tone::Good, "ok"),
+            Severity::Note => (Tone::Heading, "note"),
+            Severity::Warning => (Tone::Caution, "warning"),
+            Severity::Problem => (Tone::Bad, "problem"),
+        };
+        let padding = " ".repeat(9 - word.len());
+        let _ = writeln!(
+            text,
+            "{}{padding}{} {}",
+            paint(Stream::Output, tone, word),
+            line(&finding.about),
+            line(&finding.message)
+        );
+        if let Some(remedy) = &finding.remedy {
+            let _ = writeln!(text, "         -> {}", line(remedy));
+        }
+    }
+    let number = |severity: Severity| {
+        let findings = examination.findings.iter();
+        findings.filter(|one| one.severity == severity).count()
+    };
+    let (problems, warnings) = (number(Severity::Problem), number(Severity::Warning));
+    let _ = match (problems, warnings) {
+        (0, 0) => writeln!(
+            text,
+            "\n{}",
+            paint(Stream::Output, Tone::Good, "all is well")
+        ),
+        (0, warnings) => writeln!(text, "\n{}", count(warnings, "warning")),
+        (problems, 0) => writeln!(text, "\n{}", count(problems, "problem")),
+        (problems, warnings) => writeln!(
+            text,
+            "\n{} and {}",
+            count(problems, "problem"),
+            count(warnings, "warning")
+        ),
+    };
+    text
+}
+
+/// Findings for programs.
+pub fn json(examination: &Examination) -> Result<Value> {
+    let worst = examination
+        .findings
+        .iter()
+        .map(|one: &Finding| one.severity);
+    Ok(json!({
+        "schema": SCHEMA,
+        "root": examination.root.as_deref().map(shown),
+        "image": examination.image.as_deref().map(shown),
+        "worst": value(&worst.max().unwrap_or(Severity::Ok))?,
+        "findings": value(&examination.findings)?,
+    }))
+}
+
+/// What comes from files cannot control the terminal, or look like another line.
+fn line(text: &str) -> String {
+    escape::message(text, TEXT)
+}

@@ -1,0 +1,73 @@
+//! `srctl status`: what the report of a switch says, for people and for programs.
+
+mod exposition;
+mod metrics;
+mod model;
+mod read;
+mod text;
+mod wait;
+
+use std::time::{Duration, Instant};
+
+use extension::{Error, Kind, Result};
+use tracing::warn;
+
+use crate::command::{Status, StatusFormat};
+use crate::input::shown;
+use crate::outcome::Outcome;
+use crate::print;
+pub use model::Report;
+pub use read::parse;
+
+/// Runs the command.
+pub fn run(command: &Status) -> Result<Outcome> {
+    let until = Instant::now() + Duration::from_secs(command.wait.unwrap_or(0).into());
+    let read = match wait::finished(&command.report, until) {
+        Ok(read) => read,
+        Err(error)
+            if error.kind == Kind::NotFound && command.format == StatusFormat::Prometheus =>
+        {
+            // What an earlier boot left in the file would pass for this one's.
+            print::to(command.output.as_deref(), &metrics::none())?;
+            warn!("{error}");
+            return Ok(Outcome::Unfit);
+        }
+        Err(error) => return Err(error),
+    };
+    let report = Report::of(&read.value);
+    if let Some(newer) = report.newer() {
+        warn!(
+            "{} has schema {newer}, and this srctl knows schema {}: what it knows is shown, and may be incomplete; use a newer srctl",
+            shown(&command.report),
+            model::SCHEMA
+        );
+    }
+    let printed = match command.format {
+        StatusFormat::Text => text::text(&report, command.output.is_some()),
+        StatusFormat::Json => read.text,
+        StatusFormat::Prometheus => metrics::text(&report),
+    };
+    print::to(command.output.as_deref(), &printed)?;
+    let late = command.wait.is_some() && report.is_running();
+    if late {
+        warn!(
+            "the deletion of the initramfs has not ended, says {}: it goes on, or its process (switch_root_rm) was killed",
+            shown(&command.report)
+        );
+    }
+    Ok(match report.complaints().is_empty() && !late {
+        true => Outcome::Fine,
+        false => Outcome::Unfit,
+    })
+}
+
+/// That there is no report at a path.
+fn missing(path: &std::path::Path) -> Error {
+    Error::new(
+        Kind::NotFound,
+        format!(
+            "there is no report {}: this boot was not switched by switch_root, /run is not that of the boot (in a container, say), or the report could not be written; see the kernel's log (dmesg | grep switch_root) and srctl doctor",
+            shown(path)
+        ),
+    )
+}

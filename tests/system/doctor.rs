@@ -1,0 +1,244 @@
+//! `srctl doctor`: a machine that is well, and one thing after the other that is not.
+
+mod images;
+mod machines;
+mod patient;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use switch_root_tests::archive;
+use switch_root_tests::steps::Content;
+
+use crate::check::{ensure, says};
+use crate::srctl::Desk;
+use crate::tools::{Checked, cases, need_privileges, policy, small, subject};
+use images::each_thing_about_an_image_has_its_finding;
+use machines::each_thing_about_a_machine_has_its_finding;
+use patient::{ETC, Files, KERNEL, Machine, SETTINGS, desk, engine, findings, has, severe, well};
+
+cases![
+    a_machine_that_is_well_has_no_warning,
+    each_thing_about_a_machine_has_its_finding,
+    each_thing_about_an_image_has_its_finding,
+    an_image_that_is_not_the_machines_is_told,
+    an_image_alone_is_looked_at,
+    the_boot_programs_are_known_by_their_texts,
+    an_image_that_cannot_be_read_is_a_finding,
+    nothing_is_read_from_outside_of_the_root,
+    people_are_shown_findings_with_their_remedies,
+];
+
+fn a_machine_that_is_well_has_no_warning() -> Checked {
+    need_privileges()?;
+    let desk = desk(&well()?)?;
+    let found = findings(&desk, "--root root", 0)?;
+    ensure!(severe(&found).is_empty(), "{found:#?}");
+    let checks: Vec<&str> = found
+        .iter()
+        .filter_map(|finding| finding["check"].as_str())
+        .collect();
+    ensure!(
+        checks
+            == [
+                "kernel",
+                "settings",
+                "generator",
+                "hook",
+                "package",
+                "policies",
+                "policy",
+                "policy",
+                "image",
+                "image-binary",
+                "policy",
+                "policy",
+                "image-policies",
+                "plan",
+                "boot-space",
+                "report",
+            ],
+        "{checks:?}"
+    );
+    Ok(())
+}
+
+fn an_image_that_is_not_the_machines_is_told() -> Checked {
+    need_privileges()?;
+    let Machine { root, image } = well()?;
+    let other = r#"{"limits": {"fuel": 200000000}}"#;
+    let cases: Vec<(&str, Files, Files, &str)> = vec![
+        (
+            "a policy more on the machine",
+            root.clone()
+                .file(&format!("{ETC}/60-more.wasm"), policy("default")?),
+            image.clone(),
+            "is active on the machine, and not in the image",
+        ),
+        (
+            "a policy more in the image",
+            root.clone().file(&format!("{ETC}/50-more.wasm"), ""),
+            image.clone(),
+            "is in the image, and not active on the machine",
+        ),
+        (
+            "another sidecar",
+            root.clone().file(&format!("{ETC}/50-more.json"), other),
+            image.clone(),
+            "has another sidecar in the image",
+        ),
+        (
+            "another policy",
+            root.clone()
+                .file(&format!("{ETC}/50-more.wasm"), policy("sysext")?)
+                .without(&format!("{ETC}/50-more.cwasm")),
+            image.clone(),
+            "is another one in the image",
+        ),
+    ];
+    for (what, root, image, words) in cases {
+        has(
+            &Machine { root, image },
+            what,
+            &["image-policies warning"],
+            &[words, "update-initramfs -u"],
+        )?;
+    }
+    // Of signers what is in the image counts, and that it is the machine's.
+    let key = "ops@example.org namespaces=\"switch-root-policy\" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHUoUyaMyBbsc2QzDOtTg7Ow6GBQsqkZKOVJpcmbYHP1\n";
+    let trusting = |files: &Files, path: &str| {
+        files
+            .clone()
+            .without(ETC)
+            .file(&format!("{path}/ops.signers"), key)
+    };
+    let machine = trusting(&root, "/etc/switch-root/trust");
+    let in_image = trusting(&image, "/usr/lib/switch-root/trust");
+    for (what, image, expected) in [
+        ("the same signers", in_image.clone(), &[][..]),
+        (
+            "others",
+            in_image.file("/usr/lib/switch-root/trust/more.signers", key),
+            &["image-trust warning"],
+        ),
+        ("none", image.clone().without(ETC), &["image-trust problem"]),
+    ] {
+        let root = machine.clone();
+        has(&Machine { root, image }, what, expected, &[])?;
+    }
+    Ok(())
+}
+
+fn an_image_alone_is_looked_at() -> Checked {
+    let desk = desk(&well()?)?;
+    let image = format!("root/boot/initrd.img-{KERNEL}");
+    let found = findings(&desk, &image, 0)?;
+    ensure!(severe(&found).is_empty(), "{found:#?}");
+    ensure!(
+        !found.iter().any(|finding| finding["check"] == "kernel"),
+        "{found:#?}"
+    );
+    // As that of a machine, under whatever name.
+    fs::rename(desk.path(&image), desk.path("other"))?;
+    let found = findings(&desk, "other --root root", 0)?;
+    says(&format!("{found:?}"), &["has the policies of the machine"])?;
+    // A folder that one would be made of.
+    desk.tree("folder", &well()?.image.steps())?;
+    let found = findings(&desk, "folder", 0)?;
+    says(&format!("{found:?}"), &["is called by initramfs-tools"])
+}
+
+fn the_boot_programs_are_known_by_their_texts() -> Checked {
+    for (program, words) in [(subject()?, ""), (small()?, ", without a compiler")] {
+        let image = well()?
+            .image
+            .program("/usr/bin/run-init", Content::Copy(program));
+        let desk = Desk::new()?;
+        desk.write("image", archive::of(&image.steps())?)?;
+        let found = findings(&desk, "image", 0)?;
+        let name = format!("is switch_root ({}{words})", engine()?);
+        says(&format!("{found:?}"), &[&name])?;
+    }
+    Ok(())
+}
+
+fn an_image_that_cannot_be_read_is_a_finding() -> Checked {
+    let desk = desk(&well()?)?;
+    let image = format!("root/boot/initrd.img-{KERNEL}");
+    for (content, words) in [
+        (
+            &b"LUKS\xba\xbe encrypted"[..],
+            "cannot be read as an initramfs",
+        ),
+        (b"", "cannot be read as an initramfs"),
+        (b"\x1f\x8b cut off", "cannot be read as an initramfs"),
+    ] {
+        desk.write(&image, content)?;
+        for arguments in [image.as_str(), "--root root"] {
+            let found = findings(&desk, arguments, 3)?;
+            says(&format!("{found:?}"), &[words])?;
+        }
+    }
+    findings(&desk, "nowhere", 3)?;
+    // Root may read everything.
+    if !nix::unistd::geteuid().is_root() {
+        fs::set_permissions(desk.path(&image), fs::Permissions::from_mode(0o000))?;
+        let ran = desk.run(&format!("doctor {image}"))?;
+        ensure!(ran.status == Some(0), "{}", ran.said());
+        says(&ran.stdout, &["run srctl doctor as root"])?;
+    }
+    desk.fails("doctor --root nowhere", &["cannot look into nowhere"])
+}
+
+fn nothing_is_read_from_outside_of_the_root() -> Checked {
+    need_privileges()?;
+    let Machine { root, image } = well()?;
+    // Links of the machine lead where they lead there.
+    let root = root
+        .without("/etc/switch-root")
+        .link("/etc/switch-root", "/usr/share/ours")
+        .file(
+            "/usr/share/ours/policies.d/50-more.wasm",
+            policy("default")?,
+        )
+        .file("/usr/share/ours/policies.d/50-more.json", SETTINGS)
+        .link(
+            "/usr/share/ours/initramfs.conf",
+            "/../../../../etc/hostname",
+        );
+    has(
+        &Machine { root, image },
+        "links",
+        &[],
+        &["/etc/switch-root/policies.d/50-more.wasm"],
+    )
+}
+
+fn people_are_shown_findings_with_their_remedies() -> Checked {
+    need_privileges()?;
+    let mut machine = well()?;
+    machine.root = machine
+        .root
+        .file(&format!("{ETC}/60-\u{1b}[2J.wasm"), "no policy")
+        .without("/usr/bin/srctl");
+    let desk = desk(&machine)?;
+    let ran = desk.changes_nothing("doctor --root root", 3)?;
+    let text = &ran.stdout;
+    ensure!(
+        text.chars().all(|c| c == '\n' || !c.is_control()),
+        "{text:?}"
+    );
+    for line in [
+        "machine  root",
+        "ok       6.12.1-test is a kernel that a switch runs on",
+        "ok       /usr/share/initramfs-tools/hooks/switch-root is in place for initramfs-tools",
+        "warning  /usr/bin/srctl is missing: initramfs-tools cannot check policies and compile them for the image",
+        "         -> install the package srctl",
+        "ok       /run/switch-root/report.json says that this boot was switched by switch_root 0.1.0 (move), and all is well",
+    ] {
+        ensure!(text.lines().any(|it| it == line), "no {line:?} in\n{text}");
+    }
+    let last = text.lines().last().unwrap_or_default();
+    ensure!(last == "1 problem and 1 warning", "{text}");
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! What there is to find about an image.
+
+use super::patient::{ETC, Files, Machine, OTHER_ENGINE, PROGRAM, boot_program, engine, has, well};
+use crate::tools::{Checked, need_privileges};
+
+/// One thing is changed; the checks that then want something to be done, and words.
+type Case<'a> = (&'a str, Files, &'a [&'a str], &'a [&'a str]);
+
+pub fn each_thing_about_an_image_has_its_finding() -> Checked {
+    need_privileges()?;
+    let Machine { root, image } = well()?;
+    let program = boot_program(&engine()?, "");
+    let by_systemd = image
+        .clone()
+        .without("/init")
+        .link("/init", "usr/lib/systemd/systemd")
+        .program("/usr/lib/systemd/systemd", "systemd")
+        .without("/scripts");
+    let keep = |ending: &str| format!("{ETC}/50-more.{ending}");
+    let cases: Vec<Case<'_>> = vec![
+        (
+            "no run-init",
+            image.clone().without("/usr/bin/run-init"),
+            &["image-binary problem"],
+            &["has no run-init, which initramfs-tools would call"],
+        ),
+        (
+            "another run-init",
+            image.clone().program("/usr/bin/run-init", "klibc"),
+            &["image-binary problem"],
+            &["is another program than switch_root"],
+        ),
+        (
+            "another run-init that comes first",
+            image.clone().program("/sbin/run-init", "klibc"),
+            &["image-binary problem"],
+            &["/sbin/run-init of the image"],
+        ),
+        (
+            "a link to ours",
+            image
+                .clone()
+                .without("/usr/bin/run-init")
+                .link("/usr/bin/run-init", "../lib/switch-root/switch_root")
+                .program(PROGRAM, program.clone()),
+            &[],
+            &["and is the switch_root that is installed"],
+        ),
+        (
+            "dracut's way",
+            image
+                .clone()
+                .without("/scripts")
+                .without("/usr/bin/run-init")
+                .file("/usr/lib/dracut-lib.sh", "")
+                .program("/usr/sbin/switch_root", program.clone()),
+            &[],
+            &["is called by dracut"],
+        ),
+        (
+            "mkinitcpio's way",
+            image
+                .clone()
+                .without("/scripts")
+                .without("/usr/bin/run-init")
+                .file("/init_functions", "")
+                .program("/usr/bin/switch_root", program.clone()),
+            &[],
+            &["is called by mkinitcpio"],
+        ),
+        (
+            "systemd without us",
+            by_systemd.clone(),
+            &["image-binary problem"],
+            &["is run by systemd"],
+        ),
+        (
+            "systemd without our unit",
+            by_systemd.clone().program(PROGRAM, program.clone()),
+            &["image-binary problem"],
+            &["has no switch-root-preserve.service"],
+        ),
+        (
+            "systemd",
+            by_systemd.program(PROGRAM, program).file(
+                "/usr/lib/systemd/system/switch-root-preserve.service",
+                "",
+            ),
+            &[],
+            &["is called by systemd"],
+        ),
+        (
+            "a policy that is compiled at boot",
+            image.clone().without(&keep("cwasm")),
+            &["policy-compiled warning"],
+            &["is compiled at each boot"],
+        ),
+        (
+            "the same where nobody compiles",
+            image.clone().without(&keep("cwasm")).program(
+                "/usr/bin/run-init",
+                boot_program(&engine()?, "this build of switch_root has no compiler"),
+            ),
+            &["image-binary warning", "policy-compiled problem"],
+            &["has no compiler"],
+        ),
+        (
+            "a boot program of another release",
+            image.clone().without(&keep("cwasm")).program(
+                "/usr/bin/run-init",
+                boot_program(OTHER_ENGINE, ""),
+            ),
+            &["image-binary warning"],
+            &["is not known here"],
+        ),
+        (
+            "a switch that would be refused",
+            image.clone().file("/extensions.yaml", "layers: ["),
+            &["plan problem"],
+            &["would not be switched from", "/extensions.yaml"],
+        ),
+        (
+            "nothing that would be deleted",
+            image.clone().file(&format!("{ETC}/60-bad.wasm"), "none"),
+            &[
+                "policy problem",
+                "image-policies warning",
+                "plan problem",
+            ],
+            &["nothing of it would be deleted"],
+        ),
+        (
+            "an extension that would be left out",
+            image.clone().file(
+                "/extensions.yaml",
+                "layers: [{image: 0.sqsh, metadata: {name: a, version: '1', compatibility: {debian: {version: '>= 99'}}}}]\n",
+            ),
+            &["extension warning"],
+            &["extension a 1", "would be left out"],
+        ),
+    ];
+    for (what, image, expected, words) in cases {
+        let root = root.clone();
+        has(&Machine { root, image }, what, expected, words)?;
+    }
+    Ok(())
+}
