@@ -125,6 +125,17 @@ pub const AARCH64_COMPILER: [Tool; 2] = [
         package: "libc6-dev-arm64-cross",
     },
 ];
+/// Make the disk of a distribution that is booted.
+pub const DISTRIBUTIONS: [Tool; 2] = [
+    Tool {
+        program: "mmdebstrap",
+        package: "mmdebstrap",
+    },
+    Tool {
+        program: "mke2fs",
+        package: "e2fsprogs",
+    },
+];
 /// Makes the index of kernel modules.
 pub const DEPMOD: Tool = Tool {
     program: "depmod",

@@ -8,7 +8,7 @@ use switch_root_tests::architecture::Architecture;
 
 use crate::run::{cargo, run};
 use crate::setup::{self, IMAGES, LANGUAGES, PEERS, QEMU, QEMU_AARCH64, REGISTRY, STATIC, WASM};
-use crate::{dist, foreign, kernels, native};
+use crate::{dist, distributions, foreign, kernels, native};
 
 /// The programs and kernels under test.
 pub struct Subjects {
@@ -19,6 +19,7 @@ pub struct Subjects {
     policies: PathBuf,
     kernels: PathBuf,
     aarch64: Option<PathBuf>,
+    distributions: Option<PathBuf>,
 }
 
 /// Tests that cannot run here, each with its reason.
@@ -73,6 +74,10 @@ impl Subjects {
         for reason in kernels::fetch(Architecture::Aarch64).1 {
             skipped.push(reason);
         }
+        match distributions::make() {
+            Ok(folder) => subjects.distributions = Some(folder),
+            Err(error) => skipped.push(format!("the tests that boot a distribution: {error:#}")),
+        }
         Ok(subjects)
     }
 
@@ -89,6 +94,7 @@ impl Subjects {
             policies: native::policies(components)?,
             kernels: PathBuf::new(),
             aarch64: None,
+            distributions: None,
         };
         let (kernels, missing) = kernels::fetch(Architecture::X86_64);
         missing.into_iter().for_each(|reason| skipped.push(reason));
@@ -108,6 +114,9 @@ impl Subjects {
             .env("SWITCH_ROOT_KERNELS", &self.kernels);
         if let Some(folder) = &self.aarch64 {
             command.env("SWITCH_ROOT_AARCH64", folder);
+        }
+        if let Some(folder) = &self.distributions {
+            command.env("SWITCH_ROOT_DISTRIBUTIONS", folder);
         }
     }
 
