@@ -12,6 +12,7 @@ mod connections;
 mod contract;
 mod cost;
 mod distributing;
+mod distributions;
 mod extensions_yaml;
 mod faults;
 mod formats;
@@ -107,6 +108,7 @@ fn main() {
         languages::cases(),
         signing::cases(),
         trusting::cases(),
+        distributions::cases(),
     ];
     libtest_mimic::run(&arguments, themes.into_iter().flatten().collect()).exit();
 }
