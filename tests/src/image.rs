@@ -15,6 +15,9 @@ use crate::steps::{Content, Step, Steps};
 /// The programs that are run.
 pub const PROGRAMS: [&str; 2] = ["mksquashfs", "mkfs.erofs"];
 
+/// The size of images that can be written.
+const EXT4_SIZE: &str = "32M";
+
 /// Where a running system finds which extensions it has.
 pub const EXTENSIONS: &str = "/etc/extensions.yaml";
 
@@ -25,6 +28,8 @@ pub enum Format {
     Squashfs,
     /// By `mkfs.erofs`.
     Erofs,
+    /// By `mke2fs`: of [`EXT4_SIZE`], and everything in it is whose it is here.
+    Ext4,
 }
 
 /// Makes an image named `name` in `folder` of what the steps make, all of it root's.
@@ -47,6 +52,12 @@ pub fn make(folder: &Path, name: &str, format: Format, steps: &[Step]) -> io::Re
         Format::Erofs => {
             let mut command = Command::new("mkfs.erofs");
             command.arg("--all-root").args([&image, &tree]);
+            command
+        }
+        Format::Ext4 => {
+            let mut command = Command::new("mke2fs");
+            command.args(["-q", "-t", "ext4", "-d"]);
+            command.args([&tree, &image]).arg(EXT4_SIZE);
             command
         }
     };

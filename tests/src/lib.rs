@@ -10,6 +10,7 @@ pub mod architecture;
 pub mod archive;
 pub mod arguments;
 pub mod certificates;
+pub mod disk;
 pub mod extension;
 pub mod fault;
 pub mod furnish;
@@ -34,6 +35,7 @@ pub mod stage1;
 pub mod steps;
 pub mod streams;
 pub mod supervise;
+pub mod system;
 pub mod testimony;
 #[cfg_attr(not(target_arch = "x86_64"), path = "watch/elsewhere.rs")]
 pub mod watch;

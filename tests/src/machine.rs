@@ -110,33 +110,55 @@ pub fn boot_as_it_is(
     time_limit: Duration,
     scratch: &Path,
 ) -> io::Result<Boot> {
+    let mut emulator = emulator(kernel, initramfs, command_line)?;
+    emulator.args(["-nographic", "-nic", "none", "-monitor", "none"]);
+    let (mut console, timed_out) = run(&mut emulator, time_limit, scratch)?;
+    let testimony = take_testimony(&mut console);
+    Ok(Boot {
+        console,
+        testimony,
+        timed_out,
+    })
+}
+
+/// The emulator of a machine of the kernel's architecture, which boots it.
+///
+/// # Errors
+/// The kernel cannot be read.
+pub(crate) fn emulator(kernel: &Path, initramfs: &Path, command_line: &str) -> io::Result<Command> {
     let architecture = Architecture::of_kernel(kernel)?;
-    // A file rather than a pipe: nobody has to read while the machine runs.
-    let console = scratch.join("console");
-    let output = File::create(&console)?;
     // The machine restarts when init dies, and where it would restart it ends.
     let command_line = format!(
         "console={} panic=-1 quiet {command_line}",
         architecture.console()
     );
-    let mut emulator = Command::new(architecture.emulator())
+    let mut emulator = Command::new(architecture.emulator());
+    emulator
         .args(architecture.machine(version(&release(kernel)) >= MODERN))
-        .args([
-            "-accel",
-            "tcg",
-            "-m",
-            MEMORY,
-            "-nographic",
-            "-no-reboot",
-            "-nic",
-            "none",
-        ])
-        .args(["-monitor", "none", "-serial", "stdio"])
+        .args(["-accel", "tcg", "-m", MEMORY, "-no-reboot"])
+        .args(["-serial", "stdio"])
         .arg("-kernel")
         .arg(kernel)
         .arg("-initrd")
         .arg(initramfs)
-        .args(["-append", command_line.trim_end()])
+        .args(["-append", command_line.trim_end()]);
+    Ok(emulator)
+}
+
+/// Runs an emulator to its end, or to the time limit, and gives what the serial console
+/// showed, and whether it was ended at the limit.
+///
+/// # Errors
+/// It cannot be started.
+pub(crate) fn run(
+    emulator: &mut Command,
+    time_limit: Duration,
+    scratch: &Path,
+) -> io::Result<(String, bool)> {
+    // A file rather than a pipe: nobody has to read while the machine runs.
+    let console = scratch.join("console");
+    let output = File::create(&console)?;
+    let mut emulator = emulator
         .stdin(Stdio::null())
         .stdout(output.try_clone()?)
         .stderr(output)
@@ -155,11 +177,5 @@ pub fn boot_as_it_is(
     };
     let mut bytes = Vec::new();
     File::open(&console)?.read_to_end(&mut bytes)?;
-    let mut console = String::from_utf8_lossy(&bytes).into_owned();
-    let testimony = take_testimony(&mut console);
-    Ok(Boot {
-        console,
-        testimony,
-        timed_out,
-    })
+    Ok((String::from_utf8_lossy(&bytes).into_owned(), timed_out))
 }

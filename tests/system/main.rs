@@ -12,6 +12,7 @@ mod connections;
 mod contract;
 mod cost;
 mod distributing;
+mod distributions;
 mod doctor;
 mod extensions_yaml;
 mod faults;
@@ -117,6 +118,7 @@ fn main() {
         generators::cases(),
         status::cases(),
         doctor::cases(),
+        distributions::cases(),
     ];
     libtest_mimic::run(&arguments, themes.into_iter().flatten().collect()).exit();
 }

@@ -17,7 +17,7 @@ use switch_root_tests::steps::{Content, Steps};
 use crate::machines::sample;
 
 /// Why a test did not go on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Stop {
     /// Something that it needs is missing.
     Skip(String),

@@ -224,6 +224,9 @@ fn keep_modules(unpacked: &Path, release: &str, folder: &Path) -> Result<()> {
 }
 
 /// The mirror that this machine's apt uses.
+///
+/// # Errors
+/// Where it uses none.
 pub fn mirror() -> Result<String> {
     let targets = output(Command::new("apt-get").args([
         "indextargets",

@@ -5,6 +5,7 @@ mod compare;
 mod contract;
 mod demo;
 mod dist;
+mod distributions;
 mod documents;
 mod foreign;
 mod fuzz;

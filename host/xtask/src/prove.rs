@@ -11,7 +11,7 @@ use crate::subjects::{Skipped, Subjects};
 
 /// The themes of the whole-system tests that have more to them than a sample, and what
 /// each shows.
-const THEMES: [(&str, &str); 5] = [
+const THEMES: [(&str, &str); 6] = [
     (
         "faults::",
         "every system call fails once, with each of its errors",
@@ -23,6 +23,7 @@ const THEMES: [(&str, &str); 5] = [
     ),
     ("kernels::", "the whole suite on each kernel"),
     ("aarch64::", "the same on aarch64"),
+    ("distributions::", "Debian, and more of its images"),
 ];
 
 /// Runs everything, or one part: the name of a theme, or `fuzz`. Each fuzz target runs

@@ -160,6 +160,17 @@ pub const PACKAGE_TESTS: [Tool; 4] = [
         package: "man-db",
     },
 ];
+/// Make the disk of a distribution that is booted.
+pub const DISTRIBUTIONS: [Tool; 2] = [
+    Tool {
+        program: "mmdebstrap",
+        package: "mmdebstrap",
+    },
+    Tool {
+        program: "mke2fs",
+        package: "e2fsprogs",
+    },
+];
 /// Makes the index of kernel modules.
 pub const DEPMOD: Tool = Tool {
     program: "depmod",

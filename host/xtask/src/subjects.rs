@@ -10,7 +10,7 @@ use crate::run::{cargo, run};
 use crate::setup::{
     self, IMAGES, LANGUAGES, PEERS, QEMU, QEMU_AARCH64, REGISTRY, SHELLCHECK, STATIC, WASM,
 };
-use crate::{dist, foreign, generators, kernels, native, packages};
+use crate::{dist, distributions, foreign, generators, kernels, native, packages};
 
 /// The programs and kernels under test.
 pub struct Subjects {
@@ -23,6 +23,7 @@ pub struct Subjects {
     generators: Option<PathBuf>,
     aarch64: Option<PathBuf>,
     packages: Option<packages::Tried>,
+    distributions: Option<PathBuf>,
 }
 
 /// Tests that cannot run here, each with its reason.
@@ -84,6 +85,10 @@ impl Subjects {
         let (generators, missing) = generators::fetch();
         missing.into_iter().for_each(|reason| skipped.push(reason));
         subjects.generators = Some(generators);
+        match distributions::make() {
+            Ok(folder) => subjects.distributions = Some(folder),
+            Err(error) => skipped.push(format!("the tests that boot a distribution: {error:#}")),
+        }
         Ok(subjects)
     }
 
@@ -102,6 +107,7 @@ impl Subjects {
             generators: None,
             aarch64: None,
             packages: None,
+            distributions: None,
         };
         let (kernels, missing) = kernels::fetch(Architecture::X86_64);
         missing.into_iter().for_each(|reason| skipped.push(reason));
@@ -129,6 +135,9 @@ impl Subjects {
         }
         if let Some(folder) = &self.generators {
             command.env("SWITCH_ROOT_GENERATORS", folder);
+        }
+        if let Some(folder) = &self.distributions {
+            command.env("SWITCH_ROOT_DISTRIBUTIONS", folder);
         }
     }
 
