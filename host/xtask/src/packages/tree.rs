@@ -11,7 +11,7 @@ use super::{Release, copy, licences, make_folder};
 use crate::run::{files_below, target, workspace};
 
 /// Folders of host/distribution, and where their files go, with the modes that they have.
-const FOLDERS: [(&str, &str); 9] = [
+const FOLDERS: [(&str, &str); 8] = [
     ("dracut", "usr/lib/dracut/modules.d"),
     ("etc", "etc/switch-root"),
     ("initramfs-tools/hooks", "usr/share/initramfs-tools/hooks"),
@@ -19,19 +19,12 @@ const FOLDERS: [(&str, &str); 9] = [
         "initramfs-tools/post-update.d",
         "etc/initramfs/post-update.d",
     ),
-    (
-        "initramfs-tools/scripts",
-        "usr/share/initramfs-tools/scripts",
-    ),
     // What the hooks of all generators do alike.
     ("lib", "usr/lib/switch-root"),
     ("mkinitcpio", "usr/lib/initcpio"),
     ("mkosi", "usr/share/doc/switch-root/examples/mkosi"),
     ("systemd", "usr/lib/systemd/system"),
 ];
-
-/// Those that a release may be without.
-const OPTIONAL: [&str; 3] = ["initramfs-tools/scripts", "lib", "mkosi"];
 
 /// Folders that policies are put into, and that are there before anybody has.
 const EMPTY: [&str; 2] = [
@@ -50,13 +43,15 @@ const COMPLETIONS: [(&str, &str); 3] = [
 ];
 
 /// Documents, by the package that has them.
-const DOCUMENTS: [(&str, &str); 7] = [
+const DOCUMENTS: [(&str, &str); 9] = [
     ("host/switch/FAILURES.md", "switch-root"),
     ("host/switch/REPORT.md", "switch-root"),
     ("host/switch/THREATS.md", "switch-root"),
     ("host/switch/report.schema.json", "switch-root"),
     ("host/distribution/README.md", "switch-root"),
+    ("host/srctl/DOCTOR.md", "srctl"),
     ("host/srctl/FAILURES.md", "srctl"),
+    ("host/srctl/STATUS.md", "srctl"),
     ("host/image/PLAN.md", "srctl"),
 ];
 
@@ -91,10 +86,8 @@ pub fn write(release: &Release, root: &Path) -> Result<()> {
     pages(&workspace().join("host/distribution/man"), root)?;
     for (document, package) in DOCUMENTS {
         let document = workspace().join(document);
-        if document.exists() {
-            let name = document.file_name().unwrap_or_default();
-            copy(&document, &doc(root, package).join(name), false)?;
-        }
+        let name = document.file_name().unwrap_or_default();
+        copy(&document, &doc(root, package).join(name), false)?;
     }
     for package in licences::PACKAGES {
         licences::write(release, package, &doc(root, package))?;
@@ -113,7 +106,7 @@ fn distribution(root: &Path) -> Result<()> {
     for (folder, place) in FOLDERS {
         let source = distribution.join(folder);
         let files = files_below(&source)?;
-        if files.is_empty() && !OPTIONAL.contains(&folder) {
+        if files.is_empty() {
             bail!("{} has no files", source.display());
         }
         for file in files {
