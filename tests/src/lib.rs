@@ -22,6 +22,7 @@ pub mod names;
 pub mod namespace;
 pub mod outcome;
 pub mod overlaid;
+pub mod pages;
 pub mod probe;
 pub mod programs;
 pub mod proxy;

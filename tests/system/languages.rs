@@ -14,7 +14,7 @@ use switch_root_tests::steps::{Content, Steps};
 
 use crate::check::{ensure, said, says};
 use crate::srctl::{self, Desk, Ran};
-use crate::tools::{Checked, Policies, Stop, boot, cases, play};
+use crate::tools::{self, Checked, Policies, Stop, boot, cases, play};
 
 cases![
     a_policy_in_rust_builds_and_answers_as_it_was_begun,
@@ -37,6 +37,7 @@ const KEY: &str = "/etc/ssh/ssh_host_ed25519_key";
 fn with_tools(desk: &Desk, arguments: &str) -> Result<Ran, Stop> {
     let mut command = desk.command(arguments)?;
     command.envs(std::env::vars_os());
+    command.env("CARGO_TARGET_DIR", tools::POLICIES_TARGET);
     Ok(Ran::new(arguments, &command.output()?))
 }
 

@@ -4,6 +4,7 @@
 //! this directory says how to run them by hand.
 
 mod aarch64;
+mod book;
 mod check;
 mod command_line;
 mod comparing;
@@ -119,6 +120,7 @@ fn main() {
         status::cases(),
         doctor::cases(),
         distributions::cases(),
+        book::cases(),
     ];
     libtest_mimic::run(&arguments, themes.into_iter().flatten().collect()).exit();
 }

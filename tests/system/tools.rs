@@ -41,6 +41,10 @@ impl<E: std::fmt::Display> From<E> for Stop {
     }
 }
 
+/// Where cargo builds the policies that tests begin: what they have in common is compiled
+/// once.
+pub const POLICIES_TARGET: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/policies");
+
 /// What a test gives back.
 pub type Checked = Result<(), Stop>;
 

@@ -1,5 +1,5 @@
 //! What the kernel command line says to switch_root: the parameters that begin
-//! with `switch_root.`, all of them documented in the README, and one of the
+//! with `switch_root.`, all of them documented in the book, and one of the
 //! kernel's own that counts where the program is called `init`.
 
 use std::str::FromStr;

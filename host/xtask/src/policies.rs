@@ -243,9 +243,9 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_shows_the_example_policy_as_it_is() {
-        let readme = include_str!("../../../README.md");
+    fn the_book_shows_the_example_policy_as_it_is() {
+        let page = include_str!("../../book/how-to/write-policies.md");
         let example = include_str!("../../../policies/example/src/lib.rs");
-        assert!(readme.contains(&format!("```rust\n{example}```\n")));
+        assert!(page.contains(&format!("```rust\n{example}```\n")));
     }
 }

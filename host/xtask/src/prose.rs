@@ -1,6 +1,7 @@
 //! Whether the documents say what the source does: these are unit tests, and nothing of
 //! them is in the program.
 
+mod book;
 mod failures;
 mod links;
 mod markdown;

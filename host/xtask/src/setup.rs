@@ -114,6 +114,17 @@ pub const SHELLCHECK: Tool = Tool {
     program: "shellcheck",
     package: "shellcheck",
 };
+/// What the pages of the book call, beside the above.
+pub const PAGES: [Tool; 2] = [
+    Tool {
+        program: "cpio",
+        package: "cpio",
+    },
+    Tool {
+        program: "ssh-keygen",
+        package: "openssh-client",
+    },
+];
 /// Compiles what is written in C for the static binaries.
 pub const MUSL_COMPILER: Tool = Tool {
     program: "musl-gcc",

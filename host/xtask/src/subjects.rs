@@ -8,7 +8,7 @@ use switch_root_tests::architecture::Architecture;
 
 use crate::run::{cargo, run};
 use crate::setup::{
-    self, IMAGES, LANGUAGES, PEERS, QEMU, QEMU_AARCH64, REGISTRY, SHELLCHECK, STATIC, WASM,
+    self, IMAGES, LANGUAGES, PAGES, PEERS, QEMU, QEMU_AARCH64, REGISTRY, SHELLCHECK, STATIC, WASM,
 };
 use crate::{dist, distributions, foreign, generators, kernels, native, packages};
 
@@ -76,6 +76,7 @@ impl Subjects {
         }
         let mut tools = vec![&QEMU, &QEMU_AARCH64, &PEERS[1], &SHELLCHECK];
         tools.extend(IMAGES.iter().chain(&REGISTRY).chain(&LANGUAGES));
+        tools.extend(&PAGES);
         for package in setup::tools(&tools) {
             skipped.push(format!("the tests that need Debian's package {package}"));
         }
