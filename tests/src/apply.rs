@@ -5,7 +5,7 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,9 @@ use nix::fcntl::{OFlag, openat};
 use nix::mount::{MsFlags, mount};
 use nix::sys::stat::{Mode, SFlag, makedev, mkdirat, mknod};
 use nix::unistd::mkfifo;
-use rustix::fs::{IFlags, ioctl_setflags};
+use rustix::fs::{
+    AtFlags, CWD, IFlags, Timespec, Timestamps, XattrFlags, ioctl_setflags, lsetxattr, utimensat,
+};
 
 use crate::names::escape;
 use crate::steps::{Content, Make, Step};
@@ -119,6 +121,23 @@ fn one(path: &Path, make: &Make, host: &Path) -> io::Result<()> {
         }
         Make::Shared => Ok(mount(NOTHING, path, NOTHING, MsFlags::MS_SHARED, NOTHING)?),
         Make::Immutable => Ok(ioctl_setflags(File::open(path)?, IFlags::IMMUTABLE)?),
+        Make::Owner { user, group } => std::os::unix::fs::lchown(path, Some(*user), Some(*group)),
+        Make::Modified { seconds } => {
+            let time = Timespec {
+                tv_sec: *seconds,
+                tv_nsec: 0,
+            };
+            let times = Timestamps {
+                last_access: time,
+                last_modification: time,
+            };
+            Ok(utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+        }
+        Make::Attribute { name, value } => Ok(lsetxattr(path, name, value, XattrFlags::empty())?),
+        Make::Sparse { size } => {
+            let end = b"end";
+            File::create(path)?.write_all_at(end, size.saturating_sub(end.len() as u64))
+        }
         Make::Nested { depth } => nest(path, *depth),
         Make::Many {
             directories,

@@ -10,6 +10,7 @@ pub mod architecture;
 pub mod archive;
 pub mod arguments;
 pub mod certificates;
+pub mod delegating;
 pub mod disk;
 pub mod extension;
 pub mod fault;

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ use crate::names::{escape, unescape};
 use crate::report::{self, REPORT};
 use crate::scene::{Ending, Limit, QUESTIONS, Questions};
 use crate::snapshot::{self, Reach, Tree, usage};
-use crate::testimony::{MARKER, Seen, Testimony};
+use crate::testimony::{Details, MARKER, Seen, Testimony};
 
 /// Where survivors are found in the new root.
 pub const PRESERVED: &str = "/run/switch-root/preserved";
@@ -143,6 +143,12 @@ fn second_look(testimony: &mut Testimony, questions: &Questions) {
             look_at(Path::new(OsStr::from_bytes(&unescape(path)))),
         )
     };
+    let examine = |path: &String| {
+        let place = unescape(path);
+        (path.clone(), details(Path::new(OsStr::from_bytes(&place))))
+    };
+    // First: an attempt to write that succeeds changes a directory.
+    testimony.details = questions.details.iter().map(examine).collect();
     testimony.files = questions.files.iter().map(look).collect();
     testimony.kernel_log = kernel_log();
     let helper = ["bset", "inheritable"].map(|set| {
@@ -281,6 +287,30 @@ fn look_at(path: &Path) -> Seen {
         write_error: attempt.err().map(errno),
         mode,
     }
+}
+
+fn details(path: &Path) -> Details {
+    let itself = fs::symlink_metadata(path).ok();
+    Details {
+        modified: itself.as_ref().map(MetadataExt::mtime),
+        occupied: itself.as_ref().map(|file| file.blocks() * 512),
+        attributes: attributes(path),
+    }
+}
+
+fn attributes(path: &Path) -> BTreeMap<String, String> {
+    let mut names = vec![0; 1 << 16];
+    let length = rustix::fs::llistxattr(path, names.as_mut_slice()).unwrap_or(0);
+    let value = |name: &[u8]| {
+        let mut value = vec![0; 1 << 16];
+        let length = rustix::fs::lgetxattr(path, name, value.as_mut_slice()).unwrap_or(0);
+        (escape(name), escape(&value[..length]))
+    };
+    names[..length]
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty())
+        .map(value)
+        .collect()
 }
 
 /// The records of the kernel's log that name switch_root. Each read yields one.

@@ -102,6 +102,8 @@ pub enum Ending {
 pub struct Questions {
     /// Absolute paths, escaped, whose bytes and read-only-ness are wanted.
     pub files: Vec<String>,
+    /// Absolute paths, escaped, that more is wanted of.
+    pub details: Vec<String>,
     /// How long to wait for the report to be complete and the children of PID 1 to
     /// end, in milliseconds.
     pub patience_ms: u64,
@@ -265,6 +267,13 @@ impl Scene {
         self.questions
             .files
             .extend(paths.into_iter().map(String::from));
+        self
+    }
+
+    /// Has the probe say more about these files, links among them.
+    pub fn examine<'p>(mut self, paths: impl IntoIterator<Item = &'p str>) -> Self {
+        let paths = paths.into_iter().map(String::from);
+        self.questions.details.extend(paths);
         self
     }
 

@@ -117,6 +117,30 @@ pub enum Make {
     Shared,
     /// Makes the file or directory immutable: not even root removes it.
     Immutable,
+    /// Gives what is there this owner and group. Needs privileges.
+    Owner {
+        /// The user.
+        user: u32,
+        /// The group.
+        group: u32,
+    },
+    /// Makes what is there, a link itself, be modified so many seconds after 1970.
+    Modified {
+        /// Seconds.
+        seconds: i64,
+    },
+    /// Gives what is there, a link itself, an extended attribute.
+    Attribute {
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: Name,
+    },
+    /// A file of this size that is a hole but for its last bytes: `end`.
+    Sparse {
+        /// In bytes.
+        size: u64,
+    },
     /// A directory with directories below each other, `d/d/d/...`, and a file `bottom`
     /// in the deepest.
     Nested {

@@ -23,6 +23,18 @@ pub struct Seen {
     pub mode: Option<u32>,
 }
 
+/// More of a file, a link being a file of its own: what differs from one run to the next,
+/// or is seldom asked for.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Details {
+    /// When it was modified, in seconds since 1970; `None` where there is nothing.
+    pub modified: Option<i64>,
+    /// Bytes that it occupies.
+    pub occupied: Option<u64>,
+    /// Its extended attributes, escaped.
+    pub attributes: BTreeMap<String, String>,
+}
+
 /// What the init of the new root saw. Paths are escaped; kernel texts are as they are.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Testimony {
@@ -64,6 +76,8 @@ pub struct Testimony {
     pub settled: bool,
     /// The files that it was asked about.
     pub files: BTreeMap<String, Seen>,
+    /// The files that it was asked to say more about.
+    pub details: BTreeMap<String, Details>,
     /// What [`crate::probe::memory`] says, in kB, when it started.
     pub memory_at_start: BTreeMap<String, u64>,
     /// The same after the deletion.

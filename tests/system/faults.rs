@@ -6,7 +6,7 @@
 //! first change on, and of the others each kind, in each process.
 
 pub mod cell;
-mod errnos;
+pub mod errnos;
 mod play;
 pub mod scenes;
 mod table;

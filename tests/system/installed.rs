@@ -96,6 +96,7 @@ impl Workshop {
             files: files.chain([ORDER, EXTENSIONS].map(Into::into)).collect(),
             patience_ms: 20_000,
             ending: Ending::PowerOff,
+            ..Questions::default()
         };
         let root = image::root(probe()?, &questions)?;
         let root = image::make(self.folder.path(), "root", Format::Squashfs, &root)?;

@@ -41,6 +41,7 @@ mod planning;
 mod policies;
 mod policy_cases;
 mod precompiling;
+mod preserving;
 mod pulling;
 mod random_scenes;
 mod refusals;
@@ -78,6 +79,10 @@ fn main() {
         odd_trees::cases(),
         random_scenes::cases(),
         strategies::cases(),
+        preserving::cases(),
+        preserving::room::cases(),
+        preserving::preflight::cases(),
+        preserving::failing::cases(),
         safety::cases(),
         faults::cases(),
         shortages::cases(),

@@ -284,9 +284,9 @@ fn a_kernel_boots_a_policy_that_srctl_added() -> Checked {
         .pop()
         .ok_or_else(|| Stop::Skip("there is no kernel".into()))?;
     let questions = Questions {
-        files: Vec::new(),
         patience_ms: 20_000,
         ending: Ending::PowerOff,
+        ..Questions::default()
     };
     let root = image::root(probe()?, &questions)?;
     let root = image::make(&desk.path(""), "root", Format::Squashfs, &root)?;

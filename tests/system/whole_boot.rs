@@ -94,6 +94,7 @@ impl Maker {
             files: self.files.clone(),
             patience_ms: 20_000,
             ending: self.ending,
+            ..Questions::default()
         };
         Ok(image::root(&self.probe, &questions)?.file("/whose", "root"))
     }

@@ -12,7 +12,6 @@ use std::time::Instant;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{chdir, chroot, execv, fchdir, pivot_root};
-use policy::FileKind;
 use policy::session::Dismissed;
 use policy::survivors::Survivor;
 use policy::text::Path;
@@ -25,10 +24,10 @@ use crate::mount_calls::{Extent, attach, new_run, read_only_copy};
 use crate::plan::{Move, MoveAction, Plan, Rewrite, Run, Strategy};
 use crate::proc::Proc;
 use crate::report::{DIRECTORY, Facts, Report};
-use crate::{capabilities, listing, preflight, start};
+use crate::{capabilities, carry, listing, preflight, start};
 
 /// The name of the directory that survivors are in, beside the report.
-const PRESERVED: &str = "preserved";
+pub const PRESERVED: &str = "preserved";
 
 /// How the program ends where init does not take its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +69,12 @@ pub fn act(
     Err(commit(plan, prepared, report, judges, proc, started))
 }
 
-fn prepare(plan: &Plan) -> Result<Prepared, String> {
+/// Opens the initramfs and the new root, and makes sure that the latter, and its init,
+/// are those that the plan was made for.
+///
+/// # Errors
+/// A sentence for the operator.
+pub fn confirm(plan: &Plan) -> Result<(OwnedFd, OwnedFd), String> {
     let old_root = preflight::open_root()?;
     let path = &plan.new_root.path;
     let new_root = fs::open(
@@ -95,6 +99,12 @@ fn prepare(plan: &Plan) -> Result<Prepared, String> {
             plan.init.path
         ));
     }
+    Ok((old_root, new_root))
+}
+
+fn prepare(plan: &Plan) -> Result<Prepared, String> {
+    let (old_root, new_root) = confirm(plan)?;
+    let path = &plan.new_root.path;
     let mut warnings = Vec::new();
     let preserved = match read_only_copy(&old_root, Extent::One) {
         _ if plan.run == Run::Absent => None,
@@ -201,7 +211,7 @@ fn commit(
     }
     for (number, tree) in &carried {
         let survivor = &plan.survivors[*number];
-        if let Err(error) = bind(survivor, tree, &new_root) {
+        if let Err(error) = carry::bind(survivor, tree, &new_root) {
             report.warn(not_bound(survivor, &error));
         }
     }
@@ -318,13 +328,24 @@ fn report_directory(plan: &Plan, new_root: &OwnedFd, report: &mut Report) -> Opt
     match opened {
         Ok(directory) => Some(directory),
         Err(error) => {
-            report.warn(format!("/run/switch-root cannot be made: {error}; there is no report, and what survives cannot be reached"));
+            report.warn(no_directory(&error));
             None
         }
     }
 }
 
-fn make_directory(parent: impl AsFd, name: &str) -> rustix::io::Result<()> {
+/// Says that [`DIRECTORY`] cannot be made.
+pub fn no_directory(error: &rustix::io::Errno) -> String {
+    format!(
+        "/run/switch-root cannot be made: {error}; there is no report, and what survives cannot be reached"
+    )
+}
+
+/// Makes a directory, unless it is there.
+///
+/// # Errors
+/// Those of mkdir(2).
+pub fn make_directory(parent: impl AsFd, name: &str) -> rustix::io::Result<()> {
     match fs::mkdirat(parent, name, Mode::from_raw_mode(0o755)) {
         Err(rustix::io::Errno::EXIST) => Ok(()),
         outcome => outcome,
@@ -361,7 +382,8 @@ fn attach_preserved(plan: &Plan, directory: &OwnedFd, tree: &OwnedFd, report: &m
     }
 }
 
-fn not_bound(survivor: &Survivor, error: &std::io::Error) -> String {
+/// Says that a survivor cannot be bound where it is to be carried.
+pub fn not_bound(survivor: &Survivor, error: &std::io::Error) -> String {
     let target = survivor
         .carried_to
         .as_ref()
@@ -371,33 +393,6 @@ fn not_bound(survivor: &Survivor, error: &std::io::Error) -> String {
         "{} survives, but cannot be bound at {target} of the new root: {error}",
         survivor.path
     )
-}
-
-/// Binds a survivor at its target in the new root.
-fn bind(survivor: &Survivor, tree: &OwnedFd, new_root: &OwnedFd) -> std::io::Result<()> {
-    let Some(carry) = &survivor.carried_to else {
-        return Ok(());
-    };
-    let target = carry.target.0.as_slice();
-    if carry.make {
-        let cut = target.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
-        let (parent, name) = (&target[..cut.max(1)], &target[cut + 1..]);
-        let parent = resolve(new_root.as_fd(), parent, OFlags::PATH | OFlags::DIRECTORY)?;
-        if survivor.kind == FileKind::Directory {
-            fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755))?;
-        } else {
-            let flags =
-                OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            drop(fs::openat(
-                &parent,
-                name,
-                flags,
-                Mode::from_raw_mode(0o644),
-            )?);
-        }
-    }
-    let place = resolve(new_root.as_fd(), target, OFlags::PATH | OFlags::NOFOLLOW)?;
-    Ok(attach(tree, place)?)
 }
 
 /// How a switch came out.

@@ -38,12 +38,14 @@ pub enum StrategyChoice {
 pub struct Arguments {
     /// The mount point of the new root.
     pub new_root: OsString,
-    /// The path of the init in the new root.
-    pub init: OsString,
+    /// The path of the init in the new root; absent where it is to be found.
+    pub init: Option<OsString>,
     /// Its arguments, without its name.
     pub init_arguments: Vec<OsString>,
     /// Print the plan, change nothing.
     pub plan: Option<Format>,
+    /// Copy what survives, and leave the switch to another program.
+    pub preserve: bool,
     /// Wait for the deletion before executing the init.
     pub foreground: bool,
     /// Delete nothing.
@@ -69,13 +71,20 @@ pub enum Request {
 
 const SWITCH_ROOT: &str = "\
 Usage: switch_root [OPTION...] NEW_ROOT INIT [ARGUMENT...]
+       switch_root --preserve [OPTION...] NEW_ROOT [INIT]
 
 Makes the file system mounted on NEW_ROOT the root, deletes what the policies
 do not keep of the initramfs, and executes INIT. Runs as PID 1.
 
+With --preserve, switches to nothing and deletes nothing: for an initramfs whose
+init, such as systemd, does both itself. Need not be PID 1.
+
   -c, --console DEVICE     open DEVICE as standard input, output and error of INIT
       --plan               print what would be done, and change nothing
       --format text|json   how --plan prints (text)
+      --preserve           copy what the policies keep to /run/switch-root/preserved,
+                           bind what they carry, write the report, and end; where
+                           no INIT is given, the one that would be executed counts
       --foreground         wait for the deletion before executing INIT
       --keep-initramfs     delete nothing; the only way where / is not tmpfs or ramfs
       --strategy auto|move|pivot
@@ -142,6 +151,9 @@ fn read(
 ) -> Result<Request, lexopt::Error> {
     let mut plan = false;
     let mut check = false;
+    let mut preserve = false;
+    // The first of those that are about the switch itself.
+    let mut of_the_switch = None;
     let mut format = Format::Text;
     let mut foreground = false;
     let mut keep_initramfs = false;
@@ -159,12 +171,17 @@ fn read(
                 ));
             }
             Short('d') if run_init => {
-                drop_capabilities = parser.value()?.parse_with(capabilities)?
+                drop_capabilities = parser.value()?.parse_with(capabilities)?;
+                of_the_switch.get_or_insert("-d");
             }
             Short('n') if run_init => check = true,
             Short('p') if run_init => keep_initramfs = true,
-            Short('c') | Long("console") => console = Some(parser.value()?),
+            Short('c') | Long("console") => {
+                console = Some(parser.value()?);
+                of_the_switch.get_or_insert("--console");
+            }
             Long("plan") => plan = true,
+            Long("preserve") => preserve = true,
             Long("format") => {
                 format = parser.value()?.parse_with(|text| match text {
                     "text" => Ok(Format::Text),
@@ -172,7 +189,10 @@ fn read(
                     _ => Err("the formats are text and json"),
                 })?;
             }
-            Long("foreground") => foreground = true,
+            Long("foreground") => {
+                foreground = true;
+                of_the_switch.get_or_insert("--foreground");
+            }
             Long("keep-initramfs") => keep_initramfs = true,
             Long("strategy") => {
                 strategy = parser.value()?.parse_with(|text| match text {
@@ -181,6 +201,7 @@ fn read(
                     "pivot" => Ok(StrategyChoice::Pivot),
                     _ => Err("the strategies are auto, move and pivot"),
                 })?;
+                of_the_switch.get_or_insert("--strategy");
             }
             Long("log") => log = Some(parser.value()?.parse_with(Level::from_str)?),
             Value(path) => {
@@ -190,23 +211,39 @@ fn read(
             _ => return Err(argument.unexpected()),
         }
     }
+    if let Some(option) = of_the_switch.filter(|_| preserve) {
+        return Err(format!(
+            "with --preserve another program switches, and {option} is about the switch"
+        )
+        .into());
+    }
     let Some(new_root) = new_root else {
         return Err("no new root is given".into());
     };
     // Everything from here on belongs to the init, options included.
     let mut rest = parser.raw_args()?;
-    let Some(init) = rest.next() else {
+    let init = rest.next();
+    if init.is_none() && !preserve {
         return Err("no init is given".into());
-    };
+    }
+    let init_arguments: Vec<OsString> = rest.collect();
+    if let Some(argument) = init_arguments.first().filter(|_| preserve) {
+        let argument = policy::escape::path(argument.as_bytes());
+        return Err(format!(
+            "with --preserve no init is executed, and `{argument}` follows it; options stand before the new root"
+        )
+        .into());
+    }
     Ok(Request::Switch(Box::new(Arguments {
         new_root,
         init,
-        init_arguments: rest.collect(),
+        init_arguments,
         plan: match (plan, check) {
             (true, _) => Some(format),
             (false, true) => Some(Format::Nothing),
             (false, false) => None,
         },
+        preserve,
         foreground,
         keep_initramfs,
         strategy,
@@ -252,7 +289,7 @@ mod tests {
         let arguments =
             switch("/sbin/switch_root --foreground /sysroot /sbin/init --log x -h -- y");
         assert_eq!(arguments.new_root, "/sysroot");
-        assert_eq!(arguments.init, "/sbin/init");
+        assert_eq!(arguments.init, Some("/sbin/init".into()));
         assert_eq!(arguments.init_arguments, ["--log", "x", "-h", "--", "y"]);
         assert!(arguments.foreground);
         assert_eq!(arguments.log, None);
@@ -284,6 +321,27 @@ mod tests {
     fn switch_root_does_not_take_run_inits_options() {
         assert!(error("switch_root -d cap_sys_module /root /init").contains("-d"));
         assert!(error("switch_root -n /root /init").contains("-n"));
+    }
+
+    #[test]
+    fn who_preserves_needs_no_init_and_says_nothing_of_the_switch() {
+        let arguments = switch("switch_root --preserve --plan --log debug /sysroot");
+        assert!(arguments.preserve && arguments.plan.is_some());
+        assert_eq!(arguments.init, None);
+        let arguments = switch("run-init -p --preserve /sysroot /sbin/init");
+        assert!(arguments.preserve && arguments.keep_initramfs);
+        assert_eq!(arguments.init, Some("/sbin/init".into()));
+        for (option, line) in [
+            ("--console", "-c /dev/tty1"),
+            ("--foreground", "--foreground"),
+            ("--strategy", "--strategy auto"),
+            ("-d", "-d cap_sys_module"),
+        ] {
+            let error = error(&format!("run-init {line} --preserve /sysroot"));
+            assert!(error.contains(option), "{error}");
+        }
+        assert!(error("switch_root --preserve").contains("no new root is given"));
+        assert!(error("switch_root --preserve /a /b --plan").contains("`--plan` follows"));
     }
 
     #[test]

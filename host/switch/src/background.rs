@@ -125,19 +125,10 @@ fn used(root: impl AsFd) -> Option<u64> {
     (stat.f_blocks > 0).then(|| (stat.f_blocks - stat.f_bfree) * stat.f_bsize as u64)
 }
 
-/// Writes the report. Tries twice: an old one would say for ever that something is still
-/// going on.
+/// Writes the report, where there is a place for it.
 fn write(work: &Work<'_>, report: &mut Report) {
-    let Some(directory) = &work.report_directory else {
-        return;
-    };
-    if let Err(error) = report.write(directory) {
-        report.warn(format!(
-            "the report cannot be written to /run/switch-root: {error}; it is tried once more"
-        ));
-        if let Err(error) = report.write(directory) {
-            tracing::warn!("the report cannot be written to /run/switch-root: {error}");
-        }
+    if let Some(directory) = &work.report_directory {
+        report.put(directory);
     }
 }
 

@@ -51,10 +51,6 @@ use mounted::Mounted;
 /// moved into it.
 const NEW_ROOT: &str = "/sysroot";
 
-/// What is executed where the kernel's `init=` says nothing: the first that can
-/// be, as the kernel has it, but for its shell, which anybody could use.
-const INITS: [&str; 3] = ["/sbin/init", "/etc/init", "/bin/init"];
-
 /// Root images that are looked for where `switch_root.root=` names none.
 const ROOT_IMAGES: [&str; 3] = ["/rootfs.sqsh", "/rootfs.squashfs", "/rootfs.erofs"];
 
@@ -107,10 +103,11 @@ fn boot(
     asked.warnings.splice(0..0, warnings);
     let arguments = Arguments {
         new_root: NEW_ROOT.into(),
-        init: init.into(),
+        init: Some(init.into()),
         // What the kernel did not understand, and what it was told to pass on.
         init_arguments: arguments.into_iter().skip(1).collect(),
         plan: None,
+        preserve: false,
         foreground: false,
         keep_initramfs: false,
         strategy: StrategyChoice::Auto,
@@ -233,7 +230,7 @@ fn root_image(parameters: &Parameters) -> Result<Image, String> {
 fn candidates(parameters: &Parameters) -> Vec<&str> {
     match &parameters.init {
         Some(init) => vec![init],
-        None => INITS.to_vec(),
+        None => init::USUAL.to_vec(),
     }
 }
 

@@ -1,13 +1,15 @@
-//! Where in the new root something can be bound: what `carry` answers come to.
+//! Where in the new root something can be bound, and binding it: what `carry` answers
+//! come to.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use policy::answer::{check_target, join};
-use policy::survivors::Carry;
+use policy::survivors::{Carry, Survivor};
 use policy::{FileKind, escape};
-use rustix::fs::{self, FileType, OFlags};
+use rustix::fs::{self, FileType, Mode, OFlags};
 
 use crate::init::{Init, resolve};
+use crate::mount_calls::attach;
 use crate::new_root::NewRoot;
 use crate::proc::Proc;
 
@@ -81,6 +83,37 @@ pub fn place(
             "{shown} of the new root cannot be resolved: {error}"
         )),
     }
+}
+
+/// Binds a survivor, as a mount that is attached nowhere yet, at its target in the new
+/// root.
+///
+/// # Errors
+/// What keeps it from being bound; that does not stop the boot.
+pub fn bind(survivor: &Survivor, tree: &OwnedFd, new_root: &OwnedFd) -> std::io::Result<()> {
+    let Some(carry) = &survivor.carried_to else {
+        return Ok(());
+    };
+    let target = carry.target.0.as_slice();
+    if carry.make {
+        let cut = target.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+        let (parent, name) = (&target[..cut.max(1)], &target[cut + 1..]);
+        let parent = resolve(new_root.as_fd(), parent, OFlags::PATH | OFlags::DIRECTORY)?;
+        if survivor.kind == FileKind::Directory {
+            fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755))?;
+        } else {
+            let flags =
+                OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            drop(fs::openat(
+                &parent,
+                name,
+                flags,
+                Mode::from_raw_mode(0o644),
+            )?);
+        }
+    }
+    let place = resolve(new_root.as_fd(), target, OFlags::PATH | OFlags::NOFOLLOW)?;
+    Ok(attach(tree, place)?)
 }
 
 /// The path of an open place of the new root, as it will be after the switch.

@@ -310,7 +310,7 @@ fn leave(stack: &mut Vec<Frame<'_>>, tally: &mut Tally, mode: Action) -> bool {
 }
 
 /// Opens the directory above, and makes sure that it is the one we came from.
-fn reopen_parent(fd: BorrowedFd<'_>, inode: u64) -> Result<OwnedFd, Errno> {
+pub(crate) fn reopen_parent(fd: BorrowedFd<'_>, inode: u64) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let parent = fs::openat2(fd, c"..", flags, Mode::empty(), ResolveFlags::NO_XDEV)?;
     if fs::fstat(&parent)?.st_ino == inode {

@@ -16,6 +16,13 @@ use rustix::io::Errno;
 use crate::new_root::MOVED;
 use crate::proc::Proc;
 
+/// What is executed where the kernel's `init=` says nothing: the first that can
+/// be, as the kernel has it, but for its shell, which anybody could use.
+pub const USUAL: [&str; 3] = ["/sbin/init", "/etc/init", "/bin/init"];
+
+/// What systemd executes before that, which need not have the usual name.
+const OF_SYSTEMD: [&str; 2] = ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"];
+
 /// What was found out about the init.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Init {
@@ -139,6 +146,33 @@ pub fn check(
         identity: (stat.st_dev, stat.st_ino),
         warnings,
     })
+}
+
+/// Finds the init that a program such as systemd executes where it is told of none: the
+/// kernel's `init=`, systemd itself, or what is usual. With it comes its path.
+///
+/// # Errors
+/// Why there is none: a sentence for the operator.
+pub fn find(
+    new_root: BorrowedFd<'_>,
+    mounted_at: &[u8],
+    of_the_kernel: &Option<String>,
+    proc: &Proc,
+) -> Result<(Vec<u8>, Init), String> {
+    let candidates = match of_the_kernel {
+        Some(init) => vec![init.as_str()],
+        None => OF_SYSTEMD.into_iter().chain(USUAL).collect(),
+    };
+    let mut failure = String::new();
+    for candidate in candidates {
+        match check(new_root, mounted_at, candidate.as_bytes(), proc) {
+            Ok(init) => return Ok((candidate.into(), init)),
+            // Most readers know the usual one alone.
+            Err(reason) if failure.is_empty() || candidate == USUAL[0] => failure = reason,
+            Err(_) => {}
+        }
+    }
+    Err(failure)
 }
 
 /// Says why there is nothing at the path, and how far it can be followed.

@@ -26,6 +26,7 @@ mod new_root;
 mod parameters;
 mod plan;
 mod preflight;
+mod preserve;
 mod proc;
 mod report;
 mod start;
@@ -83,7 +84,7 @@ fn switch(arguments: Vec<OsString>, pid_1: bool, started: Instant) -> Result<Str
         Request::Print(text) => return Ok(text),
         Request::Switch(arguments) => arguments,
     };
-    if !pid_1 && arguments.plan.is_none() {
+    if !pid_1 && !arguments.preserve && arguments.plan.is_none() {
         return Err(Stop::Refused(format!(
             "this is process {}, and only PID 1 can hand its place to the init; start it as PID 1 (in a script: `exec switch_root ...`), or use --plan to see what it would do",
             std::process::id()
@@ -105,9 +106,12 @@ fn switch(arguments: Vec<OsString>, pid_1: bool, started: Instant) -> Result<Str
     let policies = preflight::policies(&parameters);
     let mut session = Session::new(&policies);
     let (plan, facts) = preflight::plan(&context, &mut session, None).map_err(Stop::Refused)?;
-    match arguments.plan {
-        Some(format) => Ok(print(&plan, &facts, format)),
-        None => act::act(&plan, facts, &proc, started).map(|never| match never {}),
+    match (arguments.plan, &plan.copies) {
+        (Some(format), _) => Ok(print(&plan, &facts, format)),
+        (None, Some(copies)) => preserve::act(&plan, copies, facts, &proc, started)
+            .map(|()| String::new())
+            .map_err(Stop::Refused),
+        (None, None) => act::act(&plan, facts, &proc, started).map(|never| match never {}),
     }
 }
 

@@ -1,5 +1,5 @@
 //! Where `tracing`'s events go: the kernel's log when running as PID 1, and
-//! standard error otherwise.
+//! standard error otherwise, with priorities where that leads to systemd's journal.
 
 use std::fmt::{self, Write as _};
 use std::fs::File;
@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use rustix::fs::fstat;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
@@ -59,8 +60,22 @@ pub fn set_level(level: Level) {
 /// Sends all events of this process to its log.
 pub fn start(pid_1: bool) {
     let kernel = if pid_1 { open_kernel_log() } else { None };
+    let sink = Sink {
+        journal: kernel.is_none() && is_journal(),
+        kernel,
+        written: 0,
+    };
     // The only failure is a log that is already set, and this is called once.
-    let _ = tracing::subscriber::set_global_default(Log(Mutex::new(Sink { kernel, written: 0 })));
+    let _ = tracing::subscriber::set_global_default(Log(Mutex::new(sink)));
+}
+
+/// Whether standard error is a stream of the journal, as systemd.exec(5) has it: then the
+/// variable names its device and inode.
+fn is_journal() -> bool {
+    let Some(named) = std::env::var_os("JOURNAL_STREAM") else {
+        return false;
+    };
+    fstat(std::io::stderr()).is_ok_and(|stat| named == *format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
 /// Whether events reach standard error, as opposed to the kernel's log.
@@ -76,6 +91,8 @@ struct Log(Mutex<Sink>);
 
 struct Sink {
     kernel: Option<File>,
+    /// Whether lines on standard error begin with their priority.
+    journal: bool,
     /// Messages written through this descriptor.
     written: u32,
 }
@@ -96,26 +113,26 @@ impl Sink {
                 self.written = 0;
             }
         }
+        let (priority, word) = match *level {
+            tracing::Level::ERROR => (libc::LOG_ERR, "error: "),
+            tracing::Level::WARN => (libc::LOG_WARNING, "warning: "),
+            tracing::Level::INFO => (libc::LOG_INFO, ""),
+            _ => (libc::LOG_DEBUG, ""),
+        };
         match &mut self.kernel {
             Some(kernel) => {
-                let (priority, word) = match *level {
-                    tracing::Level::ERROR => (libc::LOG_ERR, "error: "),
-                    tracing::Level::WARN => (libc::LOG_WARNING, "warning: "),
-                    tracing::Level::INFO => (libc::LOG_INFO, ""),
-                    _ => (libc::LOG_DEBUG, ""),
-                };
                 self.written += 1;
                 let line = format!("<{}>switch_root: {word}{message}\n", FACILITY | priority);
                 // The kernel makes a message of its own of each call.
                 let _ = kernel.write_all(line.as_bytes());
             }
             None => {
-                let word = match *level {
-                    tracing::Level::ERROR => "error: ",
-                    tracing::Level::WARN => "warning: ",
-                    _ => "",
+                // The journal knows the facility, and takes a priority alone.
+                let prefix = match self.journal {
+                    true => format!("<{priority}>"),
+                    false => String::new(),
                 };
-                let line = format!("switch_root: {word}{message}\n");
+                let line = format!("{prefix}switch_root: {word}{message}\n");
                 let _ = std::io::stderr().write_all(line.as_bytes());
             }
         }

@@ -7,8 +7,10 @@ use std::fmt::{self, Write as _};
 use policy::consequence::Deletion;
 use policy::keep::Keep;
 use policy::survivors::Survivor;
-use policy::text::{Path, count};
+use policy::text::{Path, bytes, count};
 use serde::Serialize;
+
+use crate::preserve::{Copies, LeftOut};
 
 /// How the new root becomes the root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -18,6 +20,8 @@ pub enum Strategy {
     Move,
     /// pivot_root(2), then the old root is detached.
     Pivot,
+    /// Another program switches, such as systemd: see [`crate::preserve`].
+    Delegated,
 }
 
 /// What the switch will do.
@@ -47,6 +51,9 @@ pub struct Plan {
     pub detached_mounts: Vec<Path>,
     /// What survives, by path.
     pub survivors: Vec<Survivor>,
+    /// What is copied, where another program switches, and deletes the initramfs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copies: Option<Copies>,
     /// A file of the initramfs that is written anew before it is carried: the
     /// extensions.yaml that tells what was activated.
     pub rewrite: Option<Rewrite>,
@@ -128,6 +135,7 @@ impl fmt::Display for Strategy {
         f.write_str(match self {
             Self::Move => "move",
             Self::Pivot => "pivot",
+            Self::Delegated => "another program switches",
         })
     }
 }
@@ -198,6 +206,9 @@ impl fmt::Display for Plan {
             }
             writeln!(f)?;
         }
+        if let Some(copies) = &self.copies {
+            write_copies(copies, f)?;
+        }
         match &self.deletion {
             Deletion::Delete => {
                 let kept = count(self.survivors.len() as u64, "path", "paths");
@@ -206,4 +217,17 @@ impl fmt::Display for Plan {
             Deletion::Skip(reason) => writeln!(f, "delete     nothing: {reason}"),
         }
     }
+}
+
+fn write_copies(copies: &Copies, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let paths = count(copies.paths.len() as u64, "path", "paths");
+    let size = bytes(copies.size.bytes);
+    writeln!(f, "copy       {paths} ({size}) to {}", copies.to)?;
+    for LeftOut { path, reason } in &copies.left_out {
+        writeln!(f, "lose       {path}: {reason}")?;
+    }
+    for point in &copies.mounts {
+        writeln!(f, "mount      {point} is not copied")?;
+    }
+    Ok(())
 }

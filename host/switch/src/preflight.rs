@@ -23,7 +23,8 @@ use crate::mount_plan::{self, Foreign};
 use crate::mounts::{self, Mount};
 use crate::new_root;
 use crate::parameters::Parameters;
-use crate::plan::{InitPlan, Plan, Rewrite, Run};
+use crate::plan::{InitPlan, Plan, Rewrite, Run, Strategy};
+use crate::preserve::{self, Store};
 use crate::proc::Proc;
 use crate::report::{self, Facts, JudgeReport};
 use crate::{capabilities, in_use, listing, machine, survivors};
@@ -94,12 +95,14 @@ pub fn plan(
     // It gets ready while the rest is checked.
     session.begin();
     let new_root = new_root::open(&arguments.new_root, &old_root, proc)?;
-    let init = init::check(
-        new_root.fd.as_fd(),
-        &new_root.path,
-        arguments.init.as_bytes(),
-        proc,
-    )?;
+    let (init_path, init) = match &arguments.init {
+        Some(path) => {
+            let path = path.as_bytes();
+            let init = init::check(new_root.fd.as_fd(), &new_root.path, path, proc)?;
+            (path.to_vec(), init)
+        }
+        None => init::find(new_root.fd.as_fd(), &new_root.path, &parameters.init, proc)?,
+    };
     tracing::debug!(
         "the new root {} has the init {}",
         Path::from(new_root.path.as_slice()),
@@ -117,6 +120,10 @@ pub fn plan(
         "the table of mounts does not have the mount on /; start the program outside of a chroot",
     )?;
     let (moves, run) = new_root::plan_moves(&new_root, &mounts)?;
+    let store = match arguments.preserve {
+        true => Some(Store::open(&new_root.fd, &new_root.path, &old_root)?),
+        false => None,
+    };
 
     let mut warnings = parameters.warnings.clone();
     let logged = warnings.len() + asked.as_ref().map_or(0, |asked| asked.warnings.len());
@@ -157,6 +164,15 @@ pub fn plan(
         Some((listing::mount_id(&place).ok()?, proc.path_of(&place).ok()?))
     };
     let mut foreign = Foreign::default();
+    let fate = |everything_used| {
+        deletion(
+            memory,
+            keep_initramfs,
+            failed_review.as_ref(),
+            everything_used,
+            session,
+        )
+    };
     // A mount that is kept may itself use something of the initramfs, which
     // then is kept, with what is mounted there. Ends, since there are only so
     // many mounts.
@@ -173,13 +189,13 @@ pub fn plan(
             .iter()
             .find(|used| used.path == b"/")
             .map(|used| used.why.clone());
-        let deletion = deletion(
-            memory,
-            keep_initramfs,
-            failed_review.as_ref(),
-            everything,
-            session,
-        );
+        if store.is_some() {
+            // A copy does not help those who use the original.
+            warnings.extend(in_use.iter().map(preserve::deleted_all_the_same));
+            let survivors = survivors::join(&review, &[], session, &new_root, &init, proc);
+            break preserve::everything_if_need_be(survivors, fate(None), memory);
+        }
+        let deletion = fate(everything);
         let survivors = survivors::join(&review, &in_use, session, &new_root, &init, proc);
         let before = foreign.kept.len();
         foreign = mount_plan::foreign(&mounts, root_mount, &new_root, &survivors, &deletion);
@@ -193,14 +209,30 @@ pub fn plan(
         }
     }
     warnings.append(&mut foreign.warnings);
+    let copies =
+        store.map(|store| preserve::choose(&survivors, &old_root, &store, &new_root.path, proc));
+    let strategy = match &copies {
+        Some(copies) => {
+            warnings.extend(copies.warnings());
+            Strategy::Delegated
+        }
+        None => mount_plan::strategy(arguments.strategy, root_mount, run, &foreign.kept)?,
+    };
+    let (make_private, moves) = match strategy {
+        Strategy::Delegated => Default::default(),
+        _ => (
+            mount_plan::make_private(&mounts, root_mount, &new_root, &moves),
+            moves,
+        ),
+    };
 
     let plan = Plan {
-        strategy: mount_plan::strategy(arguments.strategy, root_mount, run, &foreign.kept)?,
+        strategy,
         new_root: crate::plan::NewRoot {
             path: new_root.path.clone().into(),
             mount_id: new_root.mount_id,
         },
-        init: init_plan(arguments, &init),
+        init: init_plan(arguments, init_path, &init),
         console: arguments
             .console
             .as_ref()
@@ -210,12 +242,13 @@ pub fn plan(
             .iter()
             .map(|capability| capability.index())
             .collect(),
-        make_private: mount_plan::make_private(&mounts, root_mount, &new_root, &moves),
+        make_private,
         moves,
         run,
         kept_mounts: foreign.kept,
         detached_mounts: foreign.detached,
         survivors,
+        copies,
         rewrite,
         deletion,
         foreground: arguments.foreground || parameters.foreground,
@@ -411,9 +444,9 @@ fn deletion(
     }
 }
 
-fn init_plan(arguments: &Arguments, init: &Init) -> InitPlan {
+fn init_plan(arguments: &Arguments, path: Vec<u8>, init: &Init) -> InitPlan {
     InitPlan {
-        path: arguments.init.as_bytes().into(),
+        path: path.into(),
         resolved: init.resolved.clone().into(),
         arguments: arguments
             .init_arguments

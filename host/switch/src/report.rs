@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::deletion::Tally;
 use crate::plan::{Plan, Strategy};
+use crate::preserve::CopyReport;
 
 /// The version of the schema. Fields may be added within one version; none is
 /// removed or changes its meaning.
@@ -54,6 +55,8 @@ pub struct Report {
     pub extensions: Vec<ExtensionReport>,
     /// The deletion.
     pub deletion: DeletionReport,
+    /// What was copied; absent where the program itself switched.
+    pub copied: Option<CopyReport>,
     /// What was not as it should be.
     pub warnings: Vec<String>,
     /// Microseconds since the program started.
@@ -117,10 +120,12 @@ pub struct Timings {
     pub policies_us: u64,
     /// The plan was made.
     pub plan_us: u64,
-    /// The new root was the root.
+    /// The new root was the root; 0 where another program switches.
     pub switched_us: u64,
     /// The deletion had ended.
     pub deleted_us: Option<u64>,
+    /// The copies were made; absent where the program itself switched.
+    pub copied_us: Option<u64>,
 }
 
 impl Report {
@@ -150,6 +155,7 @@ impl Report {
                 memory_available_before: None,
                 memory_available_after: None,
             },
+            copied: None,
             warnings: facts.warnings,
             timings: facts.timings,
         }
@@ -161,8 +167,21 @@ impl Report {
         self.warnings.push(warning);
     }
 
+    /// Writes the report into its directory. Tries twice: an old one would say for ever
+    /// what is not so.
+    pub fn put(&mut self, directory: &OwnedFd) {
+        if let Err(error) = self.write(directory) {
+            self.warn(format!(
+                "the report cannot be written to /run/switch-root: {error}; it is tried once more"
+            ));
+            if let Err(error) = self.write(directory) {
+                tracing::warn!("the report cannot be written to /run/switch-root: {error}");
+            }
+        }
+    }
+
     /// Writes the report into its directory, whole or not at all.
-    pub fn write(&self, directory: impl AsFd) -> io::Result<()> {
+    fn write(&self, directory: impl AsFd) -> io::Result<()> {
         let text = serde_json::to_vec_pretty(self)?;
         let temporary = ".report.json.new";
         let flags =

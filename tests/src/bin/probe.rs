@@ -1,12 +1,13 @@
 //! The init of the new root in every scene; in the initramfs of a virtual machine, where
-//! it finds a scene, it is stage 1 as well.
+//! it finds a scene, it is stage 1 as well. Called `delegator`, it is an init of the
+//! initramfs that switches by itself.
 #![no_main]
 
 use std::io;
 use std::path::Path;
 
 use switch_root_tests::archive::SCENE;
-use switch_root_tests::{probe, stage1};
+use switch_root_tests::{delegating, probe, stage1};
 
 /// Rust's own start-up code ignores SIGPIPE, catches SIGSEGV and opens descriptors that
 /// are closed. It is left out because those are things that the probe looks at.
@@ -15,6 +16,8 @@ use switch_root_tests::{probe, stage1};
 pub extern "C" fn main(_count: i32, _arguments: *const *const u8) -> i32 {
     let result = if std::process::id() == 1 && Path::new(SCENE).exists() {
         stage1::play().map(|never| match never {})
+    } else if delegating::is_called() {
+        delegating::play().map(|never| match never {})
     } else {
         probe::testify()
     };

@@ -86,12 +86,31 @@ fn whole() -> Report {
             memory_available_before: Some(1),
             memory_available_after: Some(2),
         },
+        copied: Some(CopyReport {
+            tally: crate::preserve::Tally {
+                files: 1,
+                directories: 1,
+                bytes: 1,
+                failed: vec![Failed {
+                    path: "/a".into(),
+                    error: "ENOSPC".into(),
+                }],
+                failed_more: 1,
+                skipped_mounts: vec!["/b".into()],
+            },
+            missing: vec![Failed {
+                path: "/c".into(),
+                error: "it takes too much".into(),
+            }],
+            time_us: 1,
+        }),
         warnings: vec!["a warning".into()],
         timings: Timings {
             policies_us: 1,
             plan_us: 2,
             switched_us: 3,
             deleted_us: Some(4),
+            copied_us: Some(5),
         },
     }
 }
@@ -171,6 +190,7 @@ fn what_is_absent_is_null_and_not_left_out() {
     report.deletion.used_before = None;
     report.deletion.freed_bytes = None;
     report.timings.deleted_us = None;
+    report.timings.copied_us = None;
     let after = serde_json::to_value(&report).unwrap();
     let names = |value: &Value| {
         let mut found = BTreeSet::new();

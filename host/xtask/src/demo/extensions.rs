@@ -136,6 +136,7 @@ fn initramfs(programs: &Programs, work: &Path) -> Result<Vec<Step>> {
             Some(_) => Ending::PowerOff,
             None => Ending::Exit,
         },
+        ..Questions::default()
     };
     let root = image::root(&programs.probe, &questions)?;
     let root = image::make(work, "root", Format::Squashfs, &root)?;

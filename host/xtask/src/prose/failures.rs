@@ -38,12 +38,18 @@ const NO_MESSAGES: &[&str] = &[
     "rewrite {}",
     "keep {} (by {})",
     ", bound read-only at {} of the new root",
+    "another program switches",
+    "copy {paths} ({size}) to {}",
+    "lose {path}: {reason}",
+    "mount {point} is not copied",
     "delete everything else ({kept} kept)",
     "delete nothing: {reason}",
     "deletes {files} and {directories}",
     "extension {} {verdict}{}",
     // Parts of what is logged of a switch that went well; sizes and times.
     ", {} freed",
+    "file or directory",
+    "files and directories",
     "{count} B",
     "{year:04}-{month:02}-{:02} {hour:02}:{minute:02}:{:02} UTC",
     // What is written into files, or compared with what stands in them.

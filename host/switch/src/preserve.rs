@@ -1,0 +1,272 @@
+//! `--preserve`: for an initramfs whose init switches and deletes by itself, such as
+//! systemd. The plan is made as for any switch; then what survives is copied to /run,
+//! which outlives the switch, and what is carried is bound out of there.
+//!
+//! Copied, not bound: systemd deletes files of the initramfs one by one, which a mount
+//! of them does not prevent, where it cannot pivot (before Linux 7.0).
+
+mod choice;
+mod earlier;
+mod entry;
+mod store;
+mod walk;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Instant;
+
+use policy::FileKind;
+use policy::consequence::Deletion;
+use policy::keep::Keep;
+use policy::survivors::{HOST, Survivor};
+use policy::text::{Path, bytes, count};
+use rustix::fs::{self, Mode, OFlags};
+use serde::Serialize;
+
+pub use choice::{Copies, LeftOut, choose};
+pub use store::Store;
+
+use crate::act::{self, PRESERVED, make_directory, not_bound};
+use crate::deletion::Failed;
+use crate::in_use::InUse;
+use crate::mount_calls::{Extent, attach, read_only_copy};
+use crate::new_root::MOVED;
+use crate::plan::Plan;
+use crate::proc::Proc;
+use crate::report::{DeletionState, Facts, Report};
+use crate::{carry, listing};
+use walk::Pair;
+pub use walk::Tally;
+
+/// Why this program deletes nothing.
+const DELEGATED: &str =
+    "freeing the initramfs is left to the program that switches, such as systemd";
+
+/// The name of the copies while they are made.
+const UNFINISHED: &str = "preserved.new";
+
+/// Survivors without a copy that are told one by one.
+const TOLD: usize = 50;
+
+/// What was copied, for the report.
+#[derive(Clone, Debug, Serialize)]
+pub struct CopyReport {
+    /// What was copied, and what could not be.
+    #[serde(flatten)]
+    pub tally: Tally,
+    /// Survivors that are not among the copies.
+    pub missing: Vec<Failed>,
+    /// How long it took.
+    pub time_us: u64,
+}
+
+/// Says of something that the running system uses that it is deleted: a copy would not
+/// help.
+pub fn deleted_all_the_same(used: &InUse) -> String {
+    format!(
+        "{} of the initramfs may be deleted by the program that switches, although {}",
+        Path::from(used.path.as_slice()),
+        used.why
+    )
+}
+
+/// Where nothing was to be deleted, everything is copied, if it lies in memory: the
+/// program that switches deletes it, and knows of no reason not to.
+pub fn everything_if_need_be(
+    mut survivors: Vec<Survivor>,
+    deletion: Deletion,
+    memory: bool,
+) -> (Vec<Survivor>, Deletion) {
+    let already = survivors.iter().any(|survivor| survivor.path.0 == b"/");
+    if let (Deletion::Skip(reason), true, false) = (deletion, memory, already) {
+        let everything = Survivor {
+            path: (&b"/"[..]).into(),
+            kind: FileKind::Directory,
+            by: vec![HOST.into()],
+            carried_to: None,
+            note: Some(reason),
+        };
+        survivors.insert(0, everything);
+    }
+    (survivors, Deletion::Skip(DELEGATED.into()))
+}
+
+/// Carries out a plan that leaves the switch to another program.
+///
+/// # Errors
+/// Why nothing was done: a sentence for the operator. Later failures are recorded,
+/// and stop nothing.
+pub fn act(
+    plan: &Plan,
+    copies: &Copies,
+    mut facts: Facts,
+    proc: &Proc,
+    started: Instant,
+) -> Result<(), String> {
+    let (old_root, new_root) = act::confirm(plan)?;
+    let store = Store::open(&new_root, &plan.new_root.path.0, &old_root)?;
+    let mut judges = std::mem::take(&mut facts.judges);
+    let mut report = Report::new(plan, facts);
+    report.judge.peak_kib = judges.wait();
+    report.deletion.state = DeletionState::Skipped;
+    if let Deletion::Skip(reason) = &plan.deletion {
+        report.deletion.reason = Some(reason.clone());
+    }
+    let directory = match store.directory() {
+        Ok(directory) => directory,
+        Err(error) => {
+            report.warn(act::no_directory(&error));
+            return Ok(());
+        }
+    };
+    for warning in earlier::unmount(&store, &plan.new_root.path.0, proc) {
+        report.warn(warning);
+    }
+    let began = Instant::now();
+    let outcome = copy(copies, &old_root, &directory);
+    let (copy, tally) = match outcome {
+        Ok((copy, tally)) => (Some(copy), tally),
+        Err(error) => {
+            report.warn(format!("nothing can be copied to {}: {error}", copies.to));
+            (None, Tally::default())
+        }
+    };
+    for Failed { path, error } in &tally.failed {
+        tracing::warn!("{path} cannot be copied, or not as it is: {error}");
+    }
+    let failed = tally.failed.len() as u64 + tally.failed_more;
+    if failed > 0 {
+        report.warn(format!(
+            "{} of the initramfs could not be copied, or not as it is",
+            count(failed, "name", "names")
+        ));
+    }
+    let missing = missing(plan, copies, copy.as_ref(), &tally);
+    for (path, error) in missing.iter().take(TOLD) {
+        report.warn(format!("{path} does not survive: {error}"));
+    }
+    if let Some(more @ 1..) = missing.len().checked_sub(TOLD) {
+        report.warn(format!(
+            "{} that policies keep do not survive either",
+            count(more as u64, "path", "paths")
+        ));
+    }
+    report
+        .survivors
+        .retain(|survivor| !missing.contains_key(&survivor.path));
+    if let Some(copy) = &copy {
+        seal(copy, &directory, &new_root, &mut report);
+    }
+    let time = began.elapsed();
+    tracing::info!(
+        "copied {} and {} of the initramfs to {} in {} ms ({})",
+        count(tally.files, "file", "files"),
+        count(tally.directories, "directory", "directories"),
+        copies.to,
+        time.as_millis(),
+        bytes(tally.bytes),
+    );
+    report.copied = Some(CopyReport {
+        tally,
+        missing: missing.into_iter().map(failure).collect(),
+        time_us: time.as_micros() as u64,
+    });
+    report.timings.copied_us = Some(started.elapsed().as_micros() as u64);
+    report.put(&directory);
+    Ok(())
+}
+
+/// Copies what was chosen, and takes away what an earlier run has copied. The copies have
+/// their name when they are whole.
+fn copy(copies: &Copies, old_root: &OwnedFd, directory: &OwnedFd) -> io::Result<(OwnedFd, Tally)> {
+    earlier::remove(directory, PRESERVED)?;
+    earlier::remove(directory, UNFINISHED)?;
+    make_directory(directory, UNFINISHED)?;
+    let to = store::within(directory, UNFINISHED)?;
+    let pair = Pair {
+        from: listing::open(old_root, b"/", OFlags::RDONLY | OFlags::DIRECTORY)?,
+        to: Some(to.try_clone()?),
+    };
+    let keep = Keep::new(copies.paths.iter().map(|path| path.0.as_slice()));
+    let mut tally = walk::run(pair, &keep);
+    let here = entry::copy_attributes(old_root, &to, b".");
+    let failed = here.unwrap_or_else(|error| vec![error]);
+    tally.failed.extend(failed.into_iter().map(|error| Failed {
+        path: "/".into(),
+        error: error.to_string(),
+    }));
+    fs::renameat(directory, UNFINISHED, directory, PRESERVED)?;
+    Ok((to, tally))
+}
+
+fn failure((path, error): (&Path, String)) -> Failed {
+    Failed {
+        path: path.to_string(),
+        error,
+    }
+}
+
+/// The survivors that are not among the copies, each with the reason.
+fn missing<'a>(
+    plan: &'a Plan,
+    copies: &Copies,
+    copy: Option<&OwnedFd>,
+    tally: &Tally,
+) -> BTreeMap<&'a Path, String> {
+    let left_out: BTreeMap<&Path, &String> = copies
+        .left_out
+        .iter()
+        .map(|LeftOut { path, reason }| (path, reason))
+        .collect();
+    let mut missing = BTreeMap::new();
+    for Survivor { path, .. } in &plan.survivors {
+        if let Some(reason) = left_out.get(path) {
+            missing.insert(path, (*reason).clone());
+            continue;
+        }
+        let is_there = copy.is_some_and(|copy| listing::open(copy, &path.0, OFlags::PATH).is_ok());
+        let goes_along = |place: &[u8]| path.0 == place;
+        if is_there
+            || goes_along(&plan.new_root.path.0)
+            || MOVED.iter().any(|moved| goes_along(moved.as_bytes()))
+        {
+            continue;
+        }
+        let shown = path.to_string();
+        let failed = tally.failed.iter().find(|failed| failed.path == shown);
+        let error = match failed {
+            Some(failed) => failed.error.clone(),
+            None if copies.mounts.contains(&shown) => {
+                "something else is mounted there, and mounts are not copied".into()
+            }
+            None => "there is no copy of it".into(),
+        };
+        missing.insert(path, error);
+    }
+    missing
+}
+
+/// Binds those copies that are carried, and makes all of them read-only.
+fn seal(copy: &OwnedFd, directory: &OwnedFd, new_root: &OwnedFd, report: &mut Report) {
+    let carried = report
+        .survivors
+        .iter()
+        .filter(|one| one.carried_to.is_some());
+    for survivor in carried.cloned().collect::<Vec<_>>() {
+        let bound = listing::open(copy, &survivor.path.0, OFlags::PATH)
+            .and_then(|place| Ok(read_only_copy(place, Extent::One)?))
+            .and_then(|tree| carry::bind(&survivor, &tree, new_root));
+        if let Err(error) = bound {
+            report.warn(not_bound(&survivor, &error));
+        }
+    }
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let sealed = fs::openat(directory, PRESERVED, flags, Mode::empty())
+        .and_then(|place| attach(read_only_copy(&place, Extent::One)?, place));
+    if let Err(error) = sealed {
+        report.warn(format!(
+            "/run/switch-root/preserved cannot be made read-only: {error}"
+        ));
+    }
+}

@@ -1,0 +1,220 @@
+//! Which survivors are copied: those that there is room for.
+
+use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
+
+use policy::keep::Keep;
+use policy::survivors::Survivor;
+use policy::text::{Path, bytes, count};
+use rustix::fs::{self, FileType, OFlags};
+use serde::Serialize;
+
+use super::store::Store;
+use super::walk::{self, Pair, counts_blocks, occupied};
+use crate::listing;
+use crate::new_root::MOVED;
+use crate::proc::Proc;
+
+/// This part of /run, and of the memory that is available, is left to the running
+/// system: where /run is full, services do not start.
+const LEFT_OF_RUN: u64 = 16;
+/// See [`LEFT_OF_RUN`].
+const LEFT_OF_MEMORY: u64 = 2;
+
+/// What is copied.
+#[derive(Clone, Debug, Serialize)]
+pub struct Copies {
+    /// Where to.
+    pub to: Path,
+    /// These survivors, with all that they hold.
+    pub paths: Vec<Path>,
+    /// What they take.
+    pub size: Size,
+    /// Survivors that there is no room for.
+    pub left_out: Vec<LeftOut>,
+    /// Mounts at or below survivors: what they hold is not copied.
+    pub mounts: Vec<String>,
+}
+
+/// How much something takes, or how much there is room for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Size {
+    /// Bytes of memory.
+    pub bytes: u64,
+    /// Files and directories.
+    pub entries: u64,
+}
+
+/// A survivor that is not copied.
+#[derive(Clone, Debug, Serialize)]
+pub struct LeftOut {
+    /// Its path in the initramfs.
+    pub path: Path,
+    /// Why it is not copied.
+    pub reason: String,
+}
+
+/// Chooses out of the survivors, in their order, those that fit, the whole initramfs
+/// last. Changes nothing.
+pub fn choose(
+    survivors: &[Survivor],
+    old_root: &OwnedFd,
+    store: &Store,
+    new_root: &[u8],
+    proc: &Proc,
+) -> Copies {
+    let room = room(store, proc);
+    let (mut taken, mut mounts) = (Size::default(), BTreeSet::new());
+    let mut chosen: BTreeSet<&[u8]> = BTreeSet::new();
+    // Directories that are made for the sake of what is in them.
+    let mut above: BTreeSet<&[u8]> = BTreeSet::new();
+    let mut left_out = Vec::new();
+    for survivor in survivors {
+        let path = survivor.path.0.as_slice();
+        let ends = || (1..path.len()).filter(|end| path[*end] == b'/');
+        if path == b"/" || ends().any(|end| chosen.contains(&path[..end])) {
+            continue;
+        }
+        let mut size = measure(old_root, path, &mut mounts);
+        let new: Vec<&[u8]> = ends()
+            .map(|end| &path[..end])
+            .filter(|directory| !above.contains(directory))
+            .collect();
+        size.entries += new.len() as u64;
+        match taken.with(size, room) {
+            Ok(sum) => {
+                taken = sum;
+                chosen.insert(path);
+                above.extend(new);
+            }
+            Err(reason) => left_out.push(LeftOut {
+                path: survivor.path.clone(),
+                reason,
+            }),
+        }
+    }
+    let everything = survivors.iter().find(|survivor| survivor.path.0 == b"/");
+    if let Some(everything) = everything {
+        let size = measure(old_root, b"/", &mut mounts);
+        match Size::default().with(size, room) {
+            Ok(sum) => {
+                taken = sum;
+                chosen = BTreeSet::from([&b"/"[..]]);
+                left_out.clear();
+            }
+            Err(reason) => left_out.push(LeftOut {
+                path: everything.path.clone(),
+                reason,
+            }),
+        }
+    }
+    let new_root = Path::from(new_root).to_string();
+    let goes_along = |point: &String| MOVED.contains(&point.as_str()) || *point == new_root;
+    Copies {
+        to: store.preserved(),
+        paths: chosen.into_iter().map(Path::from).collect(),
+        size: taken,
+        left_out,
+        mounts: mounts
+            .into_iter()
+            .filter(|point| !goes_along(point))
+            .collect(),
+    }
+}
+
+impl Copies {
+    /// What of the survivors is not copied, and why that is known before.
+    pub fn warnings(&self) -> impl Iterator<Item = String> + '_ {
+        self.mounts.iter().map(|point| {
+            format!("what is mounted on {point} is not copied, and is gone after the switch")
+        })
+    }
+}
+
+impl Size {
+    /// The sum of both, where there is room for it.
+    fn with(self, more: Self, room: Self) -> Result<Self, String> {
+        let sum = Self {
+            bytes: self.bytes + more.bytes,
+            entries: self.entries + more.entries,
+        };
+        if sum.bytes > room.bytes {
+            let free = room.bytes.saturating_sub(self.bytes);
+            return Err(format!(
+                "it takes {}, and there is room for {} in /run",
+                bytes(more.bytes),
+                bytes(free)
+            ));
+        }
+        if sum.entries > room.entries {
+            let free = room.entries.saturating_sub(self.entries);
+            return Err(format!(
+                "it is made of {}, and there is room for {free} in /run",
+                count(more.entries, "file or directory", "files and directories")
+            ));
+        }
+        Ok(sum)
+    }
+}
+
+/// How much may be copied: what an earlier run has copied is replaced.
+fn room(store: &Store, proc: &Proc) -> Size {
+    let replaced = store.earlier().map_or(Size::default(), |from| {
+        let tally = walk::run(Pair { from, to: None }, &Keep::Whole);
+        Size {
+            bytes: tally.bytes,
+            entries: tally.files + tally.directories,
+        }
+    });
+    let mut room = Size {
+        bytes: u64::MAX,
+        entries: u64::MAX,
+    };
+    if let Ok(stat) = fs::fstatvfs(&store.run) {
+        // A file system that does not count has no limit, but the memory's.
+        if stat.f_blocks > 0 {
+            let left = stat.f_blocks / LEFT_OF_RUN;
+            room.bytes = stat.f_bavail.saturating_sub(left) * stat.f_frsize + replaced.bytes;
+        }
+        if stat.f_files > 0 {
+            let left = stat.f_files / LEFT_OF_RUN;
+            room.entries = stat.f_favail.saturating_sub(left) + replaced.entries;
+        }
+    }
+    if let Some(memory) = proc.memory_available() {
+        room.bytes = room.bytes.min(memory / LEFT_OF_MEMORY + replaced.bytes);
+    }
+    room
+}
+
+/// How much a survivor takes. What cannot be looked at takes nothing: that it cannot be
+/// copied shows later.
+fn measure(old_root: &OwnedFd, path: &[u8], mounts: &mut BTreeSet<String>) -> Size {
+    let Ok(place) = listing::open(old_root, path, OFlags::PATH) else {
+        // The mount of a survivor itself is told as one below a survivor is.
+        if listing::open_at_mount(old_root, path).is_ok() {
+            mounts.insert(Path::from(path).to_string());
+        }
+        return Size::default();
+    };
+    let Ok(stat) = fs::fstat(&place) else {
+        return Size::default();
+    };
+    let mut size = Size {
+        bytes: occupied(&stat, counts_blocks(old_root)),
+        entries: 1,
+    };
+    let directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+    if directory && let Ok(from) = listing::open(old_root, path, OFlags::RDONLY | OFlags::DIRECTORY)
+    {
+        let tally = walk::run(Pair { from, to: None }, &Keep::Whole);
+        size.bytes += tally.bytes;
+        size.entries += tally.files + tally.directories;
+        let inside = |point: String| match path {
+            b"/" => point,
+            path => format!("{}{point}", Path::from(path)),
+        };
+        mounts.extend(tally.skipped_mounts.into_iter().map(inside));
+    }
+    size
+}

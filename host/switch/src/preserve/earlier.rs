@@ -1,0 +1,74 @@
+//! What an earlier run has left: its copies, and what it bound. A unit may be started
+//! again, and nothing must be stacked.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use nix::mount::{MntFlags, umount2};
+use policy::answer::{is_at_or_below, join};
+use policy::keep::Keep;
+use rustix::fs::{self, AtFlags};
+use rustix::io::Errno;
+
+use super::store::{Store, within};
+use crate::act::PRESERVED;
+use crate::deletion::{self, Action};
+use crate::proc::Proc;
+use crate::report::DIRECTORY;
+use crate::{listing, mounts};
+
+/// Removes the mounts that an earlier run made of its copies. Returns what went wrong,
+/// as sentences.
+pub fn unmount(store: &Store, new_root: &[u8], proc: &Proc) -> Vec<String> {
+    let points = match find(store, new_root, proc) {
+        Ok(points) => points,
+        Err(reason) => {
+            return vec![format!(
+                "whether an earlier run has bound something is not known: {reason}"
+            )];
+        }
+    };
+    // Those in the new root stand behind what they were made of.
+    let detach = |point: Vec<u8>| {
+        let flags = MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW;
+        let error = umount2(point.as_slice(), flags).err()?;
+        let point = policy::escape::path(&point);
+        Some(format!(
+            "{point}, which an earlier run has bound, cannot be detached: {error}"
+        ))
+    };
+    points.into_iter().rev().filter_map(detach).collect()
+}
+
+fn find(store: &Store, new_root: &[u8], proc: &Proc) -> Result<Vec<Vec<u8>>, String> {
+    let table = proc
+        .read("self/mountinfo")
+        .map_err(|error| error.to_string())?;
+    let all = mounts::parse(&table)?;
+    let id = listing::mount_id(&store.run).map_err(|error| error.to_string())?;
+    let Some(run) = all.iter().find(|mount| mount.id == id) else {
+        return Ok(Vec::new());
+    };
+    let copies = join(&join(&run.root, DIRECTORY.as_bytes()), PRESERVED.as_bytes());
+    let preserved = store.preserved().0;
+    let ours = all.iter().filter(|mount| {
+        mount.device == run.device
+            && is_at_or_below(&mount.root, &copies)
+            && (mount.point == preserved || is_at_or_below(&mount.point, new_root))
+    });
+    Ok(ours.map(|mount| mount.point.clone()).collect())
+}
+
+/// Removes a directory and all that it holds, where it is there.
+///
+/// # Errors
+/// What it holds cannot be removed, or it is no directory.
+pub fn remove(directory: &OwnedFd, name: &str) -> io::Result<()> {
+    let inside = match within(directory, name) {
+        Ok(inside) => inside,
+        Err(Errno::NOENT) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    deletion::run(inside, &Keep::default(), Action::Delete)?;
+    Ok(fs::unlinkat(directory, name, AtFlags::REMOVEDIR)?)
+}

@@ -1,0 +1,97 @@
+//! The /run that outlives the switch: where the report and the copies go.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use policy::text::Path;
+use rustix::fs::{self, Mode, OFlags};
+
+use crate::act::{PRESERVED, make_directory};
+use crate::listing;
+use crate::report::DIRECTORY;
+
+/// How directories are opened here: none of them is a link.
+const FLAGS: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+/// A /run that is no part of the initramfs.
+pub struct Store {
+    /// Its directory.
+    pub run: OwnedFd,
+    /// Its path.
+    path: Vec<u8>,
+}
+
+impl Store {
+    /// Opens the /run that the running system will have: the new root's own, where that
+    /// has one mounted, and the initramfs' otherwise, which is moved there.
+    ///
+    /// # Errors
+    /// Why nothing outlives the switch there: a sentence for the operator.
+    pub fn open(
+        new_root: impl AsFd,
+        new_root_path: &[u8],
+        old_root: &OwnedFd,
+    ) -> Result<Self, String> {
+        let run = |error: io::Error| format!("/run cannot be examined: {error}");
+        let own = fs::openat(&new_root, "run", FLAGS, Mode::empty()).ok();
+        let new_root_id = listing::mount_id(&new_root).map_err(run)?;
+        let own = own.filter(|own| listing::mount_id(own).is_ok_and(|id| id != new_root_id));
+        let store = match own {
+            Some(run) => Self {
+                run,
+                path: [new_root_path, b"/run"].concat(),
+            },
+            None => Self {
+                run: fs::open("/run", FLAGS, Mode::empty()).map_err(|error| {
+                    format!(
+                        "/run cannot be opened: {error}; mount a tmpfs there, which outlives the switch"
+                    )
+                })?,
+                path: b"/run".to_vec(),
+            },
+        };
+        let device = |fd: &OwnedFd| fs::fstat(fd).map(|stat| stat.st_dev);
+        let same = device(&store.run)
+            .and_then(|run| Ok(run == device(old_root)?))
+            .map_err(|error| format!("/run cannot be examined: {error}"))?;
+        if same {
+            return Err(format!(
+                "{} is a part of the initramfs, and is deleted with it; mount a tmpfs on /run before",
+                Path::from(store.path)
+            ));
+        }
+        Ok(store)
+    }
+
+    /// Where the copies are, as a path.
+    pub fn preserved(&self) -> Path {
+        let inside = format!("/{DIRECTORY}/{PRESERVED}");
+        [self.path.as_slice(), inside.as_bytes()].concat().into()
+    }
+
+    /// Opens the directory of the report and the copies, which is made if need be.
+    ///
+    /// # Errors
+    /// Those of mkdir(2) and open(2).
+    pub fn directory(&self) -> rustix::io::Result<OwnedFd> {
+        make_directory(&self.run, DIRECTORY)?;
+        fs::openat(&self.run, DIRECTORY, FLAGS, Mode::empty())
+    }
+
+    /// Opens what an earlier run has copied, where there is something.
+    pub fn earlier(&self) -> Option<OwnedFd> {
+        let directory = fs::openat(&self.run, DIRECTORY, FLAGS, Mode::empty()).ok()?;
+        fs::openat(directory, PRESERVED, FLAGS, Mode::empty()).ok()
+    }
+}
+
+/// Opens a directory within another one.
+///
+/// # Errors
+/// Those of open(2): a link is none.
+pub fn within(directory: &OwnedFd, name: &str) -> rustix::io::Result<OwnedFd> {
+    fs::openat(directory, name, FLAGS, Mode::empty())
+}
