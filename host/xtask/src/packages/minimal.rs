@@ -12,8 +12,14 @@ use crate::setup::{self, PACKAGE_TESTS};
 /// What is in it: the oldest Debian that the packages are for.
 const SUITE: &str = "bookworm";
 /// What it has beside the packages that Debian cannot be without, and apt: a generator whose
-/// trigger is pulled, and the units' helper.
-const INCLUDED: [&str; 2] = ["initramfs-tools", "init-system-helpers"];
+/// trigger is pulled, the units' helper, and for the pages of the book another generator
+/// and what that puts into an image.
+const INCLUDED: [&str; 4] = [
+    "initramfs-tools",
+    "init-system-helpers",
+    "dracut-core",
+    "mount",
+];
 
 /// The archive of it, made where it was not before; or why there is none.
 ///
