@@ -79,7 +79,11 @@ fn well() -> Value {
             "memory_available_before": 1_u64 << 30, "memory_available_after": (1_u64 << 30) + (48 << 20),
         },
         "warnings": [],
-        "timings": {"policies_us": 1200, "plan_us": 2000, "switched_us": 3400, "deleted_us": 41_000},
+        "copied": null,
+        "timings": {
+            "policies_us": 1200, "plan_us": 2000, "copied_us": null, "switched_us": 3400,
+            "deleted_us": 41_000,
+        },
     })
 }
 
