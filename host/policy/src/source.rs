@@ -4,6 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -90,17 +91,7 @@ impl Source for Disk {
             }
             other => other.map_err(unreadable)?,
         };
-        // Not the standard library's, which panics where the directory cannot be closed:
-        // process 1 must not.
-        let mut names = Vec::new();
-        for entry in Dir::new(opened).map_err(unreadable)? {
-            let entry = entry.map_err(unreadable)?;
-            match entry.file_name().to_bytes() {
-                b"." | b".." => {}
-                name => names.push(OsStr::from_bytes(name).to_owned()),
-            }
-        }
-        Ok(Some(names))
+        names_in(opened).map(Some).map_err(unreadable)
     }
 
     fn read(&self, path: &Path, limit: u64) -> Result<Option<Contents>, String> {
@@ -131,6 +122,25 @@ impl Source for Disk {
             escape::path(self.place(path).as_os_str().as_bytes())
         }
     }
+}
+
+/// The names in a directory that is opened for reading, without those of itself and of the
+/// one above.
+///
+/// # Errors
+/// What the system says.
+pub fn names_in(directory: OwnedFd) -> rustix::io::Result<Vec<OsString>> {
+    // Not the standard library's, which panics where the directory cannot be closed:
+    // process 1 must not.
+    let mut names = Vec::new();
+    for entry in Dir::new(directory)? {
+        let entry = entry?;
+        match entry.file_name().to_bytes() {
+            b"." | b".." => {}
+            name => names.push(OsStr::from_bytes(name).to_owned()),
+        }
+    }
+    Ok(names)
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ mod image;
 mod machine;
 mod parameters;
 mod policies;
-mod root;
 mod settings;
 mod show;
 
@@ -21,9 +20,9 @@ use extension::{Error, Result};
 use crate::command::{Doctor, DoctorFormat};
 use crate::outcome::Outcome;
 use crate::print::{self, print};
+use crate::rooted::Rooted;
 use finding::{Finding, Severity};
 use machine::Machine;
-use root::Root;
 
 /// What is looked at, and what was found.
 struct Examination {
@@ -55,7 +54,7 @@ pub fn run(command: &Doctor, progress: &dyn Progress) -> Result<Outcome> {
 }
 
 fn of_machine(path: &Path, command: &Doctor, progress: &dyn Progress) -> Result<Examination> {
-    let root = Root::open(path)
+    let root = Rooted::open(path)
         .map_err(|error| Error::system(format!("cannot look into {}", path.display()), &error))?;
     let mut machine = Machine::read(&root);
     let mut findings = Vec::new();

@@ -1,6 +1,8 @@
 //! `srctl`: the operator's command line of switch-root.
 
 mod access;
+mod as_initramfs;
+mod boot_program;
 mod command;
 mod config;
 mod diff;
@@ -18,6 +20,7 @@ mod policy;
 mod print;
 mod progress;
 mod rehearse;
+mod rooted;
 mod status;
 mod style;
 mod table;

@@ -5,20 +5,11 @@ use policy::escape;
 
 use super::finding::{Finding, Findings};
 use super::machine::Machine;
-use super::root::Root;
-
-/// Where the package has both builds.
-pub const INSTALLED: [&str; 2] = [
-    "/usr/lib/switch-root/switch_root",
-    "/usr/lib/switch-root/switch_root-aot",
-];
-/// The largest program that is read, in bytes.
-pub const LIMIT: u64 = 64 << 20;
+use crate::boot_program::{INSTALLED, LIMIT, engine_of};
+use crate::rooted::Rooted;
 
 /// Words of the build without a compiler alone.
 const SMALL: &[u8] = b"this build of switch_root has no compiler";
-/// What is around the version in the name of the engine: `switch-root 1.2.3, wasmtime 4`.
-const ENGINE_AROUND: (&[u8], &[u8]) = (b"switch-root ", b", wasmtime ");
 
 /// A boot program, as its bytes tell of it. It is not executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,33 +51,12 @@ impl Binary {
     }
 }
 
-fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
-    memchr::memmem::find(bytes, part)
-}
-
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    find(bytes, part).is_some()
-}
-
-/// Finds the name of the engine among a program's texts.
-fn engine_of(bytes: &[u8]) -> Option<String> {
-    let (before, between) = ENGINE_AROUND;
-    memchr::memmem::find_iter(bytes, before).find_map(|at| {
-        let version = &bytes[at + before.len()..];
-        let length = find(&version[..version.len().min(64)], between)?;
-        let is_version = |byte: &u8| byte.is_ascii_alphanumeric() || b".-+".contains(byte);
-        if length == 0 || !version[..length].iter().all(is_version) {
-            return None;
-        }
-        let major = &version[length + between.len()..];
-        let digits = major.iter().take_while(|byte| byte.is_ascii_digit());
-        let end = at + before.len() + length + between.len() + digits.count();
-        String::from_utf8(bytes[at..end].to_vec()).ok()
-    })
+    memchr::memmem::find(bytes, part).is_some()
 }
 
 /// Looks at the program that images get, and gives back its digest.
-pub fn installed(root: &Root, machine: &Machine, findings: &mut Vec<Finding>) -> Option<String> {
+pub fn installed(root: &Rooted, machine: &Machine, findings: &mut Vec<Finding>) -> Option<String> {
     let path = INSTALLED[usize::from(machine.settings.small)];
     let install = "install the package switch-root of the same release as srctl";
     let bytes = match root.bytes(path, LIMIT) {

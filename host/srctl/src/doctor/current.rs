@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use super::finding::{Finding, Findings};
 use super::machine::Machine;
-use super::root::Root;
+use crate::rooted::Rooted;
 
 /// The largest machine-id that is read, in bytes.
 const SMALL: u64 = 4096;
 
 /// Looks for the image of the machine's kernel, and gives back its path on this machine.
 pub fn find(
-    root: &Root,
+    root: &Rooted,
     path: &Path,
     machine: &Machine,
     findings: &mut Vec<Finding>,
@@ -42,7 +42,7 @@ pub fn find(
 }
 
 /// What images are called, the most particular name first.
-fn names(root: &Root, kernel: Option<&str>) -> Vec<String> {
+fn names(root: &Rooted, kernel: Option<&str>) -> Vec<String> {
     let mut names = Vec::new();
     // A name with a slash would lead elsewhere.
     let kernel = kernel.filter(|kernel| !kernel.contains('/'));

@@ -31,6 +31,24 @@ pub struct Finding {
     pub remedy: Option<String>,
 }
 
+impl Finding {
+    /// One that has no remedy.
+    fn new(
+        check: &'static str,
+        severity: Severity,
+        about: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            check,
+            severity,
+            about: about.into(),
+            message: message.into(),
+            remedy: None,
+        }
+    }
+}
+
 /// Findings, as they are made.
 pub trait Findings {
     /// Adds one.
@@ -38,24 +56,12 @@ pub trait Findings {
 
     /// That something is as it should be.
     fn ok(&mut self, check: &'static str, about: impl Into<String>, message: impl Into<String>) {
-        self.add(Finding {
-            check,
-            severity: Severity::Ok,
-            about: about.into(),
-            message: message.into(),
-            remedy: None,
-        });
+        self.add(Finding::new(check, Severity::Ok, about, message));
     }
 
     /// That something is worth knowing.
     fn note(&mut self, check: &'static str, about: impl Into<String>, message: impl Into<String>) {
-        self.add(Finding {
-            check,
-            severity: Severity::Note,
-            about: about.into(),
-            message: message.into(),
-            remedy: None,
-        });
+        self.add(Finding::new(check, Severity::Note, about, message));
     }
 
     /// That something is not as it should be.
@@ -67,11 +73,8 @@ pub trait Findings {
         remedy: impl Into<String>,
     ) {
         self.add(Finding {
-            check,
-            severity: Severity::Warning,
-            about: about.into(),
-            message: message.into(),
             remedy: Some(remedy.into()),
+            ..Finding::new(check, Severity::Warning, about, message)
         });
     }
 
@@ -84,11 +87,8 @@ pub trait Findings {
         remedy: impl Into<String>,
     ) {
         self.add(Finding {
-            check,
-            severity: Severity::Problem,
-            about: about.into(),
-            message: message.into(),
             remedy: Some(remedy.into()),
+            ..Finding::new(check, Severity::Problem, about, message)
         });
     }
 }

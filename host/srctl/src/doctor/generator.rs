@@ -4,7 +4,7 @@
 use policy::escape;
 
 use super::finding::{Finding, Findings};
-use super::root::Root;
+use crate::rooted::Rooted;
 
 const HOOK: &str = "hook";
 /// The largest configuration file that is read, in bytes.
@@ -65,7 +65,7 @@ static GENERATORS: [Generator; 4] = [
 ];
 
 /// Looks for generators and for our hooks.
-pub fn look(root: &Root, findings: &mut Vec<Finding>) -> Vec<&'static Generator> {
+pub fn look(root: &Rooted, findings: &mut Vec<Finding>) -> Vec<&'static Generator> {
     let found: Vec<&Generator> = GENERATORS
         .iter()
         .filter(|one| one.programs.iter().any(|program| root.is_file(program)))
@@ -91,7 +91,7 @@ pub fn look(root: &Root, findings: &mut Vec<Finding>) -> Vec<&'static Generator>
     found
 }
 
-fn hook(root: &Root, generator: &Generator, findings: &mut Vec<Finding>) {
+fn hook(root: &Rooted, generator: &Generator, findings: &mut Vec<Finding>) {
     let name = generator.name;
     if generator.hooks.is_empty() {
         findings.warning(
@@ -143,7 +143,7 @@ fn hook(root: &Root, generator: &Generator, findings: &mut Vec<Finding>) {
 }
 
 /// The file that keeps a generator from using our hook, why, and what to do.
-fn switched_off(root: &Root, generator: &str) -> Option<(String, &'static str, &'static str)> {
+fn switched_off(root: &Rooted, generator: &str) -> Option<(String, &'static str, &'static str)> {
     let (files, folders): (&[&str], &[&str]) = match generator {
         "dracut" => (
             &["/etc/dracut.conf"],

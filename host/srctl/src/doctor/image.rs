@@ -22,10 +22,10 @@ use super::binary::Binary;
 use super::finding::{Finding, Findings};
 use super::machine::Machine;
 use super::policies;
-use super::root::Root;
 use crate::command::{Doctor, MachineOptions};
 use crate::input::shown;
 use crate::policy::time;
+use crate::rooted::Rooted;
 use crate::table::bytes;
 
 /// Warnings about the contents of an image that are told.
@@ -33,7 +33,7 @@ const TOLD: usize = 5;
 
 /// The machine that an image is of.
 pub struct OfMachine<'a> {
-    pub root: &'a Root,
+    pub root: &'a Rooted,
     pub machine: &'a Machine,
     /// Its policies that can be loaded.
     pub policies: &'a [Policy],

@@ -5,9 +5,9 @@ use policy::{escape, os_release};
 
 use super::finding::{Finding, Findings};
 use super::generator::Generator;
-use super::root::Root;
 use super::settings::Settings;
 use crate::command::REPORT;
+use crate::rooted::Rooted;
 use crate::status::{self, Report};
 use crate::table::bytes;
 use std::path::Path;
@@ -43,7 +43,7 @@ pub struct Machine {
 
 impl Machine {
     /// Reads what is needed in several places.
-    pub fn read(root: &Root) -> Self {
+    pub fn read(root: &Rooted) -> Self {
         let small = |path: &str| root.text(path, SMALL).ok().flatten();
         let line = |path: &str| {
             let text = small(path)?.trim_end().to_owned();
@@ -117,7 +117,7 @@ impl Machine {
     }
 
     /// Whether a new image fits.
-    pub fn space(&self, root: &Root, image: Option<&Path>, findings: &mut Vec<Finding>) {
+    pub fn space(&self, root: &Rooted, image: Option<&Path>, findings: &mut Vec<Finding>) {
         let Some(space) = root.space(BOOT).filter(|_| root.is_directory(BOOT)) else {
             return findings.note("boot-space", BOOT, "is not there, or cannot be looked into");
         };
@@ -141,7 +141,7 @@ impl Machine {
     }
 
     /// How this boot was switched.
-    pub fn report(&self, root: &Root, findings: &mut Vec<Finding>) {
+    pub fn report(&self, root: &Rooted, findings: &mut Vec<Finding>) {
         let text = match root.bytes(REPORT, LARGE) {
             Ok(Some(text)) => text,
             Ok(None) if !self.runs => return,

@@ -12,14 +12,15 @@ use policy::{Failure, Kind, consequence, escape};
 use workshop::loading::quietly;
 
 use super::finding::{Finding, Findings, Severity};
-use super::root::Root;
+use crate::as_initramfs::AsInitramfs;
+use crate::rooted::Rooted;
 
 const CHECK: &str = "policy";
 
 /// Looks at the policies of a machine, and gives back those that can be loaded: the others
 /// do not get into an image.
-pub fn of_machine(root: &Root, findings: &mut Vec<Finding>) -> Vec<Policy> {
-    let policies = discover(root);
+pub fn of_machine(root: &Rooted, findings: &mut Vec<Finding>) -> Vec<Policy> {
+    let policies = discover(&AsInitramfs::of(root));
     let own = policies.iter().filter(|one| one.origin != "embedded");
     match own.count() {
         0 => findings.ok(
@@ -171,7 +172,7 @@ fn remedy(policy: &Policy, failure: &Failure) -> String {
 }
 
 /// Sidecars that no policy is beside.
-fn lonely(root: &Root) -> Vec<String> {
+fn lonely(root: &Rooted) -> Vec<String> {
     let mut sidecars = Vec::new();
     let mut stems = BTreeSet::from([folder::DEFAULT.as_bytes().to_vec()]);
     for path in [folder::VENDOR, folder::OPERATOR]

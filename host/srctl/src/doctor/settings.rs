@@ -1,7 +1,7 @@
 //! `/etc/switch-root/initramfs.conf`: what the hooks of the generators are told.
 
 use super::finding::{Finding, Findings};
-use super::root::Root;
+use crate::rooted::Rooted;
 use policy::escape;
 
 /// Where it is.
@@ -20,7 +20,7 @@ pub struct Settings {
 }
 
 /// Reads it.
-pub fn look(root: &Root, findings: &mut Vec<Finding>) -> Settings {
+pub fn look(root: &Rooted, findings: &mut Vec<Finding>) -> Settings {
     match root.text(FILE, LIMIT) {
         Ok(None) => Settings::default(),
         Ok(Some(text)) => {

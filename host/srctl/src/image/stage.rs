@@ -7,30 +7,31 @@
 mod boot_binary;
 mod folders;
 mod gather;
-mod machine;
-mod rooted;
 mod show;
+
+use std::path::Path;
 
 use extension::{Error, Result, interrupt};
 use policy::engine;
 use policy::folder;
 use workshop::compile;
 
+use crate::as_initramfs::AsInitramfs;
 use crate::command::image::Stage;
 use crate::input::shown;
 use crate::outcome::Outcome;
+use crate::rooted::Rooted;
 
 use boot_binary::Binary;
 use folders::Folders;
 use gather::Gathered;
-use machine::Machine;
-use rooted::Rooted;
 
 /// Runs the command. Nothing is written before everything was tried.
 pub fn run(command: &Stage, quiet: bool) -> Result<Outcome> {
-    let machine = Machine::open(&command.root)?;
-    let image = Rooted::open(&command.directory)?;
-    let binary = boot_binary::find(&image, &machine.root);
+    let root = open(&command.root)?;
+    let machine = AsInitramfs::of(&root);
+    let image = open(&command.directory)?;
+    let binary = boot_binary::find(&image, &root);
     let target = target(command, binary.as_ref())?;
     let signers = machine.signers()?;
     // In the process of the judge, which is forked: before anything starts threads.
@@ -79,6 +80,11 @@ pub fn run(command: &Stage, quiet: bool) -> Result<Outcome> {
     } else {
         Outcome::Fine
     })
+}
+
+fn open(path: &Path) -> Result<Rooted> {
+    let failed = |error| Error::system(format!("cannot open {}", shown(path)), &error);
+    Rooted::open(path).map_err(failed)
 }
 
 /// Whether the files that this process makes are root's.

@@ -5,13 +5,14 @@ use ::image::tree::{Tree, Want, Wanted};
 use policy::FileKind;
 
 use super::OfMachine;
-use crate::doctor::binary::{self, Binary};
+use crate::boot_program::{INSTALLED, LIMIT};
+use crate::doctor::binary::Binary;
 use crate::doctor::finding::{Finding, Findings};
 use crate::input::shown;
 
 /// Where the package's boot program is in an image that systemd runs, and the unit that
 /// starts it.
-const OF_SYSTEMD: &str = binary::INSTALLED[0];
+const OF_SYSTEMD: &str = INSTALLED[0];
 const UNITS: [&str; 2] = [
     "/usr/lib/systemd/system/switch-root-preserve.service",
     "/etc/systemd/system/switch-root-preserve.service",
@@ -48,7 +49,7 @@ const OTHER: Way = Way {
 
 /// What has to be read of an image, beside what a plan needs.
 pub fn wanted() -> Wanted {
-    let whole = Want::Whole(binary::LIMIT);
+    let whole = Want::Whole(LIMIT);
     let mut wanted = Wanted::of_plan()
         .file("/init", whole)
         .folder("/usr/lib/switch-root", whole);

@@ -12,8 +12,9 @@ use policy::source::Source;
 use policy::trust::TRUST;
 
 use super::OfMachine;
+use crate::as_initramfs::AsInitramfs;
 use crate::doctor::finding::{Finding, Findings};
-use crate::doctor::root::Root;
+use crate::rooted::Rooted;
 
 /// The largest list of signers that is read, in bytes.
 const LIMIT: u64 = 64 << 10;
@@ -64,10 +65,10 @@ pub fn policies(
 }
 
 /// Compares the lists of signers.
-pub fn signers(root: &Root, tree: &Tree, rebuild: &str, findings: &mut Vec<Finding>) {
+pub fn signers(root: &Rooted, tree: &Tree, rebuild: &str, findings: &mut Vec<Finding>) {
     let check = "image-trust";
     let files = Files(tree);
-    let (machine, image) = (lists(root), lists(&files));
+    let (machine, image) = (lists(&AsInitramfs::of(root)), lists(&files));
     match (&machine, &image) {
         (None, None) => {}
         (Some(_), None) => findings.problem(

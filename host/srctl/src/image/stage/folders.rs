@@ -17,8 +17,8 @@ use rustix::fs::{AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 use tempfile::TempDir;
 
-use super::machine::Signers;
-use super::rooted::Rooted;
+use crate::as_initramfs::Signers;
+use crate::rooted::Rooted;
 
 /// The folders that are replaced as a whole.
 const FOLDERS: [&str; 3] = [VENDOR, OPERATOR, TRUST];

@@ -11,7 +11,7 @@ use policy::{Failure, Kind, engine};
 use workshop::loading;
 
 use super::folders::{Piece, What};
-use super::machine::Machine;
+use crate::as_initramfs::AsInitramfs;
 
 /// Milliseconds that a policy has at least to be loaded: here it is compiled first, which
 /// may take longer than its deadline, and which a boot is spared.
@@ -90,7 +90,7 @@ impl LeftOut {
 ///
 /// # Errors
 /// There can be no judge, or it was interrupted.
-pub fn gather(machine: &Machine, target: &str) -> Result<Gathered> {
+pub fn gather(machine: &AsInitramfs<'_>, target: &str) -> Result<Gathered> {
     let (unreadable, found) = folder::survey(machine);
     let mut gathered = Gathered::default();
     for policy in &unreadable {
@@ -127,7 +127,7 @@ pub fn gather(machine: &Machine, target: &str) -> Result<Gathered> {
 
 /// The files of one policy, after it was loaded.
 fn take(
-    machine: &Machine,
+    machine: &AsInitramfs<'_>,
     files: &Found,
     policy: &Policy,
     target: &str,
@@ -185,7 +185,7 @@ fn take(
 /// The compiled form that the machine has already, where the host accepts it and it is for
 /// the target: it need not be made again.
 fn native(
-    machine: &Machine,
+    machine: &AsInitramfs<'_>,
     files: &Found,
     policy: &Policy,
     target: &str,
@@ -230,7 +230,7 @@ fn try_loading(policy: &Policy, keep_native: bool, target: &str) -> Result<Optio
     Ok(loading::load(&trial, true)?.failures.into_iter().next())
 }
 
-fn read(machine: &Machine, path: &Path, limit: u64) -> std::result::Result<Piece, String> {
+fn read(machine: &AsInitramfs<'_>, path: &Path, limit: u64) -> std::result::Result<Piece, String> {
     let shown = machine.shown(path);
     match machine.read(path, limit) {
         Ok(Some(contents)) => Ok(Piece::bytes(path, contents.bytes)),
@@ -239,7 +239,7 @@ fn read(machine: &Machine, path: &Path, limit: u64) -> std::result::Result<Piece
     }
 }
 
-fn mask_at(machine: &Machine, path: &Path) -> Piece {
+fn mask_at(machine: &AsInitramfs<'_>, path: &Path) -> Piece {
     let what = match machine.is_null(path) {
         true => What::Null,
         false => What::Bytes(Vec::new()),

@@ -4,7 +4,7 @@ use extension::Result;
 use serde_json::json;
 
 use super::gather::{Gathered, Staged};
-use super::machine::Signers;
+use crate::as_initramfs::Signers;
 use crate::command::image::Stage;
 use crate::input::shown;
 use crate::print;

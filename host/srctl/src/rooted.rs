@@ -4,19 +4,15 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStringExt;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use extension::{Error, Result};
 use policy::escape;
 use policy::file;
-use policy::source::{Contents, Source};
-use rustix::fs::{self, Dir, FileType, Mode, OFlags, ResolveFlags};
+use policy::source::{Contents, Source, names_in};
+use rustix::fs::{self, FileType, Mode, OFlags, ResolveFlags, Stat, StatVfs};
 use rustix::io::Errno;
-
-use crate::input::shown;
 
 /// How often the kernel is asked again whose answer a change of names made doubtful.
 const TRIES: usize = 100;
@@ -31,11 +27,9 @@ impl Rooted {
     ///
     /// # Errors
     /// It is not there, or no directory.
-    pub fn open(path: &Path) -> Result<Self> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = fs::open(path, flags, Mode::empty()).map_err(|error| {
-            Error::system(format!("cannot open {}", shown(path)), &error.into())
-        })?;
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = fs::open(path, flags, Mode::empty())?;
         Ok(Self { directory })
     }
 
@@ -61,10 +55,76 @@ impl Rooted {
     pub fn exists(&self, path: &Path) -> bool {
         self.at(path, OFlags::PATH | OFlags::NOFOLLOW).is_ok()
     }
+
+    /// What is at a path, links followed.
+    pub fn stat(&self, path: impl AsRef<Path>) -> Option<Stat> {
+        let place = self.at(path.as_ref(), OFlags::PATH).ok()?;
+        fs::fstat(place).ok()
+    }
+
+    /// Whether there is a regular file at a path, links followed.
+    pub fn is_file(&self, path: impl AsRef<Path>) -> bool {
+        self.is(path, FileType::RegularFile)
+    }
+
+    /// Whether there is a directory at a path, links followed.
+    pub fn is_directory(&self, path: impl AsRef<Path>) -> bool {
+        self.is(path, FileType::Directory)
+    }
+
+    fn is(&self, path: impl AsRef<Path>, kind: FileType) -> bool {
+        let stat = self.stat(path);
+        stat.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == kind)
+    }
+
+    /// The path that a path leads to, links followed, as that root has it; none where
+    /// /proc does not tell.
+    pub fn real(&self, path: impl AsRef<Path>) -> Option<PathBuf> {
+        let name = |fd: &OwnedFd| {
+            let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
+            std::fs::read_link(link).ok()
+        };
+        let place = name(&self.at(path.as_ref(), OFlags::PATH).ok()?)?;
+        let below = place.strip_prefix(name(&self.directory)?).ok()?.to_owned();
+        Some(Path::new("/").join(below))
+    }
+
+    /// How full the file system of a directory is.
+    pub fn space(&self, path: &str) -> Option<StatVfs> {
+        let place = self.at(Path::new(path), OFlags::RDONLY).ok()?;
+        fs::fstatvfs(place).ok()
+    }
+
+    /// Reads a regular file; `None` where there is none.
+    ///
+    /// # Errors
+    /// A sentence without the path.
+    pub fn bytes(&self, path: impl AsRef<Path>, limit: u64) -> Result<Option<Vec<u8>>, String> {
+        Ok(self.read(path.as_ref(), limit)?.map(|it| it.bytes))
+    }
+
+    /// The same as text, what is not UTF-8 replaced.
+    ///
+    /// # Errors
+    /// See [`bytes`](Self::bytes).
+    pub fn text(&self, path: impl AsRef<Path>, limit: u64) -> Result<Option<String>, String> {
+        let bytes = self.bytes(path, limit)?;
+        Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// The paths in a directory, sorted; none where there is no such directory, or it cannot
+    /// be read.
+    pub fn listing(&self, path: &str) -> Vec<PathBuf> {
+        let path = Path::new(path);
+        let names = self.names(path).ok().flatten().into_iter().flatten();
+        let mut paths: Vec<PathBuf> = names.map(|name| path.join(name)).collect();
+        paths.sort();
+        paths
+    }
 }
 
 impl Source for Rooted {
-    fn names(&self, directory: &Path) -> std::result::Result<Option<Vec<OsString>>, String> {
+    fn names(&self, directory: &Path) -> Result<Option<Vec<OsString>>, String> {
         let unreadable = |error: Errno| io::Error::from(error).to_string();
         let opened = match self.at(directory, OFlags::RDONLY | OFlags::DIRECTORY) {
             Err(Errno::NOENT) => return Ok(None),
@@ -72,18 +132,10 @@ impl Source for Rooted {
             Err(Errno::NOTDIR) if !self.exists(directory) => return Ok(None),
             other => other.map_err(unreadable)?,
         };
-        let mut names = Vec::new();
-        for entry in Dir::new(opened).map_err(unreadable)? {
-            let entry = entry.map_err(unreadable)?;
-            match entry.file_name().to_bytes() {
-                b"." | b".." => {}
-                name => names.push(OsString::from_vec(name.to_vec())),
-            }
-        }
-        Ok(Some(names))
+        names_in(opened).map(Some).map_err(unreadable)
     }
 
-    fn read(&self, path: &Path, limit: u64) -> std::result::Result<Option<Contents>, String> {
+    fn read(&self, path: &Path, limit: u64) -> Result<Option<Contents>, String> {
         // A FIFO without a writer would be waited for.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
         let opened = match self.at(path, flags) {
@@ -162,6 +214,8 @@ mod tests {
             assert_eq!(text(&root, name).as_deref(), Some("inside"), "{name}");
         }
         assert_eq!(text(&root, "/outside"), None);
+        assert_eq!(root.text("/etc/none", 100), Ok(None));
+        assert!(root.text("/etc", 100).unwrap_err().contains("regular file"));
         assert!(root.exists(Path::new("/outside")));
         assert!(root.is_null(Path::new("/null")));
         assert!(!root.is_null(Path::new("/absolute")));

@@ -1,0 +1,70 @@
+//! What the bytes of a boot program tell of it. It is read, not run: it may be another
+//! machine's, and need not be what its name says.
+
+use memchr::memmem;
+use policy::engine::ENGINE;
+
+/// Where the package has both builds.
+pub const INSTALLED: [&str; 2] = [
+    "/usr/lib/switch-root/switch_root",
+    "/usr/lib/switch-root/switch_root-aot",
+];
+
+/// The largest program that is read, in bytes.
+pub const LIMIT: u64 = 64 << 20;
+
+/// What is around the version in the name of the engine: `switch-root 1.2.3, wasmtime 4`.
+const AROUND: (&[u8], &[u8]) = (b"switch-root ", b", wasmtime ");
+
+/// The longest version, in bytes.
+const VERSION: usize = 64;
+
+/// The engine that a program names among its texts, as [`ENGINE`] is written: compiled
+/// policies must be of it.
+pub fn engine_of(program: &[u8]) -> Option<String> {
+    // What follows the constant in the program may be anything, digits too.
+    if memmem::find(program, ENGINE.as_bytes()).is_some() {
+        return Some(ENGINE.to_owned());
+    }
+    let (before, between) = AROUND;
+    memmem::find_iter(program, before).find_map(|start| {
+        let rest = &program[start + before.len()..];
+        let length = memmem::find(&rest[..rest.len().min(VERSION)], between)?;
+        let is_version = |byte: &u8| byte.is_ascii_alphanumeric() || b".-+".contains(byte);
+        let (version, major) = (&rest[..length], &rest[length + between.len()..]);
+        let digits = major
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
+        let numbered = version.first().is_some_and(u8::is_ascii_digit) && digits > 0;
+        if !numbered || !version.iter().all(is_version) {
+            return None;
+        }
+        let end = start + before.len() + length + between.len() + digits;
+        String::from_utf8(program[start..end].to_vec()).ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_engine_is_found_among_other_text() {
+        let own = format!("xswitch-root \0switch-root of{ENGINE}9 files");
+        assert_eq!(engine_of(own.as_bytes()).as_deref(), Some(ENGINE));
+        let older = b"switch-root , wasmtime 1\0switch-root 0.0.9-rc.1, wasmtime 47was compiled by";
+        assert_eq!(
+            engine_of(older).as_deref(),
+            Some("switch-root 0.0.9-rc.1, wasmtime 47")
+        );
+        for none in [
+            "",
+            "switch-root ",
+            "switch-root x, wasmtime 1",
+            "switch-root 1, wasmtime x",
+        ] {
+            assert_eq!(engine_of(none.as_bytes()), None, "{none}");
+        }
+    }
+}
