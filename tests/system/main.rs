@@ -28,6 +28,7 @@ mod interrupting;
 mod kernels;
 mod languages;
 mod machines;
+mod manual_pages;
 mod measuring;
 mod native;
 mod not_distributing;

@@ -12,6 +12,7 @@ use std::process::Command;
 use libtest_mimic::Trial;
 
 use crate::check::{ensure, says};
+use crate::manual_pages::{self, CHECKS};
 use crate::tools::{self, Checked, Stop, named_by, program};
 
 tools::cases![
@@ -239,30 +240,15 @@ fn what_others_wrote_is_named_with_the_text_of_its_licence() -> Checked {
 
 fn manual_pages_of_the_packages_have_no_faults() -> Checked {
     let folder = unpacked("switch-root")?;
-    let man = program("man")?;
-    let mandoc = program("mandoc")?;
+    let programs = CHECKS.map(|(name, arguments)| Ok((program(name)?, arguments)));
+    let programs: Vec<_> = programs.into_iter().collect::<Result<_, Stop>>()?;
     for page in [
         "man5/switch-root-initramfs.conf.5.gz",
         "man8/switch-root.8.gz",
     ] {
         let page = folder.path().join("usr/share/man").join(page);
-        for (program, arguments) in [
-            // A page without a date is the same whenever it is built.
-            (&mandoc, &["-T", "lint", "-W", "error"][..]),
-            (&man, &["--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z"]),
-        ] {
-            let output = Command::new(program)
-                .args(arguments)
-                .arg(&page)
-                .env("LC_ALL", "C.UTF-8")
-                .output()?;
-            let errors = String::from_utf8_lossy(&output.stderr);
-            ensure!(
-                output.status.success() && errors.is_empty(),
-                "{} {}: {errors}",
-                program.display(),
-                page.display()
-            );
+        for (program, arguments) in &programs {
+            manual_pages::check(program, arguments, &page)?;
         }
     }
     Ok(())

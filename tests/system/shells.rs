@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use crate::check::{ensure, says};
+use crate::manual_pages::{self, CHECKS};
 use crate::srctl::Desk;
 use crate::tools::{Checked, Stop, cases, program};
 
@@ -154,25 +155,9 @@ fn manual_pages_have_no_faults() -> Checked {
     let mut checked = false;
     for entry in fs::read_dir(desk.path("pages"))? {
         let page = entry?.path();
-        let checks = [
-            // What is only a matter of style, such as a page without a date, is no fault.
-            ("mandoc", &["-T", "lint", "-W", "error"][..]),
-            ("man", &["--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z"]),
-        ];
-        for (name, arguments) in checks {
+        for (name, arguments) in CHECKS {
             let Ok(program) = program(name) else { continue };
-            let output = Command::new(program)
-                .args(arguments)
-                .arg(&page)
-                .env("LC_ALL", "C.UTF-8")
-                .output()?;
-            let errors = String::from_utf8_lossy(&output.stderr);
-            let said = String::from_utf8_lossy(&output.stdout);
-            ensure!(
-                output.status.success() && errors.is_empty(),
-                "{name} {}: {errors}{said}",
-                page.display()
-            );
+            manual_pages::check(&program, arguments, &page)?;
             checked = true;
         }
     }
