@@ -9,6 +9,7 @@
 //! and performs no system call on behalf of a policy.
 
 pub mod account;
+mod address_space;
 pub mod answer;
 pub mod bindings;
 pub mod compatibility;

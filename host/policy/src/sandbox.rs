@@ -8,9 +8,8 @@ use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 
-use crate::filter;
-use crate::native::page_size;
 use crate::protocol::Protections;
+use crate::{address_space, filter};
 
 /// `nobody` and `nogroup` on every Linux.
 const NOBODY: u32 = 65534;
@@ -24,11 +23,9 @@ pub fn enter(keep: [RawFd; 2], policy_memory: u64) -> Protections {
     // First choice of the kernel when memory runs out: PID 1 cannot be killed,
     // and a machine without memory would panic.
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
-    let address_space = fs::read_to_string("/proc/self/statm")
-        .ok()
-        .and_then(|statm| statm.split(' ').next()?.parse::<u64>().ok())
-        // Without /proc: more than this binary ever maps at this point.
-        .map_or(64 << 20, |pages| pages.saturating_mul(page_size() as u64))
+    let address_space = address_space::mapped()
+        // More than the boot binary ever maps at this point.
+        .unwrap_or(64 << 20)
         .saturating_add(policy_memory);
     let closed = close_all_but(keep);
 

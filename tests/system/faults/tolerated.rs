@@ -155,13 +155,13 @@ const HARMLESS: &[Line] = &[
         Some(JUDGE),
         "open",
         "/statm",
-        "the space for addresses is estimated",
+        "the space for addresses is found without it",
     ),
     (
         Some(JUDGE),
         "read",
         "/statm",
-        "the space for addresses is estimated",
+        "the space for addresses is found without it",
     ),
     (Some(JUDGE), "prctl", "1", "the host kills the judge itself"),
     (
