@@ -3,10 +3,11 @@
 
 mod archive;
 mod lifetime;
+pub mod minimal;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use libtest_mimic::Trial;
@@ -293,12 +294,5 @@ fn the_manual_page_has_every_option_that_the_help_has() -> Checked {
             );
         }
     }
-    Ok(())
-}
-
-/// Copies a file into a folder, under its name.
-fn copy_into(file: &Path, folder: &Path) -> Checked {
-    let name = file.file_name().ok_or("a package has no name")?;
-    fs::copy(file, folder.join(name))?;
     Ok(())
 }

@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::check::ensure;
-use crate::tools::{self, Checked, Stop, named_by, need_privileges, program};
+use crate::packages::minimal;
+use crate::tools::{self, Checked, Stop, program};
 
 /// Seconds that a page may take on a machine that is busy with other tests.
 const PATIENCE: &str = "600";
@@ -130,27 +130,7 @@ fn link_programs(desk: &Path) -> Checked {
 /// Unpacks a minimal Debian with the generators, and puts the packages beside, and a kernel
 /// without modules.
 fn install_debian(root: &Path) -> Checked {
-    need_privileges()?;
-    let archive = named_by(
-        "SWITCH_ROOT_MINIMAL_DEBIAN",
-        "the archive of a minimal Debian",
-    )?;
-    let packages = named_by("SWITCH_ROOT_PACKAGES", "the folder of the packages")?;
-    let unpacked = Command::new(program("tar")?)
-        .args(["--extract", "--numeric-owner", "--file"])
-        .arg(archive)
-        .arg("--directory")
-        .arg(root)
-        .output()?;
-    ensure!(unpacked.status.success(), "{unpacked:?}");
-    fs::create_dir(root.join("packages"))?;
-    for entry in fs::read_dir(packages)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.ends_with("_amd64.deb") || name.ends_with("_all.deb") {
-            fs::copy(entry.path(), root.join("packages").join(name))?;
-        }
-    }
+    minimal::unpack(root)?;
     let modules = root.join("lib/modules").join(RELEASE);
     fs::create_dir_all(&modules)?;
     let boot = root.join("boot");

@@ -8,9 +8,9 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::{PACKAGES, copy_into, output, package};
+use super::{PACKAGES, minimal, output, package};
 use crate::check::{ensure, says};
-use crate::tools::{Checked, Stop, cases, named_by, need_privileges, program};
+use crate::tools::{Checked, Stop, cases, program};
 
 cases![
     the_packages_are_installed_removed_and_purged_without_a_trace,
@@ -40,20 +40,9 @@ struct Debian {
 
 impl Debian {
     fn new() -> Result<Self, Stop> {
-        need_privileges()?;
-        let archive = named_by(
-            "SWITCH_ROOT_MINIMAL_DEBIAN",
-            "the archive of a minimal Debian",
-        )?;
         // Packages are programs, and other folders may be mounted without them.
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-        output(
-            Command::new(program("tar")?)
-                .args(["--extract", "--numeric-owner", "--file"])
-                .arg(archive)
-                .arg("--directory")
-                .arg(folder.path()),
-        )?;
+        minimal::unpack(folder.path())?;
         let debian = Self { folder };
         let recorder = debian.path("/usr/sbin/update-initramfs");
         fs::write(
@@ -62,10 +51,6 @@ impl Debian {
         )?;
         fs::set_permissions(&recorder, fs::Permissions::from_mode(0o755))?;
         fs::write(debian.path("/update-initramfs.log"), "")?;
-        fs::create_dir(debian.path("/packages"))?;
-        for name in PACKAGES {
-            copy_into(&package(name)?, &debian.path("/packages"))?;
-        }
         Ok(debian)
     }
 
@@ -160,10 +145,8 @@ fn the_packages_are_installed_removed_and_purged_without_a_trace() -> Checked {
         &debian.sh("/usr/lib/switch-root/switch_root --version")?,
         &["switch_root", "0."],
     )?;
-    // Its sandbox is measured by /proc, which is not in there.
-    let policy = debian.path("/usr/share/switch-root/policies/keep-paths.wasm");
-    let mut inspect = Command::new(debian.path("/usr/bin/srctl"));
-    output(inspect.args(["policy", "inspect"]).arg(policy))?;
+    // Without /proc, which is not in there.
+    debian.sh("srctl policy inspect /usr/share/switch-root/policies/keep-paths.wasm")?;
     let completed = debian.sh(
         "bash --norc -euc '. /usr/share/bash-completion/completions/srctl; complete -p srctl'",
     )?;
