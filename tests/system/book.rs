@@ -16,6 +16,7 @@ use libtest_mimic::{Completion, Failed, Trial};
 use switch_root_tests::pages::{Block, Part, blocks};
 
 use crate::check::ensure;
+use crate::durations::timed;
 use crate::tools::{self, Checked, Stop};
 
 /// The repository, in which the pages are.
@@ -74,9 +75,7 @@ fn trials_of(page: &str, blocks: &[Block]) -> Vec<Trial> {
         let where_it_is = place.map_or(String::new(), |place| format!("_on_{place}"));
         let name = format!("book::the_commands_of_{page}_do_what_it_says{where_it_is}");
         let page = page.to_owned();
-        trials.push(Trial::ignorable_test(name, move || {
-            tools::completion(script::run(&page, &blocks, place))
-        }));
+        trials.push(timed(name, move || script::run(&page, &blocks, place)));
     }
     trials
 }

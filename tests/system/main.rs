@@ -15,6 +15,7 @@ mod cost;
 mod distributing;
 mod distributions;
 mod doctor;
+mod durations;
 mod extensions_yaml;
 mod faults;
 mod formats;
@@ -128,5 +129,7 @@ fn main() {
         distributions::cases(),
         book::cases(),
     ];
-    libtest_mimic::run(&arguments, themes.into_iter().flatten().collect()).exit();
+    let conclusion = libtest_mimic::run(&arguments, themes.into_iter().flatten().collect());
+    durations::print();
+    conclusion.exit();
 }

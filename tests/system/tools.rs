@@ -14,6 +14,7 @@ use switch_root_tests::outcome::Outcome;
 use switch_root_tests::scene::{Root, Scene};
 use switch_root_tests::steps::{Content, Steps};
 
+use crate::durations::timed;
 use crate::machines::sample;
 
 /// Why a test did not go on.
@@ -62,7 +63,7 @@ pub(crate) use cases;
 /// One trial. Use [`cases!`].
 pub fn trial(module: &str, name: &str, case: fn() -> Checked) -> Trial {
     let theme = module.rsplit("::").next().unwrap_or(module);
-    Trial::ignorable_test(format!("{theme}::{name}"), move || completion(case()))
+    timed(format!("{theme}::{name}"), case)
 }
 
 /// Gives a test's result to the runner.

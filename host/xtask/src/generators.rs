@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use crate::run::{output, run, step, target};
+use crate::setup::apt_for_one;
 
 /// What each generator takes beside the C library, a shell and coreutils.
 const GENERATORS: [(&str, &[&str]); 2] = [
@@ -60,6 +61,7 @@ fn fetch_one(folder: &Path, packages: &[&str]) -> Result<()> {
     apt.current_dir(&work)
         .args(["-qq", "-o", "APT::Sandbox::User=root", "download"])
         .args(packages);
+    let _alone = apt_for_one();
     // An index that is too old names packages that the mirror no longer has.
     if run(&mut apt).is_err() {
         run(Command::new("apt-get").args(["-qq", "update"]))?;

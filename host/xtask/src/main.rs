@@ -1,5 +1,6 @@
 //! `cargo xtask ...`: what developers of switch-root run.
 
+mod beside;
 mod compare;
 #[cfg(test)]
 mod contract;
@@ -40,7 +41,7 @@ Usage: cargo xtask COMMAND
   prove     the evidence in full, of which `test` runs a sample: faults, hostile
             policies, random images, all kernels, fuzzing
             [PART]          one of faults, hostile, random_scenes, kernels,
-                            aarch64, fuzz
+                            aarch64, distributions, fuzz
             [--seconds N]   for each fuzz target (60)
   bench     measure beside util-linux, busybox, toybox and klibc
             [--json FILE]   write the figures there, too

@@ -72,12 +72,11 @@ pub struct Tried {
     pub debian: PathBuf,
 }
 
-/// Builds the packages for this machine, twice; or says why they cannot be tried.
+/// The archive of a minimal Debian to try packages in; or why they cannot be built or tried.
 ///
 /// # Errors
-/// They cannot be built, or differ between the two: what somebody else builds of the same
-/// commit would have other checksums.
-pub fn to_try() -> Result<Result<Tried, String>> {
+/// Where that cannot be found out.
+pub fn possible() -> Result<Result<PathBuf, String>> {
     let missing = debian::missing();
     if !missing.is_empty() {
         return Ok(Err(format!(
@@ -85,10 +84,15 @@ pub fn to_try() -> Result<Result<Tried, String>> {
             missing.join(" ")
         )));
     }
-    let debian = match minimal::root()? {
-        Ok(debian) => debian,
-        Err(reason) => return Ok(Err(reason)),
-    };
+    minimal::root()
+}
+
+/// Builds the packages for this machine, twice, to be tried in what [`possible`] returned.
+///
+/// # Errors
+/// They cannot be built, or differ between the two: what somebody else builds of the same
+/// commit would have other checksums.
+pub fn to_try(debian: PathBuf) -> Result<Tried> {
     let folder = target().join("dist/packages");
     build(here()?, &folder)?;
     let again = target().join("packages/again");
@@ -104,7 +108,7 @@ pub fn to_try() -> Result<Result<Tried, String>> {
         );
     }
     fs::remove_dir_all(&again).with_context(|| format!("removing {}", again.display()))?;
-    Ok(Ok(Tried { folder, debian }))
+    Ok(Tried { folder, debian })
 }
 
 /// The packages in a folder with what is in them. The list of checksums covers those of

@@ -1,9 +1,14 @@
 //! Running other programs, and the places of this workspace.
 
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
+use std::sync::LazyLock;
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+
+use crate::beside::{go_on, is_behind};
 
 /// The top of the workspace.
 pub fn workspace() -> &'static Path {
@@ -30,27 +35,40 @@ pub fn cargo() -> Command {
     cargo
 }
 
-/// Says what is being done.
+/// Says what is being done, and when: in minutes and seconds since the first step.
 pub fn step(what: &str) {
-    use std::io::IsTerminal;
+    static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let passed = FIRST.elapsed().as_secs();
+    let text = format!("==> {:02}:{:02} {what}", passed / 60, passed % 60);
     if std::io::stderr().is_terminal() {
-        eprintln!("\x1b[1m==> {what}\x1b[0m");
+        eprintln!("\x1b[1m{text}\x1b[0m");
     } else {
-        eprintln!("==> {what}");
+        eprintln!("{text}");
     }
 }
 
 /// Runs a program to its end.
 ///
 /// # Errors
-/// Where it cannot be started, or fails.
+/// Where it cannot be started, or fails; or where what is done beside it has failed.
 pub fn run(command: &mut Command) -> Result<()> {
+    go_on()?;
     let shown = format!("{command:?}");
-    let status = command
-        .status()
-        .with_context(|| format!("running {shown}"))?;
+    let status = if is_behind() {
+        command.output().inspect(show).map(|output| output.status)
+    } else {
+        command.status()
+    };
+    let status = status.with_context(|| format!("running {shown}"))?;
     ensure!(status.success(), "{shown} ended with {status}");
     Ok(())
+}
+
+/// Shows what a program printed, in one piece for each stream.
+fn show(output: &Output) {
+    // Who cannot be shown it still learns how the program ended.
+    let _ = std::io::stdout().lock().write_all(&output.stdout);
+    let _ = std::io::stderr().lock().write_all(&output.stderr);
 }
 
 /// Runs a program to its end and returns what it printed.

@@ -1,6 +1,7 @@
 //! What the other commands need: installed where it may be, named otherwise.
 
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use switch_root_tests::architecture::Architecture;
@@ -246,6 +247,12 @@ pub fn tools(tools: &[&Tool]) -> Vec<String> {
     missing(tools).into_iter().map(str::to_owned).collect()
 }
 
+/// Held by who uses apt's own lists: apt does not wait for another apt.
+pub fn apt_for_one() -> MutexGuard<'static, ()> {
+    static APT: Mutex<()> = Mutex::new(());
+    APT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Installs Debian packages.
 fn install(packages: &[&str]) -> Result<()> {
     if which("apt-get").is_none() {
@@ -266,6 +273,7 @@ fn install(packages: &[&str]) -> Result<()> {
         apt.env("DEBIAN_FRONTEND", "noninteractive").arg("-qq");
         apt
     };
+    let _alone = apt_for_one();
     run(apt().arg("update"))?;
     run(apt()
         .args(["install", "--yes", "--no-install-recommends"])

@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 use switch_root_tests::architecture::Architecture;
 
+use crate::beside::beside;
 use crate::run::{cargo, run};
 use crate::setup::{
     self, IMAGES, LANGUAGES, PAGES, PEERS, QEMU, QEMU_AARCH64, REGISTRY, SHELLCHECK, STATIC, WASM,
@@ -36,6 +37,11 @@ impl Skipped {
         self.0.push(reason);
     }
 
+    /// What could be had; without it, one more that cannot run.
+    fn unless<T>(&mut self, had: Result<T, String>) -> Option<T> {
+        had.map_err(|reason| self.push(reason)).ok()
+    }
+
     /// Each reason.
     pub fn reasons(&self) -> &[String] {
         &self.0
@@ -57,38 +63,71 @@ impl Skipped {
     }
 }
 
-impl Subjects {
-    /// Builds them all, and gets what the tests need beside them.
-    ///
-    /// # Errors
-    /// What cannot be built. What only cannot be had is skipped.
-    pub fn build(components: &Path, skipped: &mut Skipped) -> Result<Self> {
-        let mut subjects = Self::of_this_architecture(components, skipped)?;
-        match foreign::programs(Architecture::Aarch64, components)? {
-            Ok(folder) => subjects.aarch64 = Some(folder),
-            Err(packages) => skipped.push(format!(
-                "the tests on aarch64, whose programs cannot be built without Debian's {packages}"
-            )),
-        }
-        match packages::to_try()? {
-            Ok(packages) => subjects.packages = Some(packages),
-            Err(reason) => skipped.push(reason),
-        }
+/// The cargo that runs the whole-system tests.
+pub fn tests() -> Command {
+    let mut tests = cargo();
+    tests.args(["test", "--locked", "--package", "switch-root-tests"]);
+    tests.args(["--target", STATIC]);
+    tests
+}
+
+/// What the tests need beside the programs of this architecture.
+struct Fetched {
+    aarch64: Option<PathBuf>,
+    /// The minimal Debian that packages are tried in.
+    debian: Option<PathBuf>,
+    generators: PathBuf,
+    distributions: Option<PathBuf>,
+}
+
+impl Fetched {
+    /// Gets it. What cannot be had is skipped.
+    fn get(components: &Path, skipped: &mut Skipped) -> Result<Self> {
         let mut tools = vec![&QEMU, &QEMU_AARCH64, &PEERS[1], &SHELLCHECK];
         tools.extend(IMAGES.iter().chain(&REGISTRY).chain(&LANGUAGES));
         tools.extend(&PAGES);
         for package in setup::tools(&tools) {
             skipped.push(format!("the tests that need Debian's package {package}"));
         }
-        for reason in kernels::fetch(Architecture::Aarch64).1 {
-            skipped.push(reason);
-        }
+        let aarch64 = foreign::programs(Architecture::Aarch64, components)?.map_err(|packages| {
+            format!(
+                "the tests on aarch64, whose programs cannot be built without Debian's {packages}"
+            )
+        });
         let (generators, missing) = generators::fetch();
-        missing.into_iter().for_each(|reason| skipped.push(reason));
-        subjects.generators = Some(generators);
-        match distributions::make() {
-            Ok(folder) => subjects.distributions = Some(folder),
-            Err(error) => skipped.push(format!("the tests that boot a distribution: {error:#}")),
+        let without = kernels::fetch(Architecture::Aarch64).1;
+        without
+            .into_iter()
+            .chain(missing)
+            .for_each(|reason| skipped.push(reason));
+        let distributions = distributions::make()
+            .map_err(|error| format!("the tests that boot a distribution: {error:#}"));
+        Ok(Self {
+            aarch64: skipped.unless(aarch64),
+            debian: skipped.unless(packages::possible()?),
+            generators,
+            distributions: skipped.unless(distributions),
+        })
+    }
+}
+
+impl Subjects {
+    /// Builds them all, and gets what the tests need beside them.
+    ///
+    /// # Errors
+    /// What cannot be built. What only cannot be had is skipped.
+    pub fn build(components: &Path, skipped: &mut Skipped) -> Result<Self> {
+        let mut not_here = Skipped::default();
+        let (mut subjects, fetched) = beside(
+            || Self::of_this_architecture(components, skipped),
+            || Fetched::get(components, &mut not_here),
+        )?;
+        skipped.0.append(&mut not_here.0);
+        subjects.aarch64 = fetched.aarch64;
+        subjects.generators = Some(fetched.generators);
+        subjects.distributions = fetched.distributions;
+        if let Some(debian) = fetched.debian {
+            subjects.packages = Some(packages::to_try(debian)?);
         }
         Ok(subjects)
     }
@@ -148,9 +187,7 @@ impl Subjects {
     /// # Errors
     /// Where one fails.
     pub fn test(&self, part: Option<&str>, thorough: bool) -> Result<()> {
-        let mut tests = cargo();
-        tests.args(["test", "--locked", "--package", "switch-root-tests"]);
-        tests.args(["--target", STATIC]);
+        let mut tests = tests();
         if let Some(part) = part {
             tests.args(["--test", "system", "--", part]);
         }

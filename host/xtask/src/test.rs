@@ -4,10 +4,20 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
+use crate::beside::beside;
 use crate::policies::{self, Comparison};
 use crate::run::{cargo, run, step, target};
 use crate::setup::{self, IMAGES, PEERS, QEMU, REGISTRY, STATIC, WASM};
-use crate::subjects::{Skipped, Subjects};
+use crate::subjects::{self, Skipped, Subjects};
+
+/// The arguments of cargo that run the unit tests.
+const UNIT_TESTS: [&str; 5] = [
+    "test",
+    "--locked",
+    "--workspace",
+    "--exclude",
+    "switch-root-tests",
+];
 
 /// Runs all tests.
 ///
@@ -18,6 +28,32 @@ pub fn test() -> Result<()> {
     let mut skipped = Skipped::default();
     step("formatting");
     run(cargo().args(["fmt", "--all", "--check"]))?;
+    let ((), (components, subjects)) = beside(lint_and_compile, || {
+        let components = policies::build_for_tests()?;
+        let subjects = Subjects::build(&components, &mut skipped)?;
+        Ok((components, subjects))
+    })?;
+    step("the default policy that is checked in is what its source makes");
+    if let Comparison::OtherCompiler(reason) =
+        policies::compare_default(&components.join("default.wasm"))?
+    {
+        skipped.push(format!(
+            "the comparison of the checked-in default policy with its source: {reason}"
+        ));
+    }
+    step("unit tests");
+    run(cargo().args(UNIT_TESTS))?;
+    policies::run_cases(&subjects.srctl, &components)?;
+    step("whole-system tests");
+    subjects.test(None, false)?;
+    skipped.settle()?;
+    println!("all tests passed");
+    Ok(())
+}
+
+/// What shows faults without running a test, and the tests compiled. They run when nothing
+/// else is built: some wait for what must happen in time.
+fn lint_and_compile() -> Result<()> {
     step("lints");
     run(cargo().args([
         "clippy",
@@ -29,30 +65,9 @@ pub fn test() -> Result<()> {
         "-D",
         "warnings",
     ]))?;
-    let components = policies::build_for_tests()?;
-    step("the default policy that is checked in is what its source makes");
-    if let Comparison::OtherCompiler(reason) =
-        policies::compare_default(&components.join("default.wasm"))?
-    {
-        skipped.push(format!(
-            "the comparison of the checked-in default policy with its source: {reason}"
-        ));
-    }
-    step("unit tests");
-    run(cargo().args([
-        "test",
-        "--locked",
-        "--workspace",
-        "--exclude",
-        "switch-root-tests",
-    ]))?;
-    let subjects = Subjects::build(&components, &mut skipped)?;
-    policies::run_cases(&subjects.srctl, &components)?;
-    step("whole-system tests");
-    subjects.test(None, false)?;
-    skipped.settle()?;
-    println!("all tests passed");
-    Ok(())
+    step("compiling the tests");
+    run(cargo().args(UNIT_TESTS).arg("--no-run"))?;
+    run(subjects::tests().arg("--no-run"))
 }
 
 /// Measures beside the peers.

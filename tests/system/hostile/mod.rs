@@ -35,7 +35,8 @@ use switch_root_tests::steps::Steps;
 use switch_root_tests::thorough;
 
 use crate::check::{Booted, boots, ensure, refuses};
-use crate::tools::{Checked, Policies, Stop, boot, completion, trial};
+use crate::durations::timed;
+use crate::tools::{Checked, Policies, Stop, boot, trial};
 
 use attack::{Attack, Question};
 
@@ -87,8 +88,8 @@ const TABLES: [(&str, Table); 10] = [
 /// The tests of this theme.
 pub fn cases() -> Vec<Trial> {
     let tables = TABLES.into_iter().map(|(name, table)| {
-        Trial::ignorable_test(format!("hostile::{name}"), move || {
-            completion(table().and_then(|attacks| all(&attacks)))
+        timed(format!("hostile::{name}"), move || {
+            table().and_then(|attacks| all(&attacks))
         })
     });
     let other: [Case; 9] = [
