@@ -20,6 +20,7 @@ cases![
     people_are_shown_all_of_a_report,
     programs_are_given_the_report_as_it_is,
     what_a_boot_reports_is_shown_and_measured,
+    where_another_program_switches_it_is_not_told_when,
     each_thing_that_is_not_well_is_told_by_the_exit_status,
     what_is_no_report_is_told_with_what_to_do,
     reports_of_other_releases_are_read_as_far_as_they_are_known,
@@ -163,6 +164,33 @@ fn programs_are_given_the_report_as_it_is() -> Checked {
     let shown = status(&desk, "--format json", 3)?.stdout;
     ensure!(shown == format!("{:#}\n", unwell()), "{shown}");
     has_the_schema(&json(&shown)?)
+}
+
+fn where_another_program_switches_it_is_not_told_when() -> Checked {
+    let mut report = well();
+    report["strategy"] = json!("delegated");
+    report["timings"]["switched_us"] = json!(null);
+    report["timings"]["deleted_us"] = json!(null);
+    report["timings"]["copied_us"] = json!(2500);
+    has_the_schema(&report)?;
+    let desk = desk(&report)?;
+    let shown = status(&desk, "", 0)?.stdout;
+    let times =
+        "\ntime       policies asked after 1.2 ms, planned after 2.0 ms, copied after 2.5 ms\n";
+    ensure!(shown.contains(times), "{shown}");
+    let all = series(&status(&desk, "--format prometheus", 0)?.stdout)?;
+    for (phase, told) in [
+        ("plan", true),
+        ("copying", true),
+        ("switch", false),
+        ("deletion", false),
+    ] {
+        let it = all
+            .iter()
+            .find(|it| it.is("switch_root_phase_seconds", &[("phase", phase)]));
+        ensure!(it.is_some() == told, "{phase}: {it:?}");
+    }
+    Ok(())
 }
 
 fn what_a_boot_reports_is_shown_and_measured() -> Checked {

@@ -227,7 +227,7 @@ fn commit(
             plan.new_root.path
         ));
     }
-    report.timings.switched_us = started.elapsed().as_micros() as u64;
+    report.timings.switched_us = Some(started.elapsed().as_micros() as u64);
     if let Some(console) = &plan.console {
         record(use_console(console), &mut report, || {
             format!("console {console} cannot be used")

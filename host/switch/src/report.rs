@@ -120,8 +120,8 @@ pub struct Timings {
     pub policies_us: u64,
     /// The plan was made.
     pub plan_us: u64,
-    /// The new root was the root; 0 where another program switches.
-    pub switched_us: u64,
+    /// The new root was the root; absent where another program switches.
+    pub switched_us: Option<u64>,
     /// The deletion had ended.
     pub deleted_us: Option<u64>,
     /// The copies were made; absent where the program itself switched.

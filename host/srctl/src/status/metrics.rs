@@ -83,6 +83,7 @@ fn switch(report: &Report, metrics: &mut Exposition) {
     for (phase, us) in [
         ("policies", timings.policies_us),
         ("plan", timings.plan_us),
+        ("copying", timings.copied_us),
         ("switch", timings.switched_us),
         ("deletion", timings.deleted_us),
     ] {

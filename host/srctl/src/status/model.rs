@@ -100,6 +100,7 @@ pub struct Timings {
     pub plan_us: Option<u64>,
     pub switched_us: Option<u64>,
     pub deleted_us: Option<u64>,
+    pub copied_us: Option<u64>,
 }
 
 impl Report {
@@ -141,6 +142,7 @@ impl Report {
                 plan_us: timings["plan_us"].as_u64(),
                 switched_us: timings["switched_us"].as_u64(),
                 deleted_us: timings["deleted_us"].as_u64(),
+                copied_us: timings["copied_us"].as_u64(),
             },
         }
     }

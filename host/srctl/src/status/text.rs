@@ -81,6 +81,7 @@ fn heading(report: &Report) -> String {
     let phases: Vec<String> = [
         ("policies asked", timings.policies_us),
         ("planned", timings.plan_us),
+        ("copied", timings.copied_us),
         ("switched", timings.switched_us),
         ("deleted", timings.deleted_us),
     ]

@@ -108,7 +108,7 @@ fn whole() -> Report {
         timings: Timings {
             policies_us: 1,
             plan_us: 2,
-            switched_us: 3,
+            switched_us: Some(3),
             deleted_us: Some(4),
             copied_us: Some(5),
         },
@@ -189,6 +189,7 @@ fn what_is_absent_is_null_and_not_left_out() {
     report.deletion.reason = None;
     report.deletion.used_before = None;
     report.deletion.freed_bytes = None;
+    report.timings.switched_us = None;
     report.timings.deleted_us = None;
     report.timings.copied_us = None;
     let after = serde_json::to_value(&report).unwrap();
