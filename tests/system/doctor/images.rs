@@ -1,6 +1,9 @@
 //! What there is to find about an image.
 
-use super::patient::{ETC, Files, Machine, OTHER_ENGINE, PROGRAM, boot_program, engine, has, well};
+use super::patient::{
+    ETC, Files, Machine, OTHER_ENGINE, PROGRAM, boot_program, desk, engine, findings, has, well,
+};
+use crate::check::ensure;
 use crate::tools::{Checked, need_privileges};
 
 /// One thing is changed; the checks that then want something to be done, and words.
@@ -17,6 +20,17 @@ pub fn each_thing_about_an_image_has_its_finding() -> Checked {
         .program("/usr/lib/systemd/systemd", "systemd")
         .without("/scripts");
     let keep = |ending: &str| format!("{ETC}/50-more.{ending}");
+    let by_busybox = image
+        .clone()
+        .file("/usr/bin/busybox", "busybox")
+        .link("/usr/bin/sh", "busybox");
+    let by_path = "#!/bin/sh\n# not run-init alone\nexec /usr/bin/run-init /root /sbin/init\n";
+    let quiet = Machine {
+        root: root.clone(),
+        image: by_busybox.clone().program("/init", by_path),
+    };
+    let found = format!("{:?}", findings(&desk(&quiet)?, "--root root", 0)?);
+    ensure!(!found.contains("may run its own"), "{found}");
     let cases: Vec<Case<'_>> = vec![
         (
             "no run-init",
@@ -45,6 +59,12 @@ pub fn each_thing_about_an_image_has_its_finding() -> Checked {
                 .program(PROGRAM, program.clone()),
             &[],
             &["and is the switch_root that is installed"],
+        ),
+        (
+            "a busybox that may run its own",
+            by_busybox.clone(),
+            &[],
+            &["may run its own command of this name"],
         ),
         (
             "dracut's way",

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use switch_root_tests::archive;
 
 use super::patient::{
-    BOOT, ETC, Files, HOOK, Machine, OTHER_ENGINE, PROGRAM, boot_program, has, well,
+    BOOT, ETC, Files, HOOK, INTO_IMAGE, Machine, OTHER_ENGINE, PROGRAM, boot_program, has, well,
 };
 use crate::tools::{Checked, need_privileges};
 
@@ -63,6 +63,18 @@ pub fn each_thing_about_a_machine_has_its_finding() -> Checked {
             root.clone().file(HOOK, "#!/bin/sh\n"),
             &["hook problem"],
             &["is not executable", "chmod 755"],
+        ),
+        (
+            "a hook without what it calls",
+            root.clone().without(INTO_IMAGE),
+            &["hook problem"],
+            &[INTO_IMAGE, "update-initramfs -u"],
+        ),
+        (
+            "what it calls is not executable",
+            root.clone().file(INTO_IMAGE, "#!/bin/sh\n"),
+            &["hook problem"],
+            &[INTO_IMAGE, "is missing or not executable"],
         ),
         (
             "no srctl",

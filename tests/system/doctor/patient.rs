@@ -21,6 +21,8 @@ pub const ETC: &str = "/etc/switch-root/policies.d";
 pub const PROGRAM: &str = "/usr/lib/switch-root/switch_root";
 /// The hook of initramfs-tools.
 pub const HOOK: &str = "/usr/share/initramfs-tools/hooks/switch-root";
+/// What the hooks call.
+pub const INTO_IMAGE: &str = "/usr/lib/switch-root/into-image";
 /// An engine of another release.
 pub const OTHER_ENGINE: &str = "switch-root 0.0.9, wasmtime 47";
 pub const SETTINGS: &str = r#"{"limits": {"fuel": 100000000}}"#;
@@ -115,6 +117,7 @@ pub fn well() -> Result<Machine, Stop> {
             "/usr/share/initramfs-tools/hooks/switch-root",
             "#!/bin/sh\n",
         )
+        .program(INTO_IMAGE, "#!/bin/sh\n")
         .program("/usr/bin/srctl", "srctl")
         .program(PROGRAM, program.clone())
         .program(

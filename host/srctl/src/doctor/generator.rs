@@ -9,6 +9,8 @@ use crate::rooted::Rooted;
 const HOOK: &str = "hook";
 /// The largest configuration file that is read, in bytes.
 const LIMIT: u64 = 1 << 20;
+/// What each hook calls.
+const INTO_IMAGE: &str = "/usr/lib/switch-root/into-image";
 /// Set in the mode of a file that somebody may execute.
 const EXECUTABLE: u32 = 0o111;
 
@@ -112,13 +114,21 @@ fn hook(root: &Rooted, generator: &Generator, findings: &mut Vec<Finding>) {
         );
         return;
     };
-    let mode = root.stat(path).map_or(0, |stat| stat.st_mode);
-    if generator.executes && mode & EXECUTABLE == 0 {
+    if generator.executes && !is_program(root, path) {
         findings.problem(
             HOOK,
             *path,
             format!("is not executable: {name} passes over it"),
             format!("chmod 755 {path}; then run {}", generator.rebuild),
+        );
+        return;
+    }
+    if !is_program(root, INTO_IMAGE) {
+        findings.problem(
+            HOOK,
+            INTO_IMAGE,
+            format!("is missing or not executable, and {path} calls it: {name} makes no images with switch_root"),
+            format!("{install}; then run {}", generator.rebuild),
         );
         return;
     }
@@ -140,6 +150,12 @@ fn hook(root: &Rooted, generator: &Generator, findings: &mut Vec<Finding>) {
             "install the package srctl",
         );
     }
+}
+
+/// Whether there is a file that somebody may execute.
+fn is_program(root: &Rooted, path: &str) -> bool {
+    let mode = root.stat(path).map_or(0, |stat| stat.st_mode);
+    root.is_file(path) && mode & EXECUTABLE != 0
 }
 
 /// The file that keeps a generator from using our hook, why, and what to do.

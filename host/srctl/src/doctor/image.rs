@@ -102,7 +102,7 @@ pub fn look(image: &Image, of: Option<&OfMachine<'_>>, findings: &mut Vec<Findin
                 findings.problem(
                     "policy",
                     in_image(&policy.name),
-                    format!("it {}", failure.message),
+                    failure.message.clone(),
                     rebuild.clone(),
                 );
             }

@@ -25,13 +25,16 @@ pub fn of_machine(root: &Rooted, findings: &mut Vec<Finding>) -> Vec<Policy> {
     match own.count() {
         0 => findings.ok(
             "policies",
-            "policies",
-            "of this machine are none: the embedded default policy is asked, unless it is masked",
+            "this machine",
+            "has none of its own: the embedded default policy is asked, unless it is masked",
         ),
         count => findings.ok(
             "policies",
-            "policies",
-            policy::text::count(count as u64, "is active", "are active"),
+            "this machine",
+            format!(
+                "has {}",
+                policy::text::count(count as u64, "active policy", "active policies")
+            ),
         ),
     }
     for sidecar in lonely(root) {
@@ -90,7 +93,7 @@ pub fn judge(policy: &Policy, account: &Account, about: &str, findings: &mut Vec
             check: CHECK,
             severity,
             about: about.into(),
-            message: format!("it {} ({}); {effect}", failure.message, policy.origin),
+            message: format!("{} ({}); {effect}", failure.message, policy.origin),
             remedy: Some(remedy(policy, failure)),
         });
         return;

@@ -103,6 +103,13 @@ pub fn program(
         return None;
     };
     let about = format!("{place} of the image");
+    if busybox_may_run_its_own(tree, &place) {
+        findings.note(
+            "image-binary",
+            about.clone(),
+            "is called by its name alone, by busybox's shell, which may run its own command of this name (busybox-static does): call it by its path in /init",
+        );
+    }
     let installed = of.and_then(|of| of.machine.binary.as_ref());
     match installed {
         Some(installed) if *installed != binary.digest => findings.warning(
@@ -126,6 +133,25 @@ pub fn program(
         ),
     }
     Some(binary)
+}
+
+/// Whether `/init` is a script that busybox runs, and that calls this program by its name
+/// alone. Whether that busybox prefers its own commands to programs cannot be seen in it.
+fn busybox_may_run_its_own(tree: &Tree, program: &str) -> bool {
+    let Some(script) = contents(tree, "/init").and_then(|bytes| bytes.strip_prefix(b"#!")) else {
+        return false;
+    };
+    let script = String::from_utf8_lossy(script);
+    let mut lines = script.lines();
+    let interpreter = lines.next().unwrap_or_default().split_whitespace().next();
+    let shell = interpreter.and_then(|path| tree.resolve(path.as_bytes()));
+    let name = program.rsplit('/').next().unwrap_or(program);
+    let is_called = |line: &str| {
+        let code = line.split('#').next().unwrap_or_default();
+        let apart = |c: char| c.is_whitespace() || ";&|(){}".contains(c);
+        code.split(apart).any(|word| word == name)
+    };
+    shell.is_some_and(|(_, real)| real.ends_with(b"/busybox")) && lines.any(is_called)
 }
 
 /// The path of the program that will be called, and by whom.
