@@ -1,5 +1,5 @@
-//! The commands of the documentation: each page of `host/book`, and the README, is run from
-//! top to bottom, in one shell, and what it shows as output is what is printed.
+//! The commands of the documentation: each page of `host/book`, the README, and what is told
+//! of packages, is run from top to bottom, in one shell, and what it shows as output is what is printed.
 //!
 //! What the words behind a fence mean stands in [`switch_root_tests::pages`]. A page is run
 //! in an empty folder, with the programs under test in `PATH`; `POLICIES` is the folder of
@@ -24,6 +24,14 @@ const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 /// The folder of the book in it.
 const BOOK: &str = "host/book";
 
+/// Pages that are not in it, and have commands.
+const APART: [&str; 4] = [
+    "README.md",
+    "host/distribution/PACKAGES.md",
+    "host/distribution/README.md",
+    "host/distribution/TARBALL.md",
+];
+
 /// A trial for each page and place that it is run in; one for each block that is not run; and
 /// one that looks at them all.
 pub fn cases() -> Vec<Trial> {
@@ -43,7 +51,7 @@ pub fn cases() -> Vec<Trial> {
 
 /// The pages, by their paths in the repository.
 fn pages() -> Result<Vec<String>, Stop> {
-    let mut pages = vec!["README.md".to_owned()];
+    let mut pages: Vec<String> = APART.map(str::to_owned).into();
     let mut folders = vec![BOOK.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(Path::new(REPOSITORY).join(&folder))? {

@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use switch_root_tests::pages::blocks;
+
 use super::{folder, output, unpacked};
 use crate::check::{ensure, says};
 use crate::tools::{Checked, Stop, cases, program};
@@ -17,7 +19,7 @@ cases![
 ];
 
 /// The archive for machines like this one.
-fn archive() -> Result<PathBuf, Stop> {
+pub fn archive() -> Result<PathBuf, Stop> {
     let mut files = fs::read_dir(folder()?)?.flatten().map(|entry| entry.path());
     let found = files.find(|path| path.to_string_lossy().ends_with("-x86_64.tar.gz"));
     found.ok_or_else(|| Stop::Skip("there is no archive for x86_64 in SWITCH_ROOT_PACKAGES".into()))
@@ -55,16 +57,15 @@ fn as_it_says(block: usize, root: &Path) -> Checked {
             .arg(&archive)
             .arg("switch-root-*-x86_64/README.md"),
     )?;
-    let commands = readme
-        .split("```\n")
-        .skip(1)
-        .step_by(2)
-        .nth(block)
-        .ok_or("the README has no such block")?;
+    let blocks = blocks(&readme).map_err(|wrong| wrong.to_string())?;
+    let commands = &blocks
+        .get(block)
+        .ok_or("the README has no such block")?
+        .text;
     let root = root.to_string_lossy();
     let commands = commands
         .replace("--directory / ", &format!("--directory '{root}' "))
-        .replace("cd / ", &format!("cd '{root}' "))
+        .replace("(cd / ", &format!("(cd '{root}' "))
         .replace("switch-root-*.tar.gz", &format!("'{}'", archive.display()));
     ensure!(commands.contains(&*root), "{commands}");
     output(Command::new(program("sh")?).args(["-euc", &commands])).map(drop)

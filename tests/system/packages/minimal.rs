@@ -4,10 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::{PACKAGES, output, package};
+use super::archive::archive;
+use super::{PACKAGES, folder, output, package};
 use crate::tools::{Checked, named_by, need_privileges, program};
 
-/// Unpacks it into a folder, with the packages in its `/packages`.
+/// Unpacks it into a folder, with the packages, the archive and their checksums in its
+/// `/packages`.
 pub fn unpack(root: &Path) -> Checked {
     need_privileges()?;
     let archive = named_by(
@@ -23,8 +25,11 @@ pub fn unpack(root: &Path) -> Checked {
     )?;
     let packages = root.join("packages");
     fs::create_dir(&packages)?;
+    let mut files = vec![folder()?.join("SHA256SUMS"), archive()?];
     for name in PACKAGES {
-        let file = package(name)?;
+        files.push(package(name)?);
+    }
+    for file in files {
         let name = file.file_name().ok_or("a package has no name")?;
         fs::copy(&file, packages.join(name))?;
     }
