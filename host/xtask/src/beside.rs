@@ -1,9 +1,10 @@
 //! Two things at the same time: much of what is built keeps one core busy for minutes, since
 //! a program that is optimized as a whole is the work of one thread.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::fs;
 use std::panic::resume_unwind;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -13,11 +14,18 @@ use anyhow::{Result, bail};
 /// takes some 3 GiB.
 const ROOM: u64 = 6 << 20;
 
-/// Whether something failed, so that nothing more is begun.
-static FAILED: AtomicBool = AtomicBool::new(false);
+/// What a thread does beside others.
+#[derive(Clone, Default)]
+struct Lane {
+    /// Whether something is in front of it.
+    behind: bool,
+    /// Set where what is done at the same time has failed, for each thing that this is a
+    /// part of.
+    failed: Vec<Arc<AtomicBool>>,
+}
 
 thread_local! {
-    static BEHIND: Cell<bool> = const { Cell::new(false) };
+    static LANE: RefCell<Lane> = RefCell::default();
 }
 
 /// Does `front` and `behind` at the same time, or one after the other on a machine that has
@@ -33,25 +41,40 @@ pub fn beside<A, B: Send>(
     if !has_room(&fs::read_to_string("/proc/meminfo").unwrap_or_default()) {
         return Ok((front()?, behind()?));
     }
-    thread::scope(|scope| {
+    let failed = Arc::new(AtomicBool::new(false));
+    let outer = LANE.take();
+    let mut inner = outer.clone();
+    inner.failed.push(Arc::clone(&failed));
+    let second = Lane {
+        behind: true,
+        ..inner.clone()
+    };
+    let noted = |ended: bool| failed.fetch_or(!ended, Ordering::Relaxed);
+    let (front, behind) = thread::scope(|scope| {
         let behind = scope.spawn(|| {
-            BEHIND.set(true);
-            noted(behind())
+            LANE.set(second);
+            let result = behind();
+            noted(result.is_ok());
+            result
         });
-        let front = noted(front());
+        LANE.set(inner);
+        let front = front();
+        noted(front.is_ok());
         let behind = behind.join().unwrap_or_else(|panic| resume_unwind(panic));
-        match (front, behind) {
-            (Ok(front), Ok(behind)) => Ok((front, behind)),
-            (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
-            // The second one was only given up for the first, or both say what is wrong.
-            (Err(front), Err(behind)) => bail!("{front:#}\nand beside it: {behind:#}"),
-        }
-    })
+        (front, behind)
+    });
+    LANE.set(outer);
+    match (front, behind) {
+        (Ok(front), Ok(behind)) => Ok((front, behind)),
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
+        // The second one was only given up for the first, or both say what is wrong.
+        (Err(front), Err(behind)) => bail!("{front:#}\nand beside it: {behind:#}"),
+    }
 }
 
 /// Whether what this thread starts is shown when it ends.
 pub fn is_behind() -> bool {
-    BEHIND.get()
+    LANE.with_borrow(|lane| lane.behind)
 }
 
 /// Fails where something beside this failed.
@@ -59,17 +82,14 @@ pub fn is_behind() -> bool {
 /// # Errors
 /// That.
 pub fn go_on() -> Result<()> {
-    if FAILED.load(Ordering::Relaxed) {
+    let given_up = LANE.with_borrow(|lane| {
+        let mut failed = lane.failed.iter();
+        failed.any(|failed| failed.load(Ordering::Relaxed))
+    });
+    if given_up {
         bail!("not begun, since what was done at the same time has failed");
     }
     Ok(())
-}
-
-fn noted<T>(result: Result<T>) -> Result<T> {
-    if result.is_err() {
-        FAILED.store(true, Ordering::Relaxed);
-    }
-    result
 }
 
 /// Whether this text of `/proc/meminfo` says that there is room for two builds. Where it says
@@ -103,6 +123,32 @@ mod tests {
         };
         assert_eq!(beside(front, behind).unwrap(), (12, (1, true)));
         assert!(!is_behind());
+    }
+
+    #[test]
+    fn where_one_fails_the_other_begins_nothing_more() {
+        let (fails, wait) = mpsc::channel::<()>();
+        let front = || -> Result<()> {
+            drop(fails);
+            bail!("the first one")
+        };
+        let behind = move || {
+            let nested = beside(
+                || {
+                    // Until the one in front is about to fail; that it has is seen soon.
+                    let _ = wait.recv();
+                    while go_on().is_ok() {
+                        thread::yield_now();
+                    }
+                    go_on()
+                },
+                || Ok(()),
+            );
+            nested.map(drop)
+        };
+        let error = beside(front, behind).unwrap_err().to_string();
+        assert!(error.starts_with("the first one\nand beside it: not begun"));
+        assert!(go_on().is_ok());
     }
 
     #[test]
