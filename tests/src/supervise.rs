@@ -330,10 +330,14 @@ fn first_process(
 
 /// Executes the subject as the kernel would: default signals, nothing blocked.
 fn start(scene: &Scene) -> io::Error {
-    // Rust's runtime ignores this signal, and what is ignored is handed down.
-    // SAFETY: installs no handler.
-    if let Err(error) = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) } {
-        return error.into();
+    // What is ignored is handed down: SIGPIPE by Rust's runtime, SIGINT and SIGQUIT by a
+    // shell that runs the tests in the background, SIGHUP by nohup.
+    let unchangeable = [Signal::SIGKILL, Signal::SIGSTOP];
+    for which in Signal::iterator().filter(|which| !unchangeable.contains(which)) {
+        // SAFETY: installs no handler.
+        if let Err(error) = unsafe { signal(which, SigHandler::SigDfl) } {
+            return error.into();
+        }
     }
     if let Err(error) = SigSet::empty().thread_set_mask() {
         return error.into();
