@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::archive::archive;
+use super::archive;
 use super::{PACKAGES, folder, output, package};
 use crate::tools::{Checked, named_by, need_privileges, program};
 
@@ -25,7 +25,7 @@ pub fn unpack(root: &Path) -> Checked {
     )?;
     let packages = root.join("packages");
     fs::create_dir(&packages)?;
-    let mut files = vec![folder()?.join("SHA256SUMS"), archive()?];
+    let mut files = vec![folder()?.join("SHA256SUMS"), archive::archive()?];
     for name in PACKAGES {
         files.push(package(name)?);
     }
