@@ -166,7 +166,7 @@ fn progress_is_shown_on_a_terminal_once_it_takes_long() -> Checked {
     // The table has the layer's name, too, so look for what only bars do.
     ensure!(bars(&small) == 0, "{}", small.said());
     // As much as takes this machine some seconds.
-    let mut size = 8 << 20;
+    let mut size = 32 << 20;
     let pack = loop {
         let large = extension("large").file("/rootfs/usr/local/large", noise(size));
         desk.tree(&format!("{size}/000.large"), &large)?;
@@ -175,7 +175,7 @@ fn progress_is_shown_on_a_terminal_once_it_takes_long() -> Checked {
         let ran = piped(&desk, &pack, &[])?;
         ensure!(ran.status == Some(0), "{}", ran.said());
         ensure!(!has_colours(&ran) && bars(&ran) == 0, "{}", ran.said());
-        if begun.elapsed() > Duration::from_secs(3) {
+        if begun.elapsed() > Duration::from_secs(2) {
             break pack;
         }
         size *= 2;

@@ -10,9 +10,9 @@ use std::thread;
 
 use anyhow::{Result, bail};
 
-/// What two builds take at the same time, in KiB: optimizing the largest program as a whole
-/// takes some 3 GiB.
-const ROOM: u64 = 6 << 20;
+/// What all builds together take, in KiB: optimizing the largest program as a whole takes
+/// some 2 GiB, and others go on meanwhile.
+const ROOM: u64 = 8 << 20;
 
 /// What a thread does beside others.
 #[derive(Clone, Default)]
@@ -92,7 +92,7 @@ pub fn go_on() -> Result<()> {
     Ok(())
 }
 
-/// Whether this text of `/proc/meminfo` says that there is room for two builds. Where it says
+/// Whether this text of `/proc/meminfo` says that there is room for all builds. Where it says
 /// nothing, one after the other is never wrong.
 fn has_room(meminfo: &str) -> bool {
     let available = meminfo
@@ -154,8 +154,8 @@ mod tests {
     #[test]
     fn there_is_room_where_the_kernel_says_so_and_only_there() {
         let said = |size: &str| format!("MemTotal: 1 kB\nMemAvailable:   {size} kB\nX: 2 kB\n");
-        assert!(has_room(&said("6291456")));
-        assert!(!has_room(&said("6291455")));
+        assert!(has_room(&said("8388608")));
+        assert!(!has_room(&said("8388607")));
         assert!(!has_room(&said("-")));
         assert!(!has_room(""));
     }

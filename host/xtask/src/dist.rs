@@ -15,9 +15,6 @@ use crate::setup::{self, AARCH64_COMPILER, MUSL_COMPILER, STATIC};
 /// The two builds of the boot binary: name, and whether it has a compiler.
 const BUILDS: [(&str, bool); 2] = [("switch_root", true), ("switch_root-aot", false)];
 
-/// The arguments of cargo that choose the operator's program.
-const OPERATOR: [&str; 2] = ["--package", "switch-root-srctl"];
-
 /// Where a program is built for, and how.
 #[derive(Clone, Copy)]
 pub struct Way {
@@ -28,11 +25,8 @@ pub struct Way {
 }
 
 impl Way {
-    /// What is installed on a machine like this one.
-    const HERE: Self = Self::installed(STATIC);
-
-    /// What is installed on the machines of a target.
-    const fn installed(target: &'static str) -> Self {
+    /// How the boot binaries are built that are installed.
+    const fn boot(target: &'static str) -> Self {
         Self {
             target,
             profile: "release",
@@ -47,7 +41,7 @@ impl Way {
 pub fn dist() -> Result<PathBuf> {
     let folder = target().join("dist");
     policies::build(&folder.join("policies"))?;
-    boot_binaries(&folder, Way::HERE)?;
+    boot_binaries(&folder, Way::boot(STATIC))?;
     documents::write(&operator_binary()?, &folder)?;
     list(&folder)?;
     Ok(folder)
@@ -60,9 +54,9 @@ pub fn dist() -> Result<PathBuf> {
 /// What cannot be built, and why.
 pub fn dist_for(architecture: Architecture) -> Result<()> {
     let folder = target().join("dist").join(architecture.name());
-    let way = Way::installed(setup::static_target(architecture));
-    boot_binaries(&folder, way)?;
-    compile(&folder, "srctl", "srctl", &OPERATOR, way)?;
+    let target = setup::static_target(architecture);
+    boot_binaries(&folder, Way::boot(target))?;
+    operator(&folder, target)?;
     list(&folder)
 }
 
@@ -83,7 +77,7 @@ pub fn boot_binaries(folder: &Path, way: Way) -> Result<()> {
 /// Where it cannot be built.
 pub fn boot_binary(compiler: bool) -> Result<PathBuf> {
     let (name, compiler) = if compiler { BUILDS[0] } else { BUILDS[1] };
-    build(&target().join("dist"), name, compiler, Way::HERE)
+    build(&target().join("dist"), name, compiler, Way::boot(STATIC))
 }
 
 /// Builds `srctl`, static, into `target/dist/` and returns its path.
@@ -91,8 +85,22 @@ pub fn boot_binary(compiler: bool) -> Result<PathBuf> {
 /// # Errors
 /// Where it cannot be built.
 pub fn operator_binary() -> Result<PathBuf> {
-    let folder = target().join("dist");
-    compile(&folder, "srctl", "srctl", &OPERATOR, Way::HERE)
+    operator(&target().join("dist"), STATIC)
+}
+
+/// Builds `srctl` into a folder.
+fn operator(folder: &Path, target: &'static str) -> Result<PathBuf> {
+    let way = Way {
+        target,
+        profile: "operator",
+    };
+    compile(
+        folder,
+        "srctl",
+        "srctl",
+        &["--package", "switch-root-srctl"],
+        way,
+    )
 }
 
 fn build(folder: &Path, name: &str, compiler: bool, way: Way) -> Result<PathBuf> {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
@@ -43,6 +44,9 @@ pub fn policies_into(folder: &Path, output: &Path, target: &str) -> Result<()> {
 /// # Errors
 /// Where it cannot be compiled.
 pub fn default_policy(target: &str) -> Result<PathBuf> {
+    // Two programs that are built at the same time embed it: the second one finds it there.
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let path = run::target().join(format!("default-{target}.cwasm"));
     let source = workspace().join("host/policy/src/default.wasm");
     compile(&source, &path, target)?;

@@ -138,10 +138,12 @@ impl Subjects {
     /// What cannot be built.
     pub fn of_this_architecture(components: &Path, skipped: &mut Skipped) -> Result<Self> {
         setup::targets(&[STATIC, WASM])?;
+        let boot = || Ok((dist::boot_binary(true)?, dist::boot_binary(false)?));
+        let ((full, small), srctl) = beside(boot, dist::operator_binary)?;
         let subjects = Self {
-            full: dist::boot_binary(true)?,
-            small: dist::boot_binary(false)?,
-            srctl: dist::operator_binary()?,
+            full,
+            small,
+            srctl,
             policies: native::policies(components)?,
             kernels: PathBuf::new(),
             generators: None,

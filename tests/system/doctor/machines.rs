@@ -145,7 +145,9 @@ pub fn each_thing_about_a_machine_has_its_finding() -> Checked {
         ),
         (
             "no package",
-            root.clone().without("/usr/lib/switch-root"),
+            root.clone()
+                .without(PROGRAM)
+                .without(&format!("{PROGRAM}-aot")),
             &["package problem"],
             &["install the package switch-root"],
         ),
