@@ -29,6 +29,7 @@ cases![
     the_build_without_a_compiler_preserves_too,
     copies_out_of_a_ramfs_are_the_same,
     mounts_are_not_crossed_and_are_told,
+    what_is_mounted_on_itself_is_told,
     links_are_copied_and_not_followed,
     a_second_run_replaces_the_first_and_stacks_nothing,
     what_the_new_root_uses_of_the_initramfs_is_told,
@@ -352,6 +353,22 @@ fn copies_out_of_a_ramfs_are_the_same() -> Checked {
     let mut scene = odd_names(keeping(r#""/odd", "/kept""#)?).file("/kept/file", "x");
     scene.root = Root::Memory("ramfs".into());
     copied_exactly(&preserves(&scene)?, &["*/odd", "*/kept"])
+}
+
+/// As systemd mounts /usr.
+fn what_is_mounted_on_itself_is_told() -> Checked {
+    let scene = keeping(r#""/kept", "/usr/kept""#)?
+        .file("/kept/file", "kept")
+        .file("/usr/kept", "not found");
+    let told = "/usr of the initramfs is mounted on itself";
+    let plain = preserves(&scene)?;
+    copied_exactly(&plain, &["*/kept", "/usr/kept"])?;
+    let warnings = plain.report.warnings();
+    ensure!(!warnings.contains(told), "{warnings}");
+    let bound = preserves(&scene.bind("/usr", "/usr"))?;
+    copied_exactly(&bound, &["*/kept"])?;
+    says(&bound.report.warnings(), &[told])?;
+    says(&bound.outcome.stderr, &[told])
 }
 
 fn mounts_are_not_crossed_and_are_told() -> Checked {

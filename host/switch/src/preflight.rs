@@ -192,6 +192,8 @@ pub fn plan(
         if store.is_some() {
             // A copy does not help those who use the original.
             warnings.extend(in_use.iter().map(preserve::deleted_all_the_same));
+            let on_itself = preserve::mounted_on_themselves(&mounts, root_mount, &new_root.path);
+            warnings.extend(on_itself);
             let survivors = survivors::join(&review, &[], session, &new_root, &init, proc);
             break preserve::everything_if_need_be(survivors, fate(None), memory);
         }

@@ -31,6 +31,7 @@ use crate::act::{self, PRESERVED, make_directory, not_bound};
 use crate::deletion::Failed;
 use crate::in_use::InUse;
 use crate::mount_calls::{Extent, attach, read_only_copy};
+use crate::mounts::Mount;
 use crate::new_root::MOVED;
 use crate::plan::Plan;
 use crate::proc::Proc;
@@ -69,6 +70,35 @@ pub fn deleted_all_the_same(used: &InUse) -> String {
         Path::from(used.path.as_slice()),
         used.why
     )
+}
+
+/// Says of directories of the initramfs that they are mounted on themselves, as systemd does
+/// with /usr since its version 256: the program that switches deletes what they hold, and
+/// policies were not asked about it.
+pub fn mounted_on_themselves<'a>(
+    mounts: &'a [Mount],
+    root: &'a Mount,
+    new_root: &'a [u8],
+) -> impl Iterator<Item = String> + 'a {
+    let above: &[u8] = match root.root.as_slice() {
+        b"/" => b"",
+        above => above,
+    };
+    let on_itself = move |mount: &&Mount| {
+        mount.device == root.device
+            && mount
+                .root
+                .strip_prefix(above)
+                .is_some_and(|inside| inside == mount.point)
+            && mount.point != b"/"
+            && mount.point != new_root
+    };
+    mounts.iter().filter(on_itself).map(|mount| {
+        format!(
+            "{} of the initramfs is mounted on itself, and mounts are not looked into: nothing of it survives",
+            Path::from(mount.point.as_slice())
+        )
+    })
 }
 
 /// Where nothing was to be deleted, everything is copied, if it lies in memory: the

@@ -10,8 +10,10 @@ use crate::kernels::mirror;
 use crate::run::{output, run, step, target};
 use crate::setup::{self, DISTRIBUTIONS};
 
-/// The suite, and with `.ext4` the name of its disk.
-const SUITE: &str = "bookworm";
+/// The oldest Debian that the packages are for, and the next one.
+pub const SUITES: [&str; 2] = ["bookworm", "trixie"];
+/// The name of a suite's disk.
+const DISK: &str = "debian.ext4";
 /// What is installed beside the least that Debian runs with. Both generators: of dracut what
 /// makes images, without the package that would have the kernel's updates call it, since that
 /// one conflicts with initramfs-tools.
@@ -32,15 +34,15 @@ const LEFT_OUT: [&str; 5] = ["doc", "i18n", "info", "locale", "man"];
 /// The size of the disk, which is sparse: room for images and packages.
 const SIZE: &str = "1G";
 
-/// The folder with the disk of [`SUITE`], which is made where there is none that was made
-/// in the same way.
+/// The folder with the disk of a suite, which is made where there is none that was made in
+/// the same way.
 ///
 /// # Errors
 /// Why it cannot be made.
-pub fn make() -> Result<PathBuf> {
-    let folder = target().join("distributions");
-    let disk = folder.join(format!("{SUITE}.ext4"));
-    let recipe = folder.join(format!("{SUITE}.recipe"));
+pub fn make(suite: &str) -> Result<PathBuf> {
+    let folder = target().join("distributions").join(suite);
+    let disk = folder.join(DISK);
+    let recipe = folder.join("recipe");
     let arguments = arguments();
     let wanted = format!("{}\n{SIZE}\n", arguments.join("\n"));
     let made = fs::read_to_string(&recipe).is_ok_and(|was| was == wanted);
@@ -48,14 +50,14 @@ pub fn make() -> Result<PathBuf> {
         return Ok(folder);
     }
     possible()?;
-    step(&format!("a disk with Debian {SUITE}"));
+    step(&format!("a disk with Debian {suite}"));
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     // Without its recipe the old disk is not used again.
     let _ = fs::remove_file(&recipe);
-    let root = folder.join(format!("{SUITE}.new"));
+    let root = folder.join("new");
     clear(&root)?;
     let installed = run(Command::new("mmdebstrap").args(&arguments).args([
-        SUITE.as_ref(),
+        suite.as_ref(),
         root.as_os_str(),
         mirror()?.as_ref(),
     ]))

@@ -4,6 +4,7 @@ use std::fs;
 
 use anyhow::{Context, Result, bail};
 
+use crate::distributions::{self, SUITES};
 use crate::fuzz;
 use crate::policies;
 use crate::run::{files_below, step, target};
@@ -50,12 +51,24 @@ pub fn prove(only: Option<&str>, seconds: u64) -> Result<()> {
     let mut failed = Vec::new();
     if only != Some("fuzz") {
         let components = policies::build_for_tests()?;
-        let subjects = Subjects::build(&components, &mut skipped)?;
+        let mut subjects = Subjects::build(&components, &mut skipped)?;
         for (theme, shows) in THEMES.iter().filter(|(theme, _)| wanted(theme)) {
             step(shows);
             if let Err(error) = subjects.test(Some(theme), true) {
                 eprintln!("xtask: {error:#}");
                 failed.push(theme.trim_end_matches(':'));
+            }
+        }
+        if wanted("distributions") {
+            let suite = SUITES[1];
+            step(&format!("the same on Debian {suite}"));
+            let proven = distributions::make(suite).and_then(|folder| {
+                subjects.boot(folder);
+                subjects.test(Some("distributions::"), true)
+            });
+            if let Err(error) = proven {
+                eprintln!("xtask: {error:#}");
+                failed.push(suite);
             }
         }
         print_tables()?;

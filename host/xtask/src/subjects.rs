@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use switch_root_tests::architecture::Architecture;
 
 use crate::beside::beside;
+use crate::distributions::SUITES;
 use crate::run::{cargo, run};
 use crate::setup::{
     self, IMAGES, LANGUAGES, PAGES, PEERS, QEMU, QEMU_AARCH64, REGISTRY, SHELLCHECK, STATIC, WASM,
@@ -100,7 +101,7 @@ impl Fetched {
             .into_iter()
             .chain(missing)
             .for_each(|reason| skipped.push(reason));
-        let distributions = distributions::make()
+        let distributions = distributions::make(SUITES[0])
             .map_err(|error| format!("the tests that boot a distribution: {error:#}"));
         Ok(Self {
             aarch64: skipped.unless(aarch64),
@@ -181,6 +182,11 @@ impl Subjects {
         if let Some(folder) = &self.distributions {
             command.env("SWITCH_ROOT_DISTRIBUTIONS", folder);
         }
+    }
+
+    /// Boots another distribution: the disk is in this folder.
+    pub fn boot(&mut self, distribution: PathBuf) {
+        self.distributions = Some(distribution);
     }
 
     /// Runs the whole-system tests whose names hold `part`; with `thorough` the whole

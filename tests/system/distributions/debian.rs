@@ -61,7 +61,7 @@ impl Debian {
             "SWITCH_ROOT_DISTRIBUTIONS",
             "a directory with disks of distributions",
         )?;
-        let stock = disks.join("bookworm.ext4");
+        let stock = disks.join("debian.ext4");
         if !stock.exists() {
             return Err(Stop::Skip(format!("there is no {}", stock.display())));
         }

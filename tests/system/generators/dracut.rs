@@ -8,6 +8,7 @@ use super::{BINARY, Machine, broken, settings};
 cases![
     without_systemd_switch_root_is_ours,
     with_systemd_a_unit_asks_the_policies,
+    a_systemd_that_mounts_usr_on_itself_is_told_not_to,
     with_strict_dracut_ends_and_the_image_that_there_is_stays,
     where_there_is_no_room_the_image_that_there_is_stays,
 ];
@@ -95,6 +96,19 @@ fn with_systemd_a_unit_asks_the_policies() -> Checked {
         image.link("/usr/sbin/switch_root").is_none(),
         "switch_root was replaced, too"
     );
+    Ok(())
+}
+
+fn a_systemd_that_mounts_usr_on_itself_is_told_not_to() -> Checked {
+    let machine = machine()?;
+    let file = "/usr/lib/systemd/system.conf.d/50-switch-root.conf";
+    let newer = "echo 'Failed to make /usr/ a mount point' >>/usr/lib/systemd/systemd\n";
+    for (before, expected) in [("", None), (newer, Some("[Manager]\nProtectSystem=no\n"))] {
+        let make = "make systemd-initrd base switch-root\n";
+        machine.succeeds(&[PREPARE, before, make, UNPACK].concat())?;
+        let found = std::fs::read_to_string(machine.image()?.folder.join(&file[1..])).ok();
+        ensure!(found.as_deref() == expected, "{file} is {found:?}");
+    }
     Ok(())
 }
 
