@@ -2,4 +2,4 @@
 //! behind others.
 
 pub use crate::contents::fuzzing::vermagic;
-pub use crate::pull::fuzzing::{challenge, docker_config, image};
+pub use crate::pull::fuzzing::{archived, challenge, docker_config, image};

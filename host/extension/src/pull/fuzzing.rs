@@ -1,6 +1,6 @@
 //! What the fuzzer drives of pulling: what registries and folders answer.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 
 use oci_spec::image::Descriptor;
@@ -8,10 +8,11 @@ use ureq::http::{HeaderMap, HeaderValue, header::WWW_AUTHENTICATE};
 
 use super::challenge::{self, Challenge};
 use super::digest;
+use super::docker_archive::DockerArchive;
 use super::docker_config::DockerConfig;
-use super::document::{self, Document, Store};
+use super::document::{self, Document, Layer, Store};
 use super::platform::Platform;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A store in which the same bytes stand behind every name.
 struct Everywhere<'a>(&'a [u8]);
@@ -45,6 +46,27 @@ pub fn image(
     let image = document::resolve(&Everywhere(behind), start, platform)?;
     let layers = image.layers.into_iter();
     Ok(layers.map(|layer| (layer.key, layer.size)).collect())
+}
+
+/// The layers of an image in an archive of images, as `docker save` writes it or with an
+/// OCI layout, and how many bytes are read of each.
+///
+/// # Errors
+/// It is no such archive, holds no such image, or does not hold all of it.
+pub fn archived(
+    path: &Path,
+    name: Option<&str>,
+    platform: &Platform,
+) -> Result<Vec<(String, u64)>> {
+    let archive = DockerArchive::open(path)?;
+    let image = archive.resolve(name, platform)?;
+    let read = |layer: Layer| {
+        let mut blob = archive.blob(&layer.key, layer.size)?;
+        let bytes = io::copy(&mut blob, &mut io::sink())
+            .map_err(|error| Error::system("cannot read a layer", &error))?;
+        Ok((layer.key, bytes))
+    };
+    image.layers.into_iter().map(read).collect()
 }
 
 /// Where a token is to be had, for whom and for what, as a header asks for it.

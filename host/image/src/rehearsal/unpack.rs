@@ -21,6 +21,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use crate::tree::cut_at_nul;
+
 /// Hard links that are remembered: more have no place in memory.
 const LINKS: usize = 1 << 20;
 
@@ -176,6 +178,7 @@ impl Unpacking<'_> {
             clean(&above, name, None);
             let mut target = Vec::new();
             contents.read_to_end(&mut target)?;
+            cut_at_nul(&mut target);
             fs::symlinkat(target.as_slice(), &above, name)?;
             self.made(member);
             return self.own(member, |user, group| {

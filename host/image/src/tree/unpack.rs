@@ -281,12 +281,7 @@ impl<'a, 'w> Unpacker<'a, 'w> {
             let path = escape::path(&member.name);
             Error::of_copy(format!("cannot read the link `{path}`"), &error)
         })?;
-        target.truncate(
-            target
-                .iter()
-                .position(|byte| *byte == 0)
-                .unwrap_or(target.len()),
-        );
+        cut_at_nul(&mut target);
         self.clean(&member.name, None);
         let place = match self.tree.locate(&member.name, Last::Keep) {
             Ok(place) => place,
@@ -319,3 +314,9 @@ impl<'a, 'w> Unpacker<'a, 'w> {
 const NOT_LINKED: &str = "the file that it is another name of cannot be linked there";
 const SLASH: &str = "its name ends with a slash, and it is no directory";
 const OTHER: &str = "something else is there already";
+
+/// Cuts the target of a link where the kernel takes its end to be.
+pub(crate) fn cut_at_nul(target: &mut Vec<u8>) {
+    let end = target.iter().position(|byte| *byte == 0);
+    target.truncate(end.unwrap_or(target.len()));
+}

@@ -1,6 +1,6 @@
 //! What registries and layouts answer, and how images are named.
 
-use extension::fuzzing::{challenge, docker_config, image};
+use extension::fuzzing::{archived, challenge, docker_config, image};
 use extension::pull::Platform;
 use extension::reference::{ImageRef, folder_name};
 
@@ -8,6 +8,8 @@ use crate::{Target, assert_shown, file, split};
 
 /// Manifests and indexes of images.
 pub const OCI: Target = Target::new("oci", oci);
+/// Archives of images, and OCI layouts in them.
+pub const IMAGE_ARCHIVE: Target = Target::new("image_archive", archive);
 /// How a registry asks for a token.
 pub const CHALLENGE: Target = Target::new("challenge", ask);
 /// Docker's file of credentials.
@@ -16,15 +18,18 @@ pub const DOCKER_CONFIG: Target = Target::new("docker_config", config);
 // Their grammar is compiled when the first one is read.
 pub const REFERENCE: Target = Target::new("reference", reference).with_memory(48);
 
-fn oci(data: &[u8]) {
-    let [media_type, document, behind] = split(data);
-    let media_type = std::str::from_utf8(media_type).ok();
-    let platform = Platform {
+fn platform() -> Platform {
+    Platform {
         os: "linux".into(),
         architecture: "amd64".into(),
         variant: None,
-    };
-    match image(document, media_type, behind, &platform) {
+    }
+}
+
+fn oci(data: &[u8]) {
+    let [media_type, document, behind] = split(data);
+    let media_type = std::str::from_utf8(media_type).ok();
+    match image(document, media_type, behind, &platform()) {
         Ok(layers) => layers.iter().for_each(|(digest, _)| {
             // It becomes a part of paths and of addresses.
             let (algorithm, hex) = digest.split_once(':').expect("a digest");
@@ -34,6 +39,19 @@ fn oci(data: &[u8]) {
             );
         }),
         Err(error) => assert_shown(&error.to_string()),
+    }
+}
+
+fn archive(data: &[u8]) {
+    let (_file, path) = file(data);
+    for name in [None, Some("a"), Some("registry.example/a:1")] {
+        match archived(&path, name, &platform()) {
+            // A duplicate is read again; nothing is read that is not there.
+            Ok(layers) => layers
+                .iter()
+                .for_each(|(_, bytes)| assert!(*bytes <= data.len() as u64)),
+            Err(error) => assert_shown(&error.to_string()),
+        }
     }
 }
 

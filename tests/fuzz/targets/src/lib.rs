@@ -93,6 +93,7 @@ pub const ALL: &[Target] = &[
     files::YAML,
     images::CHALLENGE,
     images::DOCKER_CONFIG,
+    images::IMAGE_ARCHIVE,
     images::OCI,
     images::REFERENCE,
     judge::LISTING,

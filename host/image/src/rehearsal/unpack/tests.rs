@@ -71,6 +71,14 @@ fn what_is_behind_overwrites_what_is_before() {
 }
 
 #[test]
+fn the_target_of_a_link_ends_with_its_first_nul() {
+    let (folder, done) = unpacked(&[vec![(member("l", libc::S_IFLNK, 0o777), "a/b\0c")]]).unwrap();
+    let target = std_fs::read_link(folder.path().join("l")).unwrap();
+    assert_eq!(target.as_os_str(), "a/b");
+    assert_eq!(done.passed_over_count, 0);
+}
+
+#[test]
 fn no_member_leads_out_of_the_folder() {
     let outside = tempfile::tempdir().unwrap();
     let target = outside.path().to_str().unwrap();
