@@ -164,6 +164,15 @@ impl Unpacking<'_> {
         if kind == FileType::Directory {
             return self.directory(member);
         }
+        // Whether or not the file can be made: the kernel notes it first.
+        let first = match kind {
+            FileType::RegularFile
+            | FileType::BlockDevice
+            | FileType::CharacterDevice
+            | FileType::Fifo
+            | FileType::Socket => self.first_name(member)?,
+            _ => None,
+        };
         // A name that ends with a slash is no file's.
         let cut = member.name.iter().rposition(|byte| *byte == b'/');
         let (above, name) = member.name.split_at(cut.map_or(0, |cut| cut + 1));
@@ -186,7 +195,13 @@ impl Unpacking<'_> {
             });
         }
         clean(&above, name, Some(kind));
-        let linked = self.linked(member, &above, name)?;
+        let linked = match first {
+            Some(first) => {
+                self.link(&first, &above, name)?;
+                true
+            }
+            None => false,
+        };
         match kind {
             FileType::RegularFile => self.file(member, &above, name, linked, contents),
             FileType::BlockDevice
@@ -267,28 +282,38 @@ impl Unpacking<'_> {
         Ok(fs::chmodat(above, name, mode, AtFlags::empty())?)
     }
 
-    /// Makes a further name of a file that is there. Says whether it is one.
-    fn linked(&mut self, member: &Member, above: &OwnedFd, name: &[u8]) -> io::Result<bool> {
+    /// The first name of a file, where this is a further one.
+    fn first_name(&mut self, member: &Member) -> io::Result<Option<Vec<u8>>> {
         if member.nlink < 2 {
-            return Ok(false);
+            return Ok(None);
         }
         let number = (member.dev, member.ino, member.mode & libc::S_IFMT);
-        let Some(first) = self.links.get(&number) else {
-            if self.links.len() >= LINKS {
-                return Err(Error::input(format!(
-                    "it has more than {LINKS} files with several names in one archive, which no initramfs has"
-                ))
-                .into());
-            }
-            self.links.insert(number, member.name.clone());
-            return Ok(false);
-        };
+        if let Some(first) = self.links.get(&number) {
+            return Ok(Some(first.clone()));
+        }
+        if self.links.len() >= LINKS {
+            return Err(Error::input(format!(
+                "it has more than {LINKS} files with several names in one archive, which no initramfs has"
+            ))
+            .into());
+        }
+        self.links.insert(number, member.name.clone());
+        Ok(None)
+    }
+
+    /// Makes a further name of a file that is there.
+    fn link(&self, first: &[u8], above: &OwnedFd, name: &[u8]) -> io::Result<()> {
         let first = self.open(first, OFlags::PATH | OFlags::NOFOLLOW)?;
         clean(above, name, None);
         // By descriptor: only so is the first name looked up within the folder.
         let link = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&first));
-        fs::linkat(fs::CWD, link, above, name, AtFlags::SYMLINK_FOLLOW)?;
-        Ok(true)
+        Ok(fs::linkat(
+            fs::CWD,
+            link,
+            above,
+            name,
+            AtFlags::SYMLINK_FOLLOW,
+        )?)
     }
 
     /// Gives it to its owner, where the namespace knows that one.

@@ -79,6 +79,18 @@ fn the_target_of_a_link_ends_with_its_first_nul() {
 }
 
 #[test]
+fn another_name_of_a_file_that_could_not_be_made_is_not_made_either() {
+    let named = |name: &str| Member {
+        ino: 7,
+        nlink: 2,
+        ..file(name)
+    };
+    let (folder, done) = unpacked(&[vec![(named("nowhere/a"), "1"), (named("b"), "2")]]).unwrap();
+    assert!(!folder.path().join("b").exists());
+    assert_eq!(done.passed_over_count, 2);
+}
+
+#[test]
 fn no_member_leads_out_of_the_folder() {
     let outside = tempfile::tempdir().unwrap();
     let target = outside.path().to_str().unwrap();
