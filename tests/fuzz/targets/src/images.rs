@@ -9,7 +9,8 @@ use crate::{Target, assert_shown, file, split};
 /// Manifests and indexes of images.
 pub const OCI: Target = Target::new("oci", oci);
 /// Archives of images, and OCI layouts in them.
-pub const IMAGE_ARCHIVE: Target = Target::new("image_archive", archive);
+// The grammar of the names that they are found by is compiled: see below.
+pub const IMAGE_ARCHIVE: Target = Target::new("image_archive", archive).with_memory(48);
 /// How a registry asks for a token.
 pub const CHALLENGE: Target = Target::new("challenge", ask);
 /// Docker's file of credentials.
