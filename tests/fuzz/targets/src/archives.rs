@@ -64,8 +64,10 @@ fn initramfs(data: &[u8]) {
     let folder = tempfile::tempdir().expect("a folder for what is unpacked");
     let root = folder.path().join("root");
     fs::create_dir(&root).expect("the root is made");
+    // The kernel makes links to nothing at boot, and no system call does.
+    let to_nothing = |node: &Node| node.kind == FileKind::Symlink && node.target.is_empty();
     let made = unpack_into(file, &root);
-    if made {
+    if made && !planned.values().any(to_nothing) {
         let unpacked = nodes_of_folder(&root);
         assert_eq!(planned, unpacked, "left: in memory; right: on disk");
         assert_alone(folder.path());
