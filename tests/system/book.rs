@@ -1,5 +1,6 @@
 //! The commands of the documentation: each page of `host/book`, the README, and what is told
-//! of packages, is run from top to bottom, in one shell, and what it shows as output is what is printed.
+//! of packages, is run from top to bottom, in one shell, and what it shows as output is what
+//! is printed.
 //!
 //! What the words behind a fence mean stands in [`switch_root_tests::pages`]. A page is run
 //! in an empty folder, with the programs under test in `PATH`; `POLICIES` is the folder of
