@@ -10,6 +10,7 @@ pub mod diff;
 pub mod files;
 pub mod html;
 pub mod image;
+mod members;
 pub mod plan;
 pub mod rehearsal;
 pub mod tree;

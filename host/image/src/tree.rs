@@ -19,7 +19,6 @@ use policy::{Entry, FileKind, escape};
 pub use count::Sum;
 pub use node::{Id, Node};
 pub use store::Stored;
-pub(crate) use unpack::cut_at_nul;
 pub use wanted::{Want, Wanted};
 
 use lookup::Last;

@@ -4,7 +4,7 @@
 //!
 //! Paths are resolved as if the folder were `/`: no member leads out of it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
@@ -21,17 +21,10 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use crate::tree::cut_at_nul;
-
-/// Hard links that are remembered: more have no place in memory.
-const LINKS: usize = 1 << 20;
+use crate::members::{FirstNames, cut_at_nul, is_early};
 
 /// What is told one by one.
 const TOLD: usize = 5;
-
-/// Files that the kernel reads out of the image itself, and does not unpack where the
-/// directories above them are missing.
-const EARLY: &[u8] = b"kernel/";
 
 /// What was unpacked, and what is otherwise than at boot.
 #[derive(Debug, Default)]
@@ -102,8 +95,7 @@ pub fn unpack(
     let mut unpacking = Unpacking {
         root,
         limit,
-        links: HashMap::new(),
-        archive: None,
+        first_names: FirstNames::default(),
         done,
     };
     initramfs::scan_opened(image, shown, &mut |place, member, contents| {
@@ -112,26 +104,16 @@ pub fn unpack(
     Ok(unpacking.done)
 }
 
-/// What the kernel knows a file with several names by.
-type Number = ((u32, u32), u32, u32);
-
 struct Unpacking<'a> {
     root: BorrowedFd<'a>,
     limit: u64,
-    /// The first name of each file that has several, in this archive.
-    links: HashMap<Number, Vec<u8>>,
-    /// Part and number of this archive.
-    archive: Option<(usize, usize)>,
+    first_names: FirstNames,
     done: Unpacked,
 }
 
 impl Unpacking<'_> {
     fn member(&mut self, place: Place, member: &Member, contents: &mut dyn Read) -> Result<()> {
-        let archive = Some((place.part, place.archive));
-        if self.archive != archive {
-            self.archive = archive;
-            self.links.clear();
-        }
+        self.first_names.at(place);
         match self.make(member, contents) {
             Ok(()) => Ok(()),
             Err(error) if is_full(&error) => Err(Error::input(format!(
@@ -142,7 +124,7 @@ impl Unpacking<'_> {
             Err(error) if error.raw_os_error().is_none() => {
                 Err(Error::of_copy("cannot unpack it", &error))
             }
-            Err(_) if member.path().starts_with(EARLY) => Ok(()),
+            Err(_) if is_early(member) => Ok(()),
             Err(error) => {
                 self.done.passed_over_count += 1;
                 if self.done.passed_over.len() < TOLD {
@@ -170,7 +152,7 @@ impl Unpacking<'_> {
             | FileType::BlockDevice
             | FileType::CharacterDevice
             | FileType::Fifo
-            | FileType::Socket => self.first_name(member)?,
+            | FileType::Socket => self.first_names.of(member)?,
             _ => None,
         };
         // A name that ends with a slash is no file's.
@@ -280,25 +262,6 @@ impl Unpacking<'_> {
             fs::chownat(above, name, user, group, AtFlags::SYMLINK_NOFOLLOW)
         })?;
         Ok(fs::chmodat(above, name, mode, AtFlags::empty())?)
-    }
-
-    /// The first name of a file, where this is a further one.
-    fn first_name(&mut self, member: &Member) -> io::Result<Option<Vec<u8>>> {
-        if member.nlink < 2 {
-            return Ok(None);
-        }
-        let number = (member.dev, member.ino, member.mode & libc::S_IFMT);
-        if let Some(first) = self.links.get(&number) {
-            return Ok(Some(first.clone()));
-        }
-        if self.links.len() >= LINKS {
-            return Err(Error::input(format!(
-                "it has more than {LINKS} files with several names in one archive, which no initramfs has"
-            ))
-            .into());
-        }
-        self.links.insert(number, member.name.clone());
-        Ok(None)
     }
 
     /// Makes a further name of a file that is there.

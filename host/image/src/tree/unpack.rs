@@ -3,7 +3,6 @@
 //! effects that the kernel's calls have there. What these calls fail at, the kernel
 //! passes over without a word; here it is a warning.
 
-use std::collections::HashMap;
 use std::io::Read;
 
 use extension::archive::Member;
@@ -15,22 +14,13 @@ use super::lookup::{Last, Place};
 use super::node::kind;
 use super::store::Keeper;
 use super::{DEPTH, Id, Node, Tree};
-
-/// Files that the kernel reads out of the image itself, and that are packed without
-/// the directories above them: that they are not unpacked does not matter.
-const EARLY: [&[u8]; 2] = [b"kernel/x86/microcode/", b"kernel/firmware/acpi/"];
-
-/// A file's number, device and type, by which hard links are found.
-type Identity = (u32, (u32, u32), u32);
+use crate::members::{FirstNames, cut_at_nul, is_early};
 
 /// Unpacks into a tree.
 pub(super) struct Unpacker<'a, 'w> {
     tree: &'a mut Tree,
     keeper: Keeper<'w>,
-    /// The first name of each file of the archive that says that it has several.
-    links: HashMap<Identity, Vec<u8>>,
-    /// Part and archive that `links` are of.
-    archive: (usize, usize),
+    first_names: FirstNames,
     /// Members so far.
     members: u32,
 }
@@ -53,8 +43,7 @@ impl<'a, 'w> Unpacker<'a, 'w> {
         Self {
             tree,
             keeper,
-            links: HashMap::new(),
-            archive: (0, 0),
+            first_names: FirstNames::default(),
             members: 0,
         }
     }
@@ -67,24 +56,20 @@ impl<'a, 'w> Unpacker<'a, 'w> {
         contents: &mut dyn Read,
     ) -> Result<()> {
         self.members += 1;
-        let archive = (position.part, position.archive);
-        if self.archive != archive {
-            self.archive = archive;
-            self.links.clear();
-        }
+        self.first_names.at(position);
         let made = match kind(member.mode) {
             Some(FileKind::Symlink) => self.symlink(member, contents)?,
             Some(FileKind::Regular) => self.file(position, member, contents)?,
             _ if member.size > 0 => Err("it has contents, which only files have".to_owned()),
             Some(FileKind::Directory) => self.directory(member)?,
-            Some(kind) => self.special(member, kind),
+            Some(kind) => self.special(member, kind)?,
             None => {
                 self.clean(&member.name, None);
                 Err("its mode tells no kind of file".into())
             }
         };
         if let Err(why) = made
-            && !EARLY.iter().any(|early| member.path().starts_with(early))
+            && !is_early(member)
         {
             self.tree.warn(format!(
                 "the kernel passes over `{}`: {why}",
@@ -114,20 +99,15 @@ impl<'a, 'w> Unpacker<'a, 'w> {
     }
 
     /// Makes a file another name of one that came before.
-    fn link(&mut self, member: &Member) -> Link {
-        if member.nlink < 2 {
-            return Link::Alone;
-        }
-        let identity = (member.ino, member.dev, member.mode & libc::S_IFMT);
-        let Some(first) = self.links.get(&identity).cloned() else {
-            self.links.insert(identity, member.name.clone());
-            return Link::Alone;
+    fn link(&mut self, member: &Member) -> Result<Link> {
+        let Some(first) = self.first_names.of(member)? else {
+            return Ok(Link::Alone);
         };
         self.clean(&member.name, None);
         let old = self.tree.locate(&first, Last::Keep).ok();
         let old = old.and_then(|place| place.node);
         let new = self.tree.locate(&member.name, Last::Keep).ok();
-        match (old, new) {
+        Ok(match (old, new) {
             (
                 Some(old),
                 Some(Place {
@@ -141,7 +121,7 @@ impl<'a, 'w> Unpacker<'a, 'w> {
                 Link::Made
             }
             _ => Link::Failed,
-        }
+        })
     }
 
     fn file(
@@ -151,7 +131,7 @@ impl<'a, 'w> Unpacker<'a, 'w> {
         contents: &mut dyn Read,
     ) -> Result<std::result::Result<(), Skipped>> {
         self.clean(&member.name, Some(FileKind::Regular));
-        let link = self.link(member);
+        let link = self.link(member)?;
         if matches!(link, Link::Failed) {
             return Ok(Err(NOT_LINKED.into()));
         }
@@ -233,19 +213,23 @@ impl<'a, 'w> Unpacker<'a, 'w> {
         }
     }
 
-    fn special(&mut self, member: &Member, kind: FileKind) -> std::result::Result<(), Skipped> {
+    fn special(
+        &mut self,
+        member: &Member,
+        kind: FileKind,
+    ) -> Result<std::result::Result<(), Skipped>> {
         self.clean(&member.name, Some(kind));
-        match self.link(member) {
+        match self.link(member)? {
             Link::Alone => {}
-            Link::Made => return Ok(()),
-            Link::Failed => return Err(NOT_LINKED.into()),
+            Link::Made => return Ok(Ok(())),
+            Link::Failed => return Ok(Err(NOT_LINKED.into())),
         }
-        let place = self
-            .tree
-            .locate(&member.name, Last::Keep)
-            .map_err(|stuck| stuck.to_string())?;
+        let place = match self.tree.locate(&member.name, Last::Keep) {
+            Ok(place) => place,
+            Err(stuck) => return Ok(Err(stuck.to_string())),
+        };
         let node = Node::special(kind, member.mode, member.rdev).owned_by(member.uid, member.gid);
-        match place {
+        Ok(match place {
             Place {
                 parent,
                 name: Some(name),
@@ -264,7 +248,7 @@ impl<'a, 'w> Unpacker<'a, 'w> {
                 if same { Ok(()) } else { Err(OTHER.into()) }
             }
             Place { node: None, .. } => Err(OTHER.into()),
-        }
+        })
     }
 
     fn symlink(
@@ -314,9 +298,3 @@ impl<'a, 'w> Unpacker<'a, 'w> {
 const NOT_LINKED: &str = "the file that it is another name of cannot be linked there";
 const SLASH: &str = "its name ends with a slash, and it is no directory";
 const OTHER: &str = "something else is there already";
-
-/// Cuts the target of a link where the kernel takes its end to be.
-pub(crate) fn cut_at_nul(target: &mut Vec<u8>) {
-    let end = target.iter().position(|byte| *byte == 0);
-    target.truncate(end.unwrap_or(target.len()));
-}
