@@ -114,11 +114,11 @@ fn one(path: &Path, make: &Make, host: &Path) -> io::Result<()> {
         Make::ReadOnly => {
             // Twice, for the mount and for the file system: the latter is what an
             // image on a read-only medium looks like.
-            let mount_only = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
-            mount(NOTHING, path, NOTHING, mount_only, NOTHING)?;
+            read_only_mount(path)?;
             let whole = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
             Ok(mount(NOTHING, path, NOTHING, whole, NOTHING)?)
         }
+        Make::ReadOnlyMount => read_only_mount(path),
         Make::Shared => Ok(mount(NOTHING, path, NOTHING, MsFlags::MS_SHARED, NOTHING)?),
         Make::Immutable => Ok(ioctl_setflags(File::open(path)?, IFlags::IMMUTABLE)?),
         Make::Owner { user, group } => std::os::unix::fs::lchown(path, Some(*user), Some(*group)),
@@ -176,6 +176,11 @@ pub fn mount_pseudo(path: &Path, file_system: &str, options: &str) -> io::Result
             path.display()
         ))
     })
+}
+
+fn read_only_mount(path: &Path) -> io::Result<()> {
+    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
+    Ok(mount(NOTHING, path, NOTHING, flags, NOTHING)?)
 }
 
 fn mount_point(path: &Path, directory: bool) -> io::Result<()> {

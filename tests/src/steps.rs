@@ -113,6 +113,8 @@ pub enum Make {
     },
     /// Makes the mount that is there read-only, as a mount and as a file system.
     ReadOnly,
+    /// Makes the mount that is there read-only, but not its file system.
+    ReadOnlyMount,
     /// Makes the mount that is there shared.
     Shared,
     /// Makes the file or directory immutable: not even root removes it.

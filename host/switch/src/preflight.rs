@@ -24,7 +24,7 @@ use crate::mounts::{self, Mount};
 use crate::new_root;
 use crate::parameters::Parameters;
 use crate::plan::{InitPlan, Plan, Rewrite, Run, Strategy};
-use crate::preserve::{self, Store};
+use crate::preserve::{self, Store, Uncovered, View};
 use crate::proc::Proc;
 use crate::report::{self, Facts, JudgeReport};
 use crate::{capabilities, in_use, listing, machine, survivors};
@@ -124,6 +124,11 @@ pub fn plan(
         true => Some(Store::open(&new_root.fd, &new_root.path, &old_root)?),
         false => None,
     };
+    let uncovered = match store {
+        Some(_) => preserve::uncover(&mounts, root_mount, &new_root.path, proc),
+        None => Uncovered::default(),
+    };
+    let initramfs = uncovered.view.as_ref().map_or(&old_root, View::root);
 
     let mut warnings = parameters.warnings.clone();
     let logged = warnings.len() + asked.as_ref().map_or(0, |asked| asked.warnings.len());
@@ -133,14 +138,14 @@ pub fn plan(
             warnings.extend(asked.warnings);
             warnings.extend(init.warnings.iter().cloned());
             rewrite = asked.rewrite;
-            let review = ask_preservation(session, &old_root, &init.paths, &mut warnings);
+            let review = ask_preservation(session, initramfs, &init.paths, &mut warnings);
             (asked.extensions, review)
         }
         None => {
             let (host, failures) = machine::facts(new_root.fd.as_fd(), command_line);
             warnings.extend(failures);
             warnings.extend(init.warnings.iter().cloned());
-            let review = ask_preservation(session, &old_root, &init.paths, &mut warnings);
+            let review = ask_preservation(session, initramfs, &init.paths, &mut warnings);
             let judged = ask_compatibility(session, parameters, &host, &mut warnings)?;
             (
                 judged.extensions.iter().map(account::extension).collect(),
@@ -192,8 +197,7 @@ pub fn plan(
         if store.is_some() {
             // A copy does not help those who use the original.
             warnings.extend(in_use.iter().map(preserve::deleted_all_the_same));
-            let on_itself = preserve::mounted_on_themselves(&mounts, root_mount, &new_root.path);
-            warnings.extend(on_itself);
+            warnings.extend(uncovered.warnings);
             let survivors = survivors::join(&review, &[], session, &new_root, &init, proc);
             break preserve::everything_if_need_be(survivors, fate(None), memory);
         }
@@ -211,8 +215,10 @@ pub fn plan(
         }
     }
     warnings.append(&mut foreign.warnings);
-    let copies =
-        store.map(|store| preserve::choose(&survivors, &old_root, &store, &new_root.path, proc));
+    let copies = store.map(|store| {
+        let from = (initramfs, uncovered.points);
+        preserve::choose(&survivors, from, &store, &new_root.path, proc)
+    });
     let strategy = match &copies {
         Some(copies) => {
             warnings.extend(copies.warnings());

@@ -9,6 +9,7 @@ mod choice;
 mod earlier;
 mod entry;
 mod store;
+mod view;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -26,12 +27,12 @@ use serde::Serialize;
 
 pub use choice::{Copies, LeftOut, choose};
 pub use store::Store;
+pub use view::{Uncovered, View, uncover};
 
 use crate::act::{self, PRESERVED, make_directory, not_bound};
 use crate::deletion::Failed;
 use crate::in_use::InUse;
 use crate::mount_calls::{Extent, attach, read_only_copy};
-use crate::mounts::Mount;
 use crate::new_root::MOVED;
 use crate::plan::Plan;
 use crate::proc::Proc;
@@ -70,35 +71,6 @@ pub fn deleted_all_the_same(used: &InUse) -> String {
         Path::from(used.path.as_slice()),
         used.why
     )
-}
-
-/// Says of directories of the initramfs that they are mounted on themselves, as systemd does
-/// with /usr since its version 256: the program that switches deletes what they hold, and
-/// policies were not asked about it.
-pub fn mounted_on_themselves<'a>(
-    mounts: &'a [Mount],
-    root: &'a Mount,
-    new_root: &'a [u8],
-) -> impl Iterator<Item = String> + 'a {
-    let above: &[u8] = match root.root.as_slice() {
-        b"/" => b"",
-        above => above,
-    };
-    let on_itself = move |mount: &&Mount| {
-        mount.device == root.device
-            && mount
-                .root
-                .strip_prefix(above)
-                .is_some_and(|inside| inside == mount.point)
-            && mount.point != b"/"
-            && mount.point != new_root
-    };
-    mounts.iter().filter(on_itself).map(|mount| {
-        format!(
-            "{} of the initramfs is mounted on itself, and mounts are not looked into: nothing of it survives",
-            Path::from(mount.point.as_slice())
-        )
-    })
 }
 
 /// Where nothing was to be deleted, everything is copied, if it lies in memory: the
@@ -153,8 +125,19 @@ pub fn act(
     for warning in earlier::unmount(&store, &plan.new_root.path.0, proc) {
         report.warn(warning);
     }
+    let view = match copies.uncovered.as_slice() {
+        [] => None,
+        points => View::without(points, proc)
+            .inspect_err(|error| {
+                report.warn(format!(
+                    "what is below mounts of directories on themselves cannot be copied: {error}"
+                ))
+            })
+            .ok(),
+    };
+    let from = view.as_ref().map_or(&old_root, View::root);
     let began = Instant::now();
-    let outcome = copy(copies, &old_root, &directory);
+    let outcome = copy(copies, from, &directory);
     let (copy, tally) = match outcome {
         Ok((copy, tally)) => (Some(copy), tally),
         Err(error) => {

@@ -71,6 +71,15 @@ impl Proc {
         Ok(fs::readlinkat(&self.0, link, Vec::new())?.into_bytes())
     }
 
+    /// This process's mount namespace: it is there for as long as the descriptor is open.
+    ///
+    /// # Errors
+    /// Why it cannot be opened.
+    pub fn mount_namespace(&self) -> io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        Ok(fs::openat(&self.0, "self/ns/mnt", flags, Mode::empty())?)
+    }
+
     /// The kernel's name for this boot, another one each time that it starts; none where
     /// it does not tell.
     pub fn boot_id(&self) -> Option<String> {

@@ -7,8 +7,8 @@ use super::{BINARY, Machine, broken, settings};
 
 cases![
     without_systemd_switch_root_is_ours,
+    where_the_switch_would_be_refused_there_is_a_shell,
     with_systemd_a_unit_asks_the_policies,
-    a_systemd_that_mounts_usr_on_itself_is_told_not_to,
     with_strict_dracut_ends_and_the_image_that_there_is_stays,
     where_there_is_no_room_the_image_that_there_is_stays,
 ];
@@ -79,6 +79,57 @@ fn without_systemd_switch_root_is_ours() -> Checked {
     image.policies(&["50-abi.cwasm", "50-abi.wasm"])
 }
 
+/// Runs the hook in the unpacked image as dracut's init does, with what that tells it, and
+/// writes what came of it to /out.
+const CHECK: &str = r#"check() {
+    chroot /out/image /bin/sh -c '
+        getarg() { if [ "$1" = init= ]; then echo "$INIT"; fi; }
+        getargs() { :; }
+        warn() { echo "warn: $*"; }
+        emergency_shell() { echo "shell: $*"; }
+        NEWROOT=/sysroot
+        . /usr/lib/dracut/hooks/cleanup/99-switch-root-check.sh
+        echo goes on' >"/out/$1" 2>&1
+}
+mkdir -p /out/image/sysroot/sbin
+cp /out/image/bin/sh /out/image/sysroot/sbin/init
+cp /out/image/bin/sh /out/image/sysroot/sbin/other
+check refused
+cat >/out/image/usr/lib/switch-root/switch_root <<'end'
+#!/bin/sh
+echo "called: $*" >&2
+end
+check accepted
+INIT=/sbin/other; export INIT; check other
+INIT=/sbin/missing; check missing
+"#;
+
+fn where_the_switch_would_be_refused_there_is_a_shell() -> Checked {
+    let machine = machine()?;
+    machine.succeeds(&[PREPARE, "make base switch-root\n", UNPACK, CHECK].concat())?;
+    let said = |name: &str| std::fs::read_to_string(machine.out().join(name));
+    // The unpacked image is no initramfs.
+    let refused = said("refused")?;
+    says(
+        &refused,
+        &[
+            "/ is neither tmpfs nor ramfs",
+            "warn: switch-root would refuse to switch",
+            "shell: -n switch-root",
+            "goes on",
+        ],
+    )?;
+    for (name, init) in [
+        ("accepted", "/sbin/init"),
+        ("other", "/sbin/other"),
+        ("missing", "/sbin/init"),
+    ] {
+        let expected = format!("called: --plan --log error /sysroot {init}\ngoes on\n");
+        ensure!(said(name)? == expected, "{name}: {}", said(name)?);
+    }
+    Ok(())
+}
+
 fn with_systemd_a_unit_asks_the_policies() -> Checked {
     let machine = machine()?;
     let ran =
@@ -96,19 +147,6 @@ fn with_systemd_a_unit_asks_the_policies() -> Checked {
         image.link("/usr/sbin/switch_root").is_none(),
         "switch_root was replaced, too"
     );
-    Ok(())
-}
-
-fn a_systemd_that_mounts_usr_on_itself_is_told_not_to() -> Checked {
-    let machine = machine()?;
-    let file = "/usr/lib/systemd/system.conf.d/50-switch-root.conf";
-    let newer = "echo 'Failed to make /usr/ a mount point' >>/usr/lib/systemd/systemd\n";
-    for (before, expected) in [("", None), (newer, Some("[Manager]\nProtectSystem=no\n"))] {
-        let make = "make systemd-initrd base switch-root\n";
-        machine.succeeds(&[PREPARE, before, make, UNPACK].concat())?;
-        let found = std::fs::read_to_string(machine.image()?.folder.join(&file[1..])).ok();
-        ensure!(found.as_deref() == expected, "{file} is {found:?}");
-    }
     Ok(())
 }
 

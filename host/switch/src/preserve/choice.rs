@@ -34,6 +34,9 @@ pub struct Copies {
     pub left_out: Vec<LeftOut>,
     /// Mounts at or below survivors: what they hold is not copied.
     pub mounts: Vec<String>,
+    /// Directories of the initramfs that are mounted on themselves, which is no other file
+    /// system: what they hold is copied.
+    pub uncovered: Vec<Path>,
 }
 
 /// How much something takes, or how much there is room for.
@@ -58,7 +61,7 @@ pub struct LeftOut {
 /// last. Changes nothing.
 pub fn choose(
     survivors: &[Survivor],
-    old_root: &OwnedFd,
+    (old_root, uncovered): (&OwnedFd, Vec<Path>),
     store: &Store,
     new_root: &[u8],
     proc: &Proc,
@@ -119,6 +122,7 @@ pub fn choose(
             .into_iter()
             .filter(|point| !goes_along(point))
             .collect(),
+        uncovered,
     }
 }
 
