@@ -66,7 +66,7 @@ fn scenes(seed: u64, count: u32) -> Checked {
         match check(&spec) {
             Ok(()) => Ok(()),
             Err(Stop::Fail(reason)) => Err(TestCaseError::fail(reason)),
-            Err(Stop::Skip(reason)) => {
+            Err(Stop::Skip(reason) | Stop::NotThere(reason)) => {
                 skipped.replace(Some(reason));
                 Ok(())
             }

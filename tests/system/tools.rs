@@ -22,6 +22,8 @@ use crate::machines::sample;
 pub enum Stop {
     /// Something that it needs is missing.
     Skip(String),
+    /// What it is about is not in what is tested, wherever that is done.
+    NotThere(String),
     /// What it checks is not so.
     Fail(String),
 }
@@ -31,7 +33,7 @@ impl Stop {
     pub fn during(self, case: &str) -> Self {
         match self {
             Self::Fail(reason) => Self::Fail(format!("{case}: {reason}")),
-            skip => skip,
+            other => other,
         }
     }
 }
@@ -76,7 +78,7 @@ pub fn completion(checked: Checked) -> Result<Completion, Failed> {
                 "skipped, which is a failure with CI=true: {reason}"
             )))
         }
-        Err(Stop::Skip(reason)) => Ok(Completion::ignored_with(reason)),
+        Err(Stop::Skip(reason) | Stop::NotThere(reason)) => Ok(Completion::ignored_with(reason)),
     }
 }
 

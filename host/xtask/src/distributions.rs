@@ -12,8 +12,8 @@ use crate::setup::{self, DISTRIBUTIONS};
 
 /// The oldest Debian that the packages are for, and the next one.
 pub const SUITES: [&str; 2] = ["bookworm", "trixie"];
-/// The name of a suite's disk.
-const DISK: &str = "debian.ext4";
+/// The name of a disk, in a folder of its own.
+pub const DISK: &str = "debian.ext4";
 /// What is installed beside the least that Debian runs with. Both generators: of dracut what
 /// makes images, without the package that would have the kernel's updates call it, since that
 /// one conflicts with initramfs-tools.
@@ -43,8 +43,7 @@ pub fn make(suite: &str) -> Result<PathBuf> {
     let folder = target().join("distributions").join(suite);
     let disk = folder.join(DISK);
     let recipe = folder.join("recipe");
-    let arguments = arguments();
-    let wanted = format!("{}\n{SIZE}\n", arguments.join("\n"));
+    let wanted = format!("{}\n{SIZE}\n", arguments(&PACKAGES).join("\n"));
     let made = fs::read_to_string(&recipe).is_ok_and(|was| was == wanted);
     if made && disk.is_file() {
         return Ok(folder);
@@ -56,20 +55,30 @@ pub fn make(suite: &str) -> Result<PathBuf> {
     let _ = fs::remove_file(&recipe);
     let root = folder.join("new");
     clear(&root)?;
-    let installed = run(Command::new("mmdebstrap").args(&arguments).args([
-        suite.as_ref(),
-        root.as_os_str(),
-        mirror()?.as_ref(),
-    ]))
-    .and_then(|()| write_disk(&root, &disk));
+    let installed = install(suite, &PACKAGES, &root).and_then(|()| write_disk(&root, &disk));
     clear(&root)?;
     installed?;
     fs::write(&recipe, wanted).with_context(|| format!("writing {}", recipe.display()))?;
     Ok(folder)
 }
 
-/// Whether it can be made here.
-fn possible() -> Result<()> {
+/// Installs a Debian with these packages into a folder.
+///
+/// # Errors
+/// What mmdebstrap says.
+pub fn install(suite: &str, packages: &[&str], root: &Path) -> Result<()> {
+    run(Command::new("mmdebstrap").args(arguments(packages)).args([
+        suite.as_ref(),
+        root.as_os_str(),
+        mirror()?.as_ref(),
+    ]))
+}
+
+/// Whether one can be made here.
+///
+/// # Errors
+/// Why not.
+pub fn possible() -> Result<()> {
     ensure!(
         env!("SWITCH_ROOT_ARCH") == "x86_64",
         "its programs are for x86_64, and this machine is not"
@@ -84,14 +93,14 @@ fn possible() -> Result<()> {
 }
 
 /// What mmdebstrap is told, but for places.
-fn arguments() -> Vec<String> {
+fn arguments(packages: &[&str]) -> Vec<String> {
     let mut arguments = vec![
         "--quiet".to_owned(),
         "--mode=root".to_owned(),
         "--variant=minbase".to_owned(),
         "--format=directory".to_owned(),
         "--architectures=amd64".to_owned(),
-        format!("--include={}", PACKAGES.join(",")),
+        format!("--include={}", packages.join(",")),
         "--aptopt=APT::Install-Recommends \"false\"".to_owned(),
         // If the machine fails meanwhile it is made again.
         "--dpkgopt=force-unsafe-io".to_owned(),
@@ -112,7 +121,11 @@ fn write_disk(root: &Path, disk: &Path) -> Result<()> {
     fs::rename(&new, disk).with_context(|| format!("naming {}", disk.display()))
 }
 
-fn clear(root: &Path) -> Result<()> {
+/// Removes a folder, where there is one.
+///
+/// # Errors
+/// It cannot be removed.
+pub fn clear(root: &Path) -> Result<()> {
     match fs::remove_dir_all(root) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("removing {}", root.display()))

@@ -12,6 +12,7 @@ mod foreign;
 mod fuzz;
 mod generators;
 mod kernels;
+mod mkosi;
 mod native;
 mod packages;
 mod policies;

@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context, Result, bail};
 
-use crate::distributions::{self, SUITES};
+use crate::distributions::SUITES;
 use crate::fuzz;
 use crate::policies;
 use crate::run::{files_below, step, target};
@@ -61,10 +61,11 @@ pub fn prove(only: Option<&str>, seconds: u64) -> Result<()> {
         }
         if wanted("distributions") {
             let suite = SUITES[1];
-            step(&format!("the same on Debian {suite}"));
-            match distributions::make(suite) {
-                Ok(folder) => {
-                    subjects.boot(folder);
+            step(&format!(
+                "the same on Debian {suite}, and what mkosi makes of it"
+            ));
+            match subjects.boot(suite, &components) {
+                Ok(()) => {
                     if let Err(error) = subjects.test(Some("distributions::"), true) {
                         eprintln!("xtask: {error:#}");
                         failed.push(suite);

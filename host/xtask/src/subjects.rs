@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use switch_root_tests::architecture::Architecture;
 
 use crate::beside::beside;
@@ -12,7 +12,7 @@ use crate::run::{cargo, run};
 use crate::setup::{
     self, IMAGES, LANGUAGES, PAGES, PEERS, QEMU, QEMU_AARCH64, REGISTRY, SHELLCHECK, STATIC, WASM,
 };
-use crate::{dist, distributions, foreign, generators, kernels, native, packages};
+use crate::{dist, distributions, foreign, generators, kernels, mkosi, native, packages};
 
 /// The programs and kernels under test.
 pub struct Subjects {
@@ -26,6 +26,7 @@ pub struct Subjects {
     aarch64: Option<PathBuf>,
     packages: Option<packages::Tried>,
     distributions: Option<PathBuf>,
+    mkosi: Option<PathBuf>,
 }
 
 /// Tests that cannot run here, each with its reason.
@@ -151,6 +152,7 @@ impl Subjects {
             aarch64: None,
             packages: None,
             distributions: None,
+            mkosi: None,
         };
         let (kernels, missing) = kernels::fetch(Architecture::X86_64);
         missing.into_iter().for_each(|reason| skipped.push(reason));
@@ -182,11 +184,21 @@ impl Subjects {
         if let Some(folder) = &self.distributions {
             command.env("SWITCH_ROOT_DISTRIBUTIONS", folder);
         }
+        if let Some(folder) = &self.mkosi {
+            command.env("SWITCH_ROOT_MKOSI", folder);
+        }
     }
 
-    /// Boots another distribution: the disk is in this folder.
-    pub fn boot(&mut self, distribution: PathBuf) {
-        self.distributions = Some(distribution);
+    /// Boots a suite of Debian in place of the first, and what mkosi makes of our example,
+    /// with these policies.
+    ///
+    /// # Errors
+    /// What cannot be had.
+    pub fn boot(&mut self, suite: &str, components: &Path) -> Result<()> {
+        self.distributions = Some(distributions::make(suite)?);
+        let packages = self.packages.as_ref().context("there are no packages")?;
+        self.mkosi = Some(mkosi::make(&packages.folder, components)?);
+        Ok(())
     }
 
     /// Runs the whole-system tests whose names hold `part`; with `thorough` the whole

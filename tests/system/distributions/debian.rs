@@ -61,6 +61,14 @@ impl Debian {
             "SWITCH_ROOT_DISTRIBUTIONS",
             "a directory with disks of distributions",
         )?;
+        Self::of(&disks, folder)
+    }
+
+    /// The Debian whose disk is in a folder, in a folder of a workshop.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be copied.
+    pub fn of(disks: &Path, folder: &Path) -> Result<Self, Stop> {
         let stock = disks.join("debian.ext4");
         if !stock.exists() {
             return Err(Stop::Skip(format!("there is no {}", stock.display())));
@@ -197,6 +205,14 @@ impl Debian {
 }
 
 impl Image {
+    /// The kernel and the initramfs that are files in a folder: `vmlinuz` and `initrd`.
+    pub fn of(folder: &Path) -> Self {
+        Self {
+            kernel: folder.join("vmlinuz"),
+            initramfs: folder.join("initrd"),
+        }
+    }
+
     /// The initramfs.
     pub fn initramfs(&self) -> &Path {
         &self.initramfs

@@ -9,11 +9,15 @@ mod alpine;
 mod debian;
 mod dracut;
 mod initramfs_tools;
+mod mkosi;
+mod soft_reboot;
 mod survivors;
 
 use alpine::*;
 use dracut::*;
 use initramfs_tools::*;
+use mkosi::*;
+use soft_reboot::*;
 
 use crate::tools::cases;
 
@@ -29,5 +33,7 @@ cases![
     removing_the_packages_brings_back_what_was_there,
     an_image_of_dracut_switches_through_our_switch_root,
     systemd_in_the_initramfs_switches_with_what_was_preserved_before,
+    an_initramfs_of_mkosi_asks_the_policies_before_systemd_switches,
+    the_report_outlives_a_soft_reboot,
     busybox_as_init_starts_reaps_and_shuts_down,
 ];

@@ -1,7 +1,5 @@
 //! What a policy keeps of the images of Debian's generators, and whether it is there.
 
-use serde_json::json;
-
 use super::debian::{Debian, POLICIES, Seen};
 use crate::check::ensure;
 use crate::tools::{Checked, Stop};
@@ -9,12 +7,8 @@ use crate::tools::{Checked, Stop};
 /// The policy's name.
 pub const KEEP_PATHS: &str = "50-keep-paths";
 
-/// Kept, and carried: of initramfs-tools, and of dracut.
-const KEPT: [&str; 2] = [
-    "/conf/initramfs.conf",
-    "/usr/lib/dracut/build-parameter.txt",
-];
-const CARRIED: [&str; 2] = ["/conf/arch.conf", "/usr/lib/dracut/modules.txt"];
+/// What it is told: of the images of initramfs-tools, and of dracut.
+const SIDECAR: &str = include_str!("debian/keep-paths.json");
 const TARGET: &str = "/etc/carried";
 
 /// Has the policy of our package keep it, as an operator does it.
@@ -22,14 +16,9 @@ const TARGET: &str = "/etc/carried";
 /// # Errors
 /// It cannot be put into its folder.
 pub fn keep(debian: &Debian) -> Checked {
-    let carry: serde_json::Map<_, _> = CARRIED
-        .iter()
-        .map(|path| ((*path).to_owned(), json!(TARGET)))
-        .collect();
-    let sidecar = json!({"settings": {"keep": KEPT, "carry": carry}});
     debian.run(&format!(
         "cp /usr/share/switch-root/policies/keep-paths.wasm {POLICIES}/{KEEP_PATHS}.wasm
-         cat >{POLICIES}/{KEEP_PATHS}.json <<'end'\n{sidecar}\nend"
+         cat >{POLICIES}/{KEEP_PATHS}.json <<'end'\n{SIDECAR}end"
     ))?;
     Ok(())
 }

@@ -12,7 +12,7 @@ use super::ours;
 cases![shellcheck_finds_nothing, no_shell_script_was_forgotten];
 
 /// The scripts, with their shells.
-const SCRIPTS: [(&str, &str); 9] = [
+const SCRIPTS: [(&str, &str); 8] = [
     ("sh", "lib/into-image"),
     ("sh", "initramfs-tools/hooks/switch-root"),
     ("sh", "initramfs-tools/post-update.d/switch-root"),
@@ -21,7 +21,6 @@ const SCRIPTS: [(&str, &str); 9] = [
     ("bash", "mkinitcpio/install/switch-root"),
     ("dash", "mkinitcpio/hooks/switch-root"),
     ("sh", "mkosi/mkosi.images/initrd/mkosi.finalize"),
-    ("sh", "mkosi/mkosi.images/initrd/mkosi.postinst.chroot"),
 ];
 
 fn shellcheck_finds_nothing() -> Checked {

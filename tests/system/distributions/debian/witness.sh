@@ -1,5 +1,16 @@
 #!/bin/sh
-# Writes what this boot came to as files, and these as an archive to the second disk.
+# Writes what this boot came to as files, and these as an archive to the second disk. Where
+# there is /etc/soft-reboot, user space was started anew before, once.
+if [ -e /run/rebooting ]; then
+	rm /run/rebooting
+elif [ -e /etc/soft-reboot ]; then
+	systemctl is-system-running --wait
+	srctl status --wait 60
+	cp /run/switch-root/report.json /run/before.json
+	: >/run/rebooting
+	systemctl soft-reboot
+	exec sleep infinity
+fi
 mkdir /run/told
 cd /run/told || exit
 systemctl is-system-running --wait >state
@@ -21,5 +32,9 @@ fi
 cat /proc/meminfo >meminfo
 cat /proc/self/mountinfo >mountinfo
 readlink /proc/1/exe >init
+if [ -e /run/before.json ]; then
+	cp /run/before.json .
+	systemctl show --property SoftRebootsCount --value >soft-reboots
+fi
 journalctl -b SYSLOG_IDENTIFIER=switch_root -o json >journal
 find . -type f | cpio --quiet -o -H newc >/dev/vdb
