@@ -22,6 +22,17 @@ pub enum Links {
 /// `Ok(None)` where there is no such file; otherwise a sentence without the
 /// path: not a regular file, a symbolic link, too large, or the system's word.
 pub fn read(path: &Path, limit: u64, links: Links) -> Result<Option<(Vec<u8>, Metadata)>, String> {
+    match open(path, links)? {
+        Some(file) => contents(file, limit).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Opens a file to be read, whatever it is.
+///
+/// # Errors
+/// As of [`read`].
+pub fn open(path: &Path, links: Links) -> Result<Option<File>, String> {
     let nofollow = if links == Links::Refuse {
         libc::O_NOFOLLOW
     } else {
@@ -33,7 +44,7 @@ pub fn read(path: &Path, limit: u64, links: Links) -> Result<Option<(Vec<u8>, Me
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | nofollow)
         .open(path);
     match opened {
-        Ok(file) => contents(file, limit).map(Some),
+        Ok(file) => Ok(Some(file)),
         // Where something above it is no directory, there is no such file either.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             Ok(None)
@@ -77,11 +88,12 @@ pub fn no_memory(bytes: u64) -> String {
     format!("cannot be read: there is no memory for its {bytes} bytes")
 }
 
-/// The same, with what the system says of the file.
+/// What the system says of an open file, which is to be a regular one of at most `limit`
+/// bytes.
 ///
 /// # Errors
 /// A sentence without the path.
-pub fn contents(file: File, limit: u64) -> Result<(Vec<u8>, Metadata), String> {
+pub fn examine(file: &File, limit: u64) -> Result<Metadata, String> {
     let metadata = file
         .metadata()
         .map_err(|error| format!("cannot be examined: {error}"))?;
@@ -94,6 +106,15 @@ pub fn contents(file: File, limit: u64) -> Result<(Vec<u8>, Metadata), String> {
             metadata.len()
         ));
     }
+    Ok(metadata)
+}
+
+/// Reads an open file like [`read_open`], with what the system says of it.
+///
+/// # Errors
+/// A sentence without the path.
+pub fn contents(file: File, limit: u64) -> Result<(Vec<u8>, Metadata), String> {
+    let metadata = examine(&file, limit)?;
     let mut bytes = Vec::new();
     // Too large for the memory that is left is an error like any other.
     bytes

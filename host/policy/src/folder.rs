@@ -20,7 +20,7 @@ use crate::escape;
 use crate::failure::{Failure, Kind};
 use crate::file;
 use crate::limits::fixed;
-use crate::native::Native;
+use crate::native::{Native, NativeFile};
 use crate::sidecar::Sidecar;
 use crate::source::{Contents, Disk, Source};
 use crate::trust::TRUST;
@@ -89,6 +89,10 @@ impl File<'_> {
 
     fn read(&self, limit: u64) -> Result<Option<Contents>, String> {
         self.source.read(&self.path, limit)
+    }
+
+    fn read_native(&self, limit: u64) -> Result<Option<Contents<NativeFile>>, String> {
+        self.source.read_native(&self.path, limit)
     }
 
     /// Whether it is there to hide one of the same name.
@@ -230,7 +234,7 @@ fn assemble(stem: &[u8], files: &Files<'_>, demand: &Demand) -> Option<Policy> {
     let (beside, apart) = files.native();
     let cwasm = beside.first().copied();
     // Read once: what is checked is what is run.
-    let native = cwasm.map(|file| file.read(fixed::POLICY_FILE));
+    let native = cwasm.map(|file| file.read_native(fixed::POLICY_FILE));
     let mut signature = Ok(None);
     let mut policy = match (&files.wasm, cwasm) {
         (Some(wasm), _) if wasm.source.is_null(&wasm.path) => return None,
@@ -258,7 +262,7 @@ fn assemble(stem: &[u8], files: &Files<'_>, demand: &Demand) -> Option<Policy> {
         (None, Some(cwasm)) if cwasm.masks() => return None,
         (None, Some(cwasm)) => {
             if let Some(Ok(Some(contents))) = &native {
-                signature = demand.check(cwasm, &contents.bytes);
+                signature = demand.check(cwasm, contents.bytes.bytes());
             }
             let code = Code {
                 wasm: None,
@@ -319,7 +323,11 @@ fn assemble(stem: &[u8], files: &Files<'_>, demand: &Demand) -> Option<Policy> {
 }
 
 /// Takes native code if it may be trusted like the binary itself.
-fn add_native(policy: &mut Policy, file: &File<'_>, contents: Result<Option<Contents>, String>) {
+fn add_native(
+    policy: &mut Policy,
+    file: &File<'_>,
+    contents: Result<Option<Contents<NativeFile>>, String>,
+) {
     let Ok(code) = &mut policy.code else { return };
     let shown = file.shown();
     match contents.and_then(|contents| trusted_native(contents, policy.digest.as_deref())) {
@@ -339,7 +347,7 @@ fn add_native(policy: &mut Policy, file: &File<'_>, contents: Result<Option<Cont
 }
 
 fn trusted_native(
-    contents: Option<Contents>,
+    contents: Option<Contents<NativeFile>>,
     digest: Option<&str>,
 ) -> Result<(String, Native), String> {
     let Contents { bytes, uid, mode } = contents.ok_or("is a link to nothing")?;
@@ -351,9 +359,12 @@ fn trusted_native(
             "can be written by others than root (mode {mode:04o})"
         ));
     }
-    let (record, code) = engine::split_native(&bytes)?;
+    let (record, code) = engine::split_native(bytes.bytes())?;
     record.check(digest)?;
-    let native = Native::copied(code).map_err(|_| file::no_memory(code.len() as u64))?;
+    let from = bytes.bytes().len() - code.len();
+    let native = bytes
+        .code(from)
+        .map_err(|_| file::no_memory(code.len() as u64))?;
     Ok((record.source, native))
 }
 

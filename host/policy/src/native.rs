@@ -6,11 +6,17 @@
 
 use std::collections::TryReserveError;
 use std::fmt;
+use std::fs::File;
+use std::mem::MaybeUninit;
+use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
 use nix::unistd::{SysconfVar, sysconf};
+use rustix::io::Errno;
 use wasmtime::CustomCodeMemory;
+
+use crate::file;
 
 /// The size of a page of memory on all machines but a few of aarch64, where code is
 /// copied as wasmtime does it: native files are written with this in mind.
@@ -23,6 +29,58 @@ struct Page([u8; PAGE]);
 
 /// Pages of the allocator's that may have become executable meanwhile.
 struct Pages(Vec<Page>);
+
+impl Pages {
+    /// Copies bytes to the beginning of a page.
+    fn copied(bytes: &[u8]) -> Result<Self, TryReserveError> {
+        let mut pages = Vec::new();
+        pages.try_reserve_exact(bytes.len().div_ceil(PAGE))?;
+        pages.extend(bytes.chunks(PAGE).map(|chunk| {
+            let mut page = Page([0; PAGE]);
+            page.0[..chunk.len()].copy_from_slice(chunk);
+            page
+        }));
+        Ok(Self(pages))
+    }
+
+    /// Reads a file to its end, which is to be `size` bytes from its beginning.
+    fn read(file: &File, size: usize) -> Result<Self, String> {
+        let cannot = |error: Errno| format!("cannot be read: {error}");
+        let mut pages: Vec<Page> = Vec::new();
+        // One byte more than it has shows a file that has grown meanwhile.
+        let count = size / PAGE + 1;
+        pages
+            .try_reserve_exact(count)
+            .map_err(|_| file::no_memory(size as u64))?;
+        let spare = &mut pages.spare_capacity_mut()[..count];
+        // SAFETY: pages are nothing but bytes, and these have no value yet in both types.
+        let room: &mut [MaybeUninit<u8>] =
+            unsafe { std::slice::from_raw_parts_mut(spare.as_mut_ptr().cast(), count * PAGE) };
+        let mut length = 0;
+        while length <= size {
+            match rustix::io::read(file, &mut room[length..]) {
+                Ok(([], _)) => break,
+                Ok((more, _)) => length += more.len(),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(cannot(error)),
+            }
+        }
+        if length != size {
+            return Err("changes while it is read".into());
+        }
+        room[length..].fill(MaybeUninit::new(0));
+        // SAFETY: the capacity is enough, and each byte has a value.
+        unsafe { pages.set_len(count) }
+        Ok(Self(pages))
+    }
+
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: pages are nothing but bytes, all of them set.
+        unsafe {
+            std::slice::from_raw_parts(self.0.as_ptr().cast(), size_of_val(self.0.as_slice()))
+        }
+    }
+}
 
 impl Drop for Pages {
     fn drop(&mut self) {
@@ -40,6 +98,54 @@ impl Drop for Pages {
     }
 }
 
+/// A file of native code, at the beginning of a page.
+#[derive(Clone)]
+pub struct NativeFile {
+    pages: Arc<Pages>,
+    length: usize,
+}
+
+impl NativeFile {
+    /// Copies what was read.
+    ///
+    /// # Errors
+    /// A sentence without the path: that there is no memory for it.
+    pub fn copied(bytes: &[u8]) -> Result<Self, String> {
+        let pages = Pages::copied(bytes).map_err(|_| file::no_memory(bytes.len() as u64))?;
+        Ok(Self {
+            pages: Arc::new(pages),
+            length: bytes.len(),
+        })
+    }
+
+    /// Reads a file of so many bytes, from where it is, without a copy.
+    ///
+    /// # Errors
+    /// A sentence without the path: what the system says, or that it has another size.
+    pub fn read(file: &File, size: usize) -> Result<Self, String> {
+        Ok(Self {
+            pages: Arc::new(Pages::read(file, size)?),
+            length: size,
+        })
+    }
+
+    /// All of it.
+    pub fn bytes(&self) -> &[u8] {
+        &self.pages.bytes()[..self.length]
+    }
+
+    /// The code, which is all from a byte of it on: where it lies, if that is a page.
+    ///
+    /// # Errors
+    /// That there is no memory for a copy.
+    pub fn code(&self, from: usize) -> Result<Native, TryReserveError> {
+        match from.is_multiple_of(PAGE) {
+            true => Ok(Native(Bytes::Read(self.pages.clone(), from..self.length))),
+            false => Native::copied(&self.bytes()[from..]),
+        }
+    }
+}
+
 /// What wasmtime compiled ahead of time, without the record of its origin.
 #[derive(Clone)]
 pub struct Native(Bytes);
@@ -48,8 +154,8 @@ pub struct Native(Bytes);
 enum Bytes {
     /// Part of the program.
     Embedded(&'static [u8]),
-    /// Read from a file: pages, and how many bytes of them count.
-    Read(Arc<Pages>, usize),
+    /// Read from a file: pages, and which bytes of them, from the beginning of a page on.
+    Read(Arc<Pages>, Range<usize>),
 }
 
 impl Native {
@@ -63,14 +169,8 @@ impl Native {
     /// # Errors
     /// That there is no memory for it.
     pub fn copied(code: &[u8]) -> Result<Self, TryReserveError> {
-        let mut pages = Vec::new();
-        pages.try_reserve_exact(code.len().div_ceil(PAGE))?;
-        pages.extend(code.chunks(PAGE).map(|chunk| {
-            let mut page = Page([0; PAGE]);
-            page.0[..chunk.len()].copy_from_slice(chunk);
-            page
-        }));
-        Ok(Self(Bytes::Read(Arc::new(Pages(pages)), code.len())))
+        let pages = Pages::copied(code)?;
+        Ok(Self(Bytes::Read(Arc::new(pages), 0..code.len())))
     }
 
     /// Whether it begins with a page of this machine.
@@ -90,11 +190,7 @@ impl AsRef<[u8]> for Native {
     fn as_ref(&self) -> &[u8] {
         match &self.0 {
             Bytes::Embedded(code) => code,
-            Bytes::Read(pages, length) => {
-                // SAFETY: pages are nothing but bytes, all of them set, and there are at
-                // least as many as `length`.
-                unsafe { std::slice::from_raw_parts(pages.0.as_ptr().cast(), *length) }
-            }
+            Bytes::Read(pages, range) => &pages.bytes()[range.clone()],
         }
     }
 }
@@ -168,6 +264,54 @@ mod tests {
             let mut other = vec![0u8; 2 * pages];
             other.fill(1);
             assert!(other.iter().all(|byte| *byte == 1));
+        }
+    }
+
+    /// A file of so many bytes, and a file that is at its beginning.
+    fn file(bytes: &[u8]) -> File {
+        use std::io::{Seek, Write};
+        let name = format!("switch-root-native-{}-{}", std::process::id(), bytes.len());
+        let path = std::env::temp_dir().join(name);
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&path)
+            .unwrap();
+        std::fs::remove_file(&path).unwrap();
+        file.write_all(bytes).unwrap();
+        file.rewind().unwrap();
+        file
+    }
+
+    #[test]
+    fn a_file_is_read_into_pages_and_its_code_is_not_copied() {
+        for size in [0, 1, PAGE - 1, PAGE, PAGE + 1, 3 * PAGE, 3 * PAGE + 7] {
+            let bytes: Vec<u8> = (0..size).map(|at| (at / 7) as u8).collect();
+            let read = NativeFile::read(&file(&bytes), size).unwrap();
+            assert_eq!(read.bytes(), bytes, "{size}");
+            for from in [0, PAGE, 2 * PAGE].into_iter().filter(|from| *from <= size) {
+                let code = read.code(from).unwrap();
+                assert_eq!(code.as_ref(), &bytes[from..]);
+                assert_eq!(code.as_ref().as_ptr(), read.bytes()[from..].as_ptr());
+            }
+            // Of files that were made before the record was a page long.
+            if size > 3 {
+                let code = read.code(3).unwrap();
+                assert_eq!(code.as_ref(), &bytes[3..]);
+                assert!(code.as_ref().as_ptr().addr().is_multiple_of(PAGE));
+            }
+            assert_eq!(NativeFile::copied(&bytes).unwrap().bytes(), bytes);
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_size_than_it_was_is_refused() {
+        let bytes = vec![1; PAGE];
+        for size in [0, PAGE - 1, PAGE + 1, 9 * PAGE] {
+            let error = NativeFile::read(&file(&bytes), size).err();
+            assert_eq!(error.as_deref(), Some("changes while it is read"), "{size}");
         }
     }
 }

@@ -14,11 +14,12 @@ use rustix::io::Errno;
 
 use crate::escape;
 use crate::file::{self, Links};
+use crate::native::NativeFile;
 
 /// A file that was read.
-pub struct Contents {
+pub struct Contents<B = Vec<u8>> {
     /// All of it.
-    pub bytes: Vec<u8>,
+    pub bytes: B,
     /// The user that owns it.
     pub uid: u32,
     /// Its permission bits.
@@ -39,6 +40,18 @@ pub trait Source {
     /// # Errors
     /// A sentence without the path.
     fn read(&self, path: &Path, limit: u64) -> Result<Option<Contents>, String>;
+
+    /// The same of native code, which is run where it lies.
+    ///
+    /// # Errors
+    /// A sentence without the path.
+    fn read_native(&self, path: &Path, limit: u64) -> Result<Option<Contents<NativeFile>>, String> {
+        let Some(Contents { bytes, uid, mode }) = self.read(path, limit)? else {
+            return Ok(None);
+        };
+        let bytes = NativeFile::copied(&bytes)?;
+        Ok(Some(Contents { bytes, uid, mode }))
+    }
 
     /// Whether it is a link to /dev/null, which need not be there yet, or that device.
     fn is_null(&self, path: &Path) -> bool;
@@ -98,6 +111,18 @@ impl Source for Disk {
         let read = file::read(&self.place(path), limit, Links::Follow)?;
         Ok(read.map(|(bytes, metadata)| Contents {
             bytes,
+            uid: metadata.uid(),
+            mode: metadata.mode() & 0o7777,
+        }))
+    }
+
+    fn read_native(&self, path: &Path, limit: u64) -> Result<Option<Contents<NativeFile>>, String> {
+        let Some(file) = file::open(&self.place(path), Links::Follow)? else {
+            return Ok(None);
+        };
+        let metadata = file::examine(&file, limit)?;
+        Ok(Some(Contents {
+            bytes: NativeFile::read(&file, metadata.len() as usize)?,
             uid: metadata.uid(),
             mode: metadata.mode() & 0o7777,
         }))
