@@ -265,6 +265,10 @@ pub fn document(text: &str) -> Result<Option<Node>, String> {
 /// indentation, and what is small as JSON would become large.
 const BLOCK: usize = 8;
 
+/// A longer key, in characters as it is written, is none unless a `?` says so (YAML 1.2,
+/// 7.4.2 and 8.2.2).
+const LONGEST_KEY: usize = 1024;
+
 /// Writes a value as YAML, which [`documents`] reads back as the same value: in
 /// block style, and from some depth on as JSON, which is YAML too. Nesting is
 /// bounded by what JSON parsers accept.
@@ -285,8 +289,17 @@ fn emit_at(value: &Value, indent: usize, text: &mut String) {
         }
         Value::Object(entries) if !entries.is_empty() && indent <= 2 * BLOCK => {
             for (key, item) in entries {
-                text.push_str(&" ".repeat(indent));
-                text.push_str(&emit_text(key));
+                let margin = " ".repeat(indent);
+                let key = emit_text(key);
+                text.push_str(&margin);
+                if key.chars().count() > LONGEST_KEY {
+                    text.push_str("? ");
+                    text.push_str(&key);
+                    text.push('\n');
+                    text.push_str(&margin);
+                } else {
+                    text.push_str(&key);
+                }
                 text.push(':');
                 emit_after(": ", item, indent + 2, text);
             }
@@ -388,6 +401,24 @@ mod tests {
         let text = emit(&value);
         let read = document(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
         assert_eq!(read.unwrap().to_json(), value, "{text}");
+    }
+
+    #[test]
+    fn a_long_key_reads_back_as_the_same() {
+        for length in [1022, 1023, 1024, 1025, 5000] {
+            // Two in quotes, and each as long as six when it is escaped.
+            for key in [
+                "k".repeat(length),
+                "# ".repeat(length / 2),
+                "\u{10}".repeat(length / 6),
+            ] {
+                let inner = serde_json::json!({&key: [{&key: {&key: "v"}}, 1], "k": {&key: []}});
+                let value = serde_json::json!([inner, {"a": {&key: inner}}]);
+                let text = emit(&value);
+                let read = document(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+                assert_eq!(read.unwrap().to_json(), value, "{text}");
+            }
+        }
     }
 
     #[test]

@@ -140,7 +140,8 @@ impl View {
 /// Takes what the child has opened.
 fn take(child: Pid, mut told: File) -> io::Result<View> {
     let mut words = [[0; 4]; 3];
-    told.read_exact(words.as_flattened_mut())?;
+    told.read_exact(words.as_flattened_mut())
+        .map_err(|_| io::Error::other("the process that would show it was killed"))?;
     let [error, root, namespace] = words.map(i32::from_ne_bytes);
     if error != 0 {
         return Err(io::Error::from_raw_os_error(error));

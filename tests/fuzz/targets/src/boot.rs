@@ -1,6 +1,6 @@
 //! What the program reads of the machine while it boots.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use policy::os_release as release;
 use switch_root::fuzzing::{self, Mount};
@@ -51,9 +51,11 @@ fn module(data: &[u8]) {
 fn module_indexes(data: &[u8]) {
     let [name, dep, softdep, alias] = split(data).map(String::from_utf8_lossy);
     let order = fuzzing::load_order(&dep, &softdep, &alias, &name);
-    let known = |file: &std::path::PathBuf| {
+    // As paths: one of the index may be absolute, or have a dot in it.
+    let folder = Path::new("/lib/modules/1");
+    let known = |file: &PathBuf| {
         let mut paths = dep.lines().filter_map(|line| line.split_once(':'));
-        paths.any(|(path, _)| file.ends_with(path))
+        paths.any(|(path, _)| *file == folder.join(path))
     };
     // The module itself is among them, under a name that the index has.
     assert!(order.is_empty() || order.iter().any(known), "{order:?}");
