@@ -13,6 +13,7 @@ use crate::kernels::{
     hands_over_and_frees_the_initramfs,
 };
 use crate::machines::{Machine, aarch64, each};
+use crate::packages::foreign;
 use crate::srctl::Desk;
 use crate::tools::{Checked, Policies, cases, native, policy};
 use crate::whole_boot::boots_an_image_with_its_layers;
@@ -26,6 +27,7 @@ cases![
     hostile_policies_leave_everything_in_place,
     the_small_build_keeps_what_it_is_told_to,
     each_kernel_boots_an_image_with_its_layers,
+    the_packages_for_it_are_what_those_for_this_machine_are,
     what_srctl_compiles_for_it_is_used_and_what_is_for_another_machine_is_not,
 ];
 
@@ -73,6 +75,10 @@ fn the_small_build_keeps_what_it_is_told_to() -> Checked {
 
 fn each_kernel_boots_an_image_with_its_layers() -> Checked {
     each_or_one(boots_an_image_with_its_layers)
+}
+
+fn the_packages_for_it_are_what_those_for_this_machine_are() -> Checked {
+    foreign::are_the_same_for_aarch64()
 }
 
 fn what_srctl_compiles_for_it_is_used_and_what_is_for_another_machine_is_not() -> Checked {

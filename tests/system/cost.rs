@@ -75,7 +75,7 @@ fn a_boot_binary_has_nothing_to_relocate_and_no_loader() -> Checked {
 }
 
 /// The kinds of the segments of a 64-bit little-endian ELF file.
-fn segments(path: &Path) -> Result<Vec<u32>, String> {
+pub fn segments(path: &Path) -> Result<Vec<u32>, String> {
     let file = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let number = |at: usize, bytes: usize| -> Result<usize, String> {
         let bytes = file.get(at..at + bytes).ok_or("the file is cut off")?;

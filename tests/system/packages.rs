@@ -2,12 +2,13 @@
 //! archive for everybody else. `cargo xtask test` builds them, twice, and compares.
 
 mod archive;
+pub mod foreign;
 mod lifetime;
 pub mod minimal;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use libtest_mimic::Trial;
@@ -37,20 +38,25 @@ fn folder() -> Result<PathBuf, Stop> {
     named_by("SWITCH_ROOT_PACKAGES", "the folder of the packages")
 }
 
-/// The file of a package, by the name of the package.
+/// The file of a package for machines like this one, by the name of the package.
 fn package(name: &str) -> Result<PathBuf, Stop> {
-    let start = format!("{name}_");
-    let named = |path: &PathBuf| {
-        let file = path.file_name().unwrap_or_default().to_string_lossy();
-        file.starts_with(&start) && (file.ends_with("_amd64.deb") || file.ends_with("_all.deb"))
-    };
-    let mut files = fs::read_dir(folder()?)?.flatten().map(|entry| entry.path());
-    let found = files.find(named);
-    found.ok_or_else(|| {
+    package_for(name, &["amd64", "all"])?.ok_or_else(|| {
         Stop::Skip(format!(
             "there is no package {name} in SWITCH_ROOT_PACKAGES"
         ))
     })
+}
+
+/// The file of a package for one of these architectures, if there is one.
+fn package_for(name: &str, architectures: &[&str]) -> Result<Option<PathBuf>, Stop> {
+    let start = format!("{name}_");
+    let named = |path: &PathBuf| {
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        let ends = |architecture: &&str| file.ends_with(&format!("_{architecture}.deb"));
+        file.starts_with(&start) && architectures.iter().any(ends)
+    };
+    let mut files = fs::read_dir(folder()?)?.flatten().map(|entry| entry.path());
+    Ok(files.find(named))
 }
 
 /// The packages, by name.
@@ -66,26 +72,35 @@ fn output(command: &mut Command) -> Result<String, Stop> {
     Ok(said)
 }
 
-/// Unpacks a package.
+/// Unpacks a package for machines like this one.
 fn unpacked(name: &str) -> Result<tempfile::TempDir, Stop> {
+    unpacked_file(&package(name)?)
+}
+
+/// Unpacks the file of a package.
+fn unpacked_file(package: &Path) -> Result<tempfile::TempDir, Stop> {
     let folder = tempfile::tempdir()?;
     output(
         Command::new(program("dpkg-deb")?)
             .arg("--extract")
-            .arg(package(name)?)
-            .arg(folder.path()),
+            .args([package, folder.path()]),
     )?;
     Ok(folder)
+}
+
+/// The paths of a package for machines like this one: see [`listed_in`].
+fn listed(name: &str) -> Result<BTreeSet<String>, Stop> {
+    listed_in(name, &package(name)?)
 }
 
 /// The paths of a package, as `dpkg-deb --contents` has them, with their modes and owners;
 /// folders that any package has are left out. Units are in `/lib` or in `/usr/lib`, which are
 /// one folder, as the debhelper has it that built the package.
-fn listed(name: &str) -> Result<BTreeSet<String>, Stop> {
+fn listed_in(name: &str, package: &Path) -> Result<BTreeSet<String>, Stop> {
     let list = output(
         Command::new(program("dpkg-deb")?)
             .arg("--contents")
-            .arg(package(name)?),
+            .arg(package),
     )?;
     let mut paths = BTreeSet::new();
     for line in list.lines() {

@@ -3,9 +3,11 @@
 use std::fs;
 
 use anyhow::{Context, Result, bail};
+use switch_root_tests::architecture::Architecture;
 
 use crate::distributions::SUITES;
 use crate::fuzz;
+use crate::packages;
 use crate::policies;
 use crate::run::{files_below, step, target};
 use crate::subjects::{Skipped, Subjects};
@@ -52,6 +54,12 @@ pub fn prove(only: Option<&str>, seconds: u64) -> Result<()> {
     if only != Some("fuzz") {
         let components = policies::build_for_tests()?;
         let mut subjects = Subjects::build(&components, &mut skipped)?;
+        if wanted("aarch64")
+            && let Err(error) = packages::packages(Some(Architecture::Aarch64))
+        {
+            eprintln!("xtask: {error:#}");
+            failed.push("packages for aarch64");
+        }
         for (theme, shows) in THEMES.iter().filter(|(theme, _)| wanted(theme)) {
             step(shows);
             if let Err(error) = subjects.test(Some(theme), true) {
