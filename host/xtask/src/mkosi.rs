@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use crate::distributions::{self, SUITES};
 use crate::kernels::mirror;
-use crate::run::{run, step, target, workspace};
+use crate::run::{files_below, run, step, target, workspace};
 
 /// What mkosi needs for our example, beside what its package depends on.
 const TOOLS: [&str; 4] = ["mkosi", "reprepro", "apt", "e2fsprogs"];
@@ -97,7 +97,18 @@ fn describe(work: &Path, packages: &Path, policies: &Path) -> Result<()> {
     };
     let copy = |from: &Path, to: &Path| run(Command::new("cp").arg("-a").args([from, to]));
     copy(&workspace().join("host/distribution/mkosi"), work)?;
-    copy(packages, &work.join("mkosi.packages"))?;
+    let own = work.join("mkosi.packages");
+    fs::create_dir_all(&own).with_context(|| format!("making {}", own.display()))?;
+    for package in files_below(packages)? {
+        // It takes no package for another architecture.
+        let name = package.to_string_lossy();
+        if ["_amd64.deb", "_all.deb"]
+            .iter()
+            .any(|end| name.ends_with(end))
+        {
+            copy(&package, &own)?;
+        }
+    }
     let extra = work.join(INITRAMFS);
     let policy = "etc/switch-root/policies.d/50-keep-paths";
     let component = policies.join("keep-paths.wasm");
