@@ -97,7 +97,11 @@ impl<'a> Repository<'a> {
             let found = self
                 .client
                 .get(endpoint, &wanted, &self.patience)
-                .and_then(|response| read(endpoint, name, response))
+                .and_then(|response| {
+                    read(endpoint, name, response)
+                        // The connection may have been closed by us.
+                        .or_else(|error| self.client.stop().check().and(Err(error)))
+                })
                 .and_then(&check);
             match found {
                 Ok(document) => {

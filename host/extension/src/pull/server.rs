@@ -36,6 +36,8 @@ pub(super) struct Reply {
     pub(super) body: Vec<u8>,
     /// After how many bytes of the body the connection breaks.
     pub(super) cut: Option<usize>,
+    /// It does not break, but nothing more comes.
+    pub(super) hangs: bool,
 }
 
 impl Reply {
@@ -144,6 +146,10 @@ fn serve(mut stream: TcpStream, handler: &Handler, log: &Mutex<Vec<Request>>) ->
         }
         let cut = reply.cut.unwrap_or(reply.body.len());
         stream.write_all(&reply.body[..cut]).ok()?;
+        if reply.hangs {
+            // Until the other side has had enough.
+            let _ = reader.read(&mut [0]);
+        }
         if reply.cut.is_some() {
             let _ = stream.shutdown(std::net::Shutdown::Both);
             return None;

@@ -161,7 +161,7 @@ fn one_failing_image_leaves_nothing_of_the_others() {
         let mut pull = Pull::new();
         pull.parallel = parallel;
         let error = pull.fails(&[&good, &bad]);
-        assert_eq!(error.kind, Kind::NotFound);
+        assert_eq!(error.kind, Kind::NotFound, "{error}");
         assert!(error.to_string().contains(&bad), "{error}");
     }
     // What was there before stays.
@@ -182,6 +182,29 @@ fn one_failing_image_leaves_nothing_of_the_others() {
     };
     super::pull(&images, &output, &options).unwrap_err();
     assert_eq!(tree(&output), ["file 644 kept"]);
+}
+
+/// What fails because everything is given up is not what is told.
+#[test]
+fn the_image_that_failed_is_told_where_another_waits_for_its_manifest() {
+    let content = simple("one");
+    let server = Server::start(move |request| {
+        if request.path.ends_with("/manifests/v1") {
+            return Reply {
+                cut: Some(5),
+                hangs: true,
+                ..content.reply(request)
+            };
+        }
+        // After the other one has begun to wait.
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        content.reply(request)
+    });
+    let waits = format!("{}/a/b:v1", server.host);
+    let bad = format!("{}/a/b:v2", server.host);
+    let error = Pull::new().fails(&[&waits, &bad]);
+    assert_eq!(error.kind, Kind::NotFound, "{error}");
+    assert!(error.to_string().contains(&bad), "{error}");
 }
 
 #[test]

@@ -120,6 +120,8 @@ impl Client<'_> {
             }
         }
         let body = body(&mut answer.response);
+        // It breaks off where we have closed the connection.
+        self.stop.check()?;
         let issued: Issued = document::json(&body, "").map_err(|_| {
             unreachable(
                 &server,
