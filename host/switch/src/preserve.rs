@@ -26,6 +26,7 @@ use rustix::fs::{self, Mode, OFlags};
 use serde::Serialize;
 
 pub use choice::{Copies, LeftOut, choose};
+use choice::{goes_along, not_copied};
 pub use store::Store;
 pub use view::{Uncovered, View, uncover};
 
@@ -33,7 +34,6 @@ use crate::act::{self, PRESERVED, make_directory, not_bound};
 use crate::deletion::Failed;
 use crate::in_use::InUse;
 use crate::mount_calls::{Extent, attach, read_only_copy};
-use crate::new_root::MOVED;
 use crate::plan::Plan;
 use crate::proc::Proc;
 use crate::report::{DeletionState, Facts, Report};
@@ -155,6 +155,14 @@ pub fn act(
             count(failed, "name", "names")
         ));
     }
+    // Mounted since the plan was made.
+    let new = tally
+        .skipped_mounts
+        .iter()
+        .filter(|point| !copies.mounts.contains(point) && !goes_along(point, &plan.new_root.path));
+    for point in new {
+        report.warn(not_copied(point));
+    }
     let missing = missing(plan, copies, copy.as_ref(), &tally);
     for (path, error) in missing.iter().take(TOLD) {
         report.warn(format!("{path} does not survive: {error}"));
@@ -238,22 +246,23 @@ fn missing<'a>(
             missing.insert(path, (*reason).clone());
             continue;
         }
-        let is_there = copy.is_some_and(|copy| listing::open(copy, &path.0, OFlags::PATH).is_ok());
-        let goes_along = |place: &[u8]| path.0 == place;
-        if is_there
-            || goes_along(&plan.new_root.path.0)
-            || MOVED.iter().any(|moved| goes_along(moved.as_bytes()))
-        {
+        let opened = copy.map(|copy| listing::open(copy, &path.0, OFlags::PATH));
+        let shown = path.to_string();
+        if matches!(opened, Some(Ok(_))) || goes_along(&shown, &plan.new_root.path) {
             continue;
         }
-        let shown = path.to_string();
         let failed = tally.failed.iter().find(|failed| failed.path == shown);
         let error = match failed {
             Some(failed) => failed.error.clone(),
             None if copies.mounts.contains(&shown) => {
                 "something else is mounted there, and mounts are not copied".into()
             }
-            None => "there is no copy of it".into(),
+            None => match opened {
+                Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => {
+                    format!("its copy cannot be looked at: {error}")
+                }
+                _ => "there is no copy of it".into(),
+            },
         };
         missing.insert(path, error);
     }

@@ -74,6 +74,8 @@ fn judge(whole: &Outcome, faulty: &Outcome, errno: Errno) -> Checked {
             let (was, is) = (found(whole), found(faulty));
             // Whatever error an allocation fails with, there is no memory.
             let named = names(&told, errno) || told.contains("no memory");
+            // It says that something is mounted there, whatever it is.
+            let named = named || errno == Errno::EXDEV && told.contains("what is mounted on");
             ensure!(was == is || named, "not told: {was:?} is {is:?}");
         }
         end => return Err(format!("it ended as {end:?}").into()),

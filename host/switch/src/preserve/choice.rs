@@ -111,8 +111,7 @@ pub fn choose(
             }),
         }
     }
-    let new_root = Path::from(new_root).to_string();
-    let goes_along = |point: &String| MOVED.contains(&point.as_str()) || *point == new_root;
+    let new_root = Path::from(new_root);
     Copies {
         to: store.preserved(),
         paths: chosen.into_iter().map(Path::from).collect(),
@@ -120,7 +119,7 @@ pub fn choose(
         left_out,
         mounts: mounts
             .into_iter()
-            .filter(|point| !goes_along(point))
+            .filter(|point| !goes_along(point, &new_root))
             .collect(),
         uncovered,
     }
@@ -129,10 +128,19 @@ pub fn choose(
 impl Copies {
     /// What of the survivors is not copied, and why that is known before.
     pub fn warnings(&self) -> impl Iterator<Item = String> + '_ {
-        self.mounts.iter().map(|point| {
-            format!("what is mounted on {point} is not copied, and is gone after the switch")
-        })
+        self.mounts.iter().map(|point| not_copied(point))
     }
+}
+
+/// Says that a mount is lost.
+pub fn not_copied(point: &str) -> String {
+    format!("what is mounted on {point} is not copied, and is gone after the switch")
+}
+
+/// Whether what is mounted at a path, as it is shown, is not lost: it is the new root, or is
+/// moved there.
+pub fn goes_along(point: &str, new_root: &Path) -> bool {
+    MOVED.contains(&point) || point == new_root.to_string()
 }
 
 impl Size {
