@@ -84,10 +84,14 @@ fn judge(whole: &Outcome, faulty: &Outcome, errno: Errno) -> Checked {
 }
 
 /// Errors that mean something else to the program than that a call failed: that a file
-/// has gone since, that there is nothing but a hole, that there are no attributes.
+/// has gone since or is none, that a directory is there, that the judge has ended, that there
+/// is nothing but a hole, that there are no attributes.
 fn is_believed(call: &Call, errno: Errno) -> bool {
     match call.name.as_str() {
         "lseek" => errno == Errno::ENXIO,
+        "open" => matches!(errno, Errno::ENOENT | Errno::ENOTDIR | Errno::ENXIO),
+        "mkdirat" => matches!(errno, Errno::ENOENT | Errno::EEXIST),
+        "write" => errno == Errno::EPIPE,
         "llistxattr" => errno == Errno::EOPNOTSUPP,
         _ => errno == Errno::ENOENT,
     }

@@ -59,6 +59,11 @@ fn copy_contents(
     let size = fs::fstat(&source)?.st_size as u64;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let copy = File::from(fs::openat(to, name, flags, Mode::RUSR | Mode::WUSR)?);
+    // Without memory for it this file is lost, and not this process.
+    let more = AT_ONCE.saturating_sub(buffer.len());
+    buffer
+        .try_reserve_exact(more)
+        .map_err(|_| io::Error::other("there is no memory to copy it with"))?;
     buffer.resize(AT_ONCE, 0);
     let mut at = 0;
     while at < size {
