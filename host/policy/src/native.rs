@@ -45,7 +45,6 @@ impl Pages {
 
     /// Reads a file to its end, which is to be `size` bytes from its beginning.
     fn read(file: &File, size: usize) -> Result<Self, String> {
-        let cannot = |error: Errno| format!("cannot be read: {error}");
         let mut pages: Vec<Page> = Vec::new();
         // One byte more than it has shows a file that has grown meanwhile.
         let count = size / PAGE + 1;
@@ -62,7 +61,7 @@ impl Pages {
                 Ok(([], _)) => break,
                 Ok((more, _)) => length += more.len(),
                 Err(Errno::INTR) => {}
-                Err(error) => return Err(cannot(error)),
+                Err(error) => return Err(format!("cannot be read: {error}")),
             }
         }
         if length != size {

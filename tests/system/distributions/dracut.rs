@@ -12,11 +12,6 @@ use crate::tools::{Checked, Stop};
 const DRACUT: &str = "dracut --quiet --force --no-hostonly --compress 'zstd -1 -T0'";
 const WITHOUT_SYSTEMD: &str = "--omit 'systemd systemd-initrd dracut-systemd'";
 
-const SURVIVORS: [&str; 2] = [
-    "/usr/lib/dracut/modules.txt",
-    "/usr/lib/dracut/build-parameter.txt",
-];
-
 /// The boots of both.
 struct Boots {
     scripts: Seen,
@@ -57,7 +52,7 @@ fn make_boots() -> Result<Boots, Stop> {
 
 pub fn an_image_of_dracut_switches_through_our_switch_root() -> Checked {
     let seen = &boots()?.scripts;
-    survivors::are_kept(seen, &SURVIVORS)?;
+    survivors::are_kept(seen, &survivors::OF_DRACUT)?;
     let report = seen.report()?;
     let all = &report.0;
     ensure!(report.strategy() == "move", "{all:#}");
@@ -74,7 +69,7 @@ pub fn an_image_of_dracut_switches_through_our_switch_root() -> Checked {
 
 pub fn systemd_in_the_initramfs_switches_with_what_was_preserved_before() -> Checked {
     let seen = &boots()?.systemd;
-    survivors::are_kept(seen, &SURVIVORS)?;
+    survivors::are_kept(seen, &survivors::OF_DRACUT)?;
     let report = seen.report()?;
     let all = &report.0;
     ensure!(report.strategy() == "delegated", "{all:#}");

@@ -7,12 +7,6 @@ use super::survivors;
 use crate::check::ensure;
 use crate::tools::{Checked, Stop};
 
-/// The files that the image has for the policy, called like those of dracut.
-const SURVIVORS: [&str; 2] = [
-    "/usr/lib/dracut/modules.txt",
-    "/usr/lib/dracut/build-parameter.txt",
-];
-
 pub fn an_initramfs_of_mkosi_asks_the_policies_before_systemd_switches() -> Checked {
     let folder = std::env::var_os("SWITCH_ROOT_MKOSI").ok_or_else(|| {
         Stop::NotThere("mkosi takes minutes: `cargo xtask prove distributions` runs it".into())
@@ -23,7 +17,8 @@ pub fn an_initramfs_of_mkosi_asks_the_policies_before_systemd_switches() -> Chec
     debian.prepare()?;
     let seen = debian.boot(&Image::of(&folder))?;
 
-    survivors::are_kept(&seen, &SURVIVORS)?;
+    // The image has files that are called like those of dracut.
+    survivors::are_kept(&seen, &survivors::OF_DRACUT)?;
     let report = seen.report()?;
     let all = &report.0;
     ensure!(report.strategy() == "delegated", "{all:#}");

@@ -7,6 +7,12 @@ use crate::tools::{Checked, Stop};
 /// The policy's name.
 pub const KEEP_PATHS: &str = "50-keep-paths";
 
+/// What it carries and keeps of an image of dracut, and of one with files of these names.
+pub const OF_DRACUT: [&str; 2] = [
+    "/usr/lib/dracut/modules.txt",
+    "/usr/lib/dracut/build-parameter.txt",
+];
+
 /// What it is told: of the images of initramfs-tools, and of dracut.
 const SIDECAR: &str = include_str!("debian/keep-paths.json");
 const TARGET: &str = "/etc/carried";
