@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
 use switch_root_tests::archive;
 use switch_root_tests::snapshot;
 use switch_root_tests::steps::{Content, Make, Steps};
@@ -28,6 +29,7 @@ cases![
     what_cannot_be_loaded_is_not_added,
     an_initramfs_that_demands_signatures_takes_no_other_policy,
     an_initramfs_is_not_made_to_demand_what_its_policies_do_not_have,
+    code_of_a_signed_policy_that_nobody_vouched_for_is_compiled_again,
 ];
 
 /// Runs ssh-keygen, which a machine needs to have.
@@ -318,13 +320,34 @@ fn workshop() -> Result<Desk, Stop> {
     Ok(desk)
 }
 
+/// The list of native code that needs no signature.
+const LIST: &str = "/usr/lib/switch-root/trust/native.digests";
+
+/// Checks that an image lists this native code and no other.
+fn lists(held: &[(String, Vec<u8>)]) -> Checked {
+    let is_native = |(path, _): &&(String, Vec<u8>)| path.ends_with(".cwasm");
+    let mut expected: Vec<String> = held
+        .iter()
+        .filter(is_native)
+        .map(|(_, bytes)| format!("sha256:{:x}\n", Sha256::digest(bytes)))
+        .collect();
+    expected.sort();
+    let list = held.iter().find(|(path, _)| path == LIST);
+    let list = list.ok_or("there is no list")?;
+    let found = String::from_utf8_lossy(&list.1);
+    ensure!(found == expected.concat(), "{found}: {expected:?}");
+    Ok(())
+}
+
 /// The files of policies and signers that an uncompressed initramfs holds, by path.
 fn held(desk: &Desk, image: &str) -> Result<Vec<(String, Vec<u8>)>, Stop> {
     let mut held = Vec::new();
     for step in archive::steps(&desk.read(image)?)? {
         let path = String::from_utf8_lossy(&step.path).into_owned();
         if let (true, Make::File { mode, content }) = (path.contains("/switch-root/"), step.make) {
-            ensure!(mode == 0o644, "{path} has the mode {mode:o}");
+            // Whatever accepts native code is root's alone.
+            let expected = if path == LIST { 0o600 } else { 0o644 };
+            ensure!(mode == expected, "{path} has the mode {mode:o}");
             held.push((path, content.bytes()?));
         }
     }
@@ -477,10 +500,18 @@ fn an_initramfs_that_demands_signatures_takes_no_other_policy() -> Checked {
     ))?;
     let held = held(&desk, "out.img")?;
     ensure!(
-        names(&held) == ["50-a.cwasm", "50-a.wasm", "50-a.wasm.sig", "ops.signers"],
+        names(&held)
+            == [
+                "50-a.cwasm",
+                "50-a.wasm",
+                "50-a.wasm.sig",
+                "native.digests",
+                "ops.signers"
+            ],
         "{:?}",
         names(&held)
     );
+    lists(&held)?;
     desk.write("b.wasm", wasm("keep-paths")?)?;
     let add = format!("{add} out.img b.wasm --output more.img");
     desk.fails(&add, &["b.wasm is not signed", "b.wasm.sig"])?;
@@ -488,6 +519,16 @@ fn an_initramfs_that_demands_signatures_takes_no_other_policy() -> Checked {
     desk.fails(&add, &["not among those that are accepted"])?;
     desk.succeeds("policy sign b.wasm --key ops")?;
     desk.succeeds(&add)?;
+    let more = self::held(&desk, "more.img")?;
+    ensure!(more.len() == held.len() + 3, "{:?}", names(&more));
+    lists(&more)?;
+    // What is gone is listed no longer.
+    let again =
+        "image add-policy --compression none more.img b.wasm --compile none --output less.img";
+    desk.succeeds(again)?;
+    let less = self::held(&desk, "less.img")?;
+    ensure!(less.len() == more.len() - 1, "{:?}", names(&less));
+    lists(&less)?;
     desk.write("old.signers", listed(&desk, "valid-before=20200101Z")?)?;
     desk.fails(
         &format!("{add} --signers old.signers"),
@@ -507,4 +548,24 @@ fn an_initramfs_is_not_made_to_demand_what_its_policies_do_not_have() -> Checked
     )?;
     desk.write("ops.signers", "ops\n")?;
     desk.fails(add, &["ops.signers, line 1"])
+}
+
+fn code_of_a_signed_policy_that_nobody_vouched_for_is_compiled_again() -> Checked {
+    let desk = workshop()?;
+    desk.write("b.wasm", wasm("keep-paths")?)?;
+    for file in ["a.wasm", "b.wasm"] {
+        desk.succeeds(&format!("policy sign {file} --key ops"))?;
+    }
+    let add = "image add-policy --compression none";
+    desk.succeeds(&format!("{add} in.img b.wasm --output signed.img"))?;
+    let trust = "a.wasm --trust ops.signers --output out.img";
+    let said = desk.succeeds(&format!("{add} signed.img {trust}"))?;
+    says(&said, &["compiled", "50-b.cwasm again"])?;
+    let held = held(&desk, "out.img")?;
+    ensure!(held.len() == 8, "{:?}", names(&held));
+    lists(&held)?;
+    // Unless nothing is to be compiled: then it is reported.
+    let ran = desk.run(&format!("{add} signed.img {trust} --compile none"))?;
+    ensure!(ran.status == Some(0), "{}", ran.said());
+    says(&ran.stderr, &["50-b.cwasm", "is not used at boot"])
 }

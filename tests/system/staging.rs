@@ -5,12 +5,13 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
 use switch_root_tests::scene::Scene;
 use switch_root_tests::steps::{Content, Make, Step, Steps};
 
 use crate::check::{boots, ensure, says};
-use crate::native::bytes;
-use crate::signing::desk as signing_desk;
+use crate::native::{bytes, recorded};
+use crate::signing::{desk as signing_desk, keygen};
 use crate::srctl::{Desk, Ran, json, tree};
 use crate::tools::{
     Checked, Stop, boot, boot_small, cases, named_by, native, need_privileges, policy, srctl,
@@ -31,6 +32,7 @@ cases![
     the_same_policies_make_the_same_files,
     a_compiled_form_that_is_accepted_is_taken_as_it_is,
     a_compiled_form_that_others_may_write_is_not_taken,
+    of_signed_policies_only_signed_compiled_forms_are_taken,
     for_another_boot_binary_nothing_is_compiled,
     what_is_compiled_for_is_what_the_boot_binary_is_for,
     the_folders_of_an_image_may_be_its_own,
@@ -90,6 +92,7 @@ fn holds(desk: &Desk, expected: &[&str]) -> Checked {
     for (path, entry) in &found {
         let mode = match entry.kind.as_str() {
             "directory" => 0o755,
+            "file" if path.ends_with(".digests") => 0o600,
             "file" => 0o644,
             _ => entry.mode,
         };
@@ -171,7 +174,10 @@ fn with_tree(mut scene: Scene, folder: &Path) -> Result<Scene, Stop> {
     for (path, entry) in tree(folder)? {
         let place = folder.join(path.trim_start_matches('/'));
         scene = match entry.kind.as_str() {
-            "file" => scene.file(&path, Content::Copy(place)),
+            "file" => {
+                let (mode, content) = (entry.mode, Content::Copy(place));
+                scene.make(&path, Make::File { mode, content })
+            }
             "symlink" => scene.symlink(&path, entry.content.unwrap_or_default()),
             _ => scene,
         };
@@ -306,16 +312,23 @@ fn a_policy_that_nobody_accepted_signed_is_left_out() -> Checked {
         says(&ran.stdout, &["ops@example.org", "signers  ops.signers"])?;
         let name = |ending: &str| format!("{OPERATOR}/10-signed.{ending}");
         let files = [name("cwasm"), name("wasm"), name("wasm.sig")];
-        let trust = "/usr/lib/switch-root/trust/ops.signers";
-        holds(&desk, &[&files[0], &files[1], &files[2], trust])?;
+        let trust = ["native.digests", "ops.signers"]
+            .map(|name| format!("/usr/lib/switch-root/trust/{name}"));
+        holds(
+            &desk,
+            &[&files[0], &files[1], &files[2], &trust[0], &trust[1]],
+        )?;
         // And it boots: what is not signed would have refused the switch.
-        let booted = boots(&with_tree(boot()?, &desk.path("image"))?)?;
-        let report = booted
-            .report
-            .policy("10-signed")
-            .ok_or("it was not asked")?;
-        ensure!(report["signed_by"] == "ops@example.org", "{report:#}");
-        ensure!(report["compiled"] == false, "{report:#}");
+        for scene in [boot()?, boot_small()?] {
+            let booted = boots(&with_tree(scene, &desk.path("image"))?)?;
+            let report = booted
+                .report
+                .policy("10-signed")
+                .ok_or("it was not asked")?;
+            ensure!(report["signed_by"] == "ops@example.org", "{report:#}");
+            ensure!(report["compiled"] == false, "{report:#}");
+            ensure!(report["warnings"] == serde_json::json!([]), "{report:#}");
+        }
         let ran = stage(&desk, "--strict")?;
         ensure!(ran.status == Some(3), "{}", ran.said());
     }
@@ -504,6 +517,40 @@ fn a_compiled_form_that_others_may_write_is_not_taken() -> Checked {
         digest != record(&bytes(native("hostile")?)?)?["source"],
         "the compiled form of another policy was staged: {digest}"
     );
+    Ok(())
+}
+
+fn of_signed_policies_only_signed_compiled_forms_are_taken() -> Checked {
+    need_privileges()?;
+    let desk = signed("/etc/switch-root/trust/ops.signers")?;
+    let path = |ending: &str| format!("{OPERATOR}/10-signed.{ending}");
+    // The record says what it was compiled from, and anybody can write a record.
+    let digest = format!("sha256:{:x}", Sha256::digest(desk.read("a.wasm")?));
+    let edited = recorded("keep-paths", |record| record["source"] = digest.into())?;
+    let list = format!("sha256:{:x}\n", Sha256::digest(&edited));
+    let steps = Vec::new().file(path("cwasm"), edited.clone()).make(
+        "/usr/lib/switch-root/trust/native.digests",
+        Make::File {
+            mode: 0o600,
+            content: list.as_str().into(),
+        },
+    );
+    desk.tree("machine", &steps)?;
+    stages(&desk, "")?;
+    let staged = desk.read(&format!("image{}", path("cwasm")))?;
+    ensure!(staged != edited, "the code of another policy was staged");
+    // With a signature of its own it is taken as it is.
+    desk.write("own.cwasm", &edited)?;
+    let sign = "-q -Y sign -n switch-root-policy -f ops own.cwasm";
+    ensure!(keygen(&desk, sign, b"")?.status == Some(0), "not signed");
+    let own = Vec::new().file(path("cwasm.sig"), Content::Copy(desk.path("own.cwasm.sig")));
+    desk.tree("machine", &own)?;
+    stages(&desk, "")?;
+    let files = ["cwasm", "cwasm.sig", "wasm", "wasm.sig"].map(path);
+    let trust = "/usr/lib/switch-root/trust/ops.signers";
+    holds(&desk, &[&files[0], &files[1], &files[2], &files[3], trust])?;
+    let staged = desk.read(&format!("image{}", files[0]))?;
+    ensure!(staged == edited, "it was changed");
     Ok(())
 }
 

@@ -4,16 +4,18 @@
 use std::fs;
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
 use switch_root_tests::image::{self, Format};
 use switch_root_tests::modules::as_it_is;
 use switch_root_tests::report::Report;
 use switch_root_tests::scene::{Ending, INIT, NEW_ROOT, Questions, SUBJECT, Scene};
-use switch_root_tests::steps::{Content, Steps};
+use switch_root_tests::steps::{Content, Make, Steps};
 use switch_root_tests::{archive, machine};
 
 use crate::check::{Booted, boots, ensure, refuses, said, says};
+use crate::native::recorded;
 use crate::signing::{desk, keygen};
-use crate::srctl::Desk;
+use crate::srctl::{Desk, json};
 use crate::tools::{
     Checked, Stop, boot, boot_small, cases, kernels, native, need_privileges, play, policy, probe,
     program, subject, with_modules,
@@ -21,7 +23,11 @@ use crate::tools::{
 
 cases![
     a_policy_that_is_signed_decides_and_the_report_says_who_signed_it,
-    code_compiled_ahead_of_time_is_used_beside_what_is_signed,
+    listed_code_is_used_beside_what_is_signed,
+    code_with_an_edited_record_does_not_run,
+    code_with_its_own_signature_runs_in_its_signers_name,
+    a_list_of_code_that_cannot_be_used_accepts_none,
+    srctl_runs_no_code_that_a_boot_would_not_run,
     a_policy_whose_signature_does_not_count_keeps_the_machine_from_switching,
     a_trust_folder_that_cannot_be_used_keeps_the_machine_from_switching,
     code_compiled_ahead_of_time_alone_needs_a_signature_of_its_own,
@@ -33,6 +39,8 @@ cases![
 
 const POLICY: &str = "/usr/lib/switch-root/policies.d/50-keep";
 const TRUST: &str = "/usr/lib/switch-root/trust";
+/// The list of native code that needs no signature.
+const LIST: &str = "/usr/lib/switch-root/trust/native.digests";
 const SIDECAR: &str = r#"{"settings": {"keep": ["/some/file"]}, "on_failure": "ignore"}"#;
 
 /// A desk with `a.wasm`, which keeps paths, and its signature by the key `ops`.
@@ -99,20 +107,163 @@ fn a_policy_that_is_signed_decides_and_the_report_says_who_signed_it() -> Checke
     Ok(())
 }
 
-fn code_compiled_ahead_of_time_is_used_beside_what_is_signed() -> Checked {
-    let desk = signed()?;
+/// A file of this mode.
+fn file(mode: u32, content: impl Into<Content>) -> Make {
+    Make::File {
+        mode,
+        content: content.into(),
+    }
+}
+
+/// The list with these files of native code.
+fn listing(code: &[&[u8]]) -> Vec<u8> {
+    let digest = |code: &&[u8]| format!("sha256:{:x}\n", Sha256::digest(code));
+    code.iter().map(digest).collect::<String>().into_bytes()
+}
+
+/// A scene with a policy that `ops` has signed, and with native code beside it.
+fn with_code(desk: &Desk, scene: Scene, code: &[u8]) -> Result<Scene, Stop> {
     let signature = String::from_utf8(desk.read("a.wasm.sig")?)?;
-    let list = desk.read("ops.signers")?;
-    let scene =
-        trusting(boot()?, &signature, list)?.file(format!("{POLICY}.cwasm"), native("keep-paths")?);
-    let booted = boots(&scene)?;
+    let scene = trusting(scene, &signature, desk.read("ops.signers")?)?;
+    Ok(scene.file(format!("{POLICY}.cwasm"), code))
+}
+
+/// Checks what became of that policy: whether it was compiled, in whose name it ran, and
+/// what was said of its native code.
+fn ran(booted: &Booted, compiled: bool, signer: &str, words: &[&str]) -> Checked {
     booted.left(&["/some/file"])?;
     let report = booted.report.policy("50-keep").ok_or("not in the report")?;
     ensure!(
-        report["compiled"] == false && report["warnings"] == serde_json::json!([]),
+        report["compiled"] == compiled && report["signed_by"] == signer,
         "{report:#}"
     );
+    let warnings = report["warnings"].as_array().map_or(0, Vec::len);
+    ensure!(warnings == usize::from(!words.is_empty()), "{report:#}");
+    says(&report["warnings"].to_string(), words)
+}
+
+fn listed_code_is_used_beside_what_is_signed() -> Checked {
+    let desk = signed()?;
+    let code = native("keep-paths")?.bytes()?;
+    for scene in [boot()?, boot_small()?] {
+        let list = listing(&[b"another", &code]);
+        let scene = with_code(&desk, scene, &code)?.make(LIST, file(0o600, list));
+        ran(&boots(&scene)?, false, "ops@example.org", &[])?;
+    }
     Ok(())
+}
+
+/// Code that is another policy's, and says that it was compiled from the one that is signed.
+fn edited(desk: &Desk) -> Result<Vec<u8>, Stop> {
+    let digest = format!("sha256:{:x}", Sha256::digest(desk.read("a.wasm")?));
+    recorded("hostile", |record| record["source"] = digest.into())
+}
+
+fn code_with_an_edited_record_does_not_run() -> Checked {
+    let desk = signed()?;
+    let code = edited(&desk)?;
+    // What the code was before counts for nothing, and neither does what the record says.
+    let lists = [
+        None,
+        Some(listing(&[
+            &native("hostile")?.bytes()?,
+            &native("keep-paths")?.bytes()?,
+        ])),
+    ];
+    for list in lists {
+        let with_list = |scene: Scene| match &list {
+            Some(list) => scene.make(LIST, file(0o600, list.clone())),
+            None => scene,
+        };
+        let scene = with_list(with_code(&desk, boot()?, &code)?);
+        let words = [
+            "50-keep.cwasm is not used: it is not listed in",
+            LIST,
+            "is not signed: there is no",
+            "50-keep.cwasm.sig; the policy is compiled instead",
+        ];
+        ran(&boots(&scene)?, true, "ops@example.org", &words)?;
+        // Its failure is ignored, as its sidecar says.
+        let booted = boots(&with_list(with_code(&desk, boot_small()?, &code)?))?;
+        booted.failed("50-keep", &["no compiler", ".cwasm"])?;
+        booted.left(&[])?;
+    }
+    Ok(())
+}
+
+fn code_with_its_own_signature_runs_in_its_signers_name() -> Checked {
+    let desk = signed()?;
+    let code = native("keep-paths")?.bytes()?;
+    desk.write("a.cwasm", &code)?;
+    let own = sign(&desk, "a.cwasm", "other", "switch-root-policy")?;
+    let others = String::from_utf8(desk.read("other.pub")?)?;
+    for scene in [boot()?, boot_small()?] {
+        let scene = with_code(&desk, scene, &code)?
+            .file(format!("{POLICY}.cwasm.sig"), own.as_str())
+            .file(
+                format!("{TRUST}/other.signers"),
+                format!("other@example.org {others}").as_str(),
+            );
+        ran(&boots(&scene)?, false, "other@example.org", &[])?;
+    }
+    // A signature by nobody that is listed, and code that was changed since.
+    let scene = with_code(&desk, boot()?, &code)?.file(format!("{POLICY}.cwasm.sig"), own.as_str());
+    let words = ["not used", "not among those that are accepted"];
+    ran(&boots(&scene)?, true, "ops@example.org", &words)?;
+    let own = sign(&desk, "a.cwasm", "ops", "switch-root-policy")?;
+    let scene = with_code(&desk, boot()?, &edited(&desk)?)?
+        .file(format!("{POLICY}.cwasm.sig"), own.as_str());
+    let words = ["not used", "is not what ops@example.org signed"];
+    ran(&boots(&scene)?, true, "ops@example.org", &words)
+}
+
+fn a_list_of_code_that_cannot_be_used_accepts_none() -> Checked {
+    let desk = signed()?;
+    let code = native("keep-paths")?.bytes()?;
+    let good = listing(&[&code]);
+    let cut = good[..good.len() - 1].to_vec();
+    let more = [&good[..], b"more\n"].concat();
+    let large = good.repeat(2000);
+    for (make, words) in [
+        (file(0o644, good.clone()), "by others than root (mode 0644)"),
+        (file(0o602, good.clone()), "by others than root (mode 0602)"),
+        (file(0o600, cut), "malformed in line 1"),
+        (file(0o600, more), "malformed in line 2"),
+        (file(0o600, large), "at most 131072 are read"),
+        (Make::Directory { mode: 0o700 }, "is not a regular file"),
+    ] {
+        let scene = with_code(&desk, boot()?, &code)?.make(LIST, make);
+        ran(
+            &boots(&scene)?,
+            true,
+            "ops@example.org",
+            &["50-keep.cwasm is not used", LIST, words],
+        )?;
+    }
+    Ok(())
+}
+
+fn srctl_runs_no_code_that_a_boot_would_not_run() -> Checked {
+    need_privileges()?;
+    let desk = signed()?;
+    let mut tree = with_code(&desk, boot()?, &edited(&desk)?)?;
+    desk.write("out.img", archive::of(tree.steps())?)?;
+    let ran = desk.run("plan out.img --format json")?;
+    let plan = json(&ran.stdout)?;
+    let policy = plan["policies"].as_array().into_iter().flatten();
+    let policy = policy
+        .clone()
+        .find(|policy| policy["name"] == "50-keep")
+        .ok_or("it was not asked")?;
+    ensure!(
+        policy["compiled"] == true && policy["signed_by"] == "ops@example.org",
+        "{policy:#}"
+    );
+    says(&policy["warnings"].to_string(), &["not listed in", LIST])?;
+    let kept = plan["survivors"].to_string();
+    says(&kept, &["/some/file"])?;
+    let ran = desk.run("doctor out.img")?;
+    says(&ran.stdout, &["50-keep", "not listed in", LIST])
 }
 
 /// Refused as it is, and planned no better; the way out starts the machine without the

@@ -21,6 +21,7 @@ pub mod folder;
 pub mod fuzzing;
 pub mod initramfs;
 pub mod interrupt;
+pub mod kept;
 pub mod machine;
 pub mod manifest;
 pub mod output;

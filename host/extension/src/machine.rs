@@ -5,18 +5,17 @@ mod root;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Seek, Write};
+use std::io::{BufReader, Read, Seek};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use backhand::{FilesystemReader, InnerNode, Node, SquashfsFileReader};
-use policy::trust::TRUST;
-use policy::{escape, folder, os_release};
+use policy::{escape, os_release};
 
-use crate::archive::Member;
 use crate::contents::{HEADER, architecture};
 use crate::error::{Error, Result};
 use crate::initramfs;
+use crate::kept::{Kept, copy};
 pub use root::{Node as RootNode, Root};
 
 /// Root images of squashfs as the boot binary looks for them, without the slash.
@@ -52,19 +51,18 @@ pub struct Machine {
     pub problem: Option<String>,
 }
 
-/// Walks through an initramfs. Its policies, and the signers that it accepts, are written
-/// to the folder `root`, at the paths that they have in it, for [`folder::discover_in`]; `work` is a folder for
-/// what is unpacked meanwhile.
+/// Walks through an initramfs, and keeps its policies and the signers that it accepts;
+/// `work` is a folder for what is unpacked meanwhile.
 ///
 /// # Errors
 /// See [`initramfs::scan`]; or a file cannot be written.
-pub fn examine(input: &Path, root: &Path, work: &Path) -> Result<Machine> {
+pub fn examine(input: &Path, policies: &mut Kept, work: &Path) -> Result<Machine> {
     let mut machine = Machine::default();
     let mut image = None;
     initramfs::scan(input, &mut |_, member, contents| {
         let path = member.path();
         machine.kernel_releases.extend(kernel_release(path));
-        if keep_policies(root, member, contents)? {
+        if policies.take(member, contents)? {
             return Ok(());
         }
         if member.is_file() && path == INIT {
@@ -118,73 +116,6 @@ pub fn kernel_release(path: &[u8]) -> Option<String> {
         .ok()
         .filter(|release| !release.is_empty())
         .map(str::to_owned)
-}
-
-/// Writes a member that policies are found by to the folder `root`, at the path that it
-/// has in the initramfs; tells whether it is one.
-pub(crate) fn keep_policies(root: &Path, member: &Member, contents: &mut dyn Read) -> Result<bool> {
-    if member.is_directory() {
-        // An empty trust folder is one, too.
-        if member.path() == TRUST.trim_start_matches('/').as_bytes() {
-            let folder = root.join(TRUST.trim_start_matches('/'));
-            fs::create_dir_all(&folder).map_err(|error| {
-                Error::system(format!("cannot make {}", folder.display()), &error)
-            })?;
-            return Ok(true);
-        }
-        return Ok(false);
-    }
-    match policy_path(member.path()) {
-        Some(target) => keep_policy(&root.join(target), member, contents).map(|()| true),
-        None => Ok(false),
-    }
-}
-
-/// The path of a file in a folder of policies, or of their signers.
-fn policy_path(path: &[u8]) -> Option<PathBuf> {
-    [folder::VENDOR, folder::OPERATOR, TRUST]
-        .into_iter()
-        .find_map(|folder| {
-            let folder = folder.trim_start_matches('/');
-            let name = path.strip_prefix(folder.as_bytes())?.strip_prefix(b"/")?;
-            let plain = !name.is_empty() && !name.contains(&b'/') && !matches!(name, b"." | b"..");
-            plain.then(|| Path::new(folder).join(std::ffi::OsStr::from_bytes(name)))
-        })
-}
-
-/// Writes a policy's file as the initramfs has it; of links only those that mask.
-fn keep_policy(target: &Path, member: &Member, contents: &mut dyn Read) -> Result<()> {
-    let failed =
-        |error: &io::Error| Error::system(format!("cannot write {}", target.display()), error);
-    if let Some(folder) = target.parent() {
-        fs::create_dir_all(folder).map_err(|error| failed(&error))?;
-    }
-    // The last one of a name counts.
-    match fs::remove_file(target) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&error)),
-        _ => {}
-    }
-    if member.is_file() {
-        return copy(target, contents);
-    }
-    let mut link = Vec::new();
-    contents
-        .take(libc::PATH_MAX as u64)
-        .read_to_end(&mut link)
-        .map_err(|error| failed(&error))?;
-    if link == b"/dev/null" {
-        std::os::unix::fs::symlink("/dev/null", target).map_err(|error| failed(&error))?;
-    }
-    Ok(())
-}
-
-fn copy(target: &Path, contents: &mut dyn Read) -> Result<()> {
-    File::create(target)
-        .and_then(|mut file| {
-            io::copy(contents, &mut file)?;
-            file.flush()
-        })
-        .map_err(|error| Error::of_copy(format!("cannot write {}", target.display()), &error))
 }
 
 /// Reads os-release and the names of kernels out of a squashfs, which begins at
@@ -286,17 +217,6 @@ mod tests {
         assert_eq!(release("lib/modules/stray/README"), None);
         assert_eq!(release("lib/modules/"), None);
         assert_eq!(release("usr/local/lib/modules/1"), None);
-    }
-
-    #[test]
-    fn only_files_right_in_a_folder_of_policies_are_policies() {
-        let path = |path: &str| policy_path(path.as_bytes());
-        let file = "etc/switch-root/policies.d/50-a.wasm";
-        assert_eq!(path(file), Some(file.into()));
-        assert_eq!(path("etc/switch-root/policies.d/a/b"), None);
-        assert_eq!(path("etc/switch-root/policies.d/.."), None);
-        assert_eq!(path("etc/switch-root/policies.d"), None);
-        assert_eq!(path("etc/switch-root/policies.dx/a"), None);
     }
 
     #[test]

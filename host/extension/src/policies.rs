@@ -1,10 +1,11 @@
 //! The policies of an initramfs: which it has, and adding others.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
-use std::fs;
 use std::io::Write;
 use std::path::Path;
 
+use policy::trust::compiled::{self, COMPILED, Compiled};
 use policy::trust::{TRUST, signature_path};
 use policy::{escape, folder};
 
@@ -12,7 +13,8 @@ use crate::archive::Writer;
 use crate::compression::{self, Compression};
 use crate::error::{Error, Result};
 use crate::initramfs::{self, Replaced};
-use crate::machine::{keep_policies, program_for};
+use crate::kept::Kept;
+use crate::machine::program_for;
 
 /// Programs that policies run in, the first one that there is.
 const PROGRAMS: [&str; 5] = [
@@ -34,6 +36,8 @@ const ENDINGS: [&str; 5] = ["wasm", "wasm.sig", "cwasm", "cwasm.sig", "json"];
 pub struct Image {
     /// What its init, or else its `switch_root`, is a program for, as `uname -m` has it.
     pub architecture: Option<&'static str>,
+    /// Its policies, and whose count.
+    pub policies: Kept,
     /// Which of the folders that policies and signers are in there are, and which of
     /// those above them, without the slash in front.
     folders: BTreeSet<String>,
@@ -65,15 +69,22 @@ pub struct Additions {
     pub policies: Vec<Addition>,
     /// A list of signers: the name of its file, which ends with `.signers`, and the list.
     pub signers: Option<(String, Vec<u8>)>,
+    /// Native code of policies that stay, by its path, which is compiled again.
+    pub again: Vec<(String, Vec<u8>)>,
+    /// Where the initramfs demands signatures: the native code that needs none.
+    pub compiled: Option<Compiled>,
 }
 
 /// Walks through an initramfs. Its policies, and the signers that it accepts, are written
-/// to the folder `root`, at the paths that they have in it.
+/// to the folder `root`.
 ///
 /// # Errors
 /// See [`initramfs::scan`]; or a file cannot be written.
 pub fn survey(input: &Path, root: &Path) -> Result<Image> {
-    let mut image = Image::default();
+    let mut image = Image {
+        policies: Kept::new(root),
+        ..Image::default()
+    };
     let wanted: BTreeSet<&str> = [folder::VENDOR, folder::OPERATOR, TRUST]
         .into_iter()
         .flat_map(with_parents)
@@ -85,7 +96,7 @@ pub fn survey(input: &Path, root: &Path) -> Result<Image> {
         if let Some(folder) = wanted.get(text) {
             image.folders.insert((*folder).to_owned());
         }
-        if keep_policies(root, member, contents)? {
+        if image.policies.take(member, contents)? {
             if !member.is_directory() && member.nlink > 1 {
                 image.linked.insert(text.to_owned());
             }
@@ -137,9 +148,35 @@ pub fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
+impl Image {
+    /// Whether a file is one of several hard links: its contents may be another's.
+    pub fn is_linked(&self, path: &Path) -> bool {
+        let text = path.to_str().unwrap_or_default();
+        self.linked.contains(text.trim_start_matches('/'))
+    }
+}
+
+/// A file that is added: its path in the initramfs without the slash in front, its mode
+/// and its contents.
+struct Added<'a> {
+    path: String,
+    mode: u32,
+    bytes: Cow<'a, [u8]>,
+}
+
+impl<'a> Added<'a> {
+    fn new(path: String, bytes: &'a [u8]) -> Self {
+        Self {
+            path,
+            mode: 0o644,
+            bytes: bytes.into(),
+        }
+    }
+}
+
 impl Additions {
-    /// The files, by their paths in the initramfs without the slash in front.
-    fn files(&self) -> Vec<(String, &[u8])> {
+    /// All files.
+    fn files(&self) -> Vec<Added<'_>> {
         let mut files = Vec::new();
         for policy in &self.policies {
             let forms = [
@@ -150,11 +187,21 @@ impl Additions {
                 policy.sidecar.as_ref(),
             ];
             for (ending, form) in ENDINGS.iter().zip(forms) {
-                files.extend(form.map(|bytes| (self.path(&policy.name, ending), &bytes[..])));
+                files.extend(form.map(|bytes| Added::new(self.path(&policy.name, ending), bytes)));
             }
         }
         if let Some((name, list)) = &self.signers {
-            files.push((signers_path(name), list));
+            files.push(Added::new(signers_path(name), list));
+        }
+        for (path, native) in &self.again {
+            files.push(Added::new(path.clone(), native));
+        }
+        if let Some(list) = self.compiled.as_ref().filter(|list| !list.is_empty()) {
+            files.push(Added {
+                path: compiled_path(),
+                mode: compiled::MODE,
+                bytes: list.to_bytes().into(),
+            });
         }
         files
     }
@@ -175,42 +222,35 @@ impl Additions {
             .signers
             .iter()
             .map(|(name, _)| signers_path(name).into_bytes());
-        of_policies.chain(signers).collect()
+        let again = self.again.iter().map(|(path, _)| path.clone().into_bytes());
+        let list = self.compiled.iter().map(|_| compiled_path().into_bytes());
+        of_policies
+            .chain(signers)
+            .chain(again)
+            .chain(list)
+            .collect()
     }
 
-    /// Puts them in the place of their predecessors in a folder that [`survey`] wrote, so
-    /// that they are found there as at boot.
+    /// Puts them in the place of their predecessors among what [`survey`] kept, so that
+    /// they are found there as at boot.
     ///
     /// # Errors
     /// A file cannot be written.
-    pub fn stage(&self, root: &Path) -> Result<()> {
+    pub fn stage(&self, policies: &mut Kept) -> Result<()> {
+        let root = Path::new("/");
         for path in self.replaced() {
             // Made of names that were checked.
-            let path = root.join(String::from_utf8_lossy(&path).as_ref());
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(Error::system(
-                        format!("cannot remove {}", path.display()),
-                        &error,
-                    ));
-                }
-                _ => {}
-            }
+            policies.remove(&root.join(String::from_utf8_lossy(&path).as_ref()))?;
         }
-        for (path, bytes) in self.files() {
-            let path = root.join(path);
-            let written = path.parent().map_or(Ok(()), fs::create_dir_all);
-            written
-                .and_then(|()| fs::write(&path, bytes))
-                .map_err(|error| {
-                    Error::system(format!("cannot write {}", path.display()), &error)
-                })?;
+        for added in self.files() {
+            policies.put(&root.join(added.path), &added.bytes, added.mode)?;
         }
         Ok(())
     }
 
     /// Copies an initramfs to `output` without policies of the same names, and appends an
-    /// archive with the new ones. All files are root's, with the mode 0644.
+    /// archive with the new ones. All files are root's, with the mode 0644, but for the
+    /// list of native code, which is root's alone.
     ///
     /// # Errors
     /// One of the files that are replaced is one of several hard links; or see
@@ -249,7 +289,7 @@ impl Additions {
         let mut archive = Writer::new(&mut encoder);
         let folders = [
             (!self.policies.is_empty()).then_some(self.folder),
-            self.signers.as_ref().map(|_| TRUST),
+            (self.signers.is_some() || self.compiled.is_some()).then_some(TRUST),
         ];
         // The kernel makes no folders of its own accord, and gives those that are there
         // the mode of the member: so only what is missing is written.
@@ -259,8 +299,14 @@ impl Additions {
                 archive.directory(folder, 0o755)?;
             }
         }
-        for (path, mut bytes) in self.files() {
-            archive.file(&path, 0o644, bytes.len() as u64, &mut bytes, &mut |_| {})?;
+        for Added { path, mode, bytes } in self.files() {
+            archive.file(
+                &path,
+                mode,
+                bytes.len() as u64,
+                &mut &bytes[..],
+                &mut |_| {},
+            )?;
         }
         archive.finish()?;
         encoder
@@ -273,12 +319,15 @@ fn signers_path(name: &str) -> String {
     format!("{}/{name}", TRUST.trim_start_matches('/'))
 }
 
-/// The file in a folder that [`survey`] wrote that would be used in place of the `.wasm`
-/// of this name in the vendor's folder.
-pub fn overriding(root: &Path, name: &str) -> Option<String> {
+fn compiled_path() -> String {
+    COMPILED.trim_start_matches('/').into()
+}
+
+/// The file among what [`survey`] kept that would be used in place of the `.wasm` of this
+/// name in the vendor's folder.
+pub fn overriding(policies: &Kept, name: &str) -> Option<String> {
     let path = format!("{}/{name}.wasm", folder::OPERATOR);
-    let file = root.join(path.trim_start_matches('/'));
-    file.symlink_metadata().is_ok().then_some(path)
+    policies.has(Path::new(&path)).then_some(path)
 }
 
 /// The signature beside a policy's file; `None` where there is none.

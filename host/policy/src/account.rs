@@ -17,7 +17,7 @@ pub struct PolicyReport {
     pub origin: String,
     /// Of the `.wasm`, where known.
     pub digest: Option<String>,
-    /// Who signed it, as the trust folder names the key's owner; absent where no
+    /// Who signed what was run, as the trust folder names the key's owner; absent where no
     /// signatures are demanded, or it is embedded.
     pub signed_by: Option<String>,
     /// The questions that it answers.
@@ -85,7 +85,7 @@ pub fn policies(session: &Session<'_>) -> Vec<PolicyReport> {
                 name: policy.name.clone(),
                 origin: policy.origin.clone(),
                 digest: policy.digest.clone(),
-                signed_by: policy.signed_by.clone(),
+                signed_by: policy.signer(account.answers.compiled).map(str::to_owned),
                 answers: questions
                     .into_iter()
                     .filter_map(|(name, yes)| yes.then_some(name))

@@ -8,7 +8,8 @@
 //! failed, so that it is reported and has the effect of a failure, rather than
 //! being silently absent.
 //!
-//! Where there is a trust folder ([`crate::trust`]), what is run must be signed.
+//! Where there is a trust folder ([`crate::trust`]), what is run must be signed, native
+//! code included.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -56,6 +57,9 @@ pub struct Policy {
     pub code: Result<Code, Failure>,
     /// Who signed it, escaped, where signatures are demanded.
     pub signed_by: Option<String>,
+    /// Who signed its native code, escaped, where that has a signature of its own that
+    /// it needs.
+    pub native_signed_by: Option<String>,
     /// Settings, limits, failure mode.
     pub sidecar: Sidecar,
     /// What the operator should hear about it, such as a `.cwasm` not used.
@@ -148,8 +152,18 @@ pub fn embedded() -> Policy {
         digest: Some(digest),
         code: Ok(code),
         signed_by: None,
+        native_signed_by: None,
         sidecar: Sidecar::default(),
         warnings: Vec::new(),
+    }
+}
+
+impl Policy {
+    /// Who signed what is run: the `.wasm` if it is `compiled` for that, or else the
+    /// native code, which counts as signed with the `.wasm` that it was compiled from.
+    pub fn signer(&self, compiled: bool) -> Option<&str> {
+        let native = self.native_signed_by.as_deref().filter(|_| !compiled);
+        native.or(self.signed_by.as_deref())
     }
 }
 
@@ -300,9 +314,6 @@ fn assemble(stem: &[u8], files: &Files<'_>, demand: &Demand) -> Option<Policy> {
             }
         }
     }
-    if let (Some(cwasm), Some(contents)) = (cwasm, native) {
-        add_native(&mut policy, cwasm, contents);
-    }
     match signature {
         Ok(None) => {}
         Ok(Some(signed)) => {
@@ -311,6 +322,9 @@ fn assemble(stem: &[u8], files: &Files<'_>, demand: &Demand) -> Option<Policy> {
         }
         // In place of any other failure: its sidecar has no say in this one.
         Err(failure) => policy.code = Err(failure),
+    }
+    if let (Some(cwasm), Some(contents)) = (cwasm, native) {
+        add_native(&mut policy, cwasm, contents, demand);
     }
     for cwasm in apart {
         let warning = format!(
@@ -327,13 +341,28 @@ fn add_native(
     policy: &mut Policy,
     file: &File<'_>,
     contents: Result<Option<Contents<NativeFile>>, String>,
+    demand: &Demand,
 ) {
     let Ok(code) = &mut policy.code else { return };
     let shown = file.shown();
-    match contents.and_then(|contents| trusted_native(contents, policy.digest.as_deref())) {
-        Ok((source, native)) => {
+    let trusted = contents.and_then(|contents| {
+        let contents = contents.ok_or("is a link to nothing")?;
+        let (source, from) = trusted_native(&contents, policy.digest.as_deref())?;
+        // Alone it has been checked, in place of the .wasm.
+        let signed = match code.wasm {
+            Some(_) => demand.check_native(file, contents.bytes.bytes())?,
+            None => None,
+        };
+        Ok((source, signed, native_code(&contents.bytes, from)?))
+    });
+    match trusted {
+        Ok((source, signed, native)) => {
             code.native = Some(native);
             policy.digest = Some(source);
+            if let Some(signed) = signed {
+                policy.native_signed_by = Some(signed.by);
+                policy.warnings.extend(signed.warning);
+            }
         }
         Err(reason) if code.wasm.is_some() => {
             policy.warnings.push(format!(
@@ -346,11 +375,13 @@ fn add_native(
     }
 }
 
+/// Whether a file of native code is root's alone and compiled by this engine, of the
+/// `.wasm` with this digest. Gives back that digest, and where the code begins.
 fn trusted_native(
-    contents: Option<Contents<NativeFile>>,
+    contents: &Contents<NativeFile>,
     digest: Option<&str>,
-) -> Result<(String, Native), String> {
-    let Contents { bytes, uid, mode } = contents.ok_or("is a link to nothing")?;
+) -> Result<(String, usize), String> {
+    let (uid, mode) = (contents.uid, contents.mode);
     if uid != 0 {
         return Err(format!("is owned by user {uid}, not by root"));
     }
@@ -359,13 +390,15 @@ fn trusted_native(
             "can be written by others than root (mode {mode:04o})"
         ));
     }
-    let (record, code) = engine::split_native(bytes.bytes())?;
+    let bytes = contents.bytes.bytes();
+    let (record, code) = engine::split_native(bytes)?;
     record.check(digest)?;
-    let from = bytes.bytes().len() - code.len();
-    let native = bytes
-        .code(from)
-        .map_err(|_| file::no_memory(code.len() as u64))?;
-    Ok((record.source, native))
+    Ok((record.source, bytes.len() - code.len()))
+}
+
+fn native_code(bytes: &NativeFile, from: usize) -> Result<Native, String> {
+    let length = bytes.bytes().len() - from;
+    bytes.code(from).map_err(|_| file::no_memory(length as u64))
 }
 
 fn loaded(name: String, origin: String, digest: Option<String>, code: Code) -> Policy {
@@ -375,6 +408,7 @@ fn loaded(name: String, origin: String, digest: Option<String>, code: Code) -> P
         digest,
         code: Ok(code),
         signed_by: None,
+        native_signed_by: None,
         sidecar: Sidecar::default(),
         warnings: Vec::new(),
     }
@@ -387,6 +421,7 @@ fn unusable(name: String, origin: String, failure: Failure) -> Policy {
         digest: None,
         code: Err(failure),
         signed_by: None,
+        native_signed_by: None,
         sidecar: Sidecar::default(),
         warnings: Vec::new(),
     }

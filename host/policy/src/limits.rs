@@ -72,6 +72,8 @@ pub mod fixed {
     pub const SIGNERS_FILES: usize = 100;
     /// Keys in all lists of signers.
     pub const SIGNERS: usize = 1000;
+    /// The largest list of digests of native code, in bytes: some 1800 digests.
+    pub const COMPILED_FILE: u64 = 128 << 10;
     /// The largest `extensions.yaml`, in bytes.
     pub const EXTENSIONS_FILE: u64 = 1 << 20;
     /// The stack of a component, in bytes.

@@ -10,8 +10,8 @@
 //! the switch is refused where one is not, whatever its sidecar says. An empty folder
 //! accepts no key. Files that mask a policy, and sidecars, need no signature: they are the
 //! operator's, who can name limits, settings and a failure mode in them, but no code.
-//! Native code beside a signed `.wasm` is used by the rules of [`crate::folder`]: whoever
-//! can write it as root into an initramfs can replace the boot binary there, too.
+//! Native code beside a signed `.wasm` must be signed itself, or be listed as compiled
+//! from it when the image was made ([`compiled`]).
 //!
 //! Clocks are often wrong in an initramfs: a machine without one of its own believes in
 //! 1970. So `valid-after` and `valid-before` are held against the clock where images are
@@ -23,6 +23,7 @@
 //! word must count, and the judge runs the very code in question. What it parses for that
 //! is small and bounded, and lies in the initramfs, beside the binary that parses it.
 
+pub mod compiled;
 mod rejection;
 pub mod signers;
 mod time;

@@ -10,6 +10,7 @@ use extension::{Error, Result};
 use policy::escape;
 use policy::limits::fixed;
 use policy::source::{Contents, Source};
+use policy::trust::compiled::COMPILED;
 use policy::trust::{TRUST, Trust};
 
 use crate::rooted::Rooted;
@@ -117,6 +118,11 @@ impl Source for AsInitramfs<'_> {
     }
 
     fn read(&self, path: &Path, limit: u64) -> std::result::Result<Option<Contents>, String> {
+        // What is listed on the machine was compiled for another image: the next one gets
+        // a list of its own, of what is compiled for it.
+        if path == Path::new(COMPILED) {
+            return Ok(None);
+        }
         self.root.read(&self.place(path), limit)
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use extension::{Error, Kind, Result};
 use policy::compatibility::{self, Judged, NoReview};
 use policy::session::Session;
-use policy::source::Disk;
+use policy::source::Source;
 use policy::{Extension, HostFacts, consequence, extensions, folder};
 
 /// What the policies say.
@@ -25,7 +25,7 @@ pub struct Judgement {
 /// Where they cannot be asked at all. A policy that fails is no error: its
 /// failure is the reason of a verdict, as at boot.
 pub fn ask(
-    root: &Path,
+    root: &dyn Source,
     more: Option<&Path>,
     host: &HostFacts,
     asked: &[Extension],
@@ -41,7 +41,7 @@ pub fn ask(
     if asked.is_empty() {
         return Ok(Judgement::default());
     }
-    let policies = folder::discover_in(&Disk::root(root), more);
+    let policies = folder::discover_in(root, more);
     let mut session = Session::new(&policies);
     if let Some(refusal) = consequence::unsigned(&session) {
         return Err(Error::input(format!(

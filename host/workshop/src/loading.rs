@@ -74,6 +74,7 @@ pub fn policy(path: &Path, wasm: Vec<u8>, sidecar: Sidecar) -> Policy {
             native: None,
         }),
         signed_by: None,
+        native_signed_by: None,
         sidecar,
         warnings: Vec::new(),
     }

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::PathBuf;
 
 use policy::folder::{OPERATOR, VENDOR};
@@ -60,7 +61,7 @@ fn additions(native: Option<&[u8]>) -> Additions {
             native: native.map(<[u8]>::to_vec),
             sidecar: None,
         }],
-        signers: None,
+        ..Additions::default()
     }
 }
 
@@ -108,6 +109,35 @@ fn only_folders_that_are_missing_are_made_and_all_is_roots() {
         assert_eq!(contents, bytes, "{path}");
     }
     assert_eq!(all.len(), 2 + 4 + 6);
+}
+
+#[test]
+fn the_list_of_native_code_is_roots_alone_and_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = "usr/lib/switch-root/trust/native.digests";
+    let old: &[Named<'_>] = &[("usr/lib/switch-root/trust", None), (list, Some(b"old"))];
+    let input = image(folder.path(), &[old]);
+    let output = folder.path().join("out");
+    let mut wanted = additions(Some(b"native"));
+    let mut compiled = Compiled::default();
+    wanted.compiled = Some(compiled.clone());
+    assert_eq!(write(&wanted, &input, &output).unwrap().removed.len(), 1);
+    assert!(
+        !unpacked(&output).contains_key(list),
+        "an empty list is none"
+    );
+    compiled.add(b"native");
+    wanted.compiled = Some(compiled.clone());
+    write(&wanted, &input, &output).unwrap();
+    let (member, contents) = &unpacked(&output)[list];
+    assert_eq!((member.mode, member.uid), (libc::S_IFREG | 0o600, 0));
+    assert_eq!(*contents, compiled.to_bytes());
+    let mut kept = survey(&output, &folder.path().join("root"))
+        .unwrap()
+        .policies;
+    assert_eq!(Compiled::of(&kept).unwrap(), compiled);
+    wanted.stage(&mut kept).unwrap();
+    assert_eq!(Compiled::of(&kept).unwrap(), compiled);
 }
 
 #[test]
@@ -179,12 +209,13 @@ fn what_is_staged_is_found_as_at_boot() {
         ("usr/lib/switch-root/trust", None),
     ];
     let input = image(folder.path(), &[old]);
-    let root = folder.path().join("root");
-    survey(&input, &root).unwrap();
-    assert!(root.join("usr/lib/switch-root/trust").is_dir());
-    assert!(overriding(&root, "50-a").is_some() && overriding(&root, "50-b").is_none());
-    additions(None).stage(&root).unwrap();
-    let found = folder::discover(&root);
+    let mut kept = survey(&input, &folder.path().join("root"))
+        .unwrap()
+        .policies;
+    assert!(kept.has(Path::new(TRUST)));
+    assert!(overriding(&kept, "50-a").is_some() && overriding(&kept, "50-b").is_none());
+    additions(None).stage(&mut kept).unwrap();
+    let found = folder::discover_in(&kept, None);
     assert_eq!(found.len(), 2);
     assert_eq!(found[1].digest, Some(policy::engine::digest(b"new wasm")));
 }

@@ -2,6 +2,7 @@
 
 use extension::contents::HEADER;
 use policy::limits::fixed;
+use policy::trust::TRUST;
 use policy::{folder, os_release};
 
 /// What is kept of a file.
@@ -26,10 +27,7 @@ pub struct Wanted {
     pub digests: bool,
 }
 
-/// Folder of the keys that policies are to be signed with.
-pub const TRUST: &str = "/usr/lib/switch-root/trust";
-
-/// The largest file of keys, or os-release, that is read.
+/// The largest os-release that is read, in bytes.
 const SMALL: u64 = 64 << 10;
 
 impl Wanted {
@@ -38,7 +36,7 @@ impl Wanted {
         let mut wanted = Self::default()
             .folder(folder::VENDOR, Want::Whole(fixed::POLICY_FILE))
             .folder(folder::OPERATOR, Want::Whole(fixed::POLICY_FILE))
-            .folder(TRUST, Want::Whole(SMALL))
+            .folder(TRUST, Want::Whole(fixed::SIGNERS_FILE))
             .file("/init", Want::Head(HEADER as u64));
         for path in ["/extensions.yaml", "/etc/extensions.yaml"] {
             wanted = wanted.file(path, Want::Whole(fixed::EXTENSIONS_FILE));

@@ -4,6 +4,7 @@ use super::File;
 use crate::failure::{Failure, Kind};
 use crate::limits::fixed;
 use crate::source::Source;
+use crate::trust::compiled::{COMPILED, Compiled};
 use crate::trust::{self, Trust, signature_path};
 
 /// What is demanded.
@@ -11,7 +12,13 @@ pub enum Demand {
     /// There is no trust folder.
     Nothing,
     /// A signature by one of these.
-    Signature(Trust),
+    Signature {
+        /// Whose signatures count.
+        trust: Trust,
+        /// The native code that needs none beside a `.wasm` that has one; or what follows
+        /// the name of that list in a sentence: why it lists nothing.
+        compiled: Result<Compiled, String>,
+    },
     /// There is a folder, and it cannot be used, for this reason: no signature will do.
     Impossible(String),
 }
@@ -29,7 +36,10 @@ impl Demand {
     pub fn of(source: &dyn Source) -> Self {
         match Trust::of(source) {
             Ok(None) => Self::Nothing,
-            Ok(Some(trust)) => Self::Signature(trust),
+            Ok(Some(trust)) => Self::Signature {
+                trust,
+                compiled: Compiled::of(source),
+            },
             Err(reason) => Self::Impossible(reason),
         }
     }
@@ -50,7 +60,7 @@ impl Demand {
     pub fn check(&self, file: &File<'_>, bytes: &[u8]) -> Result<Option<Signed>, Failure> {
         let trust = match self {
             Self::Nothing => return Ok(None),
-            Self::Signature(trust) => trust,
+            Self::Signature { trust, .. } => trust,
             Self::Impossible(_) => {
                 return Err(refused(
                     "cannot be checked: there is no usable list of signers",
@@ -74,6 +84,24 @@ impl Demand {
                 format!("it {rejection}; the clock says {now}, which may be wrong while the machine starts, so it is used all the same")
             }),
         }))
+    }
+
+    /// Checks native code with these contents, which is beside a `.wasm` whose signature
+    /// holds: its own record proves nothing. `None` where it needs no signature.
+    ///
+    /// # Errors
+    /// What follows the name of the file in a sentence.
+    pub fn check_native(&self, file: &File<'_>, bytes: &[u8]) -> Result<Option<Signed>, String> {
+        let Self::Signature { compiled, .. } = self else {
+            return Ok(None);
+        };
+        let unlisted = match compiled {
+            Ok(compiled) if compiled.lists(bytes) => return Ok(None),
+            Ok(_) => format!("is not listed in {COMPILED}"),
+            Err(reason) => format!("counts as not listed in {COMPILED}, which {reason}"),
+        };
+        self.check(file, bytes)
+            .map_err(|failure| format!("{unlisted}, and {}", failure.message))
     }
 }
 

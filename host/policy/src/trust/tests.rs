@@ -1,3 +1,5 @@
+mod native;
+
 use std::fs;
 
 use ssh_key::private::{Ed25519Keypair, KeypairData};

@@ -122,6 +122,10 @@ pub fn judge(policy: &Policy, account: &Account, about: &str, findings: &mut Vec
     for warning in &account.warnings {
         let compiled = warning.contains(".cwasm") || warning.contains("ahead-of-time");
         let (check, remedy) = match compiled {
+            true if warning.contains("listed in") => (
+                "policy-compiled",
+                "make the image again, which lists what is compiled for it; or sign the .cwasm, or remove it",
+            ),
             true => (
                 "policy-compiled",
                 "compile it again as root, with srctl policy compile, or remove the .cwasm",

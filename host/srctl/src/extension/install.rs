@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use extension::configuration::{self, Configuration};
 use extension::initramfs::{self, Replaced};
+use extension::kept::Kept;
 use extension::machine::{self, Root};
 use extension::output::AtomicFile;
 use extension::pack::{self, Layer};
@@ -57,8 +58,8 @@ pub fn run(command: &Install, progress: &dyn Progress) -> Result<Outcome> {
         None => output.folder_beside()?,
     };
     let folder_of = |name: &str| work.path().join(name);
-    let root = folder_of("root");
-    let found = machine::examine(&command.initramfs, &root, work.path())?;
+    let mut policies = Kept::new(&folder_of("root"));
+    let found = machine::examine(&command.initramfs, &mut policies, work.path())?;
     if let Some(problem) = &found.problem {
         tracing::warn!("{problem}");
     }
@@ -111,7 +112,7 @@ pub fn run(command: &Install, progress: &dyn Progress) -> Result<Outcome> {
         .iter()
         .map(|layer| record(&layer.image, Some(&layer.digest), &layer.metadata))
         .collect::<Result<Vec<_>>>()?;
-    let judgement = judge::ask(&root, command.policies.as_deref(), &host, &records)?;
+    let judgement = judge::ask(&policies, command.policies.as_deref(), &host, &records)?;
     for warning in &judgement.warnings {
         tracing::warn!("{warning}");
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use extension::pull::Platform;
 use extension::{Error, Result, validate};
 use policy::compatibility::{Judged, Outcome as Verdict};
+use policy::source::Disk;
 use serde_json::{Value, json};
 
 use super::{findings, record};
@@ -35,7 +36,7 @@ pub fn run(command: &Validate) -> Result<Outcome> {
                 .collect::<Result<Vec<_>>>()?;
             // No root directory: the policies of this machine have no say here.
             judge::ask(
-                Path::new("/nonexistent"),
+                &Disk::root(Path::new("/nonexistent")),
                 command.policies.as_deref(),
                 host,
                 &records,

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use extension::initramfs::Replaced;
+use extension::kept::Kept;
 use extension::output::AtomicFile;
 use extension::policies::{self, Addition, Additions, Image};
 use extension::{Error, Result};
 use policy::session::Session;
 use policy::sidecar::Sidecar;
-use policy::source::Disk;
 use policy::trust::Trust;
 use policy::{consequence, engine, folder};
 use serde_json::{Value, json};
@@ -23,6 +23,8 @@ use crate::policy::{read as read_policy, trust};
 use crate::print;
 use crate::table::{bytes, table};
 
+mod native;
+
 /// What is not compiled ahead of time.
 const NONE: &str = "none";
 
@@ -32,10 +34,10 @@ pub fn run(command: &AddPolicy) -> Result<Outcome> {
     let mut output = AtomicFile::create(&command.output)?;
     let work = output.folder_beside()?;
     let root = work.path().join("root");
-    let image = policies::survey(&command.initramfs, &root)?;
-    let mut additions = read(command, &names, &root)?;
+    let mut image = policies::survey(&command.initramfs, &root)?;
+    let mut additions = read(command, &names, &image.policies)?;
     let target = target(command, &image)?;
-    let signers = verify(command, &additions, &root)?;
+    let signers = verify(command, &additions, &mut image.policies)?;
     // In the process of the judge, which is forked: before anything starts threads.
     for (addition, file) in additions.policies.iter().zip(&command.policies) {
         load(addition, file, command.settings.as_deref())?;
@@ -51,6 +53,7 @@ pub fn run(command: &AddPolicy) -> Result<Outcome> {
             addition.native = Some(native);
         }
     }
+    native::list(command, &mut additions, &image, target.is_some())?;
     let replaced = additions.write(
         &command.initramfs,
         &image,
@@ -102,7 +105,7 @@ fn names(command: &AddPolicy) -> Result<Vec<String>> {
 }
 
 /// Reads what is to be added, but for what is compiled.
-fn read(command: &AddPolicy, names: &[String], root: &Path) -> Result<Additions> {
+fn read(command: &AddPolicy, names: &[String], in_image: &Kept) -> Result<Additions> {
     let mut additions = Additions {
         folder: if command.vendor {
             folder::VENDOR
@@ -112,7 +115,7 @@ fn read(command: &AddPolicy, names: &[String], root: &Path) -> Result<Additions>
         ..Additions::default()
     };
     for (file, name) in command.policies.iter().zip(names) {
-        if let (true, Some(other)) = (command.vendor, policies::overriding(root, name)) {
+        if let (true, Some(other)) = (command.vendor, policies::overriding(in_image, name)) {
             return Err(Error::input(format!(
                 "{} would not be used: {other} of {} replaces the vendor's policy of this name; leave --vendor out, or choose another name with --name",
                 shown(file),
@@ -155,11 +158,14 @@ fn target(command: &AddPolicy, image: &Image) -> Result<Option<String>> {
 }
 
 /// Holds all signatures against what the command line and the initramfs demand, and
-/// gives back who signed which policy.
-fn verify(command: &AddPolicy, additions: &Additions, root: &Path) -> Result<Vec<Option<String>>> {
-    additions.stage(root)?;
-    let source = Disk::root(root);
-    let in_image = Trust::of(&source).map_err(|reason| {
+/// gives back who signed which policy. The additions are among `policies` then.
+fn verify(
+    command: &AddPolicy,
+    additions: &Additions,
+    policies: &mut Kept,
+) -> Result<Vec<Option<String>>> {
+    additions.stage(policies)?;
+    let in_image = Trust::of(policies).map_err(|reason| {
         Error::input(format!(
             "{} cannot be booted: its {reason}",
             shown(&command.initramfs)
@@ -181,7 +187,7 @@ fn verify(command: &AddPolicy, additions: &Additions, root: &Path) -> Result<Vec
         }
     }
     // The others that it holds have to be signed, too, or it would not boot.
-    let all = folder::discover_in(&source, None);
+    let all = folder::discover_in(policies, None);
     match consequence::unsigned(&Session::new(&all)) {
         Some(refusal) => Err(Error::input(format!(
             "{} would refuse to boot: {refusal}",
@@ -250,6 +256,9 @@ fn summarize(
         })
         .collect();
     let mut text = table(["POLICY", "SIZE", "COMPILED FOR", "SIGNED BY"], &rows);
+    for (path, _) in &additions.again {
+        text.push_str(&format!("compiled /{path} again\n"));
+    }
     if !replaced.removed.is_empty() {
         text.push_str(&format!("replaced {}\n", replaced.removed.join(", ")));
     }

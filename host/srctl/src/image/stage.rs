@@ -35,8 +35,8 @@ pub fn run(command: &Stage, quiet: bool) -> Result<Outcome> {
     let target = target(command, binary.as_ref())?;
     let signers = machine.signers()?;
     // In the process of the judge, which is forked: before anything starts threads.
-    let mut gathered = gather::gather(&machine, &target)?;
     let fits = binary.as_ref().is_none_or(Binary::fits);
+    let mut gathered = gather::gather(&machine, &target, fits)?;
     gathered.compile(&target, fits)?;
     if let Some(binary) = binary.as_ref().filter(|_| !fits && gathered.needs_engine) {
         tracing::warn!(
@@ -62,7 +62,9 @@ pub fn run(command: &Stage, quiet: bool) -> Result<Outcome> {
     }
     interrupt::check()?;
     if !refused {
-        let folders = Folders::write(&command.directory, &gathered.pieces(), &signers)?;
+        let compiled = gathered.compiled_here();
+        let pieces = gathered.pieces();
+        let folders = Folders::write(&command.directory, &pieces, &signers, &compiled)?;
         check(&folders, &gathered)?;
         folders.commit(&image)?;
         if !is_root() && !gathered.staged.is_empty() {

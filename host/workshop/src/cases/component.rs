@@ -63,6 +63,7 @@ impl Component {
                 native: Some(self.native.clone()),
             }),
             signed_by: None,
+            native_signed_by: None,
             sidecar: Sidecar {
                 settings,
                 limits: limits.over(self.limits),

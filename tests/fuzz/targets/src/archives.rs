@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use extension::archive::{Member, Reader, Writer};
+use extension::kept::Kept;
 use extension::unpack::{Unpacker, decompress};
 use extension::{Error, contents, initramfs, machine};
 use image::rehearsal::unpack;
@@ -212,7 +213,7 @@ fn examined(image: &Path) {
     let [root, work] = ["root", "work"].map(|name| folder.path().join(name));
     fs::create_dir(&root).expect("the root is made");
     fs::create_dir(&work).expect("the folder is made");
-    let _ = machine::examine(image, &root, &work);
+    let _ = machine::examine(image, &mut Kept::new(&root), &work);
     fs::remove_dir(work).expect("nothing is left of what was unpacked meanwhile");
     assert_alone(folder.path());
     for (path, node) in nodes_of_folder(&root) {

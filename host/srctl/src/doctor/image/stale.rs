@@ -7,6 +7,7 @@ use std::path::Path;
 use ::image::files::Files;
 use ::image::tree::Tree;
 use policy::folder::Policy;
+use policy::limits::fixed;
 use policy::sidecar::Sidecar;
 use policy::source::Source;
 use policy::trust::TRUST;
@@ -15,9 +16,6 @@ use super::OfMachine;
 use crate::as_initramfs::AsInitramfs;
 use crate::doctor::finding::{Finding, Findings};
 use crate::rooted::Rooted;
-
-/// The largest list of signers that is read, in bytes.
-const LIMIT: u64 = 64 << 10;
 
 /// Compares the policies, and their sidecars.
 pub fn policies(
@@ -96,7 +94,7 @@ fn lists(source: &dyn Source) -> Option<BTreeMap<OsString, Option<Vec<u8>>>> {
     let lists = names.into_iter().filter_map(|name| {
         let path = folder.join(&name);
         path.extension().filter(|ending| *ending == "signers")?;
-        let read = source.read(&path, LIMIT).ok().flatten();
+        let read = source.read(&path, fixed::SIGNERS_FILE).ok().flatten();
         Some((name, read.map(|contents| contents.bytes)))
     });
     Some(lists.collect())

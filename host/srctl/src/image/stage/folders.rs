@@ -13,6 +13,7 @@ use extension::{Error, Result};
 use policy::folder::{OPERATOR, VENDOR};
 use policy::source::{Contents, Disk, Source};
 use policy::trust::TRUST;
+use policy::trust::compiled::{self, COMPILED, Compiled};
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 use tempfile::TempDir;
@@ -22,6 +23,9 @@ use crate::rooted::Rooted;
 
 /// The folders that are replaced as a whole.
 const FOLDERS: [&str; 3] = [VENDOR, OPERATOR, TRUST];
+
+/// The mode of files that everybody may read.
+const READABLE: u32 = 0o644;
 
 /// A file to be written.
 pub struct Piece {
@@ -74,11 +78,17 @@ struct Placed {
 
 impl Folders {
     /// Writes all files: root's where this is root, with the mode 0644 and the same time in
-    /// every run.
+    /// every run. Where signatures are demanded, `compiled` becomes the list of the native
+    /// code that needs none, which is root's alone.
     ///
     /// # Errors
     /// One cannot be written.
-    pub fn write(image: &Path, pieces: &[&Piece], signers: &Signers) -> Result<Self> {
+    pub fn write(
+        image: &Path,
+        pieces: &[&Piece],
+        signers: &Signers,
+        compiled: &Compiled,
+    ) -> Result<Self> {
         let work = tempfile::Builder::new()
             .prefix(".switch-root.")
             .suffix(".partial")
@@ -86,13 +96,17 @@ impl Folders {
             .map_err(|error| cannot_write(image, &error))?;
         let folders = Self { work };
         for piece in pieces {
-            folders.put(&piece.path, &piece.what)?;
+            folders.put(&piece.path, &piece.what, READABLE)?;
         }
         if let Some(signers) = signers {
             folders.make(Path::new(TRUST))?;
             for (name, list) in signers {
                 let path = Path::new(TRUST).join(name);
-                folders.put(&path, &What::Bytes(list.clone()))?;
+                folders.put(&path, &What::Bytes(list.clone()), READABLE)?;
+            }
+            if !compiled.is_empty() {
+                let list = What::Bytes(compiled.to_bytes());
+                folders.put(Path::new(COMPILED), &list, compiled::MODE)?;
             }
         }
         for folder in FOLDERS {
@@ -122,7 +136,7 @@ impl Folders {
             .map_err(|error| cannot_write(folder, &error))
     }
 
-    fn put(&self, path: &Path, what: &What) -> Result<()> {
+    fn put(&self, path: &Path, what: &What, mode: u32) -> Result<()> {
         if let Some(folder) = path.parent() {
             self.make(folder)?;
         }
@@ -136,7 +150,7 @@ impl Folders {
                 .open(&place)
                 .and_then(|mut file| {
                     file.write_all(bytes)?;
-                    file.set_permissions(Permissions::from_mode(0o644))
+                    file.set_permissions(Permissions::from_mode(mode))
                 }),
         };
         written.map_err(|error| cannot_write(path, &error))?;

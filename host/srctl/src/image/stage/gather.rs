@@ -6,6 +6,7 @@ use extension::{Result, interrupt};
 use policy::folder::{self, Found, Policy};
 use policy::limits::fixed;
 use policy::source::Source;
+use policy::trust::compiled::Compiled;
 use policy::trust::signature_path;
 use policy::{Failure, Kind, engine};
 use workshop::loading;
@@ -38,13 +39,16 @@ pub struct Staged {
     pub origin: String,
     /// The digest of its `.wasm`.
     pub digest: Option<String>,
-    /// Who signed it, where signatures are demanded.
+    /// Who signed it, where signatures are demanded: the compiled form that it has
+    /// already, or else its `.wasm`.
     pub signed_by: Option<String>,
     /// The component.
     pub wasm: Option<Piece>,
     /// Its compiled form, where it has one.
     pub compiled: Option<Piece>,
-    /// The signature and the sidecar.
+    /// Whether that was compiled here, from the `.wasm`.
+    pub compiled_here: bool,
+    /// The signatures and the sidecar.
     pub beside: Vec<Piece>,
     /// Whether it has a sidecar.
     pub sidecar: bool,
@@ -85,12 +89,13 @@ impl LeftOut {
     }
 }
 
-/// Reads all policies of a machine and loads each, as at boot. No other thread may run:
-/// the judge is forked.
+/// Reads all policies of a machine and loads each, as at boot, for a boot binary that
+/// takes what is compiled here (`fits`) or does not. No other thread may run: the judge is
+/// forked.
 ///
 /// # Errors
 /// There can be no judge, or it was interrupted.
-pub fn gather(machine: &AsInitramfs<'_>, target: &str) -> Result<Gathered> {
+pub fn gather(machine: &AsInitramfs<'_>, target: &str, fits: bool) -> Result<Gathered> {
     let (unreadable, found) = folder::survey(machine);
     let mut gathered = Gathered::default();
     for policy in &unreadable {
@@ -111,7 +116,7 @@ pub fn gather(machine: &AsInitramfs<'_>, target: &str) -> Result<Gathered> {
         if policy.origin == "embedded" && files.sidecar.is_none() {
             continue;
         }
-        match take(machine, files, policy, target)? {
+        match take(machine, files, policy, target, fits)? {
             Ok(staged) => {
                 gathered.needs_engine |= staged.wasm.is_some() || staged.compiled.is_some();
                 gathered.staged.push(staged);
@@ -131,12 +136,16 @@ fn take(
     files: &Found,
     policy: &Policy,
     target: &str,
+    fits: bool,
 ) -> Result<std::result::Result<Staged, Failure>> {
     let code = match &policy.code {
         Ok(code) => code,
         Err(failure) => return Ok(Err(failure.clone())),
     };
-    let usable = native(machine, files, policy, target);
+    let usable = match files.wasm {
+        Some(_) if !fits => Ok(None),
+        _ => native(machine, files, policy, target),
+    };
     let compiled = match usable {
         Ok(piece) => piece,
         Err(reason) => return Ok(Err(Failure::load(Kind::Unreadable, reason))),
@@ -153,17 +162,15 @@ fn take(
         name: policy.name.clone(),
         origin: policy.origin.clone(),
         digest: policy.digest.clone(),
-        signed_by: policy.signed_by.clone(),
+        signed_by: policy.signer(compiled.is_none()).map(str::to_owned),
         wasm,
         compiled,
+        compiled_here: false,
         beside: Vec::new(),
         sidecar: files.sidecar.is_some(),
     };
-    let signed = files.wasm.as_ref().or(files.cwasm.as_ref());
-    if let Some(path) = signed
-        .filter(|_| !embedded)
-        .map(|path| signature_path(path))
-    {
+    for form in staged.wasm.iter().chain(&staged.compiled) {
+        let path = signature_path(&form.path);
         // Where it is demanded the host has read it; where it is not, a broken one is no loss.
         if let Ok(Some(contents)) = machine.read(&path, fixed::SIGNATURE_FILE) {
             staged.beside.push(Piece::bytes(&path, contents.bytes));
@@ -251,8 +258,9 @@ fn mask_at(machine: &AsInitramfs<'_>, path: &Path) -> Piece {
 }
 
 impl Gathered {
-    /// Compiles what is not compiled, if the boot binary takes it (`fits`). What cannot be
-    /// compiled is left out, and so is what has no other form than one that does not fit.
+    /// Compiles what is not compiled, if the boot binary takes it (`fits`, as in
+    /// [`gather`]). What cannot be compiled is left out, and so is what has no other form
+    /// than one that does not fit.
     ///
     /// # Errors
     /// It was interrupted.
@@ -260,10 +268,6 @@ impl Gathered {
         for mut staged in std::mem::take(&mut self.staged) {
             interrupt::check()?;
             let reason = match (&staged.wasm, fits) {
-                (Some(_), false) => {
-                    staged.compiled = None;
-                    None
-                }
                 (None, false) if staged.compiled.is_some() => Some(
                     "has no .wasm, and the boot binary is of another version than its compiled form".to_owned(),
                 ),
@@ -272,6 +276,7 @@ impl Gathered {
                         Ok(bytes) => {
                             let path = wasm.path.with_extension("cwasm");
                             staged.compiled = Some(Piece::bytes(&path, bytes));
+                            staged.compiled_here = true;
                             None
                         }
                         Err(reason) => Some(reason),
@@ -289,6 +294,17 @@ impl Gathered {
             }
         }
         Ok(())
+    }
+
+    /// The compiled forms that need no signature in the image: those that were made here,
+    /// of a `.wasm` whose signature was verified.
+    pub fn compiled_here(&self) -> Compiled {
+        let mut compiled = Compiled::default();
+        let here = self.staged.iter().filter(|staged| staged.compiled_here);
+        for form in here.filter_map(|staged| staged.compiled.as_ref()) {
+            compiled.add(form.contents());
+        }
+        compiled
     }
 
     /// All files.
