@@ -3,13 +3,14 @@
 use crate::check::{ensure, says};
 use crate::tools::{Checked, Stop, cases};
 
-use super::{BINARY, Machine, broken, settings};
+use super::{BINARY, MALFORMED, Machine, broken, malformed_signers, settings};
 
 cases![
     without_systemd_switch_root_is_ours,
     where_the_switch_would_be_refused_there_is_a_shell,
     with_systemd_a_unit_asks_the_policies,
     with_strict_dracut_ends_and_the_image_that_there_is_stays,
+    malformed_signers_keep_the_image_whatever_strict_is,
     where_there_is_no_room_the_image_that_there_is_stays,
 ];
 
@@ -166,6 +167,16 @@ fn with_strict_dracut_ends_and_the_image_that_there_is_stays() -> Checked {
         "",
         &["60-broken", "is not WebAssembly", "no image is made"],
     )
+}
+
+fn malformed_signers_keep_the_image_whatever_strict_is() -> Checked {
+    for strict in ["no", "yes"] {
+        let machine = machine()?;
+        machine.add(settings(&format!("STRICT={strict}\n")))?;
+        machine.add(malformed_signers())?;
+        keeps(&machine, "", &MALFORMED)?;
+    }
+    Ok(())
 }
 
 fn where_there_is_no_room_the_image_that_there_is_stays() -> Checked {

@@ -1,12 +1,18 @@
 //! initramfs-tools.
 
-use switch_root_tests::scene::SUBJECT;
-use switch_root_tests::steps::{Content, Steps};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use switch_root_tests::scene::{SUBJECT, Scene};
+use switch_root_tests::steps::{Content, Make, Step, Steps};
 
 use crate::check::{boots, ensure, said, says};
 use crate::tools::{self, Checked, Policies, Stop, cases};
 
-use super::{BINARY, Machine, RELEASE, broken, settings};
+use super::{
+    BINARY, Image, MALFORMED, Machine, OPERATOR, RELEASE, TRUST, broken, malformed_signers,
+    settings,
+};
 
 cases![
     run_init_is_ours_and_the_policies_are_compiled,
@@ -15,6 +21,8 @@ cases![
     the_small_binary_is_taken_where_that_is_set,
     a_policy_that_no_boot_would_run_is_left_out_loudly,
     with_strict_the_image_that_there_is_stays,
+    malformed_signers_keep_the_image_whatever_strict_is,
+    signed_policies_run_in_the_small_build_of_an_image,
     without_srctl_the_policies_are_compiled_at_boot,
     where_proc_is_not_mounted_they_are_compiled_all_the_same,
     a_setting_that_is_misspelt_makes_no_image,
@@ -166,6 +174,94 @@ fn with_strict_the_image_that_there_is_stays() -> Checked {
         "failed with return 1",
     ];
     keeps(&machine, "", &words)
+}
+
+fn malformed_signers_keep_the_image_whatever_strict_is() -> Checked {
+    // What another hook puts into the image is signed by nobody.
+    let another = "#!/bin/sh
+[ \"$1\" = prereqs ] && exit 0
+mkdir -p \"$DESTDIR/etc/switch-root/policies.d\"
+echo theirs >\"$DESTDIR/etc/switch-root/policies.d/70-theirs.wasm\"
+";
+    for strict in ["no", "yes"] {
+        let machine = machine()?;
+        machine.add(settings(&format!("STRICT={strict}\n")))?;
+        machine.add(malformed_signers())?;
+        machine.add(Vec::new().executable("/usr/share/initramfs-tools/hooks/another", another))?;
+        keeps(&machine, "", &MALFORMED)?;
+    }
+    Ok(())
+}
+
+/// The files of policies, and of those whose signatures count, with the modes that they
+/// have in an image.
+fn policies_of(image: &Image) -> Result<Vec<Step>, Stop> {
+    let ours = |path: &str| {
+        [OPERATOR, TRUST]
+            .iter()
+            .any(|folder| path.starts_with(folder))
+    };
+    let mut steps = Vec::new();
+    for (path, entry) in image.tree.iter().filter(|(path, _)| ours(path)) {
+        if entry.kind == "file" {
+            ensure!(entry.owner.0 == 0, "{path}: {entry:?}");
+            let make = Make::File {
+                mode: entry.mode,
+                content: Content::Bytes(fs::read(image.folder.join(&path[1..]))?),
+            };
+            steps = steps.make(path, make);
+        }
+    }
+    Ok(steps)
+}
+
+fn signed_policies_run_in_the_small_build_of_an_image() -> Checked {
+    let desk = crate::signing::desk()?;
+    desk.write("keep.wasm", tools::policy("keep-paths")?.bytes()?)?;
+    desk.succeeds("policy sign keep.wasm --key ops")?;
+    let machine = machine()?;
+    machine.add(settings("BINARY=aot\n"))?;
+    let policy = format!("{OPERATOR}/70-keep");
+    let signed = Vec::new()
+        .file(format!("{policy}.wasm"), desk.read("keep.wasm")?)
+        .file(format!("{policy}.wasm.sig"), desk.read("keep.wasm.sig")?)
+        .file(
+            format!("{policy}.json"),
+            r#"{"settings": {"keep": ["/conf/kept"]}}"#,
+        )
+        .file(
+            "/etc/switch-root/trust/ops.signers",
+            desk.read("ops.signers")?,
+        );
+    machine.add(signed)?;
+    let ran = machine.succeeds(&[&prepare(), UPDATE, UNPACK].concat())?;
+    says(&ran.stderr, &["50-abi is left out", "is not signed"])?;
+    let image = machine.image()?;
+    image.is(BINARY, &tools::small()?)?;
+    let endings = ["cwasm", "json", "wasm", "wasm.sig"];
+    let names = endings.map(|ending| format!("70-keep.{ending}"));
+    image.policies(&names.each_ref().map(String::as_str))?;
+    let list = fs::symlink_metadata(
+        image
+            .folder
+            .join("usr/lib/switch-root/trust/native.digests"),
+    )?;
+    ensure!(list.mode() & 0o7777 == 0o600, "{:o}", list.mode());
+    let mut scene: Scene = tools::boot_small()?
+        .file("/conf/kept", "kept")
+        .file("/conf/arch.conf", "DPKG_ARCH=amd64");
+    scene.steps().extend(policies_of(&image)?);
+    let booted = boots(&scene)?;
+    booted.left(&["/conf/kept"])?;
+    let report = booted.report.policy("70-keep").ok_or("it was not asked")?;
+    ensure!(
+        report["signed_by"] == "ops@example.org"
+            && report["compiled"] == false
+            && report["failures"] == serde_json::json!([])
+            && report["warnings"] == serde_json::json!([]),
+        "{report:#}"
+    );
+    Ok(())
 }
 
 fn without_srctl_the_policies_are_compiled_at_boot() -> Checked {

@@ -159,6 +159,24 @@ fn broken() -> Vec<Step> {
     Vec::new().file(format!("{OPERATOR}/60-broken.wasm"), "not WebAssembly")
 }
 
+/// Where the image lists whose signatures count.
+const TRUST: &str = "/usr/lib/switch-root/trust";
+
+/// A list of signers with one malformed line.
+fn malformed_signers() -> Vec<Step> {
+    Vec::new().file(
+        "/etc/switch-root/trust/ops.signers",
+        "# ours\nops@example.org\n",
+    )
+}
+
+/// What is said of it.
+const MALFORMED: [&str; 3] = [
+    "/etc/switch-root/trust/ops.signers, line 2",
+    "no image is made, whatever STRICT is",
+    "would accept anybody's policies",
+];
+
 /// An unpacked image.
 struct Image {
     folder: PathBuf,

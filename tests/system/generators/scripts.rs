@@ -1,15 +1,25 @@
 //! The shell that is installed.
 
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::check::ensure;
-use crate::srctl::Ran;
-use crate::tools::{Checked, cases, program};
+use switch_root_tests::steps::{Step, Steps};
 
-use super::ours;
+use crate::check::{ensure, says};
+use crate::srctl::{Desk, Ran};
+use crate::tools::{Checked, Stop, cases, policy, program, srctl};
 
-cases![shellcheck_finds_nothing, no_shell_script_was_forgotten];
+use super::{BINARY, MALFORMED, OPERATOR, TRUST, malformed_signers, ours};
+
+cases![
+    shellcheck_finds_nothing,
+    no_shell_script_was_forgotten,
+    no_image_is_made_without_the_signers_of_the_machine,
+    without_srctl_no_list_of_signers_is_lost,
+    what_others_put_into_an_image_does_not_stay,
+    malformed_signers_end_the_script_of_mkosi,
+];
 
 /// The scripts, with their shells.
 const SCRIPTS: [(&str, &str); 8] = [
@@ -55,5 +65,132 @@ fn no_shell_script_was_forgotten() -> Checked {
             ensure!(!shell || known, "{} is not checked", path.display());
         }
     }
+    Ok(())
+}
+
+const OPERATORS: &str = "/etc/switch-root/trust";
+/// An srctl that is there and does nothing well.
+const FAILING: &str = "#!/bin/sh\necho srctl: out of luck >&2; exit 134\n";
+
+/// A desk with a machine of these files, an image that another hook has put a policy into,
+/// and the folder of programs `bin`, with `srctl` in it if there is to be one.
+fn into_image(machine: Vec<Step>, srctl: Option<&str>, strict: &str) -> Result<(Ran, Desk), Stop> {
+    let desk = Desk::new()?;
+    let machine = machine
+        .executable(BINARY, "ours")
+        .file(format!("{OPERATOR}/10-a.wasm"), policy("kernel-abi")?)
+        .file(
+            "/etc/switch-root/initramfs.conf",
+            format!("STRICT={strict}\n").as_str(),
+        );
+    desk.tree("machine", &machine)?;
+    let theirs = format!("{OPERATOR}/70-theirs.wasm");
+    desk.tree("image", &Vec::new().file(theirs, "theirs"))?;
+    let mut programs = Vec::new().directory("/tools");
+    if let Some(script) = srctl {
+        programs = programs.executable("/tools/srctl", script);
+    }
+    desk.tree("bin", &programs)?;
+    // The machine that runs this may have an srctl of its own.
+    for tool in ["sh", "ls", "rm", "mkdir", "cp", "chmod", "readlink", "ln"] {
+        symlink(program(tool)?, desk.path(&format!("bin/tools/{tool}")))?;
+    }
+    let ended = Command::new("/bin/sh")
+        .arg(ours("lib/into-image"))
+        .args([desk.path("image"), desk.path("machine")])
+        .env("PATH", desk.path("bin/tools"))
+        .output()?;
+    Ok((Ran::new("into-image", &ended), desk))
+}
+
+/// Whatever may be in the place of a list of signers.
+fn unusable_signers() -> Vec<(&'static str, Vec<Step>)> {
+    let list = format!("{OPERATORS}/a.signers");
+    vec![
+        ("dangling list", Vec::new().symlink(&list, "/nowhere")),
+        ("folder as list", Vec::new().directory(&list)),
+        ("dangling folder", Vec::new().symlink(OPERATORS, "/nowhere")),
+        ("file as folder", Vec::new().file(OPERATORS, "x")),
+        (
+            "vendor's dangling folder",
+            Vec::new().symlink(TRUST, "/nowhere"),
+        ),
+        ("vendor's file", Vec::new().file(TRUST, "x")),
+    ]
+}
+
+/// That nothing tells the generator to go on.
+fn refuses(ran: &Ran, words: &[&str]) -> Checked {
+    ensure!(ran.status == Some(1), "{}", ran.said());
+    ensure!(ran.stdout.is_empty(), "it goes on\n{}", ran.said());
+    says(&ran.stderr, words)
+}
+
+fn no_image_is_made_without_the_signers_of_the_machine() -> Checked {
+    let real = format!("#!/bin/sh\nexec {} \"$@\"\n", srctl()?.display());
+    let good = || Vec::new().file(format!("{OPERATORS}/a.signers"), "# nobody\n");
+    for strict in ["no", "yes"] {
+        let (ran, _) = into_image(malformed_signers(), Some(&real), strict)?;
+        refuses(&ran, &MALFORMED)?;
+        for (case, machine) in unusable_signers() {
+            let (ran, _) = into_image(machine, Some(&real), strict)?;
+            refuses(&ran, &["whatever STRICT is"]).map_err(|stop| stop.during(case))?;
+        }
+        let (ran, _) = into_image(good(), Some(FAILING), strict)?;
+        refuses(&ran, &["out of luck", "whatever STRICT is"])?;
+    }
+    Ok(())
+}
+
+fn without_srctl_no_list_of_signers_is_lost() -> Checked {
+    for (case, machine) in unusable_signers() {
+        let (ran, _) = into_image(machine, None, "no")?;
+        let refused = refuses(&ran, &["the lists of signers cannot be copied"]);
+        refused.map_err(|stop| stop.during(case))?;
+    }
+    let both = Vec::new()
+        .file(format!("{TRUST}/a.signers"), "# vendor\n")
+        .file(format!("{TRUST}/b.signers"), "# vendor\n")
+        .file(format!("{OPERATORS}/a.signers"), "# operator\n");
+    let (ran, desk) = into_image(both, None, "no")?;
+    ensure!(ran.status == Some(0), "{}", ran.said());
+    for (name, whose) in [("a", "# operator\n"), ("b", "# vendor\n")] {
+        let list = desk.read(&format!("image{TRUST}/{name}.signers"))?;
+        ensure!(list == whose.as_bytes(), "{name}: {list:?}");
+    }
+    // A package may have made the folder.
+    let (ran, desk) = into_image(Vec::new().directory(OPERATORS), None, "no")?;
+    ensure!(ran.status == Some(0), "{}", ran.said());
+    let demands = desk.path(&format!("image{TRUST}")).exists();
+    ensure!(!demands, "the image demands signatures");
+    Ok(())
+}
+
+fn what_others_put_into_an_image_does_not_stay() -> Checked {
+    let real = format!("#!/bin/sh\nexec {} \"$@\"\n", srctl()?.display());
+    for program in [Some(&real[..]), Some(FAILING), None] {
+        let (ran, desk) = into_image(Vec::new(), program, "no")?;
+        ensure!(ran.status == Some(0), "{}", ran.said());
+        let theirs = desk.path(&format!("image{OPERATOR}/70-theirs.wasm"));
+        ensure!(!theirs.exists(), "{program:?}: it stays\n{}", ran.said());
+    }
+    Ok(())
+}
+
+fn malformed_signers_end_the_script_of_mkosi() -> Checked {
+    let desk = Desk::new()?;
+    desk.tree("root", &malformed_signers())?;
+    desk.tree("bin", &Vec::new().directory("/tools"))?;
+    symlink(srctl()?, desk.path("bin/tools/srctl"))?;
+    let before = desk.everything()?;
+    let ended = Command::new("/bin/sh")
+        .arg(ours("mkosi/mkosi.images/initrd/mkosi.finalize"))
+        .env("PATH", desk.path("bin/tools"))
+        .env("BUILDROOT", desk.path("root"))
+        .output()?;
+    let ran = Ran::new("mkosi.finalize", &ended);
+    ensure!(ran.status != Some(0), "{}", ran.said());
+    says(&ran.stderr, &MALFORMED[..1])?;
+    ensure!(desk.everything()? == before, "something was staged");
     Ok(())
 }
