@@ -119,6 +119,10 @@ fn one(path: &Path, make: &Make, host: &Path) -> io::Result<()> {
             Ok(mount(NOTHING, path, NOTHING, whole, NOTHING)?)
         }
         Make::ReadOnlyMount => read_only_mount(path),
+        Make::NoExec => {
+            let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_NOEXEC;
+            Ok(mount(NOTHING, path, NOTHING, flags, NOTHING)?)
+        }
         Make::Shared => Ok(mount(NOTHING, path, NOTHING, MsFlags::MS_SHARED, NOTHING)?),
         Make::Immutable => Ok(ioctl_setflags(File::open(path)?, IFlags::IMMUTABLE)?),
         Make::Owner { user, group } => std::os::unix::fs::lchown(path, Some(*user), Some(*group)),

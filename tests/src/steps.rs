@@ -115,6 +115,8 @@ pub enum Make {
     ReadOnly,
     /// Makes the mount that is there read-only, but not its file system.
     ReadOnlyMount,
+    /// Makes the mount that is there one from which nothing is executed.
+    NoExec,
     /// Makes the mount that is there shared.
     Shared,
     /// Makes the file or directory immutable: not even root removes it.

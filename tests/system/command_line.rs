@@ -17,8 +17,8 @@ cases![
     a_plan_is_printed_and_nothing_is_changed,
     a_plan_is_printed_as_json,
     a_plan_needs_no_first_process,
-    a_plan_names_the_interpreter_that_a_script_lacks,
-    a_plan_names_the_loader_that_a_program_lacks,
+    init_that_cannot_run_is_refused_by_every_check,
+    unchecked_init_makes_refusals_of_what_cannot_run_warnings,
     a_plan_of_what_would_be_refused_fails,
     run_init_takes_the_command_line_of_klibc,
     run_init_checks_with_n_and_says_nothing,
@@ -191,23 +191,74 @@ fn a_plan_needs_no_first_process() -> Checked {
     rehearses(&scene).map(drop)
 }
 
-fn a_plan_names_the_interpreter_that_a_script_lacks() -> Checked {
-    let scene = boot()?
-        .options(["--plan"])
-        .in_new_root(|tree| tree.executable(INIT, "#! /usr/bin/no-such-shell -x\n"));
-    let outcome = rehearses(&scene)?;
-    says(&said(&outcome), &["/usr/bin/no-such-shell", "interpreter"])
+/// New roots whose init the kernel will not execute, and words of the reason.
+fn inits_that_cannot_run() -> [(Vec<u8>, &'static [&'static str]); 4] {
+    [
+        (
+            b"#! /usr/bin/no-such-shell -x\n".to_vec(),
+            &["interpreter", "/usr/bin/no-such-shell"],
+        ),
+        (
+            program_with_loader("/lib64/ld-no-such.so.2"),
+            &["loader", "/lib64/ld-no-such.so.2"],
+        ),
+        (
+            b"no program".to_vec(),
+            &["neither an ELF file nor a script"],
+        ),
+        (b"#!\n".to_vec(), &["names no interpreter"]),
+    ]
+}
+
+fn init_that_cannot_run_is_refused_by_every_check() -> Checked {
+    let scene = boot()?.symlink(RUN_INIT, "switch_root");
+    let commands: [&[&str]; 4] = [
+        &[SUBJECT, NEW_ROOT, INIT],
+        &[SUBJECT, "--plan", NEW_ROOT, INIT],
+        &[RUN_INIT, NEW_ROOT, INIT],
+        &[RUN_INIT, "-n", NEW_ROOT, INIT],
+    ];
+    for (init, words) in inits_that_cannot_run() {
+        for command in commands {
+            let scene = scene.clone().command(command.iter().copied());
+            let scene = scene.in_new_root(|tree| tree.executable(INIT, init.clone()));
+            let words = [words, &["switch_root.unchecked_init"]].concat();
+            refuses(&scene, &words).map_err(|stop| stop.during(&command.join(" ")))?;
+        }
+    }
+    Ok(())
+}
+
+fn unchecked_init_makes_refusals_of_what_cannot_run_warnings() -> Checked {
+    for (init, words) in inits_that_cannot_run() {
+        let scene = boot()?.in_new_root(|tree| tree.executable(INIT, init));
+        let by_option = scene.clone().options(["--plan", "--unchecked-init"]);
+        let by_parameter = scene
+            .options(["--plan"])
+            .kernel_command_line("switch_root.unchecked_init");
+        for scene in [by_option, by_parameter] {
+            says(&said(&rehearses(&scene)?), words)?;
+        }
+    }
+    // What does not exist is not executed, whatever is asked for.
+    let scene = boot()?.command([SUBJECT, "--unchecked-init", NEW_ROOT, "/sbin/missing"]);
+    refuses(&scene, &["/sbin/missing"])
 }
 
 /// The smallest ELF file that asks for a loader: a header, one program header and the
 /// loader's path.
-fn program_with_loader(loader: &str) -> Vec<u8> {
+pub fn program_with_loader(loader: &str) -> Vec<u8> {
+    program_for(libc::EM_X86_64, loader)
+}
+
+/// The same for a machine, as ELF files number them.
+pub fn program_for(machine: u16, loader: &str) -> Vec<u8> {
     let mut path = loader.as_bytes().to_vec();
     path.push(0);
     let length = path.len() as u64;
     let mut elf = b"\x7fELF\x02\x01\x01".to_vec();
     elf.resize(16, 0);
-    for half in [libc::ET_DYN, libc::EM_X86_64] {
+    for half in [libc::ET_DYN, machine] {
         elf.extend(half.to_le_bytes());
     }
     elf.extend(libc::EV_CURRENT.to_le_bytes());
@@ -226,15 +277,6 @@ fn program_with_loader(loader: &str) -> Vec<u8> {
     }
     elf.extend(path);
     elf
-}
-
-fn a_plan_names_the_loader_that_a_program_lacks() -> Checked {
-    let program = program_with_loader("/lib64/ld-no-such.so.2");
-    let scene = boot()?
-        .options(["--plan"])
-        .in_new_root(|tree| tree.executable(INIT, program));
-    let outcome = rehearses(&scene)?;
-    says(&said(&outcome), &["/lib64/ld-no-such.so.2"])
 }
 
 fn a_plan_of_what_would_be_refused_fails() -> Checked {

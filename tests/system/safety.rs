@@ -3,12 +3,15 @@
 use switch_root_tests::scene::{NEW_ROOT, SUBJECT, Scene};
 use switch_root_tests::steps::{Content, Make, Steps};
 
-use crate::check::{boots, ensure, refuses, says};
+use crate::check::{boots, ensure, refuses, said, says};
+use crate::command_line::program_with_loader;
 use crate::tools::{Checked, Policies, Stop, boot, cases, play, policy, probe};
 
 cases![
     nothing_is_bound_over_what_leads_to_the_init,
     nothing_is_bound_over_what_starts_the_init,
+    nothing_is_bound_over_later_interpreters_or_their_links,
+    nothing_is_bound_over_the_loader_of_an_interpreter,
     nothing_is_bound_into_run_by_way_of_a_link,
     an_init_that_would_be_covered_is_refused,
     where_nothing_is_deleted_no_mount_is_lost,
@@ -50,6 +53,40 @@ fn nothing_is_bound_over_what_starts_the_init() -> Checked {
     });
     let scene = carrying(scene, "/interpreters")?.command([SUBJECT, NEW_ROOT, "/scripts/init"]);
     is_not_bound(&scene, &["/interpreters", "what starts it"])
+}
+
+fn nothing_is_bound_over_later_interpreters_or_their_links() -> Checked {
+    let copy = Content::Copy(probe()?.into());
+    let scene = boot()?.in_new_root(|tree| {
+        tree.executable("/scripts/init", "#!/first/script\n")
+            .executable("/first/script", "#!/links/probe\n")
+            .symlink("/links/probe", "/programs/probe")
+            .executable("/programs/probe", copy)
+    });
+    let scene = scene.command([SUBJECT, NEW_ROOT, "/scripts/init"]);
+    for target in ["/first", "/links", "/programs"] {
+        let scene = carrying(scene.clone(), target)?;
+        is_not_bound(&scene, &[target, "what starts it"])?;
+    }
+    Ok(())
+}
+
+fn nothing_is_bound_over_the_loader_of_an_interpreter() -> Checked {
+    let scene = boot()?.in_new_root(|tree| {
+        tree.executable("/scripts/init", "#!/programs/shell\n")
+            .executable("/programs/shell", program_with_loader("/loaders/ld.so"))
+            .executable("/loaders/ld.so", program_with_loader("/none"))
+    });
+    let scene = carrying(scene, "/loaders")?;
+    let outcome = play(&scene.command([SUBJECT, "--plan", NEW_ROOT, "/scripts/init"]))?;
+    says(
+        &said(&outcome),
+        &[
+            "/some (by 50-carry): not bound",
+            "/loaders",
+            "what starts it",
+        ],
+    )
 }
 
 fn nothing_is_bound_into_run_by_way_of_a_link() -> Checked {

@@ -50,6 +50,8 @@ pub struct Arguments {
     pub foreground: bool,
     /// Delete nothing.
     pub keep_initramfs: bool,
+    /// Take an init that the kernel will not execute.
+    pub unchecked_init: bool,
     /// How to switch.
     pub strategy: StrategyChoice,
     /// Which messages are written; the kernel command line decides otherwise.
@@ -87,6 +89,8 @@ init, such as systemd, does both itself. Need not be PID 1.
                            no INIT is given, the one that would be executed counts
       --foreground         wait for the deletion before executing INIT
       --keep-initramfs     delete nothing; the only way where / is not tmpfs or ramfs
+      --unchecked-init     execute INIT even if the kernel is known not to, for
+                           want of its interpreter or loader
       --strategy auto|move|pivot
                            how to switch (auto: pivot where the kernel allows it)
       --log error|warn|info|debug|trace
@@ -157,6 +161,7 @@ fn read(
     let mut format = Format::Text;
     let mut foreground = false;
     let mut keep_initramfs = false;
+    let mut unchecked_init = false;
     let mut strategy = StrategyChoice::Auto;
     let mut log = None;
     let mut console = None;
@@ -194,6 +199,7 @@ fn read(
                 of_the_switch.get_or_insert("--foreground");
             }
             Long("keep-initramfs") => keep_initramfs = true,
+            Long("unchecked-init") => unchecked_init = true,
             Long("strategy") => {
                 strategy = parser.value()?.parse_with(|text| match text {
                     "auto" => Ok(StrategyChoice::Auto),
@@ -246,6 +252,7 @@ fn read(
         preserve,
         foreground,
         keep_initramfs,
+        unchecked_init,
         strategy,
         // Scripts check several times; what is not as it should be is said when it counts.
         log: log.or((check && !plan).then_some(Level::Error)),
@@ -286,12 +293,13 @@ mod tests {
 
     #[test]
     fn what_follows_the_init_is_the_inits() {
-        let arguments =
-            switch("/sbin/switch_root --foreground /sysroot /sbin/init --log x -h -- y");
+        let arguments = switch(
+            "/sbin/switch_root --foreground --unchecked-init /sysroot /sbin/init --log x -h -- y",
+        );
         assert_eq!(arguments.new_root, "/sysroot");
         assert_eq!(arguments.init, Some("/sbin/init".into()));
         assert_eq!(arguments.init_arguments, ["--log", "x", "-h", "--", "y"]);
-        assert!(arguments.foreground);
+        assert!(arguments.foreground && arguments.unchecked_init);
         assert_eq!(arguments.log, None);
     }
 

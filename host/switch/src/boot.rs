@@ -110,6 +110,7 @@ fn boot(
         preserve: false,
         foreground: false,
         keep_initramfs: false,
+        unchecked_init: false,
         strategy: StrategyChoice::Auto,
         log: None,
         console: None,
@@ -249,15 +250,15 @@ fn find_init(parameters: &Parameters, proc: &Proc) -> Result<String, String> {
             return Err(format!("{place} is no directory"));
         }
     }
+    let place = init::Place {
+        new_root: new_root.as_fd(),
+        mounted_at: NEW_ROOT.as_bytes(),
+        proc,
+        unchecked: parameters.unchecked_init,
+    };
     let mut failure = None;
     for candidate in candidates(parameters) {
-        match init::check(
-            new_root.as_fd(),
-            NEW_ROOT.as_bytes(),
-            candidate.as_bytes(),
-            proc,
-        ) {
-            // Where its loader is missing the kernel does not execute it.
+        match init::check(place, candidate.as_bytes()) {
             Ok(init) if init.warnings.is_empty() => return Ok(candidate.to_owned()),
             Ok(init) => {
                 failure.get_or_insert(init.warnings.join("; "));

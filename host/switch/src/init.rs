@@ -1,18 +1,16 @@
 //! The init of the new root: it must exist there, be a regular file, and be
-//! executable, before anything is changed.
+//! executable, with all that it takes, before anything is changed.
 
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use object::elf::{FileHeader32, FileHeader64};
-use object::read::elf::{FileHeader, ProgramHeader};
-use object::{Endianness, FileKind, ReadCache, ReadRef};
 use policy::answer::is_at_or_below;
 use policy::escape;
-use rustix::fs::{self, FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags};
+use rustix::fs::{self, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+use crate::binfmt_misc;
+use crate::executable::{self, Head, Registered, Root, Unfit, Way};
 use crate::new_root::MOVED;
 use crate::proc::Proc;
 
@@ -30,7 +28,7 @@ pub struct Init {
     /// without links.
     pub paths: [Vec<u8>; 2],
     /// Device number and inode of everything on the way to it, and to the
-    /// interpreter or loader that it needs: links, directories, the files.
+    /// interpreters and the loader that it needs: links, directories, the files.
     pub trail: Vec<(u64, u64)>,
     /// Its path in the new root with all links resolved.
     pub resolved: Vec<u8>,
@@ -63,54 +61,64 @@ pub fn absolute(path: &[u8]) -> Vec<u8> {
     [b"/", relative].concat()
 }
 
-/// Examines the init at `path` of the new root, which is mounted at `mounted_at`.
+/// The new root, as inits are examined in it.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// Its root directory.
+    pub new_root: BorrowedFd<'a>,
+    /// Where it is mounted.
+    pub mounted_at: &'a [u8],
+    /// What the kernel says of open files and of itself.
+    pub proc: &'a Proc,
+    /// What the kernel will not execute is taken all the same, with a warning.
+    pub unchecked: bool,
+}
+
+impl Root for Place<'_> {
+    fn open(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+        resolve(self.new_root, path, flags)
+    }
+
+    fn way(&self, path: &[u8]) -> Result<Way, Errno> {
+        follow(self.new_root, path)
+    }
+
+    fn registered(&self, head: &Head, path: &[u8]) -> Registered {
+        binfmt_misc::find(self.proc, head, path)
+    }
+}
+
+/// Examines the init at `path` of the new root.
 ///
 /// # Errors
 /// Why it cannot be the init: a sentence for the operator.
-pub fn check(
-    new_root: BorrowedFd<'_>,
-    mounted_at: &[u8],
-    path: &[u8],
-    proc: &Proc,
-) -> Result<Init, String> {
+pub fn check(root: Place<'_>, path: &[u8]) -> Result<Init, String> {
     let shown = escape::path(path);
-    let place = format!("the new root {}", escape::path(mounted_at));
-    let file = resolve(new_root, path, OFlags::PATH)
-        .map_err(|error| unresolved(new_root, path, error, &place))?;
+    let place = format!("the new root {}", escape::path(root.mounted_at));
+    let file = resolve(root.new_root, path, OFlags::PATH)
+        .map_err(|error| unresolved(root.new_root, path, error, &place))?;
     let failed = |what: &str, error: io::Error| format!("init {shown} cannot be {what}: {error}");
-    let stat = fs::fstat(&file).map_err(|error| failed("examined", error.into()))?;
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => {}
-        FileType::Directory => {
-            return Err(format!(
-                "init {shown} is a directory of {place}; name the program in it"
-            ));
+    let stat = executable::fit(&file).map_err(|unfit| match unfit {
+        Unfit::Directory => {
+            format!("init {shown} is a directory of {place}; name the program in it")
         }
-        _ => {
-            return Err(format!(
-                "init {shown} in {place} is not a regular file; name a program"
-            ));
+        Unfit::NotRegular => {
+            format!("init {shown} in {place} is not a regular file; name a program")
         }
-    }
-    if stat.st_mode & 0o111 == 0 {
-        return Err(format!(
-            "init {shown} in {place} is not executable (mode {:04o}); chmod it in the image",
-            stat.st_mode & 0o7777
-        ));
-    }
-    let options = fs::fstatvfs(&file)
-        .map_err(|error| failed("examined", error.into()))?
-        .f_flag;
-    if options.contains(StatVfsMountFlags::NOEXEC) {
-        return Err(format!(
-            "init {shown} lies on a file system mounted noexec; mount {place} without it"
-        ));
-    }
-    let path_now = proc
+        Unfit::NotExecutable(mode) => format!(
+            "init {shown} in {place} is not executable (mode {mode:04o}); chmod it in the image"
+        ),
+        Unfit::NoExec => {
+            format!("init {shown} lies on a file system mounted noexec; mount {place} without it")
+        }
+        Unfit::Unknown(error) => failed("examined", error.into()),
+    })?;
+    let path_now = root
+        .proc
         .path_of(&file)
         .map_err(|error| failed("located", error))?;
     let resolved = path_now
-        .strip_prefix(mounted_at)
+        .strip_prefix(root.mounted_at)
         .filter(|rest| rest.starts_with(b"/"))
         .map_or_else(|| absolute(path), <[u8]>::to_vec);
     let paths = [absolute(path), resolved.clone()];
@@ -125,15 +133,25 @@ pub fn check(
         }
     }
     let unfollowed = |error: Errno| failed("followed", error.into());
-    let mut trail = follow(new_root, path).map_err(unfollowed)?;
+    let mut trail = follow(root.new_root, path).map_err(unfollowed)?.passed;
     let mut warnings = Vec::new();
-    match resolve(new_root, path, OFlags::RDONLY | OFlags::NONBLOCK) {
+    match resolve(root.new_root, path, OFlags::RDONLY | OFlags::NONBLOCK) {
         Ok(file) => {
-            let (interpreter, warning) = interpreter(new_root, File::from(file), &shown);
-            warnings.extend(warning);
-            if let Some(interpreter) = interpreter {
-                trail.extend(follow(new_root, &interpreter).map_err(unfollowed)?);
+            let chain = executable::follow(file.into(), path, &root).map_err(unfollowed)?;
+            trail.extend(chain.trail);
+            if let Some(reason) = chain.failure {
+                if !root.unchecked {
+                    return Err(format!(
+                        "init {shown} cannot be executed: {reason}; repair the image, or start once with the kernel parameter switch_root.unchecked_init to try it all the same"
+                    ));
+                }
+                warnings.push(format!(
+                    "init {shown} cannot be executed: {reason}; it is tried all the same, since switch_root.unchecked_init is given"
+                ));
             }
+            warnings.extend(chain.doubt.map(|reason| {
+                format!("it is not known whether init {shown} can be executed: {reason}")
+            }));
         }
         Err(error) => warnings.push(format!(
             "init {shown} cannot be read ({error}); whether it can be executed is not known"
@@ -153,19 +171,14 @@ pub fn check(
 ///
 /// # Errors
 /// Why there is none: a sentence for the operator.
-pub fn find(
-    new_root: BorrowedFd<'_>,
-    mounted_at: &[u8],
-    of_the_kernel: &Option<String>,
-    proc: &Proc,
-) -> Result<(Vec<u8>, Init), String> {
+pub fn find(root: Place<'_>, of_the_kernel: &Option<String>) -> Result<(Vec<u8>, Init), String> {
     let candidates = match of_the_kernel {
         Some(init) => vec![init.as_str()],
         None => OF_SYSTEMD.into_iter().chain(USUAL).collect(),
     };
     let mut failure = String::new();
     for candidate in candidates {
-        match check(new_root, mounted_at, candidate.as_bytes(), proc) {
+        match check(root, candidate.as_bytes()) {
             Ok(init) => return Ok((candidate.into(), init)),
             // Most readers know the usual one alone.
             Err(reason) if failure.is_empty() || candidate == USUAL[0] => failure = reason,
@@ -201,12 +214,11 @@ fn unresolved(new_root: BorrowedFd<'_>, path: &[u8], error: Errno, place: &str) 
     }
 }
 
-/// Device number and inode of all that is passed on the way to a path, as far as
-/// it leads.
-fn follow(new_root: BorrowedFd<'_>, path: &[u8]) -> Result<Vec<(u64, u64)>, Errno> {
+/// Goes the way to a path, as far as it leads.
+pub fn follow(new_root: BorrowedFd<'_>, path: &[u8]) -> Result<Way, Errno> {
     /// As many as the kernel follows.
     const LINKS: u32 = 40;
-    let mut passed = Vec::new();
+    let mut way = Way::default();
     let mut links = 0;
     let parts = |path: &[u8]| -> Vec<Vec<u8>> {
         let parts = path
@@ -227,6 +239,9 @@ fn follow(new_root: BorrowedFd<'_>, path: &[u8]) -> Result<Vec<(u64, u64)>, Errn
             }
             _ => {}
         }
+        // Below the root directory, with a slash in front.
+        way.covered |=
+            directories.is_empty() && MOVED.iter().any(|covered| covered.as_bytes()[1..] == *part);
         let here = directories.last().map_or(new_root, AsFd::as_fd);
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let found = match fs::openat(here, part.as_slice(), flags, Mode::empty()) {
@@ -234,7 +249,7 @@ fn follow(new_root: BorrowedFd<'_>, path: &[u8]) -> Result<Vec<(u64, u64)>, Errn
             other => other?,
         };
         let stat = fs::fstat(&found)?;
-        passed.push((stat.st_dev, stat.st_ino));
+        way.passed.push((stat.st_dev, stat.st_ino));
         if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
             directories.push(found);
             continue;
@@ -249,82 +264,5 @@ fn follow(new_root: BorrowedFd<'_>, path: &[u8]) -> Result<Vec<(u64, u64)>, Errn
         }
         to_come.extend(parts(target.to_bytes()));
     }
-    Ok(passed)
-}
-
-/// Finds the program that the kernel needs to start the init: the one that a
-/// script names, or the loader of a dynamic executable; and says where it, or
-/// the init itself, is not what it should be.
-fn interpreter(
-    new_root: BorrowedFd<'_>,
-    file: File,
-    shown: &str,
-) -> (Option<Vec<u8>>, Option<String>) {
-    // A script's first line counts as far as the kernel reads it.
-    const LINE: u64 = 256;
-    let cache = ReadCache::new(file);
-    let doubtful = |what: &str| {
-        (
-            None,
-            Some(format!(
-                "init {shown} is {what}; executing it is likely to fail"
-            )),
-        )
-    };
-    let head = cache
-        .len()
-        .and_then(|length| (&cache).read_bytes_at(0, length.min(LINE)));
-    let Ok(head) = head else {
-        return doubtful("a file whose beginning cannot be read");
-    };
-    let (what, interpreter) = match head {
-        [b'#', b'!', line @ ..] => {
-            let line = line
-                .split(|byte| *byte == b'\n')
-                .next()
-                .unwrap_or_default()
-                .trim_ascii();
-            let name = line
-                .split(|byte| matches!(byte, b' ' | b'\t'))
-                .next()
-                .unwrap_or_default();
-            ("script whose interpreter", name.to_vec())
-        }
-        [0x7f, b'E', b'L', b'F', ..] => match loader(&cache) {
-            Ok(Some(loader)) => ("dynamic executable whose loader", loader),
-            Ok(None) => return (None, None),
-            Err(()) => return doubtful("a damaged ELF file, or cannot be read whole"),
-        },
-        _ => return doubtful("neither an ELF file nor a script that begins with #!"),
-    };
-    let there = resolve(new_root, &interpreter, OFlags::PATH)
-        .and_then(fs::fstat)
-        .is_ok_and(|stat| {
-            FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
-                && stat.st_mode & 0o111 != 0
-        });
-    let warning = (!there).then(|| {
-        format!("init {shown} is a {what} {} is not an executable file of the new root; executing it is likely to fail", escape::path(&interpreter))
-    });
-    (Some(interpreter), warning)
-}
-
-/// The path of the loader that an ELF file names, if it names one.
-fn loader(file: &ReadCache<File>) -> Result<Option<Vec<u8>>, ()> {
-    match FileKind::parse(file).map_err(drop)? {
-        FileKind::Elf32 => loader_of::<FileHeader32<Endianness>>(file),
-        FileKind::Elf64 => loader_of::<FileHeader64<Endianness>>(file),
-        _ => Err(()),
-    }
-}
-
-fn loader_of<H: FileHeader>(file: &ReadCache<File>) -> Result<Option<Vec<u8>>, ()> {
-    let header = H::parse(file).map_err(drop)?;
-    let endian = header.endian().map_err(drop)?;
-    for segment in header.program_headers(endian, file).map_err(drop)? {
-        if let Some(path) = segment.interpreter(endian, file).map_err(drop)? {
-            return Ok(Some(path.to_vec()));
-        }
-    }
-    Ok(None)
+    Ok(way)
 }

@@ -7,10 +7,13 @@
 mod act;
 mod arguments;
 mod background;
+mod binfmt_misc;
 mod boot;
 mod capabilities;
 mod carry;
 mod deletion;
+mod elf;
+mod executable;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

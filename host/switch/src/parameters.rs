@@ -31,6 +31,8 @@ pub struct Parameters {
     pub keep_initramfs: bool,
     /// `switch_root.foreground`: wait for the deletion.
     pub foreground: bool,
+    /// `switch_root.unchecked_init`: take an init that the kernel will not execute.
+    pub unchecked_init: bool,
     /// `switch_root.incompatible=skip|halt`, for `init`.
     pub incompatible: Incompatible,
     /// `switch_root.root=/path`: the root image, for `init`.
@@ -110,6 +112,7 @@ pub fn parse(command_line: &str) -> Parameters {
             ("extensions", _) => Err("the only value is `ignore`".into()),
             ("keep_initramfs", value) => switch(value).map(|on| parameters.keep_initramfs = on),
             ("foreground", value) => switch(value).map(|on| parameters.foreground = on),
+            ("unchecked_init", value) => switch(value).map(|on| parameters.unchecked_init = on),
             ("incompatible", Some("skip")) => {
                 parameters.incompatible = Incompatible::Skip;
                 Ok(())
@@ -173,7 +176,7 @@ mod tests {
     #[test]
     fn our_parameters_are_found_among_all_others() {
         let parameters = parse(
-            "BOOT_IMAGE=/vmlinuz root=\"LABEL=my root\" quiet switch_root.log=debug switch_root.policies=default switch_root.extensions=ignore switch_root.foreground switch_root.keep-initramfs=no -- switch_root.log=error\n",
+            "BOOT_IMAGE=/vmlinuz root=\"LABEL=my root\" quiet switch_root.log=debug switch_root.policies=default switch_root.extensions=ignore switch_root.foreground switch_root.keep-initramfs=no switch_root.unchecked_init -- switch_root.log=error\n",
         );
         assert_eq!(
             parameters,
@@ -182,6 +185,7 @@ mod tests {
                 default_policy_only: true,
                 ignore_extensions: true,
                 foreground: true,
+                unchecked_init: true,
                 ..Parameters::default()
             }
         );

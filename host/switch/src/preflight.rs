@@ -95,13 +95,18 @@ pub fn plan(
     // It gets ready while the rest is checked.
     session.begin();
     let new_root = new_root::open(&arguments.new_root, &old_root, proc)?;
+    let place = init::Place {
+        new_root: new_root.fd.as_fd(),
+        mounted_at: &new_root.path,
+        proc,
+        unchecked: arguments.unchecked_init || parameters.unchecked_init,
+    };
     let (init_path, init) = match &arguments.init {
         Some(path) => {
             let path = path.as_bytes();
-            let init = init::check(new_root.fd.as_fd(), &new_root.path, path, proc)?;
-            (path.to_vec(), init)
+            (path.to_vec(), init::check(place, path)?)
         }
-        None => init::find(new_root.fd.as_fd(), &new_root.path, &parameters.init, proc)?,
+        None => init::find(place, &parameters.init)?,
     };
     tracing::debug!(
         "the new root {} has the init {}",

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use linux_raw_sys::general::PROC_SUPER_MAGIC;
 use rustix::fs::{self, Mode, OFlags};
+use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 
 /// A proc file system, mounted or not.
@@ -63,6 +64,14 @@ impl Proc {
         let mut bytes = Vec::new();
         std::fs::File::from(file).read_to_end(&mut bytes)?;
         Ok(bytes)
+    }
+
+    /// Where one of its links leads.
+    ///
+    /// # Errors
+    /// Those of readlinkat(2).
+    pub fn link(&self, path: &str) -> Result<Vec<u8>, Errno> {
+        Ok(fs::readlinkat(&self.0, path, Vec::new())?.into_bytes())
     }
 
     /// The path by which an open file is reached from the root directory.

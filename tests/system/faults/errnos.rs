@@ -73,6 +73,13 @@ const TABLE: &[(&str, &[Errno])] = &[
     ),
     ("lseek", &[EBADF, EINVAL, ENXIO, EOVERFLOW, ESPIPE]),
     ("read", &[EAGAIN, EBADF, EINTR, EINVAL, EIO, EISDIR]),
+    // Those of read(2) and lseek(2).
+    (
+        "pread64",
+        &[
+            EAGAIN, EBADF, EINTR, EINVAL, EIO, EISDIR, ENXIO, EOVERFLOW, ESPIPE,
+        ],
+    ),
     ("readv", &[EAGAIN, EBADF, EINTR, EINVAL, EIO, EISDIR]),
     ("write", WRITE),
     ("writev", WRITE),

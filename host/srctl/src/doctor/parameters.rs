@@ -6,7 +6,7 @@ use super::finding::{Finding, Findings};
 
 /// A parameter of the kernel that the boot program takes, and what it does; whether that
 /// is a way out that is not to stay.
-const PARAMETERS: [(&str, bool, &str); 11] = [
+const PARAMETERS: [(&str, bool, &str); 13] = [
     (
         "policies=default",
         true,
@@ -28,6 +28,16 @@ const PARAMETERS: [(&str, bool, &str); 11] = [
         "the initramfs is deleted, as without it",
     ),
     ("foreground", false, "init waits for the deletion"),
+    (
+        "unchecked_init",
+        true,
+        "an init that the kernel will not execute is not refused",
+    ),
+    (
+        "unchecked_init=no",
+        false,
+        "an init that the kernel will not execute is refused, as without it",
+    ),
     ("log", false, "sets what is logged"),
     ("root", false, "names the root image"),
     (

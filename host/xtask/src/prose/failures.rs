@@ -52,7 +52,8 @@ const NO_MESSAGES: &[&str] = &[
     "files and directories",
     "{count} B",
     "{year:04}-{month:02}-{:02} {hour:02}:{minute:02}:{:02} UTC",
-    // What is written into files, or compared with what stands in them.
+    // What is written into files, or compared with what is in them.
+    "extension .",
     "switch-root ahead-of-time policy 1",
     ", wasmtime 48",
     // Said by srctl alone, of files that the boot program does not read or make.
