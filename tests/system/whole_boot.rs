@@ -26,6 +26,9 @@ cases![
     a_bad_layer_is_left_out_and_takes_no_other_with_it,
     a_layer_that_would_change_the_root_image_is_left_out,
     a_layer_with_which_the_machine_would_not_start_is_left_out,
+    no_layer_is_blamed_for_what_the_root_image_lacks,
+    layer_that_replaces_os_release_is_activated_with_a_warning,
+    unknown_keys_reach_the_running_system,
     a_layers_root_directory_does_not_change_the_systems,
     a_root_image_may_have_any_root_directory,
     an_incompatible_extension_is_left_out_and_the_running_system_is_told,
@@ -501,6 +504,78 @@ fn a_layer_with_which_the_machine_would_not_start_is_left_out() -> Checked {
         &["keep the machine from starting", "/no/such/interpreter"],
     )
     .map(drop)
+}
+
+/// What a layer is said to do, where it is to blame.
+const BLAME: &str = "keep the machine from starting";
+
+fn no_layer_is_blamed_for_what_the_root_image_lacks() -> Checked {
+    const HALT: &str = " switch_root.incompatible=halt";
+    for (lacking, halt) in [("/run", ""), ("/dev", HALT)] {
+        let line = format!("init=/sbin/none{halt}");
+        let maker = Maker::new()?.layer("000.a.sqsh", ANY, whose("a"))?;
+        let all = refused(maker, &line)?;
+        says(&all, &["cannot be started", "/sbin/none", "is not in"])?;
+        ensure!(!all.contains(BLAME) && !all.contains("000.a.sqsh"), "{all}");
+        let maker = Maker::new()?;
+        let mut root = maker.root()?;
+        root.retain(|step| step.path != lacking.as_bytes());
+        let root = maker.image("lacking", Format::Squashfs, &root)?;
+        let maker = maker
+            .layer("000.a.sqsh", ANY, whose("a"))?
+            .scene(|scene| scene.file("/lacking.sqsh", Content::Copy(root)));
+        let (_folder, scene) = maker.finish()?;
+        let line = format!("switch_root.root=/lacking.sqsh{halt}");
+        let all = said(&play(&scene.kernel_command_line(&line))?);
+        ensure!(!all.contains(BLAME), "{lacking}: {all}");
+    }
+    // A layer that makes it worse is left out all the same.
+    let maker = Maker::new()?.layer("000.a.sqsh", ANY, Vec::new().file(INIT, "no program"))?;
+    says(
+        &refused(maker, "switch_root.incompatible=halt")?,
+        &[BLAME, "000.a.sqsh"],
+    )
+}
+
+fn layer_that_replaces_os_release_is_activated_with_a_warning() -> Checked {
+    let other = Vec::new().file("/etc/os-release", "ID=probeos\nVERSION_ID=9\n");
+    let same = Vec::new().file("/etc/os-release", "ID=probeos\nVERSION_ID=2.5.1\n");
+    let booted = Maker::new()?
+        .look_at(&["/whose"])
+        .layer("000.a.sqsh", ANY, whose("a"))?
+        .layer("001.b.sqsh", ANY, other)?
+        .boots()?;
+    let activated: Vec<_> = booted.report.activated().into_values().collect();
+    ensure!(activated == [Some(true), Some(true)], "{activated:?}");
+    let warnings = booted.report.warnings();
+    says(&warnings, &["001.b.sqsh", "/etc/os-release", "root image"])?;
+    ensure!(!warnings.contains("000.a.sqsh"), "{warnings}");
+    // One that says the same changes no verdict.
+    let booted = Maker::new()?.layer("000.a.sqsh", ANY, same)?.boots()?;
+    let warnings = booted.report.warnings();
+    ensure!(!warnings.contains("os-release"), "{warnings}");
+    Ok(())
+}
+
+fn unknown_keys_reach_the_running_system() -> Checked {
+    let mut maker = Maker::new()?.layer("000.a.sqsh", ANY, whose("a"))?;
+    maker.yaml.push_str("    signed-by: {key: builder}\n");
+    maker.entry("001.none.sqsh", None, "{}");
+    maker.yaml.push_str("    ticket: 12\ngeneration: 7\n");
+    let booted = maker.boots()?;
+    let text = told(&booted.report, &booted.seen)?;
+    let (layers, skipped) = text.split_once("skipped:").ok_or("nothing is skipped")?;
+    says(
+        layers,
+        &["000.a.sqsh", "signed-by:", "key: builder", "generation: 7"],
+    )?;
+    says(skipped, &["001.none.sqsh", "ticket: 12", "is missing"])?;
+    // Where there are no layers, there may still be keys.
+    let mut maker = Maker::new()?;
+    maker.yaml = "layers: []\ngeneration: 8\n".into();
+    let booted = maker.boots()?;
+    let text = told(&booted.report, &booted.seen)?;
+    says(&text, &["layers: []", "generation: 8"])
 }
 
 /// Checks that the layer `a` is there, and the mode of `/`.

@@ -215,7 +215,7 @@ pub fn write_archive(
         .iter()
         .map(|layer| extensions::to_write(&layer.image, Some(&layer.digest), &layer.metadata))
         .collect();
-    let list = extensions::render(&records, &[]);
+    let list = extensions::render(&records);
     if list.len() as u64 > EXTENSIONS_FILE {
         let longest = layers
             .iter()

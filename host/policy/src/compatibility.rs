@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::bindings::types::{Extension, HostFacts, Verdict};
+use crate::extensions::List;
 use crate::failure::Question;
 use crate::limits::fixed;
 use crate::protocol::{Reply, Request};
@@ -53,22 +54,44 @@ pub fn review(
     host: &HostFacts,
     extensions_yaml: &[u8],
 ) -> Result<Vec<Judged>, NoReview> {
-    let (extensions, verdicts) = session
+    let (list, verdicts) = session
         .ask(Question::Compatibility, |session, asked| {
             put(session, asked, host, extensions_yaml)
         })
         .map_err(NoReview::Judge)?;
-    let extensions = extensions.map_err(NoReview::File)?;
-    Ok(extensions
+    Ok(list
+        .map_err(NoReview::File)?
+        .extensions
         .into_iter()
         .enumerate()
         .map(|(position, extension)| judge(session, extension, position, &verdicts))
         .collect())
 }
 
+/// Reads an `extensions.yaml` in a session that has no policies, and asks nobody.
+///
+/// # Errors
+/// See [`NoReview`].
+pub fn read(extensions_yaml: &[u8]) -> Result<List, NoReview> {
+    let mut session = Session::new(&[]);
+    let host = HostFacts {
+        os_release: Vec::new(),
+        kernel_release: String::new(),
+        architecture: String::new(),
+        kernel_command_line: String::new(),
+    };
+    let outcome = session.ask(Question::Compatibility, |session, asked| {
+        put(session, asked, &host, extensions_yaml)
+    });
+    session.dismiss();
+    session.take_dismissed().wait();
+    let (list, _) = outcome.map_err(NoReview::Judge)?;
+    list.map_err(NoReview::File)
+}
+
 /// The verdicts of one policy, by its index.
 type Verdicts = Vec<(usize, Vec<Verdict>)>;
-type Answer = (Result<Vec<Extension>, String>, Verdicts);
+type Answer = (Result<List, String>, Verdicts);
 
 /// What every reply may take, in bytes.
 const FRAME: usize = 64 << 10;
@@ -76,6 +99,8 @@ const FRAME: usize = 64 << 10;
 const VERDICT: usize = 64;
 /// What a byte of a reason may take once it is escaped.
 const ESCAPED: usize = 4;
+/// What a byte of the file may take as JSON: of `{a,b}` each key has a value there.
+const AS_JSON: usize = 5;
 
 /// The most bytes that the verdicts on `count` extensions take: their reasons, which the
 /// judge cuts, and of which a policy hands over no more than its limit for a call. What is
@@ -102,19 +127,21 @@ fn put(
         extensions_yaml: extensions_yaml.to_vec(),
     };
     session.send(&request).map_err(|death| (None, death))?;
-    let extensions = match session.receive(None, FRAME + 4 * extensions_yaml.len()) {
-        Ok(Reply::Extensions(extensions)) => extensions,
+    let limit = FRAME + AS_JSON * extensions_yaml.len();
+    let list = match session.receive(None, limit) {
+        Ok(Reply::Extensions(list)) => list,
         Ok(_) => return Err((None, Death::confused())),
         Err(death) => return Err((None, death)),
     };
-    let count = extensions.as_ref().map_or(0, Vec::len);
-    if count > extensions_yaml.len() {
+    let lengths = |list: &List| (list.extensions.len(), list.unknown.layers.len());
+    let (count, of_unknown) = list.as_ref().map_or((0, 0), lengths);
+    if count > extensions_yaml.len() || of_unknown != count {
         // Each is written down somewhere in the file.
         return Err((None, Death::confused()));
     }
     let mut verdicts = Vec::new();
     if count == 0 {
-        return Ok((extensions, verdicts));
+        return Ok((list, verdicts));
     }
     for &index in asked {
         let transfer = session.policies()[index].sidecar.limits.transfer_bytes;
@@ -132,7 +159,7 @@ fn put(
             Err(death) => return Err((Some(index), death)),
         }
     }
-    Ok((extensions, verdicts))
+    Ok((list, verdicts))
 }
 
 fn judge(

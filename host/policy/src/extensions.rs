@@ -1,11 +1,12 @@
 //! `extensions.yaml`: which layers there are, and what their metadata says.
 //!
 //! The shape is `layers: [{image, digest, metadata: {name, version, author,
-//! description, compatibility: {<os>: {version}}, ...}}]`; unknown keys are
-//! ignored. A system that was booted from it finds in it what was activated, and
-//! under `skipped: [{image, metadata, reasons: [text]}]` what was not, and why;
-//! where none could be looked at, `reason` says why.
+//! description, compatibility: {<os>: {version}}, ...}}]`; unknown keys mean
+//! nothing here, and are passed on. A system that was booted from it finds in it what was
+//! activated, and under `skipped: [{image, metadata, reasons: [text]}]` what was not, and
+//! why; where none could be looked at, `reason` says why.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::bindings::types::{Extension, Requirement};
@@ -13,6 +14,38 @@ use crate::yaml::{self, Kind, Node};
 
 /// Where the initramfs names its extensions: the first one that is there.
 pub const PATHS: [&str; 2] = ["/extensions.yaml", "/etc/extensions.yaml"];
+
+/// Keys of the file, and of a layer in it, that are written here, and not passed on.
+const OF_THE_FILE: [&str; 3] = ["layers", "skipped", "reason"];
+const OF_A_LAYER: [&str; 4] = ["image", "digest", "metadata", "reasons"];
+
+/// What a file holds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct List {
+    /// The layers, lowest first.
+    pub extensions: Vec<Extension>,
+    /// What else it holds.
+    pub unknown: Unknown,
+}
+
+/// What a file holds beside what is known: JSON objects, of keys with their values. Where
+/// there are none, nothing is written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unknown {
+    /// Of the file itself.
+    pub file: String,
+    /// Of each layer.
+    pub layers: Vec<String>,
+}
+
+/// A layer to be written, with the unknown keys that go with it.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// What is known of it.
+    pub extension: &'a Extension,
+    /// See [`Unknown::layers`]; may be empty.
+    pub unknown: &'a str,
+}
 
 /// The sentence about a list of extensions that cannot be used.
 pub fn unusable(path: &str, reason: &str) -> String {
@@ -22,41 +55,68 @@ pub fn unusable(path: &str, reason: &str) -> String {
     )
 }
 
-/// Reads the bytes of an `extensions.yaml`. An empty file, or one without
-/// `layers`, is no extensions.
+/// Reads the layers out of the bytes of an `extensions.yaml`. An empty file, or one
+/// without `layers`, is no extensions.
 ///
 /// # Errors
 /// A sentence with the line and column, or the element, of what is wrong.
 pub fn parse(bytes: &[u8]) -> Result<Vec<Extension>, String> {
+    Ok(list(bytes)?.extensions)
+}
+
+/// The same, with what else the file holds.
+///
+/// # Errors
+/// See [`parse`].
+pub fn list(bytes: &[u8]) -> Result<List, String> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         format!(
             "is not UTF-8: the byte at offset {} is wrong",
             error.valid_up_to()
         )
     })?;
-    let Some(root) = yaml::document(text)? else {
-        return Ok(Vec::new());
+    let Some(root) = yaml::document(text)?.filter(|root| !root.is_null()) else {
+        return Ok(List::default());
     };
-    if root.is_null() {
-        return Ok(Vec::new());
-    }
     let Kind::Mapping(_) = root.kind else {
         return Err("the document is not a mapping with the key `layers`".into());
     };
-    let layers = match root.get("layers") {
-        None => return Ok(Vec::new()),
-        Some(node) if node.is_null() => return Ok(Vec::new()),
+    let layers = match root.get("layers").filter(|node| !node.is_null()) {
+        None => [].as_slice(),
         Some(Node {
             kind: Kind::Sequence(layers),
             ..
-        }) => layers,
+        }) => layers.as_slice(),
         Some(_) => return Err("`layers` is not a list".into()),
     };
-    layers
+    let extensions = layers
         .iter()
         .enumerate()
-        .map(|(index, layer)| extension(index, layer))
-        .collect()
+        .map(|(index, layer)| extension(index, layer));
+    Ok(List {
+        extensions: extensions.collect::<Result<_, _>>()?,
+        unknown: Unknown {
+            file: unknown(&root, &OF_THE_FILE),
+            layers: layers
+                .iter()
+                .map(|layer| unknown(layer, &OF_A_LAYER))
+                .collect(),
+        },
+    })
+}
+
+/// What a mapping holds beside what is known; empty where that is nothing.
+fn unknown(node: &Node, known: &[&str]) -> String {
+    match node.to_json() {
+        Value::Object(mut entries) => {
+            entries.retain(|key, _| !known.contains(&key.as_str()));
+            match entries.is_empty() {
+                true => String::new(),
+                false => Value::Object(entries).to_string(),
+            }
+        }
+        _ => String::new(),
+    }
 }
 
 /// What [`render`] writes of an extension: its layer, and all of its metadata. The
@@ -74,14 +134,26 @@ pub fn to_write(image: &str, digest: Option<&str>, metadata: &Value) -> Extensio
     }
 }
 
-/// Writes an `extensions.yaml` of these layers, lowest first, and of those that
-/// were left out, with the reasons. [`parse`] gives the layers back.
-pub fn render(layers: &[Extension], skipped: &[(Extension, Vec<String>)]) -> String {
-    let mut file = Map::new();
-    file.insert("layers".into(), layers.iter().map(layer).collect());
+/// Writes an `extensions.yaml` of these layers, lowest first. [`parse`] gives them back.
+pub fn render(layers: &[Extension]) -> String {
+    let unknown = "";
+    let entry = |extension| Entry { extension, unknown };
+    let entries: Vec<Entry<'_>> = layers.iter().map(entry).collect();
+    render_outcome(&entries, &[], "")
+}
+
+/// Writes an `extensions.yaml` of the layers that were activated, and of those that were
+/// left out, with the reasons; with the unknown keys of the file, see [`Unknown::file`].
+pub fn render_outcome(
+    activated: &[Entry<'_>],
+    skipped: &[(Entry<'_>, Vec<String>)],
+    unknown: &str,
+) -> String {
+    let mut file = object(unknown);
+    file.insert("layers".into(), activated.iter().map(layer).collect());
     if !skipped.is_empty() {
-        let skipped = skipped.iter().map(|(extension, reasons)| {
-            let mut entry = layer(extension);
+        let skipped = skipped.iter().map(|(entry, reasons)| {
+            let mut entry = layer(entry);
             entry["reasons"] = Value::from(reasons.as_slice());
             entry
         });
@@ -95,8 +167,13 @@ pub fn render_none(reason: &str) -> String {
     yaml::emit(&serde_json::json!({"layers": [], "reason": reason}))
 }
 
-fn layer(extension: &Extension) -> Value {
-    let mut entry = Map::new();
+/// The unknown keys of something; none where that is no JSON.
+fn object(unknown: &str) -> Map<String, Value> {
+    serde_json::from_str(unknown).unwrap_or_default()
+}
+
+fn layer(Entry { extension, unknown }: &Entry<'_>) -> Value {
+    let mut entry = object(unknown);
     entry.insert("image".into(), extension.image.as_str().into());
     if let Some(digest) = &extension.digest {
         entry.insert("digest".into(), digest.as_str().into());
@@ -254,14 +331,39 @@ layers:
             b"layers:\n  - image: 000.a.sqsh\n    digest: sha256:00\n    metadata: {name: a, version: 1.10, compatibility: {talos: {version: '>= v1.0.0'}}, extraInfo: {b: [1, {c: d}]}}\n  - image: 001.b.sqsh\n",
         )
         .unwrap();
-        let skipped = (read[1].clone(), vec!["it is: bad".to_owned()]);
-        let text = render(&read, &[skipped]);
+        let entry = |extension| Entry {
+            extension,
+            unknown: "",
+        };
+        let skipped = (entry(&read[1]), vec!["it is: bad".to_owned()]);
+        let text = render_outcome(&[entry(&read[0]), entry(&read[1])], &[skipped], "");
         assert_eq!(parse(text.as_bytes()).unwrap(), read, "{text}");
         assert!(text.contains("skipped:\n  - image: \"001.b.sqsh\"\n    metadata: {}\n    reasons:\n      - \"it is: bad\"\n"), "{text}");
-        assert_eq!(render(&[], &[]), "layers: []\n");
+        assert_eq!(render(&[]), "layers: []\n");
         let none = render_none("why: not");
         assert_eq!(none, "layers: []\nreason: \"why: not\"\n");
         assert_eq!(parse(none.as_bytes()).unwrap(), []);
+    }
+
+    #[test]
+    fn unknown_keys_of_file_and_layers_are_written_again() {
+        let text = "generation: 1.10\nlayers:\n  - image: a\n    signed: {by: [x, ~]}\n  - image: b\n    reasons: [old]\nreason: old\nskipped: [old]\n";
+        let List {
+            extensions,
+            unknown,
+        } = list(text.as_bytes()).unwrap();
+        let entry = |index: usize| Entry {
+            extension: &extensions[index],
+            unknown: &unknown.layers[index],
+        };
+        let skipped = (entry(1), vec!["new".to_owned()]);
+        assert_eq!(
+            render_outcome(&[entry(0)], &[skipped], &unknown.file),
+            "generation: \"1.10\"\nlayers:\n  - image: a\n    metadata: {}\n    signed:\n      by:\n        - x\n        - null\nskipped:\n  - image: b\n    metadata: {}\n    reasons:\n      - new\n"
+        );
+        let more = list(b"other: [1]\n").unwrap();
+        let text = render_outcome(&[], &[], &more.unknown.file);
+        assert_eq!(text, "layers: []\nother:\n  - 1\n");
     }
 
     #[test]

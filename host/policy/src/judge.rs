@@ -116,11 +116,13 @@ fn answer(policies: &mut [Result<instance::Policy, Failure>], request: Request) 
             host: facts,
             extensions_yaml,
         } => {
-            let parsed = extensions::parse(&extensions_yaml);
-            let extensions: Vec<Extension> = parsed.clone().unwrap_or_default();
-            let readable = parsed.is_ok();
-            reply(&Reply::Extensions(parsed));
-            if !readable || extensions.is_empty() {
+            let list = extensions::list(&extensions_yaml);
+            let extensions: Vec<Extension> = match &list {
+                Ok(list) => list.extensions.clone(),
+                Err(_) => Vec::new(),
+            };
+            reply(&Reply::Extensions(list));
+            if extensions.is_empty() {
                 return;
             }
             for index in asked {

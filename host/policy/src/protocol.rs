@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::bindings::log::Level;
-use crate::bindings::types::{Decision, Entry, Extension, FileKind, HostFacts, Verdict};
+use crate::bindings::types::{Decision, Entry, FileKind, HostFacts, Verdict};
+use crate::extensions::List;
 use crate::failure::{Failure, Question};
 
 /// What the host asks.
@@ -99,7 +100,7 @@ pub enum Reply {
     },
     /// What `extensions.yaml` holds, before the verdicts on it. Where it is an
     /// error no verdicts follow.
-    Extensions(Result<Vec<Extension>, String>),
+    Extensions(Result<List, String>),
     /// The answer of one policy for all extensions.
     Verdicts {
         outcome: Result<Vec<Verdict>, Failure>,

@@ -46,7 +46,7 @@ fn folders(folder: &Path) -> Result<Vec<Unpacked>> {
 fn record(image: &str, digest: Option<&str>, metadata: &Value) -> Result<Record> {
     // By way of the file that is read at boot, so that both are the same.
     let written = extensions::to_write(image, digest, metadata);
-    let file = extensions::render(&[written], &[]);
+    let file = extensions::render(&[written]);
     let mut read = extensions::parse(file.as_bytes()).map_err(|reason| {
         Error::input(format!(
             "the metadata of {image} cannot be recorded: {reason}"

@@ -48,7 +48,7 @@ pub fn ask(
             "the machine would not switch: {refusal}"
         )));
     }
-    let file = extensions::render(asked, &[]);
+    let file = extensions::render(asked);
     let judged = compatibility::review(&mut session, host, file.as_bytes()).map_err(|reason| {
         let reason = match reason {
             NoReview::File(reason) => format!("extensions.yaml {reason}"),

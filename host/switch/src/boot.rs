@@ -12,6 +12,7 @@ mod mounted;
 mod overlay;
 mod pseudo;
 mod rescue;
+mod usable;
 
 /// What the fuzzer drives of the parts of a boot.
 #[cfg(feature = "fuzzing")]
@@ -22,21 +23,20 @@ pub mod fuzzing {
 
 use std::convert::Infallible;
 use std::ffi::{OsString, c_int};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
 use nix::mount::{MntFlags, umount2};
-use policy::HostFacts;
 use policy::compatibility;
 use policy::session::Session;
 use policy::text::Path;
-use rustix::fs::{self, AtFlags, FileType, OFlags};
+use policy::{HostFacts, os_release};
+use rustix::fs::OFlags;
 
 use crate::act::{self, Stop};
 use crate::arguments::{Arguments, StrategyChoice};
-use crate::init;
+use crate::init::resolve;
 use crate::mount_calls::open_directory;
-use crate::new_root::MOVED;
 use crate::parameters::{self, Incompatible, Parameters};
 use crate::preflight::{self, Asked, Context, Judgement};
 use crate::proc::Proc;
@@ -46,6 +46,7 @@ use activation::Activation;
 use image::Image;
 use modules::Modules;
 use mounted::Mounted;
+use usable::Usable;
 
 /// Where the new root is put together. Not below one of the mounts that are
 /// moved into it.
@@ -152,13 +153,17 @@ fn assemble(
     if halt {
         activation.refuse_if_any_is_left_out()?;
     }
-    let usable = || find_init(parameters, proc).map(drop);
-    overlay::mount(NEW_ROOT, &root, &mut activation, &mut modules, &usable)?;
+    let usable = Usable::new(parameters, proc, &root);
+    let no_worse = || usable.is_no_worse();
+    overlay::mount(NEW_ROOT, &root, &mut activation, &mut modules, &no_worse)?;
     if halt {
         activation.refuse_if_any_is_left_out()?;
     }
-    // What is wrong with the root image alone is told by the checks of every switch.
-    let init = find_init(parameters, proc).unwrap_or_else(|_| candidates(parameters)[0].to_owned());
+    for warning in replaced_os_release(&host, &activation) {
+        tracing::warn!("{warning}");
+        warnings.push(warning);
+    }
+    let init = usable.init();
     let rewrite = activation.tell_the_running_system();
     let asked = Asked {
         extensions: activation.into_report(),
@@ -166,6 +171,35 @@ fn assemble(
         rewrite,
     };
     Ok((init, asked))
+}
+
+/// Where the running system is another one than the extensions were judged for: the
+/// policies were asked before any layer was mounted.
+fn replaced_os_release(judged_for: &HostFacts, activation: &Activation) -> Vec<String> {
+    let running = open_directory(NEW_ROOT, OFlags::RDONLY)
+        .map(|new_root| machine::os_release(new_root.as_fd()).0);
+    if !activation.any() || running.is_ok_and(|fields| fields == judged_for.os_release) {
+        return Vec::new();
+    }
+    let has = |layer: &OwnedFd, path: &str| {
+        resolve(
+            layer.as_fd(),
+            path.as_bytes(),
+            OFlags::PATH | OFlags::NOFOLLOW,
+        )
+        .is_ok()
+    };
+    let mut warnings = Vec::new();
+    for (name, layer) in activation.activated() {
+        for path in os_release::PATHS {
+            if has(&layer.directory, path) {
+                warnings.push(format!(
+                    "the layer {name} replaces {path}, and the extensions were reviewed against the os-release of the root image; take the file out of the layer"
+                ));
+            }
+        }
+    }
+    warnings
 }
 
 /// Asks the policies about the extensions.
@@ -176,22 +210,21 @@ fn judge(
     warnings: &mut Vec<String>,
 ) -> Result<Judgement, String> {
     let judgement = preflight::ask_compatibility(session, parameters, host, warnings)?;
-    let (Some(path), false) = (judgement.file, judgement.extensions.is_empty()) else {
+    let (Some(path), None) = (judgement.file, &judgement.none) else {
         return Ok(judgement);
     };
     // What is mounted, and by which digest, must not be the word of a process that
     // runs policies: the file is read once more in one that runs none.
     let bytes = machine::extensions_yaml()?.map(|(_, bytes)| bytes);
-    let mut reader = Session::new(&[]);
-    let read = compatibility::review(&mut reader, host, &bytes.unwrap_or_default());
-    reader.dismiss();
-    reader.take_dismissed().wait();
-    let same = read.is_ok_and(|read| {
+    if let Ok(list) = compatibility::read(&bytes.unwrap_or_default()) {
         let judged = judgement.extensions.iter().map(|one| &one.extension);
-        read.iter().map(|one| &one.extension).eq(judged)
-    });
-    if same {
-        return Ok(judgement);
+        if list.extensions.iter().eq(judged) {
+            let unknown = list.unknown;
+            return Ok(Judgement {
+                unknown,
+                ..judgement
+            });
+        }
     }
     let reason = format!(
         "{path} is not what the process says that ran the policies; none of its extensions is activated"
@@ -226,47 +259,4 @@ fn root_image(parameters: &Parameters) -> Result<Image, String> {
         "the initramfs has no root image, none of {}; put one there, or name it with the kernel parameter switch_root.root=/path",
         ROOT_IMAGES.join(", ")
     ))
-}
-
-fn candidates(parameters: &Parameters) -> Vec<&str> {
-    match &parameters.init {
-        Some(init) => vec![init],
-        None => init::USUAL.to_vec(),
-    }
-}
-
-/// The init of the new root as it is mounted now, where that has all that a
-/// switch to it takes.
-///
-/// # Errors
-/// What it lacks, as a sentence.
-fn find_init(parameters: &Parameters, proc: &Proc) -> Result<String, String> {
-    let new_root = open_directory(NEW_ROOT, OFlags::RDONLY).map_err(|error| error.to_string())?;
-    for place in MOVED {
-        let stat = fs::statat(&new_root, &place[1..], AtFlags::SYMLINK_NOFOLLOW);
-        let directory =
-            stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
-        if !directory {
-            return Err(format!("{place} is no directory"));
-        }
-    }
-    let place = init::Place {
-        new_root: new_root.as_fd(),
-        mounted_at: NEW_ROOT.as_bytes(),
-        proc,
-        unchecked: parameters.unchecked_init,
-    };
-    let mut failure = None;
-    for candidate in candidates(parameters) {
-        match init::check(place, candidate.as_bytes()) {
-            Ok(init) if init.warnings.is_empty() => return Ok(candidate.to_owned()),
-            Ok(init) => {
-                failure.get_or_insert(init.warnings.join("; "));
-            }
-            Err(reason) => {
-                failure.get_or_insert(reason);
-            }
-        }
-    }
-    Err(failure.unwrap_or_default())
 }

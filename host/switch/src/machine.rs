@@ -17,6 +17,31 @@ const OS_RELEASE: u64 = 64 << 10;
 
 /// Collects the facts. The second value holds what could not be found out.
 pub fn facts(new_root: BorrowedFd<'_>, command_line: &str) -> (HostFacts, Vec<String>) {
+    let (os_release, mut warnings) = os_release(new_root);
+    let (kernel_release, architecture) = match nix::sys::utsname::uname() {
+        Ok(names) => (
+            names.release().to_string_lossy().into_owned(),
+            names.machine().to_string_lossy().into_owned(),
+        ),
+        Err(error) => {
+            warnings.push(format!("the kernel does not tell its release: {error}"));
+            Default::default()
+        }
+    };
+    let kernel_command_line = command_line.to_owned();
+    (
+        HostFacts {
+            os_release,
+            kernel_release,
+            architecture,
+            kernel_command_line,
+        },
+        warnings,
+    )
+}
+
+/// The fields of a new root's os-release. The second value holds what could not be read.
+pub fn os_release(new_root: BorrowedFd<'_>) -> (Vec<(String, String)>, Vec<String>) {
     let mut warnings = Vec::new();
     let mut fields = Vec::new();
     for path in os_release::PATHS {
@@ -38,26 +63,7 @@ pub fn facts(new_root: BorrowedFd<'_>, command_line: &str) -> (HostFacts, Vec<St
             Err(error) => warnings.push(format!("{path} of the new root {error}")),
         }
     }
-    let (kernel_release, architecture) = match nix::sys::utsname::uname() {
-        Ok(names) => (
-            names.release().to_string_lossy().into_owned(),
-            names.machine().to_string_lossy().into_owned(),
-        ),
-        Err(error) => {
-            warnings.push(format!("the kernel does not tell its release: {error}"));
-            Default::default()
-        }
-    };
-    let kernel_command_line = command_line.to_owned();
-    (
-        HostFacts {
-            os_release: fields,
-            kernel_release,
-            architecture,
-            kernel_command_line,
-        },
-        warnings,
-    )
+    (fields, warnings)
 }
 
 /// `uname -r`; none where the kernel does not tell.

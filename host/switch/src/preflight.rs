@@ -6,14 +6,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path as FilePath;
 use std::time::Instant;
 
+use policy::HostFacts;
 use policy::account::{self, ExtensionReport, ReviewReport};
 use policy::compatibility::{self, Judged, NoReview, Outcome};
 use policy::consequence::{self, Deletion};
+use policy::extensions::{self, Unknown};
 use policy::folder::{self, Policy};
 use policy::preservation::{self, Review};
 use policy::session::Session;
 use policy::text::Path;
-use policy::{HostFacts, extensions};
 use rustix::fs::{self, Mode, OFlags};
 
 use crate::arguments::Arguments;
@@ -355,6 +356,8 @@ pub struct Judgement {
     pub extensions: Vec<Judged>,
     /// Where the file is.
     pub file: Option<&'static str>,
+    /// What else the file holds; only where the program itself activates them.
+    pub unknown: Unknown,
     /// Why none of its extensions could be looked at.
     pub none: Option<String>,
 }
@@ -372,9 +375,9 @@ pub fn ask_compatibility(
 ) -> Result<Judgement, String> {
     if parameters.ignore_extensions {
         return Ok(Judgement {
-            extensions: Vec::new(),
             file: machine::extensions_file(),
             none: Some("switch_root.extensions=ignore is given".into()),
+            ..Judgement::default()
         });
     }
     match machine::extensions_yaml()? {
@@ -412,7 +415,7 @@ pub fn ask_compatibility(
             Ok(Judgement {
                 extensions: judged,
                 file: Some(path),
-                none: None,
+                ..Judgement::default()
             })
         }
         _ => Ok(Judgement::default()),

@@ -8,7 +8,8 @@ use std::os::fd::AsFd;
 use policy::Extension;
 use policy::account::{self, ExtensionReport, Reason};
 use policy::compatibility::{Judged, Outcome};
-use policy::{escape, extensions};
+use policy::escape;
+use policy::extensions::{self, Entry};
 
 use super::conflict;
 use super::image::Image;
@@ -29,12 +30,16 @@ pub struct Activation {
     extensions: Vec<One>,
     /// Where the file is that names them; `None` where there is none.
     file: Option<&'static str>,
+    /// What that file holds beside them.
+    unknown: String,
     /// Why none of them could be looked at.
     none: Option<String>,
 }
 
 struct One {
     judged: Judged,
+    /// What the file says of it that nobody here knows.
+    unknown: String,
     outcome: Result<Mounted, Vec<Reason>>,
 }
 
@@ -44,7 +49,9 @@ impl Activation {
         let mut seen = HashSet::new();
         let mut count = 0;
         let mut extensions = Vec::new();
+        let mut unknown = judgement.unknown.layers.into_iter();
         for judged in judgement.extensions {
+            let unknown = unknown.next().unwrap_or_default();
             let outcome = if judged.outcome == Outcome::Incompatible {
                 Err(account::reasons(&judged))
             } else if seen.contains(&judged.extension.image) {
@@ -63,20 +70,30 @@ impl Activation {
                 count += 1;
                 seen.insert(judged.extension.image.clone());
             }
-            extensions.push(One { judged, outcome });
+            extensions.push(One {
+                judged,
+                unknown,
+                outcome,
+            });
         }
         Self {
             extensions,
             file: judgement.file,
+            unknown: judgement.unknown.file,
             none: judgement.none,
         }
     }
 
     /// The mounted layers, lowest first.
     pub fn layers(&self) -> impl Iterator<Item = &Mounted> {
+        self.activated().map(|(_, layer)| layer)
+    }
+
+    /// The mounted layers with their names, which are fit to be shown.
+    pub fn activated(&self) -> impl Iterator<Item = (String, &Mounted)> {
         self.extensions
             .iter()
-            .filter_map(|one| one.outcome.as_ref().ok())
+            .filter_map(|one| Some((shown(&one.judged.extension), one.outcome.as_ref().ok()?)))
     }
 
     /// Whether there is any.
@@ -132,15 +149,18 @@ impl Activation {
         let text = match &self.none {
             Some(reason) => extensions::render_none(reason),
             None => {
-                let of = |one: &One| one.judged.extension.clone();
                 let (mut activated, mut skipped) = (Vec::new(), Vec::new());
                 for one in &self.extensions {
+                    let entry = Entry {
+                        extension: &one.judged.extension,
+                        unknown: &one.unknown,
+                    };
                     match &one.outcome {
-                        Ok(_) => activated.push(of(one)),
-                        Err(reasons) => skipped.push((of(one), sentences(reasons))),
+                        Ok(_) => activated.push(entry),
+                        Err(reasons) => skipped.push((entry, sentences(reasons))),
                     }
                 }
-                extensions::render(&activated, &skipped)
+                extensions::render_outcome(&activated, &skipped, &self.unknown)
             }
         };
         let path = self.file?.as_bytes().into();

@@ -91,7 +91,7 @@ fn round(session: &mut Session<'_>, questions: &Questions) -> Result<Answers> {
             .map_err(cannot_be_asked)?;
     }
     if !questions.extensions.is_empty() {
-        let file = extensions::render(&questions.extensions, &[]);
+        let file = extensions::render(&questions.extensions);
         let judged =
             compatibility::review(session, &questions.host, file.as_bytes()).map_err(|reason| {
                 match reason {

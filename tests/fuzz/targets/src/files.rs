@@ -2,7 +2,7 @@
 
 use extension::edit::{add_extension, remove_extension};
 use extension::{configuration, manifest};
-use policy::extensions;
+use policy::extensions::{self, Entry};
 use policy::sidecar::Sidecar;
 use policy::yaml::{self, Aliases};
 use serde_json::Value;
@@ -41,10 +41,10 @@ fn yaml(data: &[u8]) {
 }
 
 fn extensions_yaml(data: &[u8]) {
-    let Ok(list) = extensions::parse(data) else {
+    let Ok(list) = extensions::list(data) else {
         return;
     };
-    for extension in &list {
+    for extension in &list.extensions {
         assert!(!extension.image.is_empty());
         let metadata: Value = serde_json::from_str(&extension.metadata).expect("JSON");
         assert!(metadata.is_object());
@@ -59,17 +59,21 @@ fn extensions_yaml(data: &[u8]) {
             }
         }
     }
-    let written = extensions::render(&list, &[]);
+    let layers = list.extensions.iter().zip(&list.unknown.layers);
+    let entries: Vec<_> = layers
+        .map(|(extension, unknown)| Entry { extension, unknown })
+        .collect();
+    let written = extensions::render_outcome(&entries, &[], &list.unknown.file);
     assert_eq!(
-        extensions::parse(written.as_bytes()),
-        Ok(list.clone()),
+        extensions::list(written.as_bytes()).as_ref(),
+        Ok(&list),
         "{written}"
     );
-    let skipped: Vec<_> = list
+    let skipped: Vec<_> = entries
         .into_iter()
-        .map(|extension| (extension, vec!["a reason".to_owned()]))
+        .map(|entry| (entry, vec!["a reason".to_owned()]))
         .collect();
-    let written = extensions::render(&[], &skipped);
+    let written = extensions::render_outcome(&[], &skipped, "");
     assert_eq!(
         extensions::parse(written.as_bytes()),
         Ok(Vec::new()),
