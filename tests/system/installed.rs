@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use switch_root_tests::image::{self, EXTENSIONS, Format};
 use switch_root_tests::layout::Layout;
+use switch_root_tests::machine::Boot;
 use switch_root_tests::modules::{as_it_is, release};
 use switch_root_tests::outcome::mount_points;
 use switch_root_tests::report::Report;
@@ -28,6 +29,9 @@ cases![
     each_kernel_boots_what_srctl_wrote_as_it_is,
     incompatible_extensions_are_not_installed_unless_that_is_allowed,
     a_layer_that_was_damaged_after_the_install_is_left_out_by_its_digest,
+    archive_that_is_damaged_is_reported_and_halts_where_asked_for,
+    archive_that_was_cut_off_is_found_by_its_list,
+    image_that_does_not_fit_into_memory_is_named_as_such,
 ];
 
 /// Beside `order`, which each extension brings, and a file of its own name.
@@ -77,12 +81,18 @@ impl Workshop {
         }
         fs::write(workshop.at("machine.yaml"), configuration)?;
         fs::write(workshop.at("plain.img"), archive::of(&workshop.tree()?)?)?;
+        workshop.compress("in.img")?;
+        Ok(workshop)
+    }
+
+    /// Compresses `plain.img`.
+    fn compress(&self, to: &str) -> Checked {
         let packed = Command::new("zstd")
-            .args(["-q", "-1", "plain.img", "-o", "in.img"])
-            .current_dir(workshop.folder.path())
+            .args(["-q", "-1", "plain.img", "-o", to])
+            .current_dir(self.folder.path())
             .status()?;
         ensure!(packed.success(), "zstd ended with {packed}");
-        Ok(workshop)
+        Ok(())
     }
 
     fn at(&self, name: &str) -> PathBuf {
@@ -129,18 +139,42 @@ impl Workshop {
         Ok(())
     }
 
-    /// Boots the initramfs that was written.
-    fn boot(&self) -> Result<Seen, Stop> {
+    /// Boots the initramfs that was written, with these kernel parameters.
+    fn attempt(&self, parameters: &str) -> Result<Boot, Stop> {
         let scratch = tempfile::tempdir()?;
         let patience = Duration::from_secs(120);
         let out = self.at("out.img");
-        let boot = machine::boot_as_it_is(&self.kernel, &out, "", patience, scratch.path())?;
+        let boot = machine::boot_as_it_is(&self.kernel, &out, parameters, patience, scratch.path());
+        Ok(boot?)
+    }
+
+    /// The same; it must start init.
+    fn boot(&self) -> Result<Seen, Stop> {
+        let boot = self.attempt("")?;
         let Some(testimony) = boot.testimony else {
             let console = boot.console;
             return Err(Stop::Fail(format!("init was not started\n{console}")));
         };
         let report = testimony.report.clone().map(Report).ok_or("no report")?;
         Ok(Seen { testimony, report })
+    }
+
+    /// What a boot says on the console that must not start init.
+    fn halts(&self, parameters: &str) -> Result<String, Stop> {
+        let boot = self.attempt(parameters)?;
+        ensure!(
+            boot.testimony.is_none(),
+            "init was started\n{}",
+            boot.console
+        );
+        Ok(boot.console)
+    }
+
+    /// Where the archive of the extensions begins in what was written.
+    fn appended_at(&self, out: &[u8]) -> Result<usize, Stop> {
+        let before = usize::try_from(fs::metadata(self.at("in.img"))?.len())?;
+        let begins = out[before..].iter().position(|byte| *byte != 0);
+        Ok(before + begins.ok_or("nothing was appended")?)
     }
 
     /// Checks that what survived, and the verdicts, are those of the plan.
@@ -341,4 +375,71 @@ fn a_layer_that_was_damaged_after_the_install_is_left_out_by_its_digest() -> Che
         ],
     )?;
     seen.holds(ORDER, Some("first"))
+}
+
+const HALT: &str = "switch_root.incompatible=halt";
+const REQUIRE: &str = "switch_root.extensions=require";
+
+fn archive_that_is_damaged_is_reported_and_halts_where_asked_for() -> Checked {
+    for kernel in kernels()? {
+        let workshop = Workshop::new(&kernel)?;
+        workshop.install_all(&[])?;
+        let out = workshop.at("out.img");
+        let mut bytes = fs::read(&out)?;
+        let at = workshop.appended_at(&bytes)?;
+        bytes[at..at + 4].copy_from_slice(b"XXXX");
+        fs::write(&out, bytes)?;
+        let seen = workshop.boot()?;
+        says(&seen.report.warnings(), &["failed to unpack the initramfs"])?;
+        seen.holds(&own("first"), None)?;
+        let console = workshop.halts(HALT)?;
+        says(&console, &["cannot be started", "failed to unpack", HALT])?;
+        says(
+            &workshop.halts(REQUIRE)?,
+            &["no list of extensions", REQUIRE],
+        )?;
+    }
+    Ok(())
+}
+
+fn archive_that_was_cut_off_is_found_by_its_list() -> Checked {
+    let workshop = Workshop::new(&newest()?)?;
+    // The kernel says nothing of one that is not compressed.
+    workshop.install_all(&["--compression", "none"])?;
+    let out = workshop.at("out.img");
+    let bytes = fs::read(&out)?;
+    let at = workshop.appended_at(&bytes)?;
+    // Within the header of the list, and behind the list.
+    fs::write(&out, &bytes[..at + 60])?;
+    says(
+        &workshop.halts(REQUIRE)?,
+        &["no list of extensions", REQUIRE],
+    )?;
+    fs::write(&out, &bytes[..bytes.len() - 8192])?;
+    says(&workshop.halts(HALT)?, &["not every extension", HALT])
+}
+
+fn image_that_does_not_fit_into_memory_is_named_as_such() -> Checked {
+    const BALLAST: u64 = 120 << 20;
+    let filled = Content::Filled {
+        byte: 0,
+        size: BALLAST,
+    };
+    for kernel in kernels()? {
+        let workshop = Workshop::new(&kernel)?;
+        let tree = workshop.tree()?;
+        let (init, rest) = tree.split_first().ok_or("an empty tree")?;
+        let mut tree = vec![init.clone()].file("/ballast", filled.clone());
+        tree.extend(rest.iter().cloned());
+        fs::write(workshop.at("plain.img"), archive::of(&tree)?)?;
+        workshop.compress("out.img")?;
+        // Half of it is what the kernel gives to an initramfs.
+        let console = workshop.halts("mem=192M")?;
+        says(
+            &console,
+            &["cannot be started", "failed to unpack", "more memory"],
+        )?;
+        ensure!(!console.contains("no root image"), "{console}");
+    }
+    Ok(())
 }

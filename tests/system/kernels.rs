@@ -1,12 +1,16 @@
 //! Real kernels in an emulated machine, where `/` is the kernel's own rootfs.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rustix::thread::CapabilitySet;
 use serde_json::Value;
+use switch_root_tests::archive;
+use switch_root_tests::machine::boot_as_it_is;
 use switch_root_tests::outcome::mount_points;
 use switch_root_tests::probe::HELD_FREE;
-use switch_root_tests::scene::{INIT, NEW_ROOT, Scene};
+use switch_root_tests::report::Report;
+use switch_root_tests::scene::{Ending, INIT, NEW_ROOT, Scene};
 use switch_root_tests::steps::{Make, Steps};
 
 use crate::check::{confined, ensure, says};
@@ -25,7 +29,40 @@ cases![
     the_small_build_keeps_what_it_is_told_to,
     run_init_drops_capabilities_for_good,
     the_kernel_log_has_what_the_command_line_asks_for,
+    initramfs_that_was_not_unpacked_whole_is_a_warning,
 ];
+
+/// What no kernel takes for an archive.
+const GARBAGE: &[u8] = b"this is not an archive";
+
+fn initramfs_that_was_not_unpacked_whole_is_a_warning() -> Checked {
+    each(sample(here()?), warns_of_a_damaged_initramfs)
+}
+
+fn warns_of_a_damaged_initramfs(machine: &Machine) -> Checked {
+    let probe = &machine.programs.probe;
+    // Deleted in the background, and not at all.
+    for options in [&[][..], &["--keep-initramfs"]] {
+        let mut scene = machine.scene().options(options.iter().copied());
+        scene.questions.ending = Ending::PowerOff;
+        let scratch = tempfile::tempdir()?;
+        let image = scratch.path().join("initramfs");
+        let archive = archive::pack(&scene, probe)?;
+        std::fs::write(&image, [&archive, GARBAGE].concat())?;
+        let patience = Duration::from_secs(120);
+        let boot = boot_as_it_is(&machine.kernel, &image, "", patience, scratch.path())?;
+        let seen = boot.testimony.ok_or_else(|| boot.console.clone())?;
+        let report = seen.report.map(Report).ok_or("there is no report")?;
+        says(
+            &report.warnings(),
+            &["failed to unpack the initramfs (invalid magic"],
+        )?;
+    }
+    // And none where it was.
+    let whole = machine.up(&machine.scene())?.report.warnings();
+    ensure!(!whole.contains("unpack"), "{whole}");
+    Ok(())
+}
 
 /// Files that fill 64 MiB, and as many kB.
 const BALLAST: Make = Make::Many {

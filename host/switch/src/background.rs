@@ -13,7 +13,7 @@ use crate::deletion::{self, Action};
 use crate::plan::Plan;
 use crate::proc::Proc;
 use crate::report::{DeletionState, Report};
-use crate::start;
+use crate::{kernel_log, start};
 use policy::consequence::Deletion;
 
 /// What the deletion works on.
@@ -38,6 +38,7 @@ pub fn start(work: Work<'_>, mut report: Report) {
             tracing::warn!("nothing of the initramfs is deleted: {reason}");
             report.deletion.state = DeletionState::Skipped;
             report.deletion.reason = Some(reason.clone());
+            note_unpacking(&mut report);
             write(&work, &mut report);
             return;
         }
@@ -116,7 +117,16 @@ fn delete(work: &Work<'_>, mut report: Report) {
             count(failed, "name", "names")
         ));
     }
+    // Not on the way to init, which the kernel's log is too long for.
+    note_unpacking(&mut report);
     write(work, &mut report);
+}
+
+/// Reports an initramfs that was not whole in the first place.
+fn note_unpacking(report: &mut Report) {
+    if let Some(failure) = kernel_log::failure() {
+        report.warn(failure);
+    }
 }
 
 /// Bytes that the file system says are in use; none where it does not count.

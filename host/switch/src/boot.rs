@@ -36,6 +36,7 @@ use rustix::fs::OFlags;
 use crate::act::{self, Stop};
 use crate::arguments::{Arguments, StrategyChoice};
 use crate::init::resolve;
+use crate::kernel_log::{self, Unpacked};
 use crate::mount_calls::open_directory;
 use crate::parameters::{self, Incompatible, Parameters};
 use crate::preflight::{self, Asked, Context, Judgement};
@@ -138,17 +139,21 @@ fn assemble(
     command_line: &str,
     proc: &Proc,
 ) -> Result<(String, Asked), String> {
+    let halt = parameters.incompatible == Incompatible::Halt;
+    let unpacking = if halt { check_unpacking()? } else { None };
     let mut modules = Modules::default();
-    let root_image = root_image(parameters)?;
+    // What the kernel did not unpack is not missing in the image.
+    let root_image =
+        root_image(parameters).map_err(|reason| kernel_log::failure().unwrap_or(reason))?;
     modules.loop_devices()?;
     let root = Mounted::new(&root_image, "root", &mut modules)
         .map_err(|reason| format!("the root image {} {reason}", root_image.path))?;
     let (host, mut warnings) = machine::facts(root.directory.as_fd(), command_line);
+    warnings.extend(unpacking);
     let judgement = judge(session, parameters, &host, &mut warnings)?;
     for warning in &warnings {
         tracing::warn!("{warning}");
     }
-    let halt = parameters.incompatible == Incompatible::Halt;
     let mut activation = Activation::new(judgement, &root, &mut modules);
     if halt {
         activation.refuse_if_any_is_left_out()?;
@@ -171,6 +176,25 @@ fn assemble(
         rewrite,
     };
     Ok((init, asked))
+}
+
+/// For `switch_root.incompatible=halt`: where the archive with the extensions was not
+/// unpacked whole, there is nothing else to show that any is left out. Gives back what is to
+/// be reported where that is not known.
+///
+/// # Errors
+/// A sentence for the operator.
+fn check_unpacking() -> Result<Option<String>, String> {
+    match kernel_log::unpacked() {
+        Unpacked::Whole => Ok(None),
+        Unpacked::Unknown(why) => Ok(Some(format!(
+            "it is not known whether the kernel unpacked the whole initramfs, extensions included: {why}"
+        ))),
+        Unpacked::Failed(reason) => Err(format!(
+            "{}; switch_root.incompatible=halt is given, and extensions may be among them: start once with switch_root.incompatible=skip to go on without",
+            kernel_log::about(&reason)
+        )),
+    }
 }
 
 /// Where the running system is another one than the extensions were judged for: the

@@ -19,6 +19,7 @@ mod executable;
 pub mod fuzzing;
 mod in_use;
 mod init;
+mod kernel_log;
 mod listing;
 mod log;
 mod machine;

@@ -17,6 +17,18 @@ pub enum Incompatible {
     Halt,
 }
 
+/// What is done with the list of extensions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Extensions {
+    /// It is used where there is one.
+    #[default]
+    Use,
+    /// It is passed over.
+    Ignore,
+    /// Without it nothing is switched to.
+    Require,
+}
+
 /// The parameters, with their defaults.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parameters {
@@ -25,8 +37,9 @@ pub struct Parameters {
     /// `switch_root.policies=default`: the embedded policy alone. The way out
     /// where a policy refuses the boot.
     pub default_policy_only: bool,
-    /// `switch_root.extensions=ignore`: as if there were no extensions.yaml.
-    pub ignore_extensions: bool,
+    /// `switch_root.extensions=ignore|require`: as if there were no extensions.yaml, or
+    /// not without one.
+    pub extensions: Extensions,
     /// `switch_root.keep_initramfs`: delete nothing.
     pub keep_initramfs: bool,
     /// `switch_root.foreground`: wait for the deletion.
@@ -106,10 +119,14 @@ pub fn parse(command_line: &str) -> Parameters {
             }
             ("policies", _) => Err("the only value is `default`".into()),
             ("extensions", Some("ignore")) => {
-                parameters.ignore_extensions = true;
+                parameters.extensions = Extensions::Ignore;
                 Ok(())
             }
-            ("extensions", _) => Err("the only value is `ignore`".into()),
+            ("extensions", Some("require")) => {
+                parameters.extensions = Extensions::Require;
+                Ok(())
+            }
+            ("extensions", _) => Err("the values are `ignore` and `require`".into()),
             ("keep_initramfs", value) => switch(value).map(|on| parameters.keep_initramfs = on),
             ("foreground", value) => switch(value).map(|on| parameters.foreground = on),
             ("unchecked_init", value) => switch(value).map(|on| parameters.unchecked_init = on),
@@ -183,7 +200,7 @@ mod tests {
             Parameters {
                 log: Some(Level::Debug),
                 default_policy_only: true,
-                ignore_extensions: true,
+                extensions: Extensions::Ignore,
                 foreground: true,
                 unchecked_init: true,
                 ..Parameters::default()
@@ -194,12 +211,13 @@ mod tests {
     #[test]
     fn init_has_parameters_of_its_own_and_one_of_the_kernels() {
         let parameters = parse(
-            "init=/sbin/first init=/lib/init switch_root.incompatible=halt switch_root.root=/a.sqsh switch_root.rescue=/bin/sh -- init=/other",
+            "init=/sbin/first init=/lib/init switch_root.extensions=ignore switch_root.extensions=require switch_root.incompatible=halt switch_root.root=/a.sqsh switch_root.rescue=/bin/sh -- init=/other",
         );
         assert_eq!(
             parameters,
             Parameters {
                 init: Some("/lib/init".into()),
+                extensions: Extensions::Require,
                 incompatible: Incompatible::Halt,
                 root: Some("/a.sqsh".into()),
                 rescue: Some("/bin/sh".into()),
@@ -210,13 +228,14 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_a_warning_that_quotes_it() {
-        let warnings = parse("switch_root.log=loud switch_root.foregruond switch_root.foreground=maybe switch_root.policies=none switch_root.incompatible=panic switch_root.root=a switch_root.rescue").warnings;
-        assert_eq!(warnings.len(), 7);
+        let warnings = parse("switch_root.log=loud switch_root.foregruond switch_root.foreground=maybe switch_root.policies=none switch_root.extensions=1 switch_root.incompatible=panic switch_root.root=a switch_root.rescue").warnings;
+        assert_eq!(warnings.len(), 8);
         for (warning, part) in warnings.iter().zip([
             "`loud`",
             "switch_root.foregruond",
             "`maybe`",
             "`default`",
+            "`ignore` and `require`",
             "`skip` and `halt`",
             "switch_root.root=a",
             "switch_root.rescue",

@@ -23,7 +23,7 @@ use crate::init::{self, Init};
 use crate::mount_plan::{self, Foreign};
 use crate::mounts::{self, Mount};
 use crate::new_root;
-use crate::parameters::Parameters;
+use crate::parameters::{Extensions, Parameters};
 use crate::plan::{InitPlan, Plan, Rewrite, Run, Strategy};
 use crate::preserve::{self, Store, Uncovered, View};
 use crate::proc::Proc;
@@ -373,7 +373,7 @@ pub fn ask_compatibility(
     host: &HostFacts,
     warnings: &mut Vec<String>,
 ) -> Result<Judgement, String> {
-    if parameters.ignore_extensions {
+    if parameters.extensions == Extensions::Ignore {
         return Ok(Judgement {
             file: machine::extensions_file(),
             none: Some("switch_root.extensions=ignore is given".into()),
@@ -417,6 +417,18 @@ pub fn ask_compatibility(
                 file: Some(path),
                 ..Judgement::default()
             })
+        }
+        found if parameters.extensions == Extensions::Require => {
+            let what = match found {
+                Some((path, _)) => format!("the list of extensions, {path}, is empty"),
+                None => format!(
+                    "the initramfs has no list of extensions, neither {}",
+                    extensions::PATHS.join(" nor ")
+                ),
+            };
+            Err(format!(
+                "{what}, and switch_root.extensions=require is given; make the initramfs again, or start once without that parameter"
+            ))
         }
         _ => Ok(Judgement::default()),
     }

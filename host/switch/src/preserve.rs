@@ -37,7 +37,7 @@ use crate::mount_calls::{Extent, attach, read_only_copy};
 use crate::plan::Plan;
 use crate::proc::Proc;
 use crate::report::{DeletionState, Facts, Report};
-use crate::{carry, listing};
+use crate::{carry, kernel_log, listing};
 use walk::Pair;
 pub use walk::Tally;
 
@@ -193,6 +193,9 @@ pub fn act(
         missing: missing.into_iter().map(failure).collect(),
         time_us: time.as_micros() as u64,
     });
+    if let Some(failure) = kernel_log::failure() {
+        report.warn(failure);
+    }
     report.timings.copied_us = Some(started.elapsed().as_micros() as u64);
     report.put(&directory);
     Ok(())

@@ -197,6 +197,12 @@ const HARMLESS: &[Line] = &[
     (
         Some(DELETION),
         "open",
+        "/dev/kmsg",
+        "what the kernel said of the initramfs is in its log all the same",
+    ),
+    (
+        Some(DELETION),
+        "open",
         "/dev/null",
         "it goes on writing where the host did",
     ),

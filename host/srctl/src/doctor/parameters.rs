@@ -6,7 +6,7 @@ use super::finding::{Finding, Findings};
 
 /// A parameter of the kernel that the boot program takes, and what it does; whether that
 /// is a way out that is not to stay.
-const PARAMETERS: [(&str, bool, &str); 13] = [
+const PARAMETERS: [(&str, bool, &str); 14] = [
     (
         "policies=default",
         true,
@@ -16,6 +16,11 @@ const PARAMETERS: [(&str, bool, &str); 13] = [
         "extensions=ignore",
         true,
         "no extension is looked at or activated",
+    ),
+    (
+        "extensions=require",
+        false,
+        "a machine without a list of extensions does not start",
     ),
     (
         "keep_initramfs",

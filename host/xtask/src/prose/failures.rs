@@ -53,6 +53,9 @@ const NO_MESSAGES: &[&str] = &[
     "{count} B",
     "{year:04}-{month:02}-{:02} {hour:02}:{minute:02}:{:02} UTC",
     // What is written into files, or compared with what is in them.
+    "Initramfs unpacking failed:",
+    "rootfs image is not initramfs (",
+    "); looks like an initrd",
     "extension .",
     "switch-root ahead-of-time policy 1",
     ", wasmtime 48",

@@ -1,0 +1,189 @@
+//! Whether the kernel unpacked the whole initramfs. Where it could not it says so in its log
+//! alone, and starts the machine with what it has (init/initramfs.c).
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+
+use policy::escape;
+
+/// What it says, with its reason behind: where it has no initial RAM disks built in, and
+/// where it takes what it cannot unpack for one.
+const FAILURES: [(&str, &str); 2] = [
+    ("Initramfs unpacking failed: ", ""),
+    ("rootfs image is not initramfs (", "); looks like an initrd"),
+];
+
+/// More records than this are not read, in one go.
+const RECORDS: usize = 1 << 16;
+
+/// What one of them may take, in bytes: the kernel refuses to read less.
+const RECORD: usize = 8 << 10;
+
+/// The most that is shown of the reason, in bytes.
+const REASON: usize = 256;
+
+/// What the kernel said when it unpacked the initramfs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unpacked {
+    /// Nothing: it is whole.
+    Whole,
+    /// It failed, for this reason.
+    Failed(String),
+    /// What it said is not known any more, or cannot be read; with the reason.
+    Unknown(String),
+}
+
+/// Reads the kernel's log.
+pub fn unpacked() -> Unpacked {
+    let opened = File::options()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open("/dev/kmsg");
+    match opened {
+        Ok(mut log) => search(&mut log),
+        Err(error) => Unpacked::Unknown(format!("/dev/kmsg cannot be opened: {error}")),
+    }
+}
+
+/// The sentence about an initramfs that is not whole, where it is known not to be.
+pub fn failure() -> Option<String> {
+    match unpacked() {
+        Unpacked::Failed(reason) => Some(about(&reason)),
+        Unpacked::Whole | Unpacked::Unknown(_) => None,
+    }
+}
+
+/// The sentence about an initramfs that is not whole.
+pub fn about(reason: &str) -> String {
+    format!(
+        "the kernel failed to unpack the initramfs ({reason}), and files of it are missing or cut off; make the initramfs again, or give the machine more memory"
+    )
+}
+
+/// Reads one record after the other, up to the end of what there is.
+fn search(log: &mut impl Read) -> Unpacked {
+    let mut record = [0; RECORD];
+    let mut first = None;
+    for _ in 0..RECORDS {
+        match log.read(&mut record) {
+            Ok(0) => break,
+            Ok(length) => {
+                let Some(parsed) = Record::parse(&record[..length]) else {
+                    continue;
+                };
+                first.get_or_insert(parsed.sequence);
+                if let Some(reason) = parsed.unpacking_failure() {
+                    return Unpacked::Failed(reason);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            // What was to be read next is gone, and the next read goes on behind it.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Unpacked::Unknown(format!("/dev/kmsg cannot be read: {error}")),
+        }
+    }
+    match first {
+        Some(1..) => Unpacked::Unknown("the beginning of the kernel's log is gone".into()),
+        _ => Unpacked::Whole,
+    }
+}
+
+/// One message, as Documentation/ABI/testing/dev-kmsg has it.
+struct Record<'a> {
+    /// Whether the kernel itself said it: nobody else can pass for it.
+    kernel: bool,
+    sequence: u64,
+    text: &'a str,
+}
+
+impl<'a> Record<'a> {
+    fn parse(record: &'a [u8]) -> Option<Self> {
+        let record = str::from_utf8(record).ok()?;
+        let (prefix, rest) = record.split_once(';')?;
+        let mut fields = prefix.split(',');
+        let priority: u32 = fields.next()?.parse().ok()?;
+        let sequence = fields.next()?.parse().ok()?;
+        Some(Self {
+            kernel: priority & !(libc::LOG_PRIMASK as u32) == libc::LOG_KERN as u32,
+            sequence,
+            text: rest.split('\n').next()?,
+        })
+    }
+
+    fn unpacking_failure(&self) -> Option<String> {
+        if !self.kernel {
+            return None;
+        }
+        FAILURES.iter().find_map(|(start, end)| {
+            let reason = self.text.strip_prefix(*start)?.strip_suffix(*end)?;
+            Some(escape::message(reason, REASON))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A log that gives one record at a time, and then blocks.
+    struct Log(Vec<Result<&'static str, io::ErrorKind>>);
+
+    impl Read for Log {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if self.0.is_empty() {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let record = self.0.remove(0)?.as_bytes();
+            buffer[..record.len()].copy_from_slice(record);
+            Ok(record.len())
+        }
+    }
+
+    fn read(records: &[&'static str]) -> Unpacked {
+        search(&mut Log(records.iter().copied().map(Ok).collect()))
+    }
+
+    const FIRST: &str = "5,0,0,-;Linux version 6.1.0\n";
+
+    #[test]
+    fn failure_is_found_with_its_reason() {
+        let failed = |reason: &str| Unpacked::Failed(reason.into());
+        let line = "0,340,802143,-;Initramfs unpacking failed: write error\n SUBSYSTEM=x\n";
+        assert_eq!(read(&[FIRST, "6,1,2,-;x\n", line]), failed("write error"));
+        let line = "6,9,8,-,caller=T1;rootfs image is not initramfs (junk at the end); looks like an initrd\n";
+        assert_eq!(read(&[FIRST, line]), failed("junk at the end"));
+        let broken = Log(vec![
+            Ok(FIRST),
+            Err(io::ErrorKind::BrokenPipe),
+            Err(io::ErrorKind::Interrupted),
+            Ok("0,5,5,-;Initramfs unpacking failed: x\n"),
+        ]);
+        assert_eq!(search(&mut { broken }), failed("x"));
+    }
+
+    #[test]
+    fn what_others_say_is_not_believed() {
+        assert_eq!(read(&[]), Unpacked::Whole);
+        for line in [
+            "11,7,7,-;Initramfs unpacking failed: forged\n",
+            "6,7,7,-;x: Initramfs unpacking failed: y\n",
+            "6,7,7,-;Unpacking initramfs...\n",
+            "no record",
+            "6,7,7,-;rootfs image is not initramfs (x) at all\n",
+        ] {
+            assert_eq!(read(&[FIRST, line]), Unpacked::Whole, "{line}");
+        }
+    }
+
+    #[test]
+    fn log_without_its_beginning_says_nothing() {
+        let rest = read(&["6,700,9,-;x\n"]);
+        assert!(matches!(rest, Unpacked::Unknown(_)), "{rest:?}");
+        let rest = read(&["6,700,9,-;x\n", "0,701,9,-;Initramfs unpacking failed: x\n"]);
+        assert_eq!(rest, Unpacked::Failed("x".into()));
+        let denied = search(&mut Log(vec![Err(io::ErrorKind::PermissionDenied)]));
+        assert!(matches!(denied, Unpacked::Unknown(_)), "{denied:?}");
+    }
+}
