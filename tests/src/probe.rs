@@ -15,10 +15,11 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::termios::tcdrain;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::time::{ClockId, clock_gettime};
-use nix::unistd::{SysconfVar, sysconf};
+use nix::unistd::{ForkResult, SysconfVar, fork, sysconf};
 use serde_json::Value;
 
 use crate::apply::mount_pseudo;
+use crate::companion::COMPANION;
 use crate::names::{escape, unescape};
 use crate::report::{self, REPORT};
 use crate::scene::{Ending, Limit, QUESTIONS, Questions};
@@ -53,8 +54,12 @@ pub fn testify() -> io::Result<()> {
         let _ = mount_pseudo(Path::new("/proc"), "proc", "");
     }
     let waiting = Instant::now();
-    testimony.settled = settle(Duration::from_millis(questions.patience_ms));
+    testimony.settled = settle(&questions, &mut testimony.reaped);
     testimony.waited_us = waiting.elapsed().as_micros() as u64;
+    if questions.helpers {
+        testimony.helpers = start_helpers();
+    }
+    std::thread::sleep(Duration::from_millis(questions.linger_ms));
     second_look(&mut testimony, &questions);
     if questions.ending == Ending::PowerOff {
         // A kernel message in the middle of the line would spoil it.
@@ -228,14 +233,16 @@ pub fn monotonic_us() -> u64 {
     now.as_micros() as u64
 }
 
-/// Waits until process 1, which we are, has no children and the report is final.
-fn settle(patience: Duration) -> bool {
-    let deadline = Instant::now() + patience;
+/// Waits until process 1, which we are, has no children but those that live on, and the
+/// report is final.
+fn settle(questions: &Questions, reaped: &mut Vec<i32>) -> bool {
+    let deadline = Instant::now() + Duration::from_millis(questions.patience_ms);
     loop {
         let childless = loop {
             match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
                 Err(Errno::ECHILD) => break true,
-                Ok(WaitStatus::StillAlive) => break false,
+                Ok(WaitStatus::StillAlive) => break only_living(&questions.living),
+                Ok(WaitStatus::Exited(_, status)) => reaped.push(status),
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(_) => break false,
             }
@@ -248,6 +255,55 @@ fn settle(patience: Duration) -> bool {
         }
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Whether all children of process 1 have one of these names.
+fn only_living(living: &[String]) -> bool {
+    if living.is_empty() {
+        return false;
+    }
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut status =
+        processes.filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok());
+    status.all(|text| {
+        let (before, after) = text.rsplit_once(") ").unwrap_or_default();
+        let name = before.split_once('(').map(|(_, name)| name);
+        let child_of_ours = after.split(' ').nth(1) == Some("1");
+        !child_of_ours || name.is_some_and(|name| living.iter().any(|one| one == name))
+    })
+}
+
+/// Where programs that the kernel started write down what root they are in.
+pub const HELPED: [(&str, &str); 2] = [
+    ("core", "/run/helper-core"),
+    ("modprobe", "/run/helper-modprobe"),
+];
+
+/// Has the kernel start a program for a dump of memory, and one for a module that there is
+/// not, and gives what they wrote down.
+pub fn start_helpers() -> BTreeMap<String, String> {
+    let _ = fs::write("/proc/sys/kernel/modprobe", COMPANION);
+    let pattern = format!("|{COMPANION} core {}", HELPED[0].1);
+    let _ = fs::write("/proc/sys/kernel/core_pattern", pattern);
+    let _ = mount_pseudo(Path::new("/run"), "no-such-file-system", "");
+    // SAFETY: this process has one thread, and the child ends at once.
+    match unsafe { fork() } {
+        Ok(ForkResult::Child) => std::process::abort(),
+        Ok(ForkResult::Parent { child }) => drop(waitpid(child, None)),
+        Err(_) => {}
+    }
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let said = |path: &str| {
+        fs::read_to_string(path)
+            .ok()
+            .filter(|text| !text.is_empty())
+    };
+    while HELPED.iter().any(|(_, path)| said(path).is_none()) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let all = HELPED.iter();
+    all.filter_map(|(name, path)| Some(((*name).to_owned(), said(path)?)))
+        .collect()
 }
 
 fn look_at(path: &Path) -> Seen {

@@ -1,7 +1,11 @@
 //! The description of one run: an initramfs, a new root, and the command that is to
 //! hand over from one to the other.
 
+use std::ffi::OsStr;
+use std::io::{Error, ErrorKind};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
@@ -107,6 +111,12 @@ pub struct Questions {
     /// How long to wait for the report to be complete and the children of PID 1 to
     /// end, in milliseconds.
     pub patience_ms: u64,
+    /// The names of processes that live on, and are not waited for.
+    pub living: Vec<String>,
+    /// How long to wait after that before the second look, in milliseconds.
+    pub linger_ms: u64,
+    /// Whether the kernel is to start programs: see [`crate::probe::start_helpers`].
+    pub helpers: bool,
     /// What comes last.
     pub ending: Ending,
 }
@@ -128,6 +138,9 @@ pub struct Scene {
     pub steps: Vec<Step>,
     /// What is made after `steps` and after the new root became read-only.
     pub last_steps: Vec<Step>,
+    /// Commands that process 1 runs before, each to its end. What they leave in the
+    /// background lives on.
+    pub before: Vec<Vec<Vec<u8>>>,
     /// Program and arguments, as the initramfs sees them; bytes.
     pub command: Vec<Vec<u8>>,
     /// Environment of the command, `NAME=value`.
@@ -171,6 +184,7 @@ impl Scene {
             targets: pseudo,
             steps: Vec::new(),
             last_steps: Vec::new(),
+            before: Vec::new(),
             command: Vec::new(),
             environment: vec!["PATH=/sbin:/bin".into(), "HOME=/".into()],
             first_process: true,
@@ -235,6 +249,30 @@ impl Scene {
             .map(|part| part.as_ref().to_vec())
             .collect();
         self
+    }
+
+    /// Adds a command that is run before.
+    pub fn before<A: AsRef<[u8]>>(mut self, command: impl IntoIterator<Item = A>) -> Self {
+        let command = command.into_iter().map(|part| part.as_ref().to_vec());
+        self.before.push(command.collect());
+        self
+    }
+
+    /// Runs the commands that come before the subject.
+    ///
+    /// # Errors
+    /// The one that failed.
+    pub fn run_before(&self) -> std::io::Result<()> {
+        for command in &self.before {
+            let words: Vec<&OsStr> = command.iter().map(|word| OsStr::from_bytes(word)).collect();
+            let (program, arguments) = words.split_first().ok_or(ErrorKind::InvalidInput)?;
+            let status = Command::new(program).args(arguments).status();
+            if !status.as_ref().is_ok_and(ExitStatus::success) {
+                let words = words.join(OsStr::new(" "));
+                return Err(Error::other(format!("{}: {status:?}", words.display())));
+            }
+        }
+        Ok(())
     }
 
     /// Puts options between the program and the rest of the command.

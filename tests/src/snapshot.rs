@@ -1,6 +1,6 @@
 //! A file tree written down, so that two can be compared.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
@@ -19,14 +19,15 @@ use sha2::{Digest, Sha256};
 use crate::names::escape;
 
 /// How far a snapshot goes.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Reach {
     /// The one mount that it starts in. A mount point in it is an entry of its own
     /// kind.
     OneMount,
     /// Everything that is mounted below too, except for the contents of `/proc` and
-    /// `/sys`, which change by themselves.
-    AllMounts,
+    /// `/sys`, which change by themselves, and for these mounts, by their numbers, which
+    /// may not answer: they are entries of the same kind.
+    AllMountsBut(BTreeSet<u64>),
 }
 
 /// One file of a tree.
@@ -45,6 +46,20 @@ pub struct Entry {
     pub device: u64,
     /// SHA-256 of a regular file's bytes, in hexadecimal; what a symbolic link says.
     pub content: Option<String>,
+}
+
+impl Entry {
+    /// A mount point, of which nothing else is known.
+    fn mount() -> Self {
+        Self {
+            kind: "mount".into(),
+            mode: 0,
+            owner: (0, 0),
+            size: 0,
+            device: 0,
+            content: None,
+        }
+    }
 }
 
 /// A tree: escaped absolute paths, the root itself left out.
@@ -93,7 +108,7 @@ pub fn take(root: impl AsFd, reach: Reach) -> io::Result<Tree> {
         path: String::new(),
     }];
     while let Some(next) = pending.pop() {
-        directory(&next, reach, &mut tree, &mut pending)
+        directory(&next, &reach, &mut tree, &mut pending)
             .map_err(|error| io::Error::other(format!("reading {}/: {error}", next.path)))?;
     }
     Ok(tree)
@@ -101,7 +116,7 @@ pub fn take(root: impl AsFd, reach: Reach) -> io::Result<Tree> {
 
 fn directory(
     this: &Pending,
-    reach: Reach,
+    reach: &Reach,
     tree: &mut Tree,
     pending: &mut Vec<Pending>,
 ) -> io::Result<()> {
@@ -138,24 +153,19 @@ fn directory(
 }
 
 /// Describes `name` in the directory `above`; `None` if it has gone.
-fn entry(above: &OwnedFd, name: &OsStr, reach: Reach) -> io::Result<Option<Entry>> {
-    if reach == Reach::OneMount {
+fn entry(above: &OwnedFd, name: &OsStr, reach: &Reach) -> io::Result<Option<Entry>> {
+    if let Reach::AllMountsBut(served) = reach
+        && !served.is_empty()
+        && served.contains(&mount_id(above, name).unwrap_or_default())
+    {
+        return Ok(Some(Entry::mount()));
+    }
+    if *reach == Reach::OneMount {
         let how = OpenHow::new()
             .flags(OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
             .resolve(ResolveFlag::RESOLVE_NO_XDEV);
         match openat2(above, name, how) {
-            Err(Errno::EXDEV) => {
-                let (mode, owner, size, device, content) = (0, (0, 0), 0, 0, None);
-                let kind = "mount".into();
-                return Ok(Some(Entry {
-                    kind,
-                    mode,
-                    owner,
-                    size,
-                    device,
-                    content,
-                }));
-            }
+            Err(Errno::EXDEV) => return Ok(Some(Entry::mount())),
             Err(Errno::ENOENT) => return Ok(None),
             other => drop(other?),
         }
@@ -192,6 +202,15 @@ fn entry(above: &OwnedFd, name: &OsStr, reach: Reach) -> io::Result<Option<Entry
         device: status.st_rdev,
         content,
     }))
+}
+
+/// The number of the mount that a name leads to, without a word to whoever serves it.
+fn mount_id(above: &OwnedFd, name: &OsStr) -> io::Result<u64> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let place = openat(above, name, flags, Mode::empty())?;
+    let flags = rustix::fs::AtFlags::EMPTY_PATH | rustix::fs::AtFlags::STATX_DONT_SYNC;
+    let stat = rustix::fs::statx(place, c"", flags, rustix::fs::StatxFlags::MNT_ID)?;
+    Ok(stat.stx_mnt_id)
 }
 
 fn digest(above: &OwnedFd, name: &OsStr) -> io::Result<String> {

@@ -34,6 +34,7 @@ pub fn play() -> io::Result<Infallible> {
         mount_pseudo(Path::new(place), file_system, options)?;
     }
     furnish(&scene, Path::new("/"))?;
+    scene.run_before()?;
     let record = Stage1 {
         usage: usage(File::open("/")?)?,
         memory: memory(),

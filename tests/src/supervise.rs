@@ -7,6 +7,8 @@
 //! there and can look at the initramfs through a descriptor afterwards; process 1 is
 //! the subject, or its parent where the scene wants a subject that is not process 1.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -51,6 +53,8 @@ struct Stage {
     proc: OwnedFd,
     /// The terminal at `/dev/console`.
     terminal: Option<Terminal>,
+    /// The numbers of mounts that a program serves.
+    served: RefCell<BTreeSet<u64>>,
 }
 
 /// A terminal. It loses what was written to it when nobody has its other end open any
@@ -203,6 +207,7 @@ fn set_up(scene: &Scene, staging: &Path) -> io::Result<Stage> {
         root: open("/", directory, Mode::empty())?,
         proc,
         terminal,
+        served: RefCell::default(),
     })
 }
 
@@ -308,6 +313,7 @@ fn first_process(
         // Not earlier: without privileges a /proc can only be mounted where one is seen.
         umount2(HOST, MntFlags::MNT_DETACH)?;
         fs::remove_dir(HOST)?;
+        scene.run_before()?;
         File::from(ready).write_all(b"!")?;
         File::from(go).read_exact(&mut [0])
     };
@@ -402,9 +408,14 @@ fn look(stage: &Stage) -> io::Result<State> {
     let mut mounts = Vec::new();
     File::from(mountinfo).read_to_end(&mut mounts)?;
     let mounts = String::from_utf8_lossy(&mounts);
+    // Their programs may have been stopped, or killed with process 1.
+    let served = mounts.lines().filter(|line| line.contains(" - fuse"));
+    let served = served.filter_map(|line| line.split(' ').next()?.parse::<u64>().ok());
+    stage.served.borrow_mut().extend(served);
+    let served = stage.served.borrow().clone();
     Ok(State {
         initramfs: take(&stage.root, Reach::OneMount)?,
-        everything: take(&stage.root, Reach::AllMounts)?,
+        everything: take(&stage.root, Reach::AllMountsBut(served))?,
         mounts: mounts.lines().map(String::from).collect(),
         usage: usage(&stage.root)?,
     })

@@ -74,6 +74,10 @@ pub struct Testimony {
     /// Whether the report was final, or absent, and process 1 had no children any
     /// more, before its patience ended.
     pub settled: bool,
+    /// The statuses of the children that ended meanwhile, in any order.
+    pub reaped: Vec<i32>,
+    /// What programs that the kernel started wrote down, by the kind of the program.
+    pub helpers: BTreeMap<String, String>,
     /// The files that it was asked about.
     pub files: BTreeMap<String, Seen>,
     /// The files that it was asked to say more about.

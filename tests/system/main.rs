@@ -61,6 +61,7 @@ mod strategies;
 mod terminal;
 mod tools;
 mod trusting;
+mod unanswering;
 mod unpacking;
 mod validating;
 mod whole_boot;
@@ -81,6 +82,7 @@ fn main() {
         odd_trees::cases(),
         random_scenes::cases(),
         strategies::cases(),
+        unanswering::cases(),
         preserving::cases(),
         preserving::room::cases(),
         preserving::preflight::cases(),

@@ -5,6 +5,7 @@
 //! report (`report.rs`).
 
 mod act;
+mod answering;
 mod arguments;
 mod background;
 mod binfmt_misc;
@@ -19,6 +20,7 @@ mod executable;
 pub mod fuzzing;
 mod in_use;
 mod init;
+mod initramfs;
 mod kernel_log;
 mod listing;
 mod log;

@@ -1,12 +1,11 @@
-//! Looking into directories of the initramfs: by descriptor, without following
-//! a link or crossing a mount, at any depth.
+//! Opening what is in the initramfs: by descriptor, without following a link or
+//! crossing a mount, at any depth.
 
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 
-use policy::{Entry, FileKind};
-use rustix::fs::{self, AtFlags, Mode, OFlags, RawDir, ResolveFlags, StatxAttributes, StatxFlags};
+use policy::FileKind;
+use rustix::fs::{self, AtFlags, Mode, OFlags, ResolveFlags, StatxFlags};
 
 /// How every part of a path in the initramfs is resolved.
 const STRICT: ResolveFlags = ResolveFlags::NO_SYMLINKS
@@ -41,45 +40,6 @@ pub fn open(root: impl AsFd, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> 
     let base = directory.as_ref().map_or(root.as_fd(), AsFd::as_fd);
     let rest = if rest.is_empty() { b"." } else { rest };
     Ok(fs::openat2(base, rest, flags, Mode::empty(), STRICT)?)
-}
-
-/// Lists a directory with what policies are told of its entries.
-pub fn list(root: impl AsFd, path: &[u8]) -> io::Result<Vec<Entry>> {
-    let directory = open(root, path, OFlags::RDONLY | OFlags::DIRECTORY)?;
-    let here = mount_id(&directory)?;
-    let mut buffer = [MaybeUninit::uninit(); 32 << 10];
-    let mut reader = RawDir::new(&directory, &mut buffer);
-    let mut entries = Vec::new();
-    while let Some(entry) = reader.next() {
-        let entry = entry?;
-        let name = entry.file_name();
-        if matches!(name.to_bytes(), b"." | b"..") {
-            continue;
-        }
-        let wanted = StatxFlags::TYPE | StatxFlags::MODE | StatxFlags::SIZE | StatxFlags::MNT_ID;
-        let stat = match fs::statx(
-            &directory,
-            name,
-            AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT,
-            wanted,
-        ) {
-            Ok(stat) => stat,
-            // Gone since it was read.
-            Err(rustix::io::Errno::NOENT) => continue,
-            Err(error) => return Err(error.into()),
-        };
-        entries.push(Entry {
-            name: name.to_bytes().to_vec(),
-            kind: kind(u32::from(stat.stx_mode)),
-            size: stat.stx_size,
-            mode: u32::from(stat.stx_mode) & 0o7777,
-            // Not the device: a bind mount of the same file system has the
-            // same, and is a mount all the same.
-            mount_point: stat.stx_mnt_id != here
-                || stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT),
-        });
-    }
-    Ok(entries)
 }
 
 /// The number of the mount that an open file lies on.

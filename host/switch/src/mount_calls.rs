@@ -62,6 +62,15 @@ pub fn read_only_copy(place: impl AsFd, extent: Extent) -> Result<OwnedFd> {
     }
 }
 
+/// Makes a copy of the mount at an open place, attached nowhere and without what is mounted
+/// on it: whatever is looked up there lies on its file system.
+pub fn without_mounts(place: impl AsFd) -> Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH;
+    open_tree(place, c"", flags)
+}
+
 /// Makes a tmpfs that is attached nowhere yet, as systems mount it on /run.
 pub fn new_run() -> Result<OwnedFd> {
     let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;

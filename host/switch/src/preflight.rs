@@ -20,15 +20,16 @@ use rustix::fs::{self, Mode, OFlags};
 use crate::arguments::Arguments;
 use crate::deletion::is_memory;
 use crate::init::{self, Init};
+use crate::initramfs::Initramfs;
 use crate::mount_plan::{self, Foreign};
 use crate::mounts::{self, Mount};
-use crate::new_root;
+use crate::new_root::{self, NewRoot};
 use crate::parameters::{Extensions, Parameters};
 use crate::plan::{InitPlan, Plan, Rewrite, Run, Strategy};
 use crate::preserve::{self, Store, Uncovered, View};
 use crate::proc::Proc;
 use crate::report::{self, Facts, JudgeReport};
-use crate::{capabilities, in_use, listing, machine, survivors};
+use crate::{answering, capabilities, in_use, listing, machine, survivors};
 
 /// What a plan is made for.
 pub struct Context<'a> {
@@ -93,33 +94,42 @@ pub fn plan(
         capabilities::check()?;
     }
     refuse_unsigned(session)?;
+    let mounts = table_of_mounts(proc)?;
+    let open_new_root = || new_root::open(&arguments.new_root, &old_root, proc);
+    let examine_init = |new_root: &NewRoot| {
+        let place = init::Place {
+            new_root: new_root.fd.as_fd(),
+            mounted_at: &new_root.path,
+            proc,
+            unchecked: arguments.unchecked_init || parameters.unchecked_init,
+        };
+        match &arguments.init {
+            Some(path) => {
+                let path = path.as_bytes();
+                Ok((path.to_vec(), init::check(place, path)?))
+            }
+            None => init::find(place, &parameters.init),
+        }
+    };
+    let given = arguments.new_root.as_bytes();
+    answering::examine_ahead(&mounts, given, answering::PATIENCE, || {
+        // All that is read of it below; what comes of it is found out again there.
+        let Ok(new_root) = open_new_root() else {
+            return;
+        };
+        let _ = examine_init(&new_root);
+        let _ = new_root::plan_moves(&new_root, &mounts);
+        let _ = machine::facts(new_root.fd.as_fd(), command_line);
+    })?;
     // It gets ready while the rest is checked.
     session.begin();
-    let new_root = new_root::open(&arguments.new_root, &old_root, proc)?;
-    let place = init::Place {
-        new_root: new_root.fd.as_fd(),
-        mounted_at: &new_root.path,
-        proc,
-        unchecked: arguments.unchecked_init || parameters.unchecked_init,
-    };
-    let (init_path, init) = match &arguments.init {
-        Some(path) => {
-            let path = path.as_bytes();
-            (path.to_vec(), init::check(place, path)?)
-        }
-        None => init::find(place, &parameters.init)?,
-    };
+    let new_root = open_new_root()?;
+    let (init_path, init) = examine_init(&new_root)?;
     tracing::debug!(
         "the new root {} has the init {}",
         Path::from(new_root.path.as_slice()),
         Path::from(init.resolved.as_slice())
     );
-    let table = proc.read("self/mountinfo").map_err(|error| {
-        format!(
-            "the table of mounts cannot be read: {error}; mount proc on /proc before the switch"
-        )
-    })?;
-    let mounts = mounts::parse(&table)?;
     let root_id =
         listing::mount_id(&old_root).map_err(|error| format!("/ cannot be examined: {error}"))?;
     let root_mount = mounts.iter().find(|mount| mount.id == root_id).ok_or(
@@ -134,7 +144,10 @@ pub fn plan(
         Some(_) => preserve::uncover(&mounts, root_mount, &new_root.path, proc),
         None => Uncovered::default(),
     };
-    let initramfs = uncovered.view.as_ref().map_or(&old_root, View::root);
+    let copied_from = uncovered.view.as_ref().map_or(&old_root, View::root);
+    let initramfs = Initramfs::new(old_root.as_fd(), root_mount, &mounts, |point| {
+        uncovered.points.iter().any(|one| one.0 == point)
+    });
 
     let mut warnings = parameters.warnings.clone();
     let logged = warnings.len() + asked.as_ref().map_or(0, |asked| asked.warnings.len());
@@ -144,14 +157,14 @@ pub fn plan(
             warnings.extend(asked.warnings);
             warnings.extend(init.warnings.iter().cloned());
             rewrite = asked.rewrite;
-            let review = ask_preservation(session, initramfs, &init.paths, &mut warnings);
+            let review = ask_preservation(session, &initramfs, &init.paths, &mut warnings);
             (asked.extensions, review)
         }
         None => {
             let (host, failures) = machine::facts(new_root.fd.as_fd(), command_line);
             warnings.extend(failures);
             warnings.extend(init.warnings.iter().cloned());
-            let review = ask_preservation(session, initramfs, &init.paths, &mut warnings);
+            let review = ask_preservation(session, &initramfs, &init.paths, &mut warnings);
             let judged = ask_compatibility(session, parameters, &host, &mut warnings)?;
             (
                 judged.extensions.iter().map(account::extension).collect(),
@@ -204,11 +217,14 @@ pub fn plan(
             // A copy does not help those who use the original.
             warnings.extend(in_use.iter().map(preserve::deleted_all_the_same));
             warnings.extend(uncovered.warnings);
-            let survivors = survivors::join(&review, &[], session, &new_root, &init, proc);
+            let survivors =
+                survivors::join(&review, &[], &initramfs, session, &new_root, &init, proc);
             break preserve::everything_if_need_be(survivors, fate(None), memory);
         }
         let deletion = fate(everything);
-        let survivors = survivors::join(&review, &in_use, session, &new_root, &init, proc);
+        let survivors = survivors::join(
+            &review, &in_use, &initramfs, session, &new_root, &init, proc,
+        );
         let before = foreign.kept.len();
         foreign = mount_plan::foreign(&mounts, root_mount, &new_root, &survivors, &deletion);
         if foreign.kept.len() <= before {
@@ -222,7 +238,7 @@ pub fn plan(
     }
     warnings.append(&mut foreign.warnings);
     let copies = store.map(|store| {
-        let from = (initramfs, uncovered.points);
+        let from = (copied_from, uncovered.points);
         preserve::choose(&survivors, from, &store, &new_root.path, proc)
     });
     let strategy = match &copies {
@@ -302,6 +318,19 @@ pub fn plan(
     Ok((plan, facts))
 }
 
+/// What is mounted.
+///
+/// # Errors
+/// A sentence for the operator.
+fn table_of_mounts(proc: &Proc) -> Result<Vec<Mount>, String> {
+    let table = proc.read("self/mountinfo").map_err(|error| {
+        format!(
+            "the table of mounts cannot be read: {error}; mount proc on /proc before the switch"
+        )
+    })?;
+    mounts::parse(&table)
+}
+
 /// Opens `/`, the initramfs.
 ///
 /// # Errors
@@ -334,11 +363,11 @@ fn elapsed(started: Instant) -> u64 {
 
 fn ask_preservation(
     session: &mut Session<'_>,
-    old_root: &OwnedFd,
+    initramfs: &Initramfs<'_>,
     inits: &[Vec<u8>],
     warnings: &mut Vec<String>,
 ) -> Result<Review, String> {
-    let mut list = |directory: &[u8]| listing::list(old_root, directory);
+    let mut list = |directory: &[u8]| initramfs.list(directory);
     let review = preservation::review(session, &mut list, inits)?;
     for (directory, error) in &review.unlisted {
         warnings.push(format!(

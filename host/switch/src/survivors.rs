@@ -5,18 +5,19 @@ use policy::FileKind;
 use policy::preservation::Review;
 use policy::session::Session;
 use policy::survivors::{self, Kept, Survivor};
-use rustix::fs::{self, AtFlags};
 
+use crate::carry;
 use crate::in_use::InUse;
 use crate::init::Init;
+use crate::initramfs::Initramfs;
 use crate::new_root::NewRoot;
 use crate::proc::Proc;
-use crate::{carry, listing};
 
 /// Joins what policies and host keep, by path.
 pub fn join(
     review: &Review,
     in_use: &[InUse],
+    initramfs: &Initramfs<'_>,
     session: &Session<'_>,
     new_root: &NewRoot,
     init: &Init,
@@ -31,16 +32,12 @@ pub fn join(
         .chain(unlisted)
         .map(|(path, why)| Kept {
             path: path.clone(),
-            kind: kind_of(path),
+            // What cannot be examined is kept whole.
+            kind: initramfs.kind(path).unwrap_or(FileKind::Directory),
             why,
         })
         .collect();
     survivors::join(review, &kept, session, |target, kind| {
         carry::place(new_root, target, kind, init, proc)
     })
-}
-
-fn kind_of(path: &[u8]) -> FileKind {
-    fs::statat(fs::CWD, path, AtFlags::SYMLINK_NOFOLLOW)
-        .map_or(FileKind::Directory, |stat| listing::kind(stat.st_mode))
 }

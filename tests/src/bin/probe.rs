@@ -1,13 +1,13 @@
 //! The init of the new root in every scene; in the initramfs of a virtual machine, where
 //! it finds a scene, it is stage 1 as well. Called `delegator`, it is an init of the
-//! initramfs that switches by itself.
+//! initramfs that switches by itself, and called `companion` a process that lives on.
 #![no_main]
 
 use std::io;
 use std::path::Path;
 
 use switch_root_tests::archive::SCENE;
-use switch_root_tests::{delegating, probe, stage1};
+use switch_root_tests::{companion, delegating, probe, stage1};
 
 /// Rust's own start-up code ignores SIGPIPE, catches SIGSEGV and opens descriptors that
 /// are closed. It is left out because those are things that the probe looks at.
@@ -18,6 +18,8 @@ pub extern "C" fn main(_count: i32, _arguments: *const *const u8) -> i32 {
         stage1::play().map(|never| match never {})
     } else if delegating::is_called() {
         delegating::play().map(|never| match never {})
+    } else if companion::is_called() {
+        companion::play()
     } else {
         probe::testify()
     };

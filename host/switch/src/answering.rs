@@ -1,0 +1,214 @@
+//! Whether the new root answers at all.
+//!
+//! A file system that a server or another program answers for may never do so: NFS with the
+//! network down, FUSE whose program was stopped. Process 1 would wait for ever, and the
+//! machine with it, without a word. So a child is sent ahead: what it comes back from,
+//! process 1 examines itself; if it does not come back in time the switch is refused.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::{ForkResult, fork, pipe2};
+use policy::text::Path;
+
+use crate::mounts::Mount;
+
+/// How long the new root may take to be examined.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// File systems that the kernel answers for by itself, out of memory or from a block
+/// device. All others are served by somebody, and one that is not known is, too: that costs
+/// no more than a process.
+const BY_THE_KERNEL: &[&str] = &[
+    "bcachefs",
+    "binfmt_misc",
+    "bpf",
+    "btrfs",
+    "cgroup",
+    "cgroup2",
+    "configfs",
+    "cramfs",
+    "debugfs",
+    "devpts",
+    "devtmpfs",
+    "efivarfs",
+    "erofs",
+    "exfat",
+    "ext2",
+    "ext3",
+    "ext4",
+    "f2fs",
+    "fusectl",
+    "hugetlbfs",
+    "iso9660",
+    "jffs2",
+    "jfs",
+    "mqueue",
+    "nilfs2",
+    "nsfs",
+    "ntfs3",
+    "nullfs",
+    // What it is made of is in the table of mounts, too.
+    "overlay",
+    "proc",
+    "pstore",
+    "ramfs",
+    "reiserfs",
+    "romfs",
+    "rootfs",
+    "securityfs",
+    "selinuxfs",
+    "squashfs",
+    "sysfs",
+    "tmpfs",
+    "tracefs",
+    "ubifs",
+    "udf",
+    "vfat",
+    "xfs",
+];
+
+/// Refuses where examining the new root takes longer than [`PATIENCE`]. Costs nothing where
+/// all that is mounted is the kernel's own.
+///
+/// # Errors
+/// A sentence for the operator.
+pub fn examine_ahead(
+    mounts: &[Mount],
+    new_root: &[u8],
+    patience: Duration,
+    examine: impl FnOnce(),
+) -> Result<(), String> {
+    let Some(suspect) = suspect(mounts, new_root) else {
+        return Ok(());
+    };
+    match in_a_child(examine, patience) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(format!(
+            "examining the new root {} took more than {} s, since the {} mounted on {} does not answer; check its server, the network or the program that serves it, and switch again",
+            Path::from(new_root),
+            patience.as_secs(),
+            policy::escape::message(&String::from_utf8_lossy(&suspect.kind), 64),
+            Path::from(suspect.point.as_slice()),
+        )),
+        // It may answer all the same.
+        Err(error) => {
+            tracing::warn!(
+                "failed to start a process that examines the new root ahead: {error}; a file system that does not answer would block the boot"
+            );
+            Ok(())
+        }
+    }
+}
+
+/// The mount that may not answer: the one on the new root, or another one, which may lie on
+/// the way to it or be what it is made of.
+fn suspect<'m>(mounts: &'m [Mount], new_root: &[u8]) -> Option<&'m Mount> {
+    let served = |mount: &&Mount| {
+        let known = |kind: &&str| kind.as_bytes() == mount.kind;
+        !BY_THE_KERNEL.iter().any(known)
+    };
+    let there = mounts.iter().filter(served);
+    there.max_by_key(|mount| mount.point == new_root)
+}
+
+/// Has a child do something. Says whether it ended in time.
+fn in_a_child(job: impl FnOnce(), limit: Duration) -> nix::Result<bool> {
+    let (done, doing) = pipe2(OFlag::O_CLOEXEC)?;
+    // SAFETY: there is one thread, so the child may use all that it inherits.
+    match unsafe { fork() }? {
+        ForkResult::Child => {
+            drop(done);
+            job();
+            drop(doing);
+            // SAFETY: ends the child without the exit handlers of the program that it was
+            // forked from.
+            unsafe { libc::_exit(0) }
+        }
+        ForkResult::Parent { child } => {
+            drop(doing);
+            let ended = closed_within(&done, limit);
+            if ended == Ok(true) {
+                let _ = waitpid(child, None);
+            } else {
+                let _ = kill(child, Signal::SIGKILL);
+                // Not waited for: where it hangs in the kernel it cannot even be killed.
+                let _ = waitpid(child, Some(WaitPidFlag::WNOHANG));
+            }
+            ended
+        }
+    }
+}
+
+/// Waits until nobody has the other end of a pipe open. Says whether it came to that.
+fn closed_within(pipe: &OwnedFd, limit: Duration) -> nix::Result<bool> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        let mut polled = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut polled, timeout) {
+            Ok(1..) => return Ok(true),
+            Ok(_) if left.is_zero() => return Ok(false),
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mounts;
+
+    fn table(kind: &str) -> Vec<Mount> {
+        let text = format!(
+            "1 1 0:2 / / rw - rootfs none rw\n2 1 0:5 / /proc rw - proc proc rw\n\
+             3 1 0:6 / /cache rw - {kind} none rw\n4 1 8:1 / /sysroot ro - {kind} /dev/a ro\n"
+        );
+        mounts::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn only_file_systems_that_somebody_serves_are_suspected() {
+        for kind in ["ext4", "overlay", "squashfs", "tmpfs"] {
+            assert_eq!(suspect(&table(kind), b"/sysroot"), None, "{kind}");
+        }
+        for kind in ["nfs4", "fuse", "fuse.mergerfs", "fuseblk", "9p", "novel"] {
+            let mounts = table(kind);
+            let found = suspect(&mounts, b"/sysroot").map(|mount| mount.id);
+            assert_eq!(found, Some(4), "{kind}");
+            let elsewhere = suspect(&mounts, b"/other").map(|mount| mount.id);
+            assert!(elsewhere.is_some(), "{kind}");
+        }
+    }
+
+    #[test]
+    fn what_takes_too_long_is_refused_by_name() {
+        let wait = || std::thread::sleep(Duration::from_secs(60));
+        let started = Instant::now();
+        let short = Duration::from_millis(50);
+        let refusal = examine_ahead(&table("nfs4"), b"/sysroot", short, wait).unwrap_err();
+        assert!(started.elapsed() < Duration::from_secs(30));
+        assert!(
+            refusal.contains("the nfs4 mounted on /sysroot does not answer"),
+            "{refusal}"
+        );
+        assert_eq!(
+            examine_ahead(&table("nfs4"), b"/sysroot", PATIENCE, || {}),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn a_child_that_dies_is_no_refusal() {
+        // SAFETY: ends the child.
+        let die = || unsafe { libc::_exit(1) };
+        assert_eq!(in_a_child(die, PATIENCE), Ok(true));
+    }
+}
