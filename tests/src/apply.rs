@@ -3,18 +3,22 @@
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{OFlag, openat};
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::{Mode, SFlag, makedev, mkdirat, mknod};
 use nix::unistd::mkfifo;
 use rustix::fs::{
     AtFlags, CWD, IFlags, Timespec, Timestamps, XattrFlags, ioctl_setflags, lsetxattr, utimensat,
+};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
+    fsconfig_set_fd, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
 
 use crate::names::escape;
@@ -111,6 +115,17 @@ fn one(path: &Path, make: &Make, host: &Path) -> io::Result<()> {
             mount_point(path, true)?;
             mount_pseudo(path, file_system, options)
         }
+        Make::Renamed { from } => fs::rename(OsStr::from_bytes(from), path),
+        Make::MovedMount { from } => {
+            let from = Path::new(OsStr::from_bytes(from));
+            mount_point(path, true)?;
+            Ok(mount(Some(from), path, NOTHING, MsFlags::MS_MOVE, NOTHING)?)
+        }
+        Make::Unmounted => Ok(umount2(path, MntFlags::MNT_DETACH)?),
+        Make::OverlayOfDetached { layers } => {
+            mount_point(path, true)?;
+            overlay_of_detached(path, layers)
+        }
         Make::ReadOnly => {
             // Twice, for the mount and for the file system: the latter is what an
             // image on a read-only medium looks like.
@@ -180,6 +195,29 @@ pub fn mount_pseudo(path: &Path, file_system: &str, options: &str) -> io::Result
             path.display()
         ))
     })
+}
+
+/// See [`Make::OverlayOfDetached`].
+fn overlay_of_detached(path: &Path, layers: &[Vec<u8>]) -> io::Result<()> {
+    let overlay = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&overlay, "source", "overlay")?;
+    let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let trees = layers
+        .iter()
+        .map(|layer| open_tree(CWD, OsStr::from_bytes(layer), clone))
+        .collect::<Result<Vec<_>, _>>()?;
+    for tree in &trees {
+        // Linux 6.13 and newer.
+        fsconfig_set_fd(&overlay, "lowerdir+", tree).or_else(|_| {
+            let name = format!("/proc/self/fd/{}", tree.as_raw_fd());
+            fsconfig_set_string(&overlay, "lowerdir+", name)
+        })?;
+    }
+    fsconfig_create(&overlay)?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY;
+    let mount = fsmount(&overlay, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
+    let from_here = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    Ok(move_mount(mount, "", CWD, path, from_here)?)
 }
 
 fn read_only_mount(path: &Path) -> io::Result<()> {

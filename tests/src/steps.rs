@@ -111,6 +111,24 @@ pub enum Make {
         /// The file system's own options, such as `size=1m`.
         options: String,
     },
+    /// What was elsewhere until now, under this name: renamed.
+    Renamed {
+        /// Where it was; a path of the initramfs.
+        from: Name,
+    },
+    /// The mount that was elsewhere until now. The mount point is made if it is missing.
+    MovedMount {
+        /// Where it was; a path of the initramfs.
+        from: Name,
+    },
+    /// Detaches the mount that is there.
+    Unmounted,
+    /// A read-only overlay whose layers are given by descriptors of mounts that are attached
+    /// nowhere, as composefs does. The mount point is made if it is missing.
+    OverlayOfDetached {
+        /// What such a mount is made of, each a path of the initramfs; the uppermost first.
+        layers: Vec<Name>,
+    },
     /// Makes the mount that is there read-only, as a mount and as a file system.
     ReadOnly,
     /// Makes the mount that is there read-only, but not its file system.

@@ -3,7 +3,7 @@
 use switch_root_tests::scene::{NEW_ROOT, NewRoot, Scene};
 use switch_root_tests::steps::{Make, Steps};
 
-use crate::check::{boots, ensure, says};
+use crate::check::{Booted, boots, ensure, says};
 use crate::tools::{Checked, Policies, Stop, boot, cases, need_privileges, policy};
 
 cases![
@@ -19,6 +19,11 @@ cases![
     what_is_mounted_on_a_kept_path_is_found_there,
     what_is_bound_into_the_new_root_survives_by_the_hosts_word,
     what_an_overlay_new_root_is_made_of_survives,
+    overlay_layers_that_a_later_mount_covers_are_kept,
+    overlay_layers_that_cannot_be_located_keep_everything,
+    overlay_layers_whose_mount_was_moved_keep_nothing,
+    overlay_layers_with_relative_names_keep_what_they_may_mean,
+    overlay_layers_of_detached_mounts_keep_what_is_seen,
     fifos_sockets_and_devices_are_deleted,
     fifos_sockets_and_devices_survive,
     a_file_that_cannot_be_deleted_is_recorded_and_the_boot_goes_on,
@@ -248,6 +253,143 @@ fn what_an_overlay_new_root_is_made_of_survives() -> Checked {
         );
     }
     Ok(())
+}
+
+/// The options of an overlay that is written to, whose lower layer has this name, and whose
+/// other directories lie below `over`.
+fn overlay(lower: &str, over: &str) -> Make {
+    Make::Mount {
+        file_system: "overlay".into(),
+        options: format!("lowerdir={lower},upperdir={over}/upper,workdir={over}/work"),
+    }
+}
+
+/// A boot with both strategies whose new root is an overlay of `/lower`, which has the
+/// system, and of what is below `/over`, with a file in the upper layer. `describe` mounts it
+/// and adds what comes after that.
+fn over_layers(describe: impl Fn(Scene) -> Scene) -> Result<Vec<Booted>, Stop> {
+    let mut booted = Vec::new();
+    for strategy in ["move", "pivot"] {
+        let scene = boot()?
+            .options(["--strategy", strategy])
+            .new_root(NewRoot::Unmounted)
+            .file("/over/upper/etc/upper", "upper")
+            .directory("/over/work")
+            .at_last(
+                "/lower",
+                Make::Renamed {
+                    from: NEW_ROOT.into(),
+                },
+            );
+        let scene = describe(scene).look_at(["/etc/upper", "/etc/os-release"]);
+        let one = boots(&scene)?;
+        let content = |path: &str| one.seen.files[path].content.clone().unwrap_or_default();
+        ensure!(
+            content("/etc/upper") == "upper" && content("/etc/os-release").contains("probeos"),
+            "{strategy}: the new root has lost files: {:?}",
+            one.seen.files
+        );
+        booted.push(one);
+    }
+    Ok(booted)
+}
+
+fn overlay_layers_that_a_later_mount_covers_are_kept() -> Checked {
+    let booted = over_layers(|scene| {
+        scene
+            .at_last(NEW_ROOT, overlay("/lower", "/over"))
+            .at_last("/lower", tmpfs())
+            .at_last("/over", tmpfs())
+    })?;
+    keep(&booted, &["/lower", "/over/upper", "/over/work"])
+}
+
+fn overlay_layers_that_cannot_be_located_keep_everything() -> Checked {
+    let renamed = |scene: Scene| {
+        let from = "/lower".into();
+        scene
+            .at_last(NEW_ROOT, overlay("/lower", "/over"))
+            .at_last("/was-lower", Make::Renamed { from })
+    };
+    let unbound = |scene: Scene| {
+        let bind = |from: &str| Make::Bind { from: from.into() };
+        scene
+            .at_last("/bound", bind("/over"))
+            .at_last(NEW_ROOT, overlay("/lower", "/bound"))
+            .at_last("/bound", Make::Unmounted)
+    };
+    for booted in over_layers(renamed)?.iter().chain(&over_layers(unbound)?) {
+        booted.everything_left()?;
+        let reason = booted.report.0["deletion"]["reason"].to_string();
+        says(&reason, &["the layer", "cannot be located"])?;
+    }
+    Ok(())
+}
+
+fn overlay_layers_whose_mount_was_moved_keep_nothing() -> Checked {
+    let booted = over_layers(|scene| {
+        let moved = |from: &str| Make::MovedMount { from: from.into() };
+        let file = |text: &str| Make::File {
+            mode: 0o644,
+            content: text.into(),
+        };
+        scene
+            .at_last("/media/rw", tmpfs())
+            .at_last("/media/rw/over/upper/etc/upper", file("upper"))
+            .at_last("/media/rw/over/work", Make::Directory { mode: 0o755 })
+            .at_last(NEW_ROOT, overlay("/lower", "/media/rw/over"))
+            .at_last("/sysroot/media/rw", moved("/media/rw"))
+    })?;
+    booted
+        .iter()
+        .try_for_each(|booted| booted.left(&["*/lower"]))
+}
+
+fn overlay_layers_with_relative_names_keep_what_they_may_mean() -> Checked {
+    let booted = over_layers(|scene| {
+        scene
+            .file("/other/lower/file", "")
+            .file("/flower/file", "")
+            .at_last(NEW_ROOT, overlay("lower", "over"))
+    })?;
+    let kept = ["/lower", "/other/lower", "/over/upper", "/over/work"];
+    keep(&booted, &kept)
+}
+
+fn overlay_layers_of_detached_mounts_keep_what_is_seen() -> Checked {
+    let booted = over_layers(|scene| {
+        let layers = ["/elsewhere", "/over/upper", "/lower"];
+        let layers = layers.map(|layer| layer.as_bytes().to_vec()).to_vec();
+        scene
+            .tmpfs("/elsewhere")
+            .file("/elsewhere/etc/elsewhere", "")
+            .at_last(NEW_ROOT, Make::OverlayOfDetached { layers })
+    })?;
+    keep(&booted, &["/lower", "/over/upper"])
+}
+
+/// Checks that exactly these paths are preserved, and that what is left is what they are.
+fn keep(booted: &[Booted], paths: &[&str]) -> Checked {
+    for booted in booted {
+        let preserved = booted.report.survivors();
+        ensure!(
+            preserved
+                .keys()
+                .map(String::as_str)
+                .eq(paths.iter().copied()),
+            "preserved: {:?}",
+            preserved.keys()
+        );
+        booted.as_reported()?;
+    }
+    Ok(())
+}
+
+fn tmpfs() -> Make {
+    Make::Mount {
+        file_system: "tmpfs".into(),
+        options: "mode=0755".into(),
+    }
 }
 
 fn special_files(scene: Scene) -> Scene {

@@ -3,9 +3,12 @@
 //! Deleting them would delete from the new root, so the host keeps them,
 //! whatever the policies say.
 
-use policy::answer::{is_at_or_below, join};
+use std::io;
+
+use policy::answer::is_at_or_below;
 use policy::text::Path;
 
+use crate::layers::{self, Directories};
 use crate::mounts::{self, Mount};
 use crate::new_root::MOVED;
 
@@ -18,17 +21,13 @@ pub struct InUse {
     pub why: String,
 }
 
-/// Where a path of the old root leads: to a mount, by its number, and to a path
-/// without links.
-pub type Located = Option<(u64, Vec<u8>)>;
-
 /// Finds what the mounts that outlive the switch use of the initramfs, which is
-/// mounted as `root`. `locate` follows a path of the old root.
-pub fn find(
+/// mounted as `root`. `directories` are asked for where there is an overlay.
+pub fn find<'d>(
     mounts: &[Mount],
     root: &Mount,
     outlives: impl Fn(&Mount) -> bool,
-    locate: impl Fn(&[u8]) -> Located,
+    directories: impl FnOnce() -> io::Result<Box<dyn Directories + 'd>>,
 ) -> Vec<InUse> {
     let mut found = Vec::new();
     let mut overlays = Vec::new();
@@ -45,47 +44,36 @@ pub fn find(
     let Some(point) = overlays.first() else {
         return found;
     };
+    let everything = |why: String| InUse {
+        path: b"/".to_vec(),
+        why,
+    };
+    let directories = match directories() {
+        Ok(directories) => directories,
+        Err(error) => {
+            found.push(everything(format!(
+                "the layers of the overlay on {point} cannot be located: {error}"
+            )));
+            return found;
+        }
+    };
     // Of all overlays: one may be made of another.
     let layers = mounts.iter().flat_map(|mount| {
         mounts::overlay_layers(mount)
             .into_iter()
-            .map(move |layer| (mount.id, layer))
+            .map(move |layer| (mount, layer))
     });
     for (overlay, layer) in layers {
-        let why = format!("an overlay such as the one on {point} may be made of it");
-        if !layer.starts_with(b"/") {
-            let why = format!(
-                "the layer {} of an overlay cannot be located",
-                Path::from(layer)
-            );
-            found.push(InUse {
-                path: b"/".to_vec(),
-                why,
-            });
-            continue;
-        }
-        // What is not there is not deleted either.
-        let Some((mount, path)) = locate(&layer) else {
-            continue;
-        };
-        if mount == overlay {
-            // The overlay is mounted over its own layer.
-            found.push(InUse { path: layer, why });
-            continue;
-        }
-        let Some(mount) = mounts.iter().find(|other| other.id == mount) else {
-            continue;
-        };
-        if mount.device == root.device
-            && let Some(rest) = path.strip_prefix(mount.point.as_slice())
-        {
-            let rest = rest.strip_prefix(b"/").unwrap_or(rest);
-            let in_file_system = if rest.is_empty() {
-                mount.root.clone()
-            } else {
-                join(&mount.root, rest)
-            };
-            found.extend(inside(root, &in_file_system).map(|path| InUse { path, why }));
+        match layers::places(&layer, overlay, mounts, root, &*directories) {
+            Some(paths) => found.extend(paths.into_iter().map(|path| InUse {
+                path,
+                why: format!("an overlay such as the one on {point} may be made of it"),
+            })),
+            None => found.push(everything(format!(
+                "the layer {} of the overlay on {} cannot be located",
+                Path::from(layer.path),
+                Path::from(overlay.point.as_slice())
+            ))),
         }
     }
     found
@@ -93,7 +81,7 @@ pub fn find(
 
 /// The path in the initramfs of a path in its file system, of which the
 /// initramfs may be a part. `None` where it lies outside.
-fn inside(root: &Mount, path: &[u8]) -> Option<Vec<u8>> {
+pub fn inside(root: &Mount, path: &[u8]) -> Option<Vec<u8>> {
     if root.root == b"/" {
         return Some(path.to_vec());
     }
@@ -125,28 +113,73 @@ mod tests {
     const TABLE: &[u8] = b"1 1 0:2 / / rw - rootfs none rw\n\
           2 1 0:5 / /dev rw - devtmpfs none rw\n\
           3 1 0:6 / /scratch rw - tmpfs none rw\n\
-          4 1 0:7 / /sysroot ro - overlay overlay ro,lowerdir=/link:/scratch/a:/mnt/c:/sysroot,upperdir=/overlay/up,workdir=/gone\n\
+          4 1 0:7 / /sysroot ro - overlay overlay ro,lowerdir=/link:/scratch/a:/mnt/c:/sysroot,upperdir=/overlay/up,workdir=/overlay/work\n\
           5 4 0:2 /lib/modules /sysroot/lib/modules rw - rootfs none rw\n\
           6 2 0:2 /firmware /dev/firmware rw - rootfs none rw\n\
           7 1 0:2 /data /mnt rw - rootfs none rw\n\
           8 1 0:9 / /run rw - tmpfs none rw\n\
           9 8 0:10 / /run rw - tmpfs none rw\n";
 
-    fn locate(path: &[u8]) -> Located {
-        match path {
-            b"/link" => Some((1, b"/layers/b".to_vec())),
-            b"/scratch/a" => Some((3, b"/scratch/a".to_vec())),
-            b"/mnt/c" => Some((7, b"/mnt/c".to_vec())),
-            b"/sysroot" => Some((4, b"/sysroot".to_vec())),
-            b"/gone" => None,
-            path => Some((1, path.to_vec())),
+    /// Directories of a machine that is not there.
+    #[derive(Default)]
+    struct Named {
+        /// Paths of the old root with its mounts.
+        now: Vec<(&'static str, u64, &'static str)>,
+        /// Directories of the initramfs without mounts, and whether they are empty.
+        below: Vec<(&'static str, bool)>,
+        /// What overlays show of the initramfs.
+        seen: Option<Vec<&'static str>>,
+    }
+
+    impl Directories for Named {
+        fn follow(&self, path: &[u8]) -> io::Result<Option<(u64, Vec<u8>)>> {
+            let mut named = self.now.iter();
+            let found = named.find(|(name, ..)| name.as_bytes() == path);
+            Ok(found.map(|(_, mount, real)| (*mount, real.as_bytes().to_vec())))
+        }
+
+        fn follow_below(&self, path: &[u8]) -> io::Result<Option<Vec<u8>>> {
+            let found = self.below.iter().any(|(name, _)| name.as_bytes() == path);
+            Ok(found.then(|| path.to_vec()))
+        }
+
+        fn is_empty(&self, path: &[u8]) -> bool {
+            self.below.contains(&(str::from_utf8(path).unwrap(), true))
+        }
+
+        fn ending_in(&self, names: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+            let end = format!("/{}", str::from_utf8(names).unwrap());
+            let all = self.below.iter().map(|(name, _)| *name);
+            let found = all.filter(|name| name.ends_with(&end));
+            Ok(found.map(|name| name.as_bytes().to_vec()).collect())
+        }
+
+        fn seen_in(&self, _: &Mount) -> Option<Vec<Vec<u8>>> {
+            let seen = self.seen.as_ref()?.iter();
+            Some(seen.map(|path| path.as_bytes().to_vec()).collect())
         }
     }
 
-    fn paths(table: &[u8]) -> Vec<String> {
+    fn named() -> Named {
+        Named {
+            now: vec![
+                ("/link", 1, "/layers/b"),
+                ("/scratch/a", 3, "/scratch/a"),
+                ("/mnt/c", 7, "/mnt/c"),
+                ("/sysroot", 4, "/sysroot"),
+                ("/overlay/up", 1, "/overlay/up"),
+                ("/overlay/work", 1, "/overlay/work"),
+            ],
+            below: vec![("/sysroot", false), ("/overlay/up", true)],
+            seen: None,
+        }
+    }
+
+    fn paths(table: &[u8], directories: Named) -> Vec<String> {
         let mounts = mounts::parse(table).unwrap();
         let outlives = |mount: &Mount| outlives(mount, &mounts, b"/sysroot", 4);
-        let found = find(&mounts, &mounts[0], outlives, locate);
+        let directories = || -> io::Result<Box<dyn Directories>> { Ok(Box::new(directories)) };
+        let found = find(&mounts, &mounts[0], outlives, directories);
         found
             .into_iter()
             .map(|used| String::from_utf8(used.path).unwrap())
@@ -156,14 +189,15 @@ mod tests {
     #[test]
     fn what_the_new_root_is_made_of_survives() {
         assert_eq!(
-            paths(TABLE),
+            paths(TABLE, named()),
             [
                 "/lib/modules",
                 "/firmware",
                 "/layers/b",
                 "/data/c",
                 "/sysroot",
-                "/overlay/up"
+                "/overlay/up",
+                "/overlay/work"
             ]
         );
     }
@@ -175,7 +209,92 @@ mod tests {
               5 4 0:2 /lib/modules /sysroot/m rw - tmpfs none rw\n\
               6 4 0:2 /other /sysroot/o rw - tmpfs none rw\n\
               7 4 0:2 / /sysroot/all rw - tmpfs none rw\n";
-        assert_eq!(paths(table), ["/modules", "/"]);
+        assert_eq!(paths(table, Named::default()), ["/modules", "/"]);
+    }
+
+    /// What is kept for an overlay of these layers, beside a tmpfs on /rw that came from /mnt/rw.
+    fn kept(layers: &str, directories: Named) -> Vec<String> {
+        let table = format!(
+            "1 1 0:2 / / rw - rootfs none rw\n\
+             4 1 0:7 / /sysroot rw - overlay overlay rw,{layers}\n\
+             5 4 0:8 / /sysroot/media/rw rw - tmpfs none rw\n\
+             6 1 0:9 / /cover rw - tmpfs none rw\n"
+        );
+        paths(table.as_bytes(), directories)
+    }
+
+    #[test]
+    fn a_layer_that_a_mount_covers_is_kept() {
+        let covered = |empty| Named {
+            now: vec![("/cover", 6, "/cover")],
+            below: vec![("/cover", empty)],
+            ..Named::default()
+        };
+        assert_eq!(kept("lowerdir=/cover", covered(false)), ["/cover"]);
+        assert_eq!(kept("upperdir=/cover", covered(true)), ["/cover"]);
+        // As each mount point is.
+        assert!(kept("lowerdir=/cover", covered(true)).is_empty());
+    }
+
+    #[test]
+    fn a_layer_that_cannot_be_located_keeps_everything() {
+        for layers in [
+            "lowerdir=/renamed",
+            "upperdir=/unbound/upper",
+            "lowerdir=renamed",
+            "lowerdir=../up",
+        ] {
+            assert_eq!(kept(layers, Named::default()), ["/"], "{layers}");
+        }
+    }
+
+    #[test]
+    fn a_layer_whose_mount_was_moved_lies_elsewhere() {
+        let moved = || Named {
+            now: vec![
+                ("/sysroot/media/rw", 5, "/sysroot/media/rw"),
+                ("/sysroot/media/rw/upper", 5, "/sysroot/media/rw/upper"),
+            ],
+            ..Named::default()
+        };
+        for layers in [
+            "lowerdir=/media/rw",
+            "upperdir=/media/rw/upper",
+            "upperdir=media/rw/upper",
+        ] {
+            assert!(kept(layers, moved()).is_empty(), "{layers}");
+        }
+        // Another name that only ends alike, and another directory on that mount.
+        for layers in ["lowerdir=/edia/rw", "upperdir=/media/rw/other"] {
+            assert_eq!(kept(layers, moved()), ["/"], "{layers}");
+        }
+    }
+
+    #[test]
+    fn a_relative_layer_keeps_what_it_may_mean() {
+        let directories = || Named {
+            below: vec![("/a/lower", false), ("/b/lower", true), ("/c", false)],
+            ..Named::default()
+        };
+        assert_eq!(kept("lowerdir=lower", directories()), ["/a/lower"]);
+        let both = ["/a/lower", "/b/lower"];
+        assert_eq!(kept("upperdir=lower", directories()), both);
+    }
+
+    #[test]
+    fn a_layer_given_by_descriptor_keeps_what_is_seen_of_it() {
+        let seen = |seen| Named {
+            now: vec![("/", 1, "/")],
+            seen,
+            ..Named::default()
+        };
+        for path in ["/", "/proc/self/fd/7", "/dev/fd/7"] {
+            let kept = |option, directories| kept(&format!("{option}={path}"), directories);
+            assert!(kept("lowerdir+", seen(Some(Vec::new()))).is_empty());
+            assert_eq!(kept("lowerdir", seen(Some(vec!["/layer"]))), ["/layer"]);
+            assert_eq!(kept("datadir+", seen(None)), ["/"]);
+            assert_eq!(kept("upperdir", seen(Some(Vec::new()))), ["/"]);
+        }
     }
 
     #[test]

@@ -110,8 +110,9 @@ impl<'a> Initramfs<'a> {
         self.alone().map_or(self.root, AsFd::as_fd)
     }
 
-    /// Made when it is needed: mostly no policy asks for anything.
-    fn alone(&self) -> Option<&OwnedFd> {
+    /// Its root directory without what is mounted on it; none where the kernel does not give
+    /// that. Made when it is needed: mostly no policy asks for anything.
+    pub fn alone(&self) -> Option<&OwnedFd> {
         let make = || {
             without_mounts(self.root)
                 .inspect_err(|error| tracing::debug!("/ is listed with its mounts: {error}"))

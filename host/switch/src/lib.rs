@@ -22,6 +22,7 @@ mod in_use;
 mod init;
 mod initramfs;
 mod kernel_log;
+mod layers;
 mod listing;
 mod log;
 mod machine;

@@ -99,9 +99,18 @@ fn unescape(field: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// A directory that an overlay is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// Its name, as the overlay's options have it.
+    pub path: Vec<u8>,
+    /// Whether the overlay writes to it.
+    pub written: bool,
+}
+
 /// Directories of the old root that mounts of an overlay file system are made
 /// of, as its options name them.
-pub fn overlay_layers(mount: &Mount) -> Vec<Vec<u8>> {
+pub fn overlay_layers(mount: &Mount) -> Vec<Layer> {
     if mount.kind != b"overlay" {
         return Vec::new();
     }
@@ -112,24 +121,31 @@ pub fn overlay_layers(mount: &Mount) -> Vec<Vec<u8>> {
             continue;
         };
         let (name, value) = (&option[..equals], unescape(&option[equals + 1..]));
+        let written = matches!(name, b"upperdir" | b"workdir");
+        let mut add = |path: Vec<u8>| layers.push(Layer { path, written });
         match name {
-            b"lowerdir" => layers.extend(
-                split_unescaped(&value, b':')
-                    .filter(|layer| !layer.is_empty())
-                    .map(<[u8]>::to_vec),
-            ),
-            b"lowerdir+" | b"datadir+" | b"upperdir" | b"workdir" => layers.push(value),
+            b"lowerdir" => split_unescaped(&value, b':')
+                .filter(|layer| !layer.is_empty())
+                .map(without_backslashes)
+                .for_each(add),
+            b"upperdir" | b"workdir" => add(without_backslashes(&value)),
+            // One name each, in which nothing has to be escaped.
+            b"lowerdir+" | b"datadir+" => add(value),
             _ => {}
         }
     }
-    for layer in &mut layers {
-        let mut escaped = false;
-        layer.retain(|byte| {
-            escaped = *byte == b'\\' && !escaped;
-            !escaped
-        });
-    }
     layers
+}
+
+/// Takes away each backslash that escapes what follows it.
+fn without_backslashes(bytes: &[u8]) -> Vec<u8> {
+    let mut escaped = false;
+    let mut bytes = bytes.to_vec();
+    bytes.retain(|byte| {
+        escaped = *byte == b'\\' && !escaped;
+        !escaped
+    });
+    bytes
 }
 
 /// Splits at a separator that no backslash stands before.
@@ -201,14 +217,22 @@ mod tests {
         let mounts = parse(line).unwrap();
         let layers: Vec<_> = overlay_layers(&mounts[0])
             .into_iter()
-            .map(|l| String::from_utf8(l).unwrap())
+            .map(|layer| (String::from_utf8(layer.path).unwrap(), layer.written))
             .collect();
-        assert_eq!(layers, ["/a", "/b:c", "/d", "/up,per", "/work"]);
-        let line =
-            br"30 1 0:30 / /sysroot rw - overlay overlay ro,lowerdir+=/x,lowerdir+=/y,datadir+=/z";
+        let expected = [
+            ("/a", false),
+            ("/b:c", false),
+            ("/d", false),
+            ("/up,per", true),
+            ("/work", true),
+        ];
         assert_eq!(
-            overlay_layers(&parse(line).unwrap()[0]),
-            [b"/x", b"/y", b"/z"]
+            layers,
+            expected.map(|(path, written)| (path.into(), written))
         );
+        let line = br"30 1 0:30 / /sysroot rw - overlay overlay ro,lowerdir+=/x\134y,lowerdir+=/,datadir+=/z";
+        let layers = overlay_layers(&parse(line).unwrap()[0]);
+        let paths: Vec<_> = layers.iter().map(|layer| layer.path.as_slice()).collect();
+        assert_eq!(paths, [b"/x\\y".as_slice(), b"/", b"/z"]);
     }
 }

@@ -21,6 +21,7 @@ use crate::arguments::Arguments;
 use crate::deletion::is_memory;
 use crate::init::{self, Init};
 use crate::initramfs::Initramfs;
+use crate::layers::OfThisMachine;
 use crate::mount_plan::{self, Foreign};
 use crate::mounts::{self, Mount};
 use crate::new_root::{self, NewRoot};
@@ -183,10 +184,6 @@ pub fn plan(
         review.directories,
         review.entries
     );
-    let locate = |path: &[u8]| {
-        let place = fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
-        Some((listing::mount_id(&place).ok()?, proc.path_of(&place).ok()?))
-    };
     let mut foreign = Foreign::default();
     let fate = |everything_used| {
         deletion(
@@ -208,7 +205,15 @@ pub fn plan(
                     .iter()
                     .any(|kept| mounts::within(mount, &kept.0))
         };
-        let in_use = in_use::find(&mounts, root_mount, outlives, locate);
+        let in_use = in_use::find(&mounts, root_mount, outlives, || {
+            let alone = initramfs.alone().ok_or(std::io::ErrorKind::Unsupported)?;
+            let mounts = &mounts;
+            Ok(Box::new(OfThisMachine {
+                alone,
+                proc,
+                mounts,
+            }))
+        });
         let everything = in_use
             .iter()
             .find(|used| used.path == b"/")

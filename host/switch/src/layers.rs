@@ -1,0 +1,312 @@
+//! Where the layers of overlays lie that outlive the switch.
+//!
+//! The kernel keeps a layer's name as the mount was given it, and says nothing else of the
+//! layer. What the name leads to may have changed since: something was mounted over it, its
+//! mount was moved, the directory was renamed, or the name was relative to a working
+//! directory that nobody knows. So each directory of the initramfs is found that the name
+//! may mean. Where none is found, and no other mount that has it, the layer may be anywhere.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use policy::answer::{is_at_or_below, join};
+use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+use crate::init::resolve;
+use crate::mounts::{self, Layer, Mount};
+use crate::proc::Proc;
+use crate::{in_use, listing};
+
+/// Where a path leads: the number of the mount, and the path without links.
+pub type Located = (u64, Vec<u8>);
+
+/// What can be found out about names of directories. Without mounts, the paths are those of
+/// the initramfs' own file system, as if nothing was mounted on it.
+pub trait Directories {
+    /// Follows a path of the old root, over what is mounted there now.
+    fn follow(&self, path: &[u8]) -> io::Result<Option<Located>>;
+    /// Follows a path of the initramfs without its mounts. The path comes back without links.
+    fn follow_below(&self, path: &[u8]) -> io::Result<Option<Vec<u8>>>;
+    /// Whether a directory of the initramfs without its mounts is empty.
+    fn is_empty(&self, path: &[u8]) -> bool;
+    /// The directories of the initramfs without its mounts whose paths end in these names.
+    fn ending_in(&self, names: &[u8]) -> io::Result<Vec<Vec<u8>>>;
+    /// The directories of the initramfs without its mounts whose files an overlay shows, in
+    /// its root directory and below. `None` where that cannot be told.
+    fn seen_in(&self, overlay: &Mount) -> Option<Vec<Vec<u8>>>;
+}
+
+/// The directories of the initramfs, mounted as `root`, that a layer of `overlay` may be.
+/// `None` where the layer cannot be located at all.
+pub fn places(
+    layer: &Layer,
+    overlay: &Mount,
+    mounts: &[Mount],
+    root: &Mount,
+    directories: &dyn Directories,
+) -> Option<Vec<Vec<u8>>> {
+    let path = layer.path.as_slice();
+    if is_of_a_descriptor(path) {
+        // Nothing tells where an empty directory lies that is written to.
+        return directories.seen_in(overlay).filter(|_| !layer.written);
+    }
+    let found = match path.starts_with(b"/") {
+        true => absolute(layer, overlay, mounts, root, directories)?,
+        false => relative(layer, directories)?,
+    };
+    let moved = match (&found, path.starts_with(b"/")) {
+        (Some(_), true) => None,
+        _ => on_a_moved_mount(path, overlay, mounts, root, directories),
+    };
+    if found.is_none() && moved.is_none() {
+        return None;
+    }
+    let mut all: Vec<_> = found.into_iter().chain(moved).flatten().collect();
+    all.sort();
+    all.dedup();
+    Some(all)
+}
+
+/// Whether it is the name of a mount that was attached nowhere, given by its descriptor: `/`,
+/// which may be the initramfs as well, or a link of the proc file system.
+fn is_of_a_descriptor(path: &[u8]) -> bool {
+    let of_a_process = |rest: &[u8]| {
+        let mut names = rest.split(|byte| *byte == b'/');
+        names.next().is_some() && names.next() == Some(b"fd")
+    };
+    path == b"/"
+        || path.starts_with(b"/dev/fd/")
+        || path.strip_prefix(b"/proc/").is_some_and(of_a_process)
+}
+
+/// Whether it was found, and where in the initramfs. The outer `None`: that cannot be told.
+type Found = Option<Option<Vec<Vec<u8>>>>;
+
+fn absolute(
+    layer: &Layer,
+    overlay: &Mount,
+    mounts: &[Mount],
+    root: &Mount,
+    directories: &dyn Directories,
+) -> Found {
+    let path = layer.path.as_slice();
+    let mut located = false;
+    let mut found = Vec::new();
+    if let Some((mount, real)) = directories.follow(path).ok()? {
+        let mount = mounts.iter().find(|other| other.id == mount)?;
+        // An overlay may be mounted over its own layer.
+        if mount.id != overlay.id {
+            located = true;
+            found.extend(in_initramfs(mount, &real, root));
+        }
+    }
+    // Below whatever is mounted over it by now, on the initramfs or on a part of it that is
+    // bound elsewhere.
+    let own = mounts.iter().filter(|mount| mount.device == root.device);
+    for below in own.filter_map(|mount| in_initramfs(mount, path, root)) {
+        let Some(real) = directories.follow_below(&below).ok()? else {
+            continue;
+        };
+        let was = located;
+        located = true;
+        // An empty directory is no loss to what reads it, and every mount point is one.
+        if layer.written || !was || found.contains(&real) || !directories.is_empty(&real) {
+            found.push(real);
+        }
+    }
+    Some(located.then_some(found))
+}
+
+fn relative(layer: &Layer, directories: &dyn Directories) -> Found {
+    let path = layer.path.as_slice();
+    if path.split(|byte| *byte == b'/').any(|name| name == b"..") {
+        return None;
+    }
+    let found = directories.ending_in(path).ok()?;
+    Some((!found.is_empty()).then(|| {
+        let holds = |path: &Vec<u8>| layer.written || !directories.is_empty(path);
+        found.into_iter().filter(holds).collect()
+    }))
+}
+
+/// Finds a layer whose mount was moved since: a mount point that ends in the first names of
+/// the layer's path, and has the others. Those on the initramfs come back.
+fn on_a_moved_mount(
+    path: &[u8],
+    overlay: &Mount,
+    mounts: &[Mount],
+    root: &Mount,
+    directories: &dyn Directories,
+) -> Option<Vec<Vec<u8>>> {
+    let names = path.strip_prefix(b"/").unwrap_or(path);
+    let ends = (0..names.len()).filter(|end| names[*end] == b'/');
+    let mut found = None;
+    for end in ends.chain([names.len()]) {
+        let (first, rest) = (&names[..end], &names[end..]);
+        let points = mounts.iter().filter(|mount| {
+            mount.id != overlay.id && mount.id != root.id && ends_in(&mount.point, first)
+        });
+        for mount in points {
+            let whole = [mount.point.as_slice(), rest].concat();
+            let Ok(Some((there, real))) = directories.follow(&whole) else {
+                continue;
+            };
+            if there == mount.id {
+                let found: &mut Vec<_> = found.get_or_insert_default();
+                found.extend(in_initramfs(mount, &real, root));
+            }
+        }
+    }
+    found
+}
+
+/// Whether a path ends in these names, whole ones.
+fn ends_in(path: &[u8], names: &[u8]) -> bool {
+    let names = [b"/", names].concat();
+    path.ends_with(&names)
+}
+
+/// Where a path on a mount lies in the initramfs. `None` where it does not.
+fn in_initramfs(mount: &Mount, path: &[u8], root: &Mount) -> Option<Vec<u8>> {
+    if mount.device != root.device || !is_at_or_below(path, &mount.point) {
+        return None;
+    }
+    let rest = path.strip_prefix(mount.point.as_slice())?;
+    let rest = rest.strip_prefix(b"/").unwrap_or(rest);
+    let in_file_system = match rest {
+        b"" => mount.root.clone(),
+        rest => join(&mount.root, rest),
+    };
+    in_use::inside(root, &in_file_system)
+}
+
+/// Those of this machine.
+pub struct OfThisMachine<'a> {
+    /// The initramfs, without what is mounted on it.
+    pub alone: &'a OwnedFd,
+    /// The proc file system.
+    pub proc: &'a Proc,
+    /// Everything that is mounted.
+    pub mounts: &'a [Mount],
+}
+
+/// What a lookup says of a path that leads nowhere.
+fn there<T>(found: rustix::io::Result<T>) -> io::Result<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl OfThisMachine<'_> {
+    /// Calls `each` for all that is in the initramfs, with its path and whether it is a
+    /// directory.
+    fn each(&self, mut each: impl FnMut(&[u8], bool) -> io::Result<()>) -> io::Result<()> {
+        let mut to_do = vec![b"/".to_vec()];
+        while let Some(path) = to_do.pop() {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+            let directory = listing::open(self.alone, &path, flags)?;
+            for entry in Dir::read_from(&directory)? {
+                let entry = entry?;
+                let name = entry.file_name().to_bytes();
+                if matches!(name, b"." | b"..") {
+                    continue;
+                }
+                let here = join(&path, name);
+                let is_directory = entry.file_type() == FileType::Directory;
+                each(&here, is_directory)?;
+                if is_directory {
+                    to_do.push(here);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Directories for OfThisMachine<'_> {
+    fn follow(&self, path: &[u8]) -> io::Result<Option<Located>> {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let Some(place) = there(fs::open(path, flags, Mode::empty()))? else {
+            return Ok(None);
+        };
+        Ok(Some((
+            listing::mount_id(&place)?,
+            self.proc.path_of(&place)?,
+        )))
+    }
+
+    fn follow_below(&self, path: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let place = there(resolve(self.alone.as_fd(), path, OFlags::PATH))?;
+        // In a tree that is attached nowhere, paths begin at its root.
+        place.map(|place| self.proc.path_of(place)).transpose()
+    }
+
+    fn is_empty(&self, path: &[u8]) -> bool {
+        let entries = resolve(self.alone.as_fd(), path, OFlags::RDONLY | OFlags::DIRECTORY)
+            .and_then(Dir::new);
+        // What cannot be read may hold something.
+        entries.is_ok_and(|mut entries| {
+            entries.all(|entry| {
+                entry.is_ok_and(|entry| matches!(entry.file_name().to_bytes(), b"." | b".."))
+            })
+        })
+    }
+
+    fn ending_in(&self, names: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+        let mut found = Vec::new();
+        self.each(|path, is_directory| {
+            if is_directory && ends_in(path, names) {
+                found.push(path.to_vec());
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    fn seen_in(&self, overlay: &Mount) -> Option<Vec<Vec<u8>>> {
+        // What is covered, or shown in part, cannot be compared.
+        let whole = self.mounts.iter().find(|mount| {
+            mount.device == overlay.device
+                && mount.root == b"/"
+                && mounts::top(self.mounts, &mount.point).is_some_and(|top| top.id == mount.id)
+        })?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let shown = fs::open(whole.point.as_slice(), flags, Mode::empty()).ok()?;
+        if listing::mount_id(&shown).ok()? != whole.id {
+            return None;
+        }
+        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+        let mut found = BTreeSet::new();
+        self.each(|path, is_directory| {
+            if is_directory {
+                return Ok(());
+            }
+            let own = fs::statat(self.alone, &path[1..], flags)?;
+            for (cut, _) in path.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
+                let (directory, rest) = (&path[..cut.max(1)], &path[cut + 1..]);
+                if !found.contains(directory)
+                    && fs::statat(&shown, rest, flags).is_ok_and(|shown| is_same(&own, &shown))
+                {
+                    found.insert(directory.to_vec());
+                }
+            }
+            Ok(())
+        })
+        .ok()?;
+        Some(found.into_iter().collect())
+    }
+}
+
+/// Whether an overlay shows the file of a layer. It has another device number there, and
+/// the upper half of its inode's number may tell layers apart.
+fn is_same(own: &Stat, shown: &Stat) -> bool {
+    let what = |stat: &Stat| {
+        let time = (stat.st_mtime, stat.st_mtime_nsec);
+        (stat.st_ino as u32, stat.st_mode, stat.st_size, time)
+    };
+    what(own) == what(shown)
+}
