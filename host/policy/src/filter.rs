@@ -31,8 +31,6 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_getrandom,
     libc::SYS_getpid,
     libc::SYS_gettid,
-    libc::SYS_tkill,
-    libc::SYS_tgkill,
     libc::SYS_sched_yield,
     libc::SYS_sched_getaffinity,
     // Making new code visible to all processors, on other architectures than x86.
@@ -40,6 +38,10 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_exit,
     libc::SYS_exit_group,
 ];
+
+/// How a process ends itself by a signal, as abort(3) does: with its own number as the
+/// first argument. The worker has one thread, whose number is that of the process.
+const SIGNALS: [libc::c_long; 2] = [libc::SYS_tkill, libc::SYS_tgkill];
 
 /// Offsets in the kernel's `struct seccomp_data`.
 const NUMBER: u32 = 0;
@@ -63,10 +65,11 @@ enum Rule {
     Kill,
 }
 
-/// Confines the calling thread to [`ALLOWED`]; anything else kills its process.
+/// Confines the calling thread, which is alone in its process, to [`ALLOWED`] and to
+/// signals to itself; anything else kills its process.
 /// Needs `no_new_privs` or CAP_SYS_ADMIN. Says whether the filter is in force.
 pub fn install() -> bool {
-    let mut program = program();
+    let mut program = program(std::process::id());
     let Ok(len) = u16::try_from(program.len()) else {
         return false;
     };
@@ -87,9 +90,9 @@ pub fn install() -> bool {
     installed == 0
 }
 
-/// The rule of each number, as ranges in ascending order: where one begins, and what
-/// holds up to the next.
-fn ranges() -> Vec<(u32, Rule)> {
+/// The rule of each number, for the process `own`, as ranges in ascending order: where
+/// one begins, and what holds up to the next.
+fn ranges(own: u32) -> Vec<(u32, Rule)> {
     let mut calls: Vec<(u32, Rule)> = ALLOWED
         .iter()
         .map(|call| (*call as u32, Rule::Allow))
@@ -97,6 +100,8 @@ fn ranges() -> Vec<(u32, Rule)> {
     // mimalloc, which some callers allocate with, names the memory that it maps.
     let name = Rule::First(libc::PR_SET_VMA as u32);
     calls.push((libc::SYS_prctl as u32, name));
+    // Where there is no other user to become, all that root runs could be ended.
+    calls.extend(SIGNALS.map(|call| (call as u32, Rule::First(own))));
     calls.sort_unstable_by_key(|(call, _)| *call);
     let mut ranges = vec![(0, Rule::Kill)];
     for (call, rule) in calls {
@@ -112,14 +117,14 @@ fn ranges() -> Vec<(u32, Rule)> {
     ranges
 }
 
-fn program() -> Vec<sock_filter> {
+fn program(own: u32) -> Vec<sock_filter> {
     let mut program = vec![
         load(ARCHITECTURE),
         jump(libc::BPF_JEQ, MACHINE, 1, 0),
         end(libc::SECCOMP_RET_KILL_PROCESS),
         load(NUMBER),
     ];
-    search(&ranges(), &mut program);
+    search(&ranges(own), &mut program);
     program
 }
 
@@ -174,9 +179,12 @@ fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
 mod tests {
     use super::*;
 
+    /// The process that the filter is for.
+    const OWN: u32 = 4711;
+
     /// What the filter says of a system call, by running it.
     fn run(architecture: u32, number: u32, argument: u32) -> u32 {
-        let program = program();
+        let program = program(OWN);
         let (mut at, mut value) = (0, 0);
         loop {
             let step = program[at];
@@ -231,6 +239,70 @@ mod tests {
     }
 
     #[test]
+    fn only_its_own_process_is_sent_signals() {
+        for call in SIGNALS.map(|call| call as u32) {
+            assert_eq!(run(MACHINE, call, OWN), libc::SECCOMP_RET_ALLOW);
+            // 0 and the negative numbers of kill(2) are nobody here.
+            for other in [0, 1, OWN - 1, OWN + 1, u32::MAX] {
+                let said = run(MACHINE, call, other);
+                assert_eq!(said, libc::SECCOMP_RET_KILL_PROCESS, "{other}");
+            }
+        }
+    }
+
+    /// Forks a process that does something and nothing else.
+    fn forked(work: impl FnOnce()) -> nix::unistd::Pid {
+        // SAFETY: the child makes system calls and ends.
+        match unsafe { nix::unistd::fork() }.unwrap() {
+            nix::unistd::ForkResult::Parent { child } => child,
+            nix::unistd::ForkResult::Child => {
+                work();
+                // SAFETY: ends the process without the exit handlers of the tests.
+                unsafe { libc::_exit(3) }
+            }
+        }
+    }
+
+    #[test]
+    fn a_confined_process_cannot_signal_a_sibling_of_its_user() {
+        use nix::sys::signal::{Signal, kill};
+        use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+        let sibling = forked(|| {
+            loop {
+                // SAFETY: waits for a signal.
+                unsafe { libc::pause() };
+            }
+        });
+        for call in SIGNALS {
+            let confined = |target: Option<nix::unistd::Pid>| {
+                let child = forked(|| {
+                    let _ = nix::sys::prctl::set_no_new_privs();
+                    if install() {
+                        let own = nix::unistd::getpid();
+                        let target = target.unwrap_or(own).as_raw();
+                        let (second, third) = match call == libc::SYS_tgkill {
+                            true => (target, libc::SIGTERM),
+                            false => (libc::SIGTERM, 0),
+                        };
+                        // SAFETY: sends a signal to a process of this test.
+                        unsafe { libc::syscall(call, target, second, third) };
+                    }
+                });
+                match waitpid(child, None).unwrap() {
+                    WaitStatus::Signaled(_, signal, _) => signal,
+                    other => panic!("{other:?}"),
+                }
+            };
+            assert_eq!(confined(Some(sibling)), Signal::SIGSYS);
+            assert_eq!(confined(None), Signal::SIGTERM, "itself");
+        }
+        let alive = waitpid(sibling, Some(WaitPidFlag::WNOHANG)).unwrap();
+        assert_eq!(alive, WaitStatus::StillAlive);
+        kill(sibling, Signal::SIGKILL).unwrap();
+        waitpid(sibling, None).unwrap();
+    }
+
+    #[test]
     fn calls_of_another_architecture_are_not_taken_for_ours() {
         // 32-bit x86, whose number 4 is write(2), and 3 read(2).
         for number in 0..500 {
@@ -243,6 +315,6 @@ mod tests {
 
     #[test]
     fn no_number_takes_more_than_a_few_comparisons() {
-        assert!(program().len() < 128, "{}", program().len());
+        assert!(program(OWN).len() < 128, "{}", program(OWN).len());
     }
 }

@@ -129,6 +129,14 @@ fn ends() -> Vec<Deed> {
                 "ended the judge by SIGSYS: it tried a system call that the judge may not make",
             )],
         ),
+        (
+            "sends a signal to others of its user".into(),
+            silent(Ending::Others),
+            vec![(
+                "crash",
+                "ended the judge by SIGSYS: it tried a system call that the judge may not make",
+            )],
+        ),
     ]);
     ends
 }

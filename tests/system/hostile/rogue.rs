@@ -27,6 +27,9 @@ pub enum Ending {
     Close,
     /// It opens a socket.
     Forbidden,
+    /// It sends a signal to every process but itself that has a low number, its host
+    /// among them.
+    Others,
 }
 
 impl Ending {
@@ -38,6 +41,7 @@ impl Ending {
             Self::Exit => 100,
             Self::Close => 101,
             Self::Forbidden => 102,
+            Self::Others => 103,
         }
     }
 }
@@ -156,6 +160,8 @@ std::arch::global_asm!(
     "je 7f",
     "cmp r14, 102",
     "je 8f",
+    "cmp r14, 103",
+    "je 12f",
     "5:",
     "mov eax, {getpid}",
     "syscall",
@@ -188,6 +194,23 @@ std::arch::global_asm!(
     "mov esi, 1",
     "xor edx, edx",
     "syscall",
+    "jmp 9f",
+    "12:",
+    "mov eax, {getpid}",
+    "syscall",
+    "mov r14d, eax",
+    "xor r13d, r13d",
+    "13:",
+    "inc r13d",
+    "cmp r13d, r14d",
+    "je 13b",
+    "mov eax, {tgkill}",
+    "mov edi, r13d",
+    "mov esi, r13d",
+    "mov edx, {sigkill}",
+    "syscall",
+    "cmp r13d, 64",
+    "jb 13b",
     "9:",
     "jmp 9b",
     "rogue_end:",
@@ -199,4 +222,5 @@ std::arch::global_asm!(
     exit_group = const libc::SYS_exit_group,
     close = const libc::SYS_close,
     socket = const libc::SYS_socket,
+    sigkill = const libc::SIGKILL,
 );
