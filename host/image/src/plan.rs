@@ -90,11 +90,8 @@ pub fn make(image: &Image, asking: &Asking<'_>) -> Result<Plan> {
     let policies = folder::discover_in(&Files(tree), asking.policies);
     let mut session = Session::new(&policies);
     let whole = image.boots_whole();
-    let mut judgement = None;
     // In the order of the boot, since a policy that failed is not asked again.
-    if whole {
-        judgement = Some(judge(image, &mut session, asking)?);
-    }
+    let judgement = judge(image, &mut session, asking)?;
     let review = preservation::review_watched(
         &mut session,
         &mut |directory| tree.list(directory),
@@ -105,10 +102,6 @@ pub fn make(image: &Image, asking: &Asking<'_>) -> Result<Plan> {
             }
         },
     );
-    let judgement = match judgement {
-        Some(judgement) => judgement,
-        None => judge(image, &mut session, asking)?,
-    };
     session.dismiss();
     let refused =
         consequence::refusal(&session, !judgement.extensions.is_empty()).or(judgement.refused);

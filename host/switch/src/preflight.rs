@@ -165,8 +165,10 @@ pub fn plan(
             let (host, failures) = machine::facts(new_root.fd.as_fd(), command_line);
             warnings.extend(failures);
             warnings.extend(init.warnings.iter().cloned());
-            let review = ask_preservation(session, &initramfs, &init.paths, &mut warnings);
+            // In this order in every mode: a policy that fails in the one question is not
+            // asked the other, and what it means must not depend on who switches.
             let judged = ask_compatibility(session, parameters, &host, &mut warnings)?;
+            let review = ask_preservation(session, &initramfs, &init.paths, &mut warnings);
             (
                 judged.extensions.iter().map(account::extension).collect(),
                 review,

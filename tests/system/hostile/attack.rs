@@ -108,7 +108,8 @@ impl Attack {
         let ended_judge = matches!(kind.as_deref(), Some("crash" | "deadline"));
         match (failed, question) {
             (Question::Load, _) => true,
-            (Question::Preservation, Question::Compatibility) => ended_judge,
+            // Extensions come first, in every mode.
+            (Question::Compatibility, Question::Preservation) => ended_judge,
             (failed, question) => failed == question,
         }
     }

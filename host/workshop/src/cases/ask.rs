@@ -72,24 +72,7 @@ pub fn ask(policy: &Policy, questions: &Questions) -> Result<Thrice> {
 
 fn round(session: &mut Session<'_>, questions: &Questions) -> Result<Answers> {
     let mut answers = Answers::default();
-    if let Some(initramfs) = &questions.initramfs {
-        let mut list = |directory: &[u8]| initramfs.list(directory);
-        let mut watch = |_, directory: &[u8], entries: &[Entry], decisions: &[Decision]| {
-            for (entry, decision) in entries.iter().zip(decisions) {
-                let say = match decision {
-                    Decision::Delete => continue,
-                    Decision::Keep => Say::Keep,
-                    Decision::Carry(target) => Say::Carry(escape::path(target)),
-                    Decision::Descend => Say::Descend,
-                };
-                let path = policy::answer::join(directory, &entry.name);
-                answers.decisions.insert(escape::path(&path), say);
-            }
-        };
-        let inits = [INIT.to_vec()];
-        preservation::review_watched(session, &mut list, &inits, &mut watch)
-            .map_err(cannot_be_asked)?;
-    }
+    // In the order of the boot.
     if !questions.extensions.is_empty() {
         let file = extensions::render(&questions.extensions);
         let judged =
@@ -113,6 +96,24 @@ fn round(session: &mut Session<'_>, questions: &Questions) -> Result<Answers> {
                     .insert(one.extension.image.clone(), opinion);
             }
         }
+    }
+    if let Some(initramfs) = &questions.initramfs {
+        let mut list = |directory: &[u8]| initramfs.list(directory);
+        let mut watch = |_, directory: &[u8], entries: &[Entry], decisions: &[Decision]| {
+            for (entry, decision) in entries.iter().zip(decisions) {
+                let say = match decision {
+                    Decision::Delete => continue,
+                    Decision::Keep => Say::Keep,
+                    Decision::Carry(target) => Say::Carry(escape::path(target)),
+                    Decision::Descend => Say::Descend,
+                };
+                let path = policy::answer::join(directory, &entry.name);
+                answers.decisions.insert(escape::path(&path), say);
+            }
+        };
+        let inits = [INIT.to_vec()];
+        preservation::review_watched(session, &mut list, &inits, &mut watch)
+            .map_err(cannot_be_asked)?;
     }
     let account = &session.accounts()[0];
     answers.errors.clone_from(&account.failures);
