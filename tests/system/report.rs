@@ -1,16 +1,17 @@
 //! What the report says, beside what the other themes ask of it.
 
 use serde_json::Value;
-use switch_root_tests::scene::{INIT, NEW_ROOT};
+use switch_root_tests::scene::{INIT, NEW_ROOT, Scene};
 use switch_root_tests::steps::{Make, Steps};
 
 use crate::check::{boots, confined, ensure, says};
-use crate::tools::{Checked, Policies, boot, boot_small, cases, native, policy};
+use crate::tools::{Checked, Policies, Stop, boot, boot_small, cases, native, play, policy};
 
 cases![
     its_schema_is_stated_and_all_of_it_is_there,
     reports_of_both_builds_are_as_the_schema_says_and_values_are_those_it_names,
     it_tells_of_which_boot_it_is,
+    proc_that_shows_processes_alone_changes_nothing,
     policies_are_named_with_digest_fuel_and_time,
     survivors_are_named_with_all_who_kept_them,
     warnings_are_in_the_log_too,
@@ -127,6 +128,33 @@ fn it_tells_of_which_boot_it_is() -> Checked {
         "{}",
         report["kernel"]
     );
+    Ok(())
+}
+
+fn proc_that_shows_processes_alone_changes_nothing() -> Checked {
+    let alone = |scene: Scene| {
+        let proc = Make::Mount {
+            file_system: "proc".into(),
+            options: "subset=pid".into(),
+        };
+        scene.without("/proc").make("/proc", proc)
+    };
+    let scene = || Ok::<_, Stop>(boot()?.file("/file", "x"));
+    let plan = |scene: Scene| Ok::<_, Stop>(play(&scene.options(["--plan"]))?.stdout);
+    let (whole, part) = (plan(scene()?)?, plan(alone(scene()?))?);
+    ensure!(
+        !whole.is_empty() && whole == part,
+        "planned: {whole}\nwith processes alone: {part}"
+    );
+    let booted = boots(&alone(scene()?))?;
+    booted.left(&[])?;
+    booted.freed(2)?;
+    let report = &booted.report.0;
+    ensure!(report["boot_id"].is_string(), "{report:#}");
+    for field in ["memory_available_before", "memory_available_after"] {
+        ensure!(report["deletion"][field].is_u64(), "{report:#}");
+    }
+    ensure!(report["warnings"] == Value::Array(Vec::new()), "{report:#}");
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use linux_raw_sys::general::PROC_SUPER_MAGIC;
-use rustix::fs::{self, Mode, OFlags};
+use rustix::fs::{self, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 
@@ -14,7 +14,9 @@ pub struct Proc(OwnedFd);
 
 impl Proc {
     /// Takes the one mounted on /proc, or makes one that is attached nowhere
-    /// and goes with this value, so that a missing /proc stays missing.
+    /// and goes with this value, so that a missing /proc stays missing. One that shows
+    /// processes alone (`subset=pid`) has neither the kernel's command line nor its memory:
+    /// it serves where no other can be made.
     ///
     /// # Errors
     /// A sentence for the operator.
@@ -24,12 +26,18 @@ impl Proc {
             OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC,
             Mode::empty(),
         );
-        if let Ok(directory) = mounted
-            && fs::fstatfs(&directory)
+        let mounted = mounted.ok().filter(|directory| {
+            fs::fstatfs(directory)
                 .is_ok_and(|stat| stat.f_type as u64 == u64::from(PROC_SUPER_MAGIC))
-        {
-            return Ok(Self(directory));
-        }
+        });
+        let whole = |directory: &OwnedFd| {
+            let found = fs::statat(directory, "cmdline", AtFlags::SYMLINK_NOFOLLOW);
+            !matches!(found, Err(Errno::NOENT))
+        };
+        let partial = match mounted {
+            Some(directory) if whole(&directory) => return Ok(Self(directory)),
+            partial => partial,
+        };
         let private = || {
             let context = fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
             fsconfig_create(&context)?;
@@ -39,7 +47,7 @@ impl Proc {
                 MountAttrFlags::empty(),
             )
         };
-        private().map(Self).map_err(|error| {
+        private().or_else(|error| partial.ok_or(error)).map(Self).map_err(|error| {
             format!("/proc is not mounted, and the kernel gives no other view of its mounts ({error}); mount proc on /proc before the switch")
         })
     }

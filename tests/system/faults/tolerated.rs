@@ -67,6 +67,12 @@ const HARMLESS: &[Line] = &[
     ),
     (
         Some(HOST),
+        "newfstatat",
+        "</proc> cmdline",
+        "a /proc of the program's own is made, or the one there is used",
+    ),
+    (
+        Some(HOST),
         "open",
         "/",
         "it looks whether standard descriptors are missing, and none is",
