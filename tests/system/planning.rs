@@ -17,6 +17,7 @@ cases![
     a_folder_has_the_plan_of_the_image_that_it_would_be,
     parts_are_read_however_they_are_compressed,
     a_path_is_explained_policy_by_policy,
+    directional_characters_are_escaped_for_people_and_not_in_json,
     policies_beside_the_image_join_those_in_it,
     extensions_are_judged_for_the_machine_of_the_image,
     a_plan_is_written_to_a_file_whole_or_not_at_all,
@@ -242,6 +243,24 @@ fn a_path_is_explained_policy_by_policy() -> Checked {
         "plan image --explain /etc/ssh/none/at/all",
         &["/etc/ssh/none/at/all is not in the image; what there is of it is /etc/ssh"],
     )
+}
+
+fn directional_characters_are_escaped_for_people_and_not_in_json() -> Checked {
+    let desk = Desk::new()?;
+    let tree = Vec::new()
+        .file("/\u{202e}png.exe", "x")
+        .file("/\u{200b}hidden", "x");
+    desk.write("in.img", archive::of(&tree)?)?;
+    let text = desk.succeeds("plan in.img")?;
+    let hidden = |text: &str| text.contains(['\u{202e}', '\u{200b}']);
+    ensure!(!hidden(&text), "{text:?}");
+    says(&text, &[r"\xe2\x80\xaepng.exe", r"\xe2\x80\x8bhidden"])?;
+    let json = desk.succeeds("plan in.img --full --format json")?;
+    ensure!(json.contains("\u{202e}png.exe"), "{json}");
+    // Messages of errors, too.
+    let ran = desk.run("plan no\u{202e}where.img")?;
+    ensure!(!hidden(&ran.stderr), "{:?}", ran.stderr);
+    says(&ran.stderr, &[r"no\xe2\x80\xaewhere.img"])
 }
 
 fn policies_beside_the_image_join_those_in_it() -> Checked {

@@ -7,7 +7,7 @@ use switch_root_tests::steps::{Content, Make, Steps};
 
 use crate::check::{Booted, boots, ensure, refuses, says};
 use crate::durations::timed;
-use crate::tools::{Checked, Policies, Stop, boot, policy, trial};
+use crate::tools::{Checked, Policies, Stop, boot, play, policy, trial};
 
 const VENDOR: &str = "/usr/lib/switch-root/policies.d";
 const OPERATOR: &str = "/etc/switch-root/policies.d";
@@ -132,6 +132,7 @@ fn plain_cases() -> Vec<Trial> {
         a_sidecar_that_is_malformed_is_a_failure,
         a_flood_of_log_messages_is_cut_and_counted,
         control_characters_in_log_messages_are_escaped,
+        directional_characters_reach_no_log_and_stay_in_json,
         a_policy_keeps_no_state_between_calls,
         a_policy_may_keep_everything,
         a_policy_that_looks_everywhere_and_keeps_nothing_changes_nothing,
@@ -364,6 +365,27 @@ fn control_characters_in_log_messages_are_escaped() -> Checked {
     let bare = |character: char| character.is_control() && character != '\n';
     ensure!(!text.contains(bare), "control characters in {text:?}");
     says(text, &["50-hostile", "\\x1b"])
+}
+
+fn directional_characters_reach_no_log_and_stay_in_json() -> Checked {
+    // It is shown as /keep/exe.gnp, where a terminal obeys.
+    let file = "/keep/\u{202e}png.exe";
+    let sidecar = r#"{"settings": {"keep": ["/keep/*.exe"]}}"#;
+    let scene = boot()?
+        .file(file, "kept")
+        .file("/etc/switch-root/policies.d/60-\u{2066}x.json", "{}")
+        .policy("50-keep", policy("keep-paths")?, Some(sidecar));
+    let booted = boots(&scene)?;
+    let hidden = |text: &str| text.contains(['\u{202e}', '\u{2066}']);
+    let log = &booted.outcome.stderr;
+    ensure!(!hidden(log), "directional characters in {log:?}");
+    says(log, &[r"60-\xe2\x81\xa6x.json has no policy"])?;
+    let planned = play(&scene.options(["--plan"]))?;
+    let plan = &planned.stdout;
+    ensure!(!hidden(plan), "directional characters in {plan:?}");
+    let survivors = booted.report.0["survivors"].to_string();
+    ensure!(survivors.contains(file), "JSON is changed: {survivors}");
+    Ok(())
 }
 
 fn a_policy_keeps_no_state_between_calls() -> Checked {

@@ -1,6 +1,68 @@
 //! Bytes as text that is safe to print and can be read back.
 
+use std::borrow::Cow;
 use std::fmt::Write;
+
+/// Characters that no terminal shows, or that change how the text around them looks, as
+/// ranges: those of the categories Cf, Zl and Zp (DerivedGeneralCategory.txt of Unicode
+/// 16), those that may be ignored when they are displayed (Default_Ignorable_Code_Point
+/// of DerivedCoreProperties.txt), and the blank of Braille.
+const INVISIBLE: &[(char, char)] = &[
+    ('\u{ad}', '\u{ad}'),
+    ('\u{34f}', '\u{34f}'),
+    ('\u{600}', '\u{605}'),
+    ('\u{61c}', '\u{61c}'),
+    ('\u{6dd}', '\u{6dd}'),
+    ('\u{70f}', '\u{70f}'),
+    ('\u{890}', '\u{891}'),
+    ('\u{8e2}', '\u{8e2}'),
+    ('\u{115f}', '\u{1160}'),
+    ('\u{17b4}', '\u{17b5}'),
+    ('\u{180b}', '\u{180f}'),
+    ('\u{200b}', '\u{200f}'),
+    ('\u{2028}', '\u{202e}'),
+    ('\u{2060}', '\u{206f}'),
+    ('\u{2800}', '\u{2800}'),
+    ('\u{3164}', '\u{3164}'),
+    ('\u{fe00}', '\u{fe0f}'),
+    ('\u{feff}', '\u{feff}'),
+    ('\u{ffa0}', '\u{ffa0}'),
+    ('\u{fff0}', '\u{fffb}'),
+    ('\u{110bd}', '\u{110bd}'),
+    ('\u{110cd}', '\u{110cd}'),
+    ('\u{13430}', '\u{1343f}'),
+    ('\u{1bca0}', '\u{1bca3}'),
+    ('\u{1d173}', '\u{1d17a}'),
+    ('\u{e0000}', '\u{e0fff}'),
+];
+
+/// Whether a character is not seen, or makes other text look like something else.
+pub fn is_invisible(character: char) -> bool {
+    let found = INVISIBLE.binary_search_by(|(first, last)| match character {
+        it if it < *first => std::cmp::Ordering::Greater,
+        it if it > *last => std::cmp::Ordering::Less,
+        _ => std::cmp::Ordering::Equal,
+    });
+    found.is_ok()
+}
+
+/// Makes text fit for a terminal or a log, whatever it is made of: invisible and
+/// directional characters become `\xNN` for each of their bytes. The text is escaped
+/// already ([`path()`], [`message()`]) as far as programs read it, too, which do not
+/// confuse what looks alike; so all that is shown to people passes here last.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() || !text.contains(is_invisible) {
+        return text.into();
+    }
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match is_invisible(character) {
+            true => push_hex(&mut shown, character.encode_utf8(&mut [0; 4]).as_bytes()),
+            false => shown.push(character),
+        }
+    }
+    shown.into()
+}
 
 /// Turns a Linux path or name into text: UTF-8 stays as it is, a backslash is
 /// doubled, and control characters and bytes that are not UTF-8 become `\xNN`.
@@ -107,6 +169,37 @@ mod tests {
         for text in [r"\", r"a\n", r"\x4", r"\xzz"] {
             assert!(unescape(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_shown_byte_by_byte() {
+        assert_eq!(visible("a\u{202e}b"), r"a\xe2\x80\xaeb");
+        for hidden in [
+            '\u{ad}',
+            '\u{61c}',
+            '\u{200b}',
+            '\u{200f}',
+            '\u{202a}',
+            '\u{2066}',
+            '\u{2069}',
+            '\u{feff}',
+            '\u{fe0f}',
+            '\u{e0001}',
+            '\u{e0041}',
+            '\u{e0100}',
+            '\u{3164}',
+            '\u{2028}',
+        ] {
+            let shown = visible(&format!("{hidden}")).into_owned();
+            assert!(shown.starts_with(r"\x") && shown.is_ascii(), "{shown}");
+            let bytes = hidden.to_string().into_bytes();
+            assert_eq!(unescape(&shown).unwrap(), bytes, "it can be read back");
+        }
+        // Text stays, with its colours and lines.
+        for text in ["größe 日本 …\n", "\u{1b}[31mred\u{1b}[0m\n", "", "\u{300}"] {
+            assert!(matches!(visible(text), Cow::Borrowed(same) if same == text));
+        }
+        assert!(INVISIBLE.is_sorted_by(|(_, last), (first, _)| last < first));
     }
 
     #[test]

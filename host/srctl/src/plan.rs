@@ -15,12 +15,12 @@ use extension::output::AtomicFile;
 use extension::progress::Progress;
 use extension::pull::Platform;
 use extension::{Error, Result};
-use policy::HostFacts;
+use policy::{HostFacts, escape};
 
 use crate::command::{AskOptions, LimitOptions, MachineOptions, Plan, PlanFormat};
 use crate::facts::{self, Found};
 use crate::outcome::Outcome;
-use crate::print::{print, say};
+use crate::print::{exactly, say};
 use text::Layout;
 
 /// Runs the command.
@@ -52,6 +52,11 @@ pub fn run(command: &Plan, progress: &dyn Progress) -> Result<Outcome> {
             let report = serde_json::to_value(&plan.report).map_err(no_json)?;
             ::image::html::render(&report)
         }
+    };
+    let text = match command.format {
+        PlanFormat::Text => escape::visible(&text),
+        // What programs read is as it is, and pages escape by rules of their own.
+        PlanFormat::Json | PlanFormat::Html => text.as_str().into(),
     };
     write(command.output.as_deref(), &text)?;
     Ok(if plan.report.is_fine() {
@@ -138,7 +143,7 @@ fn no_json(error: serde_json::Error) -> Error {
 
 fn write(output: Option<&Path>, text: &str) -> Result<()> {
     let Some(path) = output else {
-        return print(text);
+        return exactly(text);
     };
     let output = AtomicFile::create(path)?;
     output

@@ -7,11 +7,17 @@ use std::path::Path;
 
 use extension::output::{AtomicFile, cannot_write};
 use extension::{Error, Result};
+use policy::escape;
 
 use crate::progress::beside_bars;
 
-/// Prints a text. A reader that has had enough, such as `head`, is no error.
+/// Prints a text for people. A reader that has had enough, such as `head`, is no error.
 pub fn print(text: &str) -> Result<()> {
+    exactly(&escape::visible(text))
+}
+
+/// Prints what programs read, as it is.
+pub fn exactly(text: &str) -> Result<()> {
     let mut output = std::io::stdout().lock();
     match output
         .write_all(text.as_bytes())
@@ -31,17 +37,17 @@ pub fn say(text: &str) {
 
 /// Prints a value as JSON.
 pub fn json(value: &serde_json::Value) -> Result<()> {
-    print(&format!("{value:#}\n"))
+    exactly(&format!("{value:#}\n"))
 }
 
-/// Prints a text, or writes it to a file that is there whole or not at all, and that
+/// Prints a text as it is, or writes it to a file that is there whole or not at all, and that
 /// everybody may read.
 ///
 /// # Errors
 /// The file cannot be written.
 pub fn to(output: Option<&Path>, text: &str) -> Result<()> {
     let Some(path) = output else {
-        return print(text);
+        return exactly(text);
     };
     let mut output = AtomicFile::create(path)?;
     output

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use extension::progress::{Progress, Silent, Task};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use policy::escape;
 
 /// How long the work has gone on when it is first shown.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -27,6 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How old a task is when it is shown at the earliest. Without that a thousand small ones
 /// would flicker.
 const FLICKER: Duration = Duration::from_millis(150);
+
+/// The most of a task's name that is shown, in bytes.
+const NAME: usize = 200;
 
 /// How often a bar moves while nothing is counted.
 const TICK: Duration = Duration::from_millis(120);
@@ -48,7 +52,9 @@ pub fn progress(quiet: bool) -> Box<dyn Progress> {
 
 /// Writes to standard error beside the bars, not into them.
 pub fn beside_bars(text: &[u8]) -> std::io::Result<()> {
-    let write = || std::io::stderr().lock().write_all(text);
+    let text = String::from_utf8_lossy(text);
+    let text = escape::visible(&text);
+    let write = || std::io::stderr().lock().write_all(text.as_bytes());
     match SHOWN.get() {
         Some(bars) => bars.suspend(write),
         None => write(),
@@ -80,7 +86,8 @@ impl Progress for Bars {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.with_key("done", done));
         }
-        bar.set_prefix(name.to_owned());
+        let name = escape::message(name, NAME);
+        bar.set_prefix(escape::visible(&name).into_owned());
         let now = Instant::now();
         let patience = *self.began.get_or_init(|| now) + PATIENCE;
         let wait = patience.max(now + FLICKER) - now;
@@ -121,7 +128,7 @@ impl Task for Bar {
     }
 
     fn say(&self, what: &str) {
-        self.bar.set_message(what.to_owned());
+        self.bar.set_message(escape::visible(what).into_owned());
     }
 }
 

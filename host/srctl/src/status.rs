@@ -10,6 +10,7 @@ mod wait;
 use std::time::{Duration, Instant};
 
 use extension::{Error, Kind, Result};
+use policy::escape;
 use tracing::warn;
 
 use crate::command::{Status, StatusFormat};
@@ -43,7 +44,10 @@ pub fn run(command: &Status) -> Result<Outcome> {
         );
     }
     let printed = match command.format {
-        StatusFormat::Text => text::text(&report, command.output.is_some()),
+        StatusFormat::Text => {
+            let text = text::text(&report, command.output.is_some());
+            escape::visible(&text).into_owned()
+        }
         StatusFormat::Json => read.text,
         StatusFormat::Prometheus => metrics::text(&report),
     };

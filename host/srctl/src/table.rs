@@ -44,7 +44,10 @@ fn lay_out<const COLUMNS: usize>(
     let headings = headings.map(str::to_owned);
     let rows: Vec<_> = rows
         .iter()
-        .map(|row| row.each_ref().map(|cell| escape::message(cell, CELL)))
+        .map(|row| {
+            row.each_ref()
+                .map(|cell| escape::visible(&escape::message(cell, CELL)).into_owned())
+        })
         .collect();
     let all = || std::iter::once(&headings).chain(&rows);
     let width = |column: usize| {
@@ -96,6 +99,11 @@ mod tests {
         assert_eq!(
             table(["A", "B"], &rows),
             "A                B\n1\\n2 compatible  \\x1b[2J\n"
+        );
+        let rows = [["a\u{202e}b".to_owned(), "x".to_owned()]];
+        assert_eq!(
+            table(["A", "B"], &rows),
+            "A              B\na\\xe2\\x80\\xaeb  x\n"
         );
     }
 

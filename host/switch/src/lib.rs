@@ -79,6 +79,7 @@ pub fn run(arguments: Vec<OsString>, started: Instant) -> c_int {
 fn complain(pid_1: bool, message: &str) {
     tracing::error!("{message}");
     if !log::is_stderr(pid_1) {
+        let message = policy::escape::visible(message);
         let line = format!("switch_root: error: {message}\n");
         let _ = std::io::stderr().write_all(line.as_bytes());
     }
@@ -150,7 +151,7 @@ fn print(plan: &Plan, facts: &Facts, format: Format) -> String {
                     reasons.concat()
                 ));
             }
-            text
+            policy::escape::visible(&text).into_owned()
         }
         Format::Json => {
             let value = serde_json::json!({

@@ -9,15 +9,10 @@ const LONGEST: usize = 4096;
 /// How many names a sentence holds.
 const NAMES: usize = 12;
 
-/// Characters that change how the text around them looks, without being seen:
-/// controls, directions, joiners, tags, and the separators that end a line in
-/// JavaScript.
+/// Characters that change how the text around them looks, without being seen: controls,
+/// directions, joiners, tags, and the separators that end a line in JavaScript.
 fn is_invisible(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e007f}')
+    c.is_control() || policy::escape::is_invisible(c)
 }
 
 /// Writes invisible characters as `\u{202e}`, so that they are seen, and cuts
