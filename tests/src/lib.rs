@@ -23,6 +23,7 @@ pub mod machine;
 pub mod modules;
 pub mod names;
 pub mod namespace;
+pub mod nobody;
 pub mod outcome;
 pub mod overlaid;
 pub mod pages;

@@ -1,6 +1,6 @@
 //! The probe: the init of the new root, which writes down what it sees.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -21,6 +21,7 @@ use serde_json::Value;
 use crate::apply::mount_pseudo;
 use crate::companion::COMPANION;
 use crate::names::{escape, unescape};
+use crate::nobody;
 use crate::report::{self, REPORT};
 use crate::scene::{Ending, Limit, QUESTIONS, Questions};
 use crate::snapshot::{self, Reach, Tree, usage};
@@ -28,6 +29,10 @@ use crate::testimony::{Details, MARKER, Seen, Testimony};
 
 /// Where survivors are found in the new root.
 pub const PRESERVED: &str = "/run/switch-root/preserved";
+/// Where root finds all that is left of the initramfs.
+pub const LEFT: &str = "/run/switch-root/private/initramfs";
+/// Where all of that is.
+pub const OURS: &str = "/run/switch-root";
 /// Where stage 1 leaves its [`crate::testimony::Stage1`] in the new root.
 pub const STAGE1_RECORD: &str = "/etc/stage1.json";
 
@@ -119,7 +124,8 @@ fn first_look() -> Testimony {
             .lines()
             .map(String::from)
             .collect(),
-        preserved_at_start: preserved_tree(),
+        preserved_at_start: tree(PRESERVED, Reach::AllMountsBut(BTreeSet::new())),
+        found_at_start: nobody::finds(Path::new(OURS)),
         report_at_start: read_report(),
         memory_at_start: memory(),
         kernel: nix::sys::utsname::uname()
@@ -140,8 +146,10 @@ fn second_look(testimony: &mut Testimony, questions: &Questions) {
         .map(|entry| escape(entry.path().as_os_str().as_bytes()))
         .collect();
     testimony.top.sort();
-    testimony.preserved = preserved_tree();
-    testimony.preserved_usage = File::open(PRESERVED).and_then(usage).ok();
+    testimony.preserved = tree(PRESERVED, Reach::AllMountsBut(BTreeSet::new()));
+    testimony.left = tree(LEFT, Reach::OneMount);
+    testimony.left_usage = File::open(LEFT).and_then(usage).ok();
+    testimony.found = nobody::finds(Path::new(OURS));
     let look = |path: &String| {
         (
             path.clone(),
@@ -179,8 +187,8 @@ fn descriptors() -> BTreeMap<i32, String> {
     open.collect()
 }
 
-fn preserved_tree() -> Option<Tree> {
-    snapshot::take(File::open(PRESERVED).ok()?, Reach::OneMount).ok()
+fn tree(place: &str, reach: Reach) -> Option<Tree> {
+    snapshot::take(File::open(place).ok()?, reach).ok()
 }
 
 fn read_report() -> Option<Value> {

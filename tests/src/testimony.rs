@@ -1,6 +1,6 @@
 //! What the init of the new root saw.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -61,12 +61,20 @@ pub struct Testimony {
     pub top: Vec<String>,
     /// The permission bits of the report.
     pub report_mode: Option<u32>,
-    /// The tree at `/run/switch-root/preserved` when it started.
+    /// The tree at `/run/switch-root/preserved` when it started, with what is mounted there.
     pub preserved_at_start: Option<Tree>,
     /// The same tree after the deletion.
     pub preserved: Option<Tree>,
+    /// The tree at `/run/switch-root/private/initramfs` after the deletion: all that is left
+    /// of the initramfs.
+    pub left: Option<Tree>,
     /// How much the file system of that tree holds after the deletion.
-    pub preserved_usage: Option<Usage>,
+    pub left_usage: Option<Usage>,
+    /// What the user nobody finds in `/run/switch-root` when it started: escaped paths.
+    /// `None` where nobody else can be become.
+    pub found_at_start: Option<BTreeSet<String>>,
+    /// The same after the deletion.
+    pub found: Option<BTreeSet<String>>,
     /// The report when it started.
     pub report_at_start: Option<Value>,
     /// The report after the deletion.

@@ -24,6 +24,12 @@ cases![
     run_init_checks_with_n_and_says_nothing,
     run_init_says_with_n_what_is_wrong,
     run_init_keeps_the_initramfs_with_p,
+    run_init_moves_and_detaches_no_mount,
+    run_init_pivots_where_nothing_else_is_mounted,
+    run_init_does_not_pivot_away_what_is_mounted,
+    run_init_binds_a_mount_that_is_kept,
+    run_init_warns_where_there_is_no_console,
+    init_gets_the_umask_of_the_caller,
     the_initramfs_is_kept_where_that_is_asked_for,
     init_gets_the_console_that_is_asked_for,
     a_console_that_is_missing_stops_nothing,
@@ -286,14 +292,23 @@ fn a_plan_of_what_would_be_refused_fails() -> Checked {
     )
 }
 
+/// `run-init` behind a script that has brought /proc to the new root, which the init needs
+/// to see its arguments and descriptors.
+fn after_a_script(scene: Scene, options: &str) -> Result<Scene, Stop> {
+    let script = format!(
+        "/bin/busybox mount -o bind /proc {NEW_ROOT}/proc && exec {RUN_INIT} {options} {NEW_ROOT} {INIT} -n argument"
+    );
+    with_shell(scene.symlink(RUN_INIT, "switch_root"), &script)
+}
+
 fn run_init_takes_the_command_line_of_klibc() -> Checked {
-    let booted = boots(&run_init(&[])?)?;
+    let booted = boots(&after_a_script(boot()?, "")?)?;
     ensure!(
         booted.seen.arguments == [INIT, "-n", "argument"],
         "{:?}",
         booted.seen.arguments
     );
-    booted.left(&[])
+    booted.left(&MOUNTED)
 }
 
 fn run_init_checks_with_n_and_says_nothing() -> Checked {
@@ -323,6 +338,110 @@ fn run_init_keeps_the_initramfs_with_p() -> Checked {
     boots(&run_init(&["-p"])?)?.everything_left()
 }
 
+/// Where something is mounted in the initramfs of every scene.
+const MOUNTED: [&str; 4] = ["/dev", "/proc", "/run", "/sys"];
+
+fn run_init_moves_and_detaches_no_mount() -> Checked {
+    let scene = run_init(&[])?
+        .tmpfs("/data")
+        .file("/data/file", "x")
+        .file("/run/note", "x")
+        .file("/gone", "x");
+    let plan = rehearses(&scene.clone().options(["--plan"]))?.stdout;
+    says(
+        &plan,
+        &[
+            "(move)",
+            "mount      /data stays where it is",
+            "mount      /run stays where it is",
+        ],
+    )?;
+    ensure!(!plan.contains("detached"), "{plan}");
+    let booted = boots(&scene)?;
+    ensure!(booted.report.strategy() == "move", "{:#}", booted.report.0);
+    booted.left(&[&MOUNTED[..], &["/data"]].concat())?;
+    let (before, after) = (&booted.outcome.before, &booted.outcome.after);
+    for path in ["/data/file", "/run/note", "/dev/null"] {
+        let (was, is) = (before.everything.get(path), after.everything.get(path));
+        ensure!(was.is_some() && was == is, "{path} was {was:?}, is {is:?}");
+    }
+    let deleted = (
+        booted.report.deleted("files"),
+        booted.report.deleted("directories"),
+    );
+    let (files, directories) = deleted;
+    says(
+        &plan,
+        &[
+            &format!("deletes    {files} file"),
+            &format!("and {directories} director"),
+        ],
+    )?;
+    let warnings = booted.report.warnings();
+    ensure!(!warnings.contains("detached"), "{warnings}");
+    Ok(())
+}
+
+fn run_init_pivots_where_nothing_else_is_mounted() -> Checked {
+    crate::tools::need_privileges()?;
+    let mut scene = run_init(&[])?.file("/gone", "x");
+    scene.pseudo.clear();
+    let booted = boots(&scene)?;
+    ensure!(booted.report.strategy() == "pivot", "{:#}", booted.report.0);
+    booted.left(&[])
+}
+
+fn run_init_does_not_pivot_away_what_is_mounted() -> Checked {
+    refuses(
+        &run_init(&["--strategy", "pivot"])?,
+        &["--strategy pivot", "run-init detaches none"],
+    )
+}
+
+fn run_init_binds_a_mount_that_is_kept() -> Checked {
+    let kept = "/run/switch-root/preserved/data/file";
+    let sidecar = r#"{"settings": {"keep": ["/data"]}}"#;
+    let scene = run_init(&[])?
+        .tmpfs("/data")
+        .file("/data/file", "x")
+        .policy("50-keep", policy("keep-paths")?, Some(sidecar))
+        .look_at([kept]);
+    let booted = boots(&scene)?;
+    let seen = booted.seen.files[kept].content.as_deref();
+    ensure!(seen == Some("x"), "{kept} holds {seen:?}");
+    let after = &booted.outcome.after.everything;
+    ensure!(after.contains_key("/data/file"), "{:?}", after.keys());
+    Ok(())
+}
+
+fn run_init_warns_where_there_is_no_console() -> Checked {
+    let booted = boots(&run_init(&[])?)?;
+    says(
+        &booted.report.warnings(),
+        &["console /dev/console cannot be used"],
+    )
+}
+
+fn init_gets_the_umask_of_the_caller() -> Checked {
+    for umask in ["0077", "0000", "0022"] {
+        let scene = with_shell(
+            boot()?,
+            &format!("umask {umask}; exec {SUBJECT} {NEW_ROOT} {INIT}"),
+        )?;
+        let booted = boots(&scene)?;
+        let found = booted.seen.status.get("Umask").map(String::as_str);
+        ensure!(found == Some(umask), "{umask}: {found:?}");
+    }
+    Ok(())
+}
+
+/// Has a shell of the initramfs do what comes before the switch.
+pub fn with_shell(scene: Scene, script: &str) -> Result<Scene, Stop> {
+    Ok(scene
+        .executable("/bin/busybox", Content::Copy(program("busybox")?))
+        .command(["/bin/busybox", "sh", "-c", script]))
+}
+
 fn the_initramfs_is_kept_where_that_is_asked_for() -> Checked {
     let booted = boots(&boot()?.options(["--keep-initramfs"]).file("/file", "x"))?;
     booted.everything_left()?;
@@ -332,7 +451,10 @@ fn the_initramfs_is_kept_where_that_is_asked_for() -> Checked {
 fn init_gets_the_console_that_is_asked_for() -> Checked {
     for mut scene in [
         boot()?.options(["-c", "/dev/console"]),
-        run_init(&["-c", "/dev/console"])?,
+        // Whoever calls it moves /dev before.
+        after_a_script(boot()?, "-c /dev/console")?.bind("/dev/console", "/sysroot/dev/console"),
+        // As klibc's has it.
+        after_a_script(boot()?, "")?.bind("/dev/console", "/sysroot/dev/console"),
     ] {
         scene.console = true;
         let Booted { outcome, seen, .. } = boots(&scene)?;

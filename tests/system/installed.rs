@@ -316,8 +316,8 @@ fn right(seen: &Seen, kernel: &str) -> Checked {
         "{mounts:?}"
     );
     ensure!(seen.report.deletion() == "complete", "{:#}", seen.report.0);
-    let preserved = testimony.preserved.clone().unwrap_or_default();
-    let left: Vec<_> = preserved.keys().map(String::as_str).collect();
+    let left = testimony.left.clone().unwrap_or_default();
+    let left: Vec<_> = left.keys().map(String::as_str).collect();
     ensure!(left == ["/extensions.yaml"], "left over: {left:?}");
     Ok(())
 }

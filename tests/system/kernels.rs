@@ -14,7 +14,7 @@ use switch_root_tests::scene::{Ending, INIT, NEW_ROOT, Scene};
 use switch_root_tests::steps::{Make, Steps};
 
 use crate::check::{confined, ensure, says};
-use crate::command_line::levels_differ;
+use crate::command_line::{levels_differ, with_shell};
 use crate::machines::{Machine, Up, each, here, sample};
 use crate::tools::{Checked, Policies, Stop, cases, policy};
 
@@ -134,7 +134,7 @@ fn emptied(up: &Up, machine: &Machine) -> Checked {
     let kernel = machine.name();
     let left: Vec<&str> = up
         .seen
-        .preserved
+        .left
         .iter()
         .flatten()
         .map(|(path, _)| path.as_str())
@@ -150,7 +150,7 @@ fn emptied(up: &Up, machine: &Machine) -> Checked {
         "{kernel}: left: {left:?}\n{:#}",
         up.report.0["deletion"]
     );
-    let usage = up.seen.preserved_usage.ok_or("no usage")?;
+    let usage = up.seen.left_usage.ok_or("no usage")?;
     ensure!(
         usage.bytes < 1 << 20,
         "{kernel}: the initramfs still holds {usage:?}"
@@ -369,8 +369,11 @@ fn run_init_drops_capabilities_for_good() -> Checked {
     // Only here: what the kernel's own helpers may do is set for the whole machine.
     let machine = the_one(true)?;
     let scene = full(&machine)?.symlink("/bin/run-init", "switch_root");
-    let drop = "cap_sys_module,cap_sys_rawio";
-    let scene = scene.command(["/bin/run-init", "-d", drop, NEW_ROOT, INIT]);
+    // It leaves mounts where they are, and init is to look into /proc.
+    let script = format!(
+        "/bin/busybox mount -o bind /proc {NEW_ROOT}/proc && exec /bin/run-init -d cap_sys_module,cap_sys_rawio {NEW_ROOT} {INIT}"
+    );
+    let scene = with_shell(scene, &script)?;
     let up = machine.up(&scene)?;
     let dropped = (CapabilitySet::SYS_MODULE | CapabilitySet::SYS_RAWIO).bits();
     for set in ["CapBnd", "CapPrm", "CapEff", "CapInh"] {

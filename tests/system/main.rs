@@ -28,6 +28,7 @@ mod installing;
 mod interrupting;
 mod kernels;
 mod languages;
+mod leftovers;
 mod machines;
 mod manual_pages;
 mod measuring;
@@ -39,6 +40,7 @@ mod not_rehearsing;
 mod odd_trees;
 mod packages;
 mod packing;
+mod places;
 mod planning;
 mod policies;
 mod policy_cases;
@@ -88,6 +90,8 @@ fn main() {
         preserving::preflight::cases(),
         preserving::failing::cases(),
         safety::cases(),
+        leftovers::cases(),
+        places::cases(),
         faults::cases(),
         shortages::cases(),
         cost::cases(),

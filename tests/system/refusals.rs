@@ -34,9 +34,6 @@ cases![
     init_whose_interpreter_comes_with_a_mount_is_a_warning,
     init_that_names_gigabytes_costs_no_memory,
     an_init_behind_a_link_is_found_within_the_new_root,
-    a_read_only_new_root_without_a_place_for_proc_is_refused,
-    a_read_only_new_root_without_a_place_for_dev_is_refused,
-    a_read_only_new_root_without_a_place_for_run_is_refused,
     a_read_only_new_root_needs_no_place_for_what_is_not_mounted,
 ];
 
@@ -294,21 +291,6 @@ fn an_init_behind_a_link_is_found_within_the_new_root() -> Checked {
         booted.seen.executable
     );
     Ok(())
-}
-
-fn a_read_only_new_root_without_a_place_for_proc_is_refused() -> Checked {
-    let scene = boot()?.new_root(NewRoot::ReadOnly).without_target("/proc");
-    refuses(&scene, &["/proc", "read-only"])
-}
-
-fn a_read_only_new_root_without_a_place_for_dev_is_refused() -> Checked {
-    let scene = boot()?.new_root(NewRoot::ReadOnly).without_target("/dev");
-    refuses(&scene, &["/dev", "read-only"])
-}
-
-fn a_read_only_new_root_without_a_place_for_run_is_refused() -> Checked {
-    let scene = boot()?.new_root(NewRoot::ReadOnly).without_target("/run");
-    refuses(&scene, &["/run", "read-only"])
 }
 
 fn a_read_only_new_root_needs_no_place_for_what_is_not_mounted() -> Checked {

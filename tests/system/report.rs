@@ -1,10 +1,11 @@
 //! What the report says, beside what the other themes ask of it.
 
 use serde_json::Value;
-use switch_root_tests::scene::{INIT, NEW_ROOT, Scene};
+use switch_root_tests::scene::{INIT, NEW_ROOT, SUBJECT, Scene};
 use switch_root_tests::steps::{Make, Steps};
 
 use crate::check::{boots, confined, ensure, says};
+use crate::command_line::with_shell;
 use crate::tools::{Checked, Policies, Stop, boot, boot_small, cases, native, play, policy};
 
 cases![
@@ -16,6 +17,9 @@ cases![
     survivors_are_named_with_all_who_kept_them,
     warnings_are_in_the_log_too,
     it_can_be_read_by_all_and_written_by_root_alone,
+    modes_do_not_depend_on_the_umask_of_the_caller,
+    a_read_only_root_is_skipped_with_its_reason,
+    a_file_that_was_bound_and_deleted_does_not_survive,
     the_judge_is_confined_in_every_way_that_there_is,
 ];
 
@@ -239,6 +243,57 @@ fn it_can_be_read_by_all_and_written_by_root_alone() -> Checked {
     let file = booted.seen.report_mode.ok_or("there is no report")?;
     ensure!(file == 0o644, "the report's mode is {file:04o}");
     Ok(())
+}
+
+fn modes_do_not_depend_on_the_umask_of_the_caller() -> Checked {
+    let places = [
+        ("/run", 0o755),
+        ("/run/switch-root", 0o755),
+        ("/run/switch-root/report.json", 0o644),
+        ("/run/switch-root/preserved", 0o755),
+        ("/run/switch-root/private", 0o700),
+    ];
+    for umask in ["077", "000"] {
+        let scene = boot()?
+            .without("/run")
+            .look_at(places.map(|(place, _)| place));
+        let command = format!("umask {umask}; exec {SUBJECT} {NEW_ROOT} {INIT}");
+        let booted = boots(&with_shell(scene, &command)?)?;
+        for (place, mode) in places {
+            let found = booted.seen.files[place].mode;
+            ensure!(found == Some(mode), "umask {umask}: {place} has {found:?}");
+        }
+    }
+    Ok(())
+}
+
+fn a_read_only_root_is_skipped_with_its_reason() -> Checked {
+    for remount in ["remount,ro", "remount,bind,ro"] {
+        let command =
+            format!("/bin/busybox mount -o {remount} / && exec {SUBJECT} {NEW_ROOT} {INIT}");
+        let booted = boots(&with_shell(boot()?.file("/file", "x"), &command)?)?;
+        booted.everything_left()?;
+        ensure!(
+            booted.report.deletion_reason() == "/ is mounted read-only",
+            "{:#}",
+            booted.report.0
+        );
+    }
+    Ok(())
+}
+
+fn a_file_that_was_bound_and_deleted_does_not_survive() -> Checked {
+    let command = format!("/bin/busybox rm /note && exec {SUBJECT} {NEW_ROOT} {INIT}");
+    let scene = boot()?
+        .file("/note", "x")
+        .bind("/note", "/sysroot/etc/note")
+        .look_at(["/etc/note"]);
+    let booted = boots(&with_shell(scene, &command)?)?;
+    let survivors = booted.report.survivors();
+    ensure!(survivors.is_empty(), "{survivors:?}");
+    let note = booted.seen.files["/etc/note"].content.as_deref();
+    ensure!(note == Some("x"), "{note:?}");
+    booted.left(&[])
 }
 
 fn the_judge_is_confined_in_every_way_that_there_is() -> Checked {

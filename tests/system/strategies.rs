@@ -89,6 +89,11 @@ fn handed_over(strategy: &str) -> Checked {
         preserved.keys(),
         booted.outcome.after.initramfs.keys()
     );
+    ensure!(
+        booted.seen.left.as_ref() == Some(preserved),
+        "left for root: {:?}",
+        booted.seen.left
+    );
     Ok(())
 }
 
@@ -128,6 +133,9 @@ fn pivoted_no_mount_is_hidden_below_the_new_root() -> Checked {
         "/proc",
         "/run",
         "/run/switch-root/preserved",
+        "/run/switch-root/preserved/extensions.yaml",
+        "/run/switch-root/preserved/kept",
+        "/run/switch-root/private/initramfs",
         "/sys",
     ];
     ensure!(places == expected, "{}", booted.seen.mounts.join("\n"));

@@ -22,12 +22,10 @@ use crate::background::{self, Work};
 use crate::init::resolve;
 use crate::mount_calls::{Extent, attach, new_run, read_only_copy};
 use crate::plan::{Move, MoveAction, Plan, Rewrite, Run, Strategy};
+use crate::preserved::Preserved;
 use crate::proc::Proc;
 use crate::report::{DIRECTORY, Facts, Report};
 use crate::{capabilities, carry, listing, preflight, start};
-
-/// The name of the directory that survivors are in, beside the report.
-pub const PRESERVED: &str = "preserved";
 
 /// How the program ends where init does not take its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,8 +40,8 @@ pub enum Stop {
 struct Prepared {
     old_root: OwnedFd,
     new_root: OwnedFd,
-    /// The initramfs, for /run/switch-root/preserved.
-    preserved: Option<OwnedFd>,
+    /// The initramfs, and what policies keep of it.
+    preserved: Option<Preserved>,
     /// What is bound in the new root, by the number of its survivor.
     carried: Vec<(usize, OwnedFd)>,
     /// What could not be opened, and is not needed for the switch.
@@ -106,9 +104,9 @@ fn prepare(plan: &Plan) -> Result<Prepared, String> {
     let (old_root, new_root) = confirm(plan)?;
     let path = &plan.new_root.path;
     let mut warnings = Vec::new();
-    let preserved = match read_only_copy(&old_root, Extent::One) {
+    let preserved = match Preserved::prepare(&old_root, plan) {
         _ if plan.run == Run::Absent => None,
-        Ok(tree) => Some(tree),
+        Ok(preserved) => Some(preserved),
         Err(error) if plan.survivors.is_empty() => {
             warnings.push(format!(
                 "/run/switch-root/preserved cannot be prepared: {error}"
@@ -204,11 +202,14 @@ fn commit(
     for step in &plan.moves {
         move_to_new_root(step, &new_root, &mut report);
     }
-    mount_run(plan.run, &new_root, &mut report);
+    mount_run(plan, &new_root, &mut report);
     let directory = report_directory(plan, &new_root, &mut report);
-    if let (Some(directory), Some(tree)) = (&directory, &preserved) {
-        attach_preserved(plan, directory, tree, &mut report);
-    }
+    let later = match (&directory, preserved) {
+        (Some(directory), Some(preserved)) => {
+            preserved.attach(plan, &old_root, directory, &mut report)
+        }
+        _ => None,
+    };
     for (number, tree) in &carried {
         let survivor = &plan.survivors[*number];
         if let Err(error) = carry::bind(survivor, tree, &new_root) {
@@ -236,7 +237,7 @@ fn commit(
     for failure in capabilities::drop_from_helpers(&plan.drop_capabilities) {
         report.warn(failure);
     }
-    drop((new_root, preserved, carried));
+    drop((new_root, carried));
     // Init must not be left somebody else's children. They have ended by now.
     report.judge.peak_kib = judges.wait();
     background::start(
@@ -244,6 +245,7 @@ fn commit(
             plan,
             old_root,
             report_directory: directory,
+            later,
             proc,
             started,
         },
@@ -268,7 +270,7 @@ fn record<E: std::fmt::Display>(
 /// A mount that cannot be moved is detached: it must not hold the old root.
 fn move_to_new_root(step: &Move, new_root: &OwnedFd, report: &mut Report) {
     let path = step.path.0.as_slice();
-    let name = &path[1..];
+    let name = step.in_new_root();
     if step.action == MoveAction::MakeAndMove {
         let made = fs::mkdirat(new_root, name, Mode::from_raw_mode(0o755));
         record(made, report, || {
@@ -290,20 +292,20 @@ fn move_to_new_root(step: &Move, new_root: &OwnedFd, report: &mut Report) {
     });
 }
 
-fn mount_run(run: Run, new_root: &OwnedFd, report: &mut Report) {
-    if run == Run::MakeAndMount {
+fn mount_run(plan: &Plan, new_root: &OwnedFd, report: &mut Report) {
+    if plan.run == Run::MakeAndMount {
         let made = fs::mkdirat(new_root, "run", Mode::from_raw_mode(0o755));
         record(made, report, || {
             "/run cannot be made in the new root".into()
         });
     }
-    if matches!(run, Run::Mount | Run::MakeAndMount) {
+    if matches!(plan.run, Run::Mount | Run::MakeAndMount) {
         let mounted = new_run().and_then(|tmpfs| {
             attach(
                 tmpfs,
                 fs::openat(
                     new_root,
-                    "run",
+                    plan.run_in_new_root(),
                     OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
                     Mode::empty(),
                 )?,
@@ -321,7 +323,8 @@ fn report_directory(plan: &Plan, new_root: &OwnedFd, report: &mut Report) -> Opt
         return None;
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let opened = fs::openat(new_root, "run", flags, Mode::empty()).and_then(|run| {
+    let run = plan.run_in_new_root();
+    let opened = fs::openat(new_root, run, flags, Mode::empty()).and_then(|run| {
         make_directory(&run, DIRECTORY)
             .and_then(|()| fs::openat(&run, DIRECTORY, flags, Mode::empty()))
     });
@@ -349,36 +352,6 @@ pub fn make_directory(parent: impl AsFd, name: &str) -> rustix::io::Result<()> {
     match fs::mkdirat(parent, name, Mode::from_raw_mode(0o755)) {
         Err(rustix::io::Errno::EXIST) => Ok(()),
         outcome => outcome,
-    }
-}
-
-/// Brings what survives, and the mounts that are kept, below
-/// /run/switch-root/preserved.
-fn attach_preserved(plan: &Plan, directory: &OwnedFd, tree: &OwnedFd, report: &mut Report) {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let attached = make_directory(directory, PRESERVED)
-        .and_then(|()| fs::openat(directory, PRESERVED, flags, Mode::empty()))
-        .and_then(|place| attach(tree, place));
-    record(attached, report, || {
-        "/run/switch-root/preserved cannot be mounted".into()
-    });
-    if attached.is_err() {
-        return;
-    }
-    for point in &plan.kept_mounts {
-        let moved = listing::open(tree, &point.0, OFlags::PATH).and_then(|place| {
-            move_mount(
-                fs::CWD,
-                point.0.as_slice(),
-                place,
-                c"",
-                MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH,
-            )?;
-            Ok(())
-        });
-        record(moved, report, || {
-            format!("the mount on {point} cannot be moved to /run/switch-root/preserved")
-        });
     }
 }
 

@@ -52,6 +52,8 @@ pub struct Arguments {
     pub keep_initramfs: bool,
     /// Take an init that the kernel will not execute.
     pub unchecked_init: bool,
+    /// Neither move nor detach a mount, as klibc's and busybox's `run-init` do not.
+    pub mounts_stay: bool,
     /// How to switch.
     pub strategy: StrategyChoice,
     /// Which messages are written; the kernel command line decides otherwise.
@@ -119,11 +121,18 @@ do not keep of the initramfs, and executes INIT. Runs as PID 1.
   -d CAPABILITY,...  take these capabilities from INIT and all that it starts
   -n                 check everything, change nothing, and say only what is wrong
   -c DEVICE          open DEVICE as standard input, output and error of INIT
+                     (/dev/console)
   -p                 delete nothing
+
+Mounts of the initramfs are neither moved to NEW_ROOT nor detached: whoever calls
+run-init has moved /dev, /proc, /sys and /run before.
 
 The options of switch_root that have a long name are understood too; see
 `switch_root --help`.
 ";
+
+/// What `run-init` opens for the init where no other device is given, as klibc's does.
+const CONSOLE: &str = "/dev/console";
 
 /// Whether the program is called `init`.
 pub fn is_init(arguments: &[OsString]) -> bool {
@@ -253,10 +262,11 @@ fn read(
         foreground,
         keep_initramfs,
         unchecked_init,
+        mounts_stay: run_init,
         strategy,
         // Scripts check several times; what is not as it should be is said when it counts.
         log: log.or((check && !plan).then_some(Level::Error)),
-        console,
+        console: console.or((run_init && !preserve).then(|| CONSOLE.into())),
         drop_capabilities,
     })))
 }

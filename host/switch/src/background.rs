@@ -11,6 +11,7 @@ use rustix::fs::{self, Mode, OFlags};
 
 use crate::deletion::{self, Action};
 use crate::plan::Plan;
+use crate::preserved::Later;
 use crate::proc::Proc;
 use crate::report::{DeletionState, Report};
 use crate::{kernel_log, start};
@@ -24,6 +25,8 @@ pub struct Work<'a> {
     pub old_root: OwnedFd,
     /// Where the report is, if anywhere.
     pub report_directory: Option<OwnedFd>,
+    /// What is shown to all when nothing else is left.
+    pub later: Option<Later>,
     /// The kernel's view of memory.
     pub proc: &'a Proc,
     /// When the program started.
@@ -35,7 +38,11 @@ pub struct Work<'a> {
 pub fn start(work: Work<'_>, mut report: Report) {
     match &work.plan.deletion {
         Deletion::Skip(reason) => {
-            tracing::warn!("nothing of the initramfs is deleted: {reason}");
+            let place = work.report_directory.as_ref().map_or(
+                "",
+                |_| "; root finds all of it at /run/switch-root/private/initramfs",
+            );
+            tracing::warn!("nothing of the initramfs is deleted: {reason}{place}");
             report.deletion.state = DeletionState::Skipped;
             report.deletion.reason = Some(reason.clone());
             note_unpacking(&mut report);
@@ -117,6 +124,7 @@ fn delete(work: &Work<'_>, mut report: Report) {
             count(failed, "name", "names")
         ));
     }
+    show(work, &mut report);
     // Not on the way to init, which the kernel's log is too long for.
     note_unpacking(&mut report);
     write(work, &mut report);
@@ -126,6 +134,19 @@ fn delete(work: &Work<'_>, mut report: Report) {
 fn note_unpacking(report: &mut Report) {
     if let Some(failure) = kernel_log::failure() {
         report.warn(failure);
+    }
+}
+
+/// Shows what is left to others than root, where that is no more than what policies keep.
+fn show(work: &Work<'_>, report: &mut Report) {
+    let tally = &report.deletion.tally;
+    if !tally.failed.is_empty() || !tally.skipped_mounts.is_empty() {
+        return;
+    }
+    if let Some(Err(error)) = work.later.as_ref().map(Later::show) {
+        report.warn(format!(
+            "/run/switch-root/preserved cannot be mounted: {error}; root finds what survives at /run/switch-root/private/initramfs"
+        ));
     }
 }
 

@@ -113,6 +113,7 @@ fn boot(
         foreground: false,
         keep_initramfs: false,
         unchecked_init: false,
+        mounts_stay: false,
         strategy: StrategyChoice::Auto,
         log: None,
         console: None,

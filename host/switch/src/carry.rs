@@ -11,6 +11,7 @@ use rustix::fs::{self, FileType, Mode, OFlags};
 use crate::init::{Init, resolve};
 use crate::mount_calls::attach;
 use crate::new_root::NewRoot;
+use crate::places::Places;
 use crate::proc::Proc;
 
 /// Decides on one target, which keeps the rules of the contract.
@@ -20,6 +21,7 @@ use crate::proc::Proc;
 /// the path survives all the same.
 pub fn place(
     new_root: &NewRoot,
+    places: &Places,
     target: &[u8],
     kind: FileKind,
     init: &Init,
@@ -53,6 +55,7 @@ pub fn place(
             // it leads, too.
             let real = real_path(&found, new_root, proc, &shown)?;
             check_target(&real, &init.paths)?;
+            places.check_carry(&real, Some((stat.st_dev, stat.st_ino)))?;
             Ok(Carry {
                 target: target.into(),
                 real: real.into(),
@@ -73,6 +76,7 @@ pub fn place(
             let real = real_path(&found, new_root, proc, &shown)?;
             let real = join(&real, name);
             check_target(&real, &init.paths)?;
+            places.check_carry(&real, None)?;
             Ok(Carry {
                 target: target.into(),
                 real: real.into(),

@@ -9,9 +9,9 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use linux_raw_sys::general::{RAMFS_MAGIC, TMPFS_MAGIC};
+use linux_raw_sys::general::{OVERLAYFS_SUPER_MAGIC, RAMFS_MAGIC, TMPFS_MAGIC};
 use policy::escape;
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags};
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 use serde::Serialize;
 
@@ -55,10 +55,24 @@ pub struct Failed {
     pub error: String,
 }
 
+/// Whether a file system may be deleted on, since it lives in memory alone, and whether it,
+/// or its mount, is read-only.
+pub fn examine(fd: impl AsFd) -> io::Result<(bool, bool)> {
+    let stat = fs::fstatfs(fd)?;
+    let magic = stat.f_type as u64;
+    let memory = magic == u64::from(TMPFS_MAGIC) || magic == u64::from(RAMFS_MAGIC);
+    let flags = StatVfsMountFlags::from_bits_retain(stat.f_flags as u64);
+    Ok((memory, flags.contains(StatVfsMountFlags::RDONLY)))
+}
+
 /// Whether a file system may be deleted on: it lives in memory alone.
 pub fn is_memory(fd: impl AsFd) -> io::Result<bool> {
-    let magic = fs::fstatfs(fd)?.f_type as u64;
-    Ok(magic == u64::from(TMPFS_MAGIC) || magic == u64::from(RAMFS_MAGIC))
+    Ok(examine(fd)?.0)
+}
+
+/// Whether it is an overlay: its layers may lie in memory.
+pub fn is_overlay(fd: impl AsFd) -> bool {
+    fs::fstatfs(fd).is_ok_and(|stat| stat.f_type as u64 == u64::from(OVERLAYFS_SUPER_MAGIC))
 }
 
 /// A directory that is being emptied.

@@ -82,6 +82,10 @@ pub fn find<'d>(
 /// The path in the initramfs of a path in its file system, of which the
 /// initramfs may be a part. `None` where it lies outside.
 pub fn inside(root: &Mount, path: &[u8]) -> Option<Vec<u8>> {
+    // It was deleted after it was bound: no name is left that could be kept.
+    if path.ends_with(b"//deleted") {
+        return None;
+    }
     if root.root == b"/" {
         return Some(path.to_vec());
     }
@@ -295,6 +299,15 @@ mod tests {
             assert_eq!(kept("datadir+", seen(None)), ["/"]);
             assert_eq!(kept("upperdir", seen(Some(Vec::new()))), ["/"]);
         }
+    }
+
+    #[test]
+    fn a_path_that_was_deleted_after_it_was_bound_is_none() {
+        let table = b"1 1 0:2 / / rw - rootfs none rw\n\
+              4 1 0:7 / /sysroot ro - ext4 /dev/vda ro\n\
+              5 4 0:2 /note//deleted /sysroot/note rw - rootfs none rw\n\
+              6 4 0:2 /deleted /sysroot/deleted rw - rootfs none rw\n";
+        assert_eq!(paths(table, Named::default()), ["/deleted"]);
     }
 
     #[test]

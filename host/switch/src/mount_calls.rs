@@ -22,16 +22,27 @@ pub enum Extent {
 }
 
 /// Makes a copy of the mount at an open place (a bind mount that is attached
-/// nowhere), read-only, without devices and set-user-id programs. It goes with
-/// the descriptor if it is not attached.
-pub fn read_only_copy(place: impl AsFd, extent: Extent) -> Result<OwnedFd> {
+/// nowhere), with the attributes that it has. It goes with the descriptor if it is
+/// not attached.
+pub fn copy(place: impl AsFd, extent: Extent) -> Result<OwnedFd> {
     let mut flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_EMPTY_PATH;
     if extent == Extent::All {
         flags |= OpenTreeFlags::AT_RECURSIVE;
     }
-    let tree = open_tree(place, c"", flags)?;
+    open_tree(place, c"", flags)
+}
+
+/// Makes a [`copy`] that is read-only, without devices and set-user-id programs.
+pub fn read_only_copy(place: impl AsFd, extent: Extent) -> Result<OwnedFd> {
+    let tree = copy(place, extent)?;
+    make_read_only(&tree, extent)?;
+    Ok(tree)
+}
+
+/// Makes a mount read-only, without devices and set-user-id programs.
+pub fn make_read_only(tree: &OwnedFd, extent: Extent) -> Result<()> {
     let attributes = mount_attr {
         attr_set: u64::from(MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV),
         attr_clr: 0,
@@ -56,7 +67,7 @@ pub fn read_only_copy(place: impl AsFd, extent: Extent) -> Result<OwnedFd> {
         )
     };
     if outcome == 0 {
-        Ok(tree)
+        Ok(())
     } else {
         Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO))
     }

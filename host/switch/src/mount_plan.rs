@@ -88,12 +88,18 @@ pub fn strategy(
     root: &Mount,
     run: Run,
     kept: &[Path],
+    staying: &[Path],
 ) -> Result<Strategy, String> {
     // The root of the whole tree has no mount below it that pivot_root(2)
     // could leave it on.
     let can_pivot = root.parent != root.id;
     match choice {
         StrategyChoice::Move => Ok(Strategy::Move),
+        StrategyChoice::Auto if !staying.is_empty() => Ok(Strategy::Move),
+        StrategyChoice::Pivot if !staying.is_empty() => Err(format!(
+            "--strategy pivot: that would detach the mount on {}, and run-init detaches none; use --strategy auto",
+            staying[0]
+        )),
         // Without a place for kept mounts they stay where they are, which is
         // what pivoting takes away.
         StrategyChoice::Auto if can_pivot && (run != Run::Absent || kept.is_empty()) => Ok(Strategy::Pivot),
@@ -101,6 +107,19 @@ pub fn strategy(
         StrategyChoice::Pivot if can_pivot => Ok(Strategy::Pivot),
         StrategyChoice::Pivot => Err("--strategy pivot: this kernel's / is the root of all mounts, which cannot be pivoted away (Linux 7.0 and newer can); use --strategy auto".into()),
     }
+}
+
+/// The mounts that stay in the initramfs where the program is called `run-init`, which neither
+/// moves nor detaches any: all but the initramfs, and the new root with what is below it.
+pub fn staying(mounts: &[Mount], root: &Mount, new_root: &NewRoot) -> Vec<Path> {
+    let mut points: Vec<Path> = mounts
+        .iter()
+        .filter(|mount| mount.id != root.id && !mounts::within(mount, &new_root.path))
+        .map(|mount| mount.point.as_slice().into())
+        .collect();
+    points.sort();
+    points.dedup();
+    points
 }
 
 /// The mounts that are made private first, out of those that are shared: a mount
@@ -111,6 +130,7 @@ pub fn make_private(
     root: &Mount,
     new_root: &NewRoot,
     moves: &[Move],
+    staying: &[Path],
 ) -> Vec<Path> {
     let new_root_mount = mounts.iter().find(|mount| mount.id == new_root.mount_id);
     let parent = new_root_mount.map(|mount| mount.parent);
@@ -118,7 +138,8 @@ pub fn make_private(
         let detached = moves
             .iter()
             .any(|step| step.action == MoveAction::Detach && mounts::within(mount, &step.path.0));
-        let stays = in_use::outlives(mount, mounts, &new_root.path, new_root.mount_id);
+        let stays = in_use::outlives(mount, mounts, &new_root.path, new_root.mount_id)
+            || staying.iter().any(|point| point.0 == mount.point);
         mount.id == root.id
             || mount.id == new_root.mount_id
             || Some(mount.id) == parent

@@ -10,7 +10,8 @@ use policy::survivors::Survivor;
 use policy::text::{Path, bytes, count};
 use serde::Serialize;
 
-use crate::preserve::{Copies, LeftOut};
+use crate::preserve::{Copies, ForRoot, LeftOut};
+use crate::preserved::is_shown;
 
 /// How the new root becomes the root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -44,7 +45,15 @@ pub struct Plan {
     pub moves: Vec<Move>,
     /// Where survivors and the report go.
     pub run: Run,
-    /// Mounts that a policy keeps: moved below /run/switch-root/preserved.
+    /// Where /run of the new root leads, if it is a link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_leads_to: Option<Path>,
+    /// Mounts that stay in the initramfs, since the program is called `run-init`: they are
+    /// neither moved nor detached, and are not deleted on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub staying_mounts: Vec<Path>,
+    /// Mounts that a policy keeps, or all where nothing is deleted: moved below
+    /// /run/switch-root.
     pub kept_mounts: Vec<Path>,
     /// All other mounts of the initramfs, deepest first: detached, so that
     /// what they hold is freed.
@@ -101,6 +110,13 @@ pub struct Move {
     pub path: Path,
     /// What is done.
     pub action: MoveAction,
+    /// Where it leads in the new root, if it is a link there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leads_to: Option<Path>,
+    /// Why it is detached where the new root has no mount there: half a sentence about the
+    /// new root.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// See [`Move`].
@@ -111,7 +127,7 @@ pub enum MoveAction {
     Move,
     /// The directory is made in the new root, then moved to.
     MakeAndMove,
-    /// Detached: the new root has something mounted there already.
+    /// Detached: the new root has something mounted there already, or no place for it.
     Detach,
 }
 
@@ -143,11 +159,22 @@ impl fmt::Display for Strategy {
 impl Plan {
     /// What the deletion leaves alone.
     pub fn keep(&self) -> Keep {
-        Keep::new(
-            self.survivors
-                .iter()
-                .map(|survivor| survivor.path.0.as_slice()),
-        )
+        let survivors = self.survivors.iter().map(|survivor| &survivor.path);
+        let paths = survivors.chain(&self.staying_mounts);
+        Keep::new(paths.map(|path| path.0.as_slice()))
+    }
+
+    /// Where /run is in the new root, without the slash that it begins with.
+    pub fn run_in_new_root(&self) -> &[u8] {
+        let run = self.run_leads_to.as_ref();
+        run.map_or(b"run", |path| &path.0[1..])
+    }
+}
+
+impl Move {
+    /// Where its place is in the new root, without the slash that it begins with.
+    pub fn in_new_root(&self) -> &[u8] {
+        &self.leads_to.as_ref().unwrap_or(&self.path).0[1..]
     }
 }
 
@@ -163,12 +190,19 @@ impl fmt::Display for Plan {
         }
         writeln!(f, "init       {init}")?;
         for step in &self.moves {
-            let action = match step.action {
-                MoveAction::Move => "moved to the new root",
-                MoveAction::MakeAndMove => "moved to the new root, where the directory is made",
-                MoveAction::Detach => "detached: the new root has its own",
+            let action = match (step.action, &step.reason) {
+                (MoveAction::Move, _) => "moved to the new root",
+                (MoveAction::MakeAndMove, _) => {
+                    "moved to the new root, where the directory is made"
+                }
+                (MoveAction::Detach, None) => "detached: the new root has its own",
+                (MoveAction::Detach, Some(_)) => "detached: the new root has no place for it",
             };
-            writeln!(f, "mount      {} {action}", step.path)?;
+            write!(f, "mount      {} {action}", step.path)?;
+            if let Some(to) = &step.leads_to {
+                write!(f, " ({} is a link to {to} there)", step.path)?;
+            }
+            writeln!(f)?;
         }
         let run = match self.run {
             Run::There => None,
@@ -180,10 +214,21 @@ impl fmt::Display for Plan {
             writeln!(f, "mount      /run {run}")?;
         }
         for mount in &self.kept_mounts {
+            let place = match is_shown(mount, &self.survivors) {
+                true => "preserved",
+                false => "private/initramfs",
+            };
+            let verb = match self.staying_mounts.contains(mount) {
+                true => "bound",
+                false => "moved",
+            };
             writeln!(
                 f,
-                "mount      {mount} moved below /run/switch-root/preserved"
+                "mount      {mount} {verb} below /run/switch-root/{place}"
             )?;
+        }
+        for mount in &self.staying_mounts {
+            writeln!(f, "mount      {mount} stays where it is")?;
         }
         for mount in &self.detached_mounts {
             writeln!(f, "mount      {mount} detached")?;
@@ -223,6 +268,10 @@ fn write_copies(copies: &Copies, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let paths = count(copies.paths.len() as u64, "path", "paths");
     let size = bytes(copies.size.bytes);
     writeln!(f, "copy       {paths} ({size}) to {}", copies.to)?;
+    if let Some(ForRoot { to, paths }) = &copies.for_root {
+        let paths = count(paths.len() as u64, "path", "paths");
+        writeln!(f, "copy       {paths} to {to}, for root alone")?;
+    }
     for LeftOut { path, reason } in &copies.left_out {
         writeln!(f, "lose       {path}: {reason}")?;
     }

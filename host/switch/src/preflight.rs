@@ -14,11 +14,12 @@ use policy::extensions::{self, Unknown};
 use policy::folder::{self, Policy};
 use policy::preservation::{self, Review};
 use policy::session::Session;
+use policy::survivors::Survivor;
 use policy::text::Path;
 use rustix::fs::{self, Mode, OFlags};
 
 use crate::arguments::Arguments;
-use crate::deletion::is_memory;
+use crate::deletion::{self, is_overlay};
 use crate::init::{self, Init};
 use crate::initramfs::Initramfs;
 use crate::layers::OfThisMachine;
@@ -26,8 +27,10 @@ use crate::mount_plan::{self, Foreign};
 use crate::mounts::{self, Mount};
 use crate::new_root::{self, NewRoot};
 use crate::parameters::{Extensions, Parameters};
-use crate::plan::{InitPlan, Plan, Rewrite, Run, Strategy};
+use crate::places::{Kept, Places};
+use crate::plan::{InitPlan, Plan, Rewrite, Strategy};
 use crate::preserve::{self, Store, Uncovered, View};
+use crate::preserved::is_by_policy;
 use crate::proc::Proc;
 use crate::report::{self, Facts, JudgeReport};
 use crate::{answering, capabilities, in_use, listing, machine, survivors};
@@ -90,7 +93,9 @@ pub fn plan(
         started,
     } = *context;
     let keep_initramfs = arguments.keep_initramfs || parameters.keep_initramfs;
-    let (old_root, memory) = old_root(keep_initramfs)?;
+    // What holds for the deletion is nothing to refuse for where nothing is deleted.
+    let old = old_root(keep_initramfs || arguments.preserve)?;
+    let old_root = &old.fd;
     if arguments.plan.is_none() {
         capabilities::check()?;
     }
@@ -119,7 +124,7 @@ pub fn plan(
             return;
         };
         let _ = examine_init(&new_root);
-        let _ = new_root::plan_moves(&new_root, &mounts);
+        let _ = Places::examine(&new_root, proc);
         let _ = machine::facts(new_root.fd.as_fd(), command_line);
     })?;
     // It gets ready while the rest is checked.
@@ -132,20 +137,28 @@ pub fn plan(
         Path::from(init.resolved.as_slice())
     );
     let root_id =
-        listing::mount_id(&old_root).map_err(|error| format!("/ cannot be examined: {error}"))?;
+        listing::mount_id(old_root).map_err(|error| format!("/ cannot be examined: {error}"))?;
     let root_mount = mounts.iter().find(|mount| mount.id == root_id).ok_or(
         "the table of mounts does not have the mount on /; start the program outside of a chroot",
     )?;
-    let (moves, run) = new_root::plan_moves(&new_root, &mounts)?;
+    let places = Places::examine(&new_root, proc);
+    let staying = match arguments.mounts_stay && !arguments.preserve {
+        true => mount_plan::staying(&mounts, root_mount, &new_root),
+        false => Vec::new(),
+    };
+    let (moves, no_places) = match arguments.mounts_stay {
+        true => Default::default(),
+        false => places.moves(&new_root, &mounts, &init)?,
+    };
     let store = match arguments.preserve {
-        true => Some(Store::open(&new_root.fd, &new_root.path, &old_root)?),
+        true => Some(Store::open(&new_root.fd, &new_root.path, old_root, proc)?),
         false => None,
     };
     let uncovered = match store {
         Some(_) => preserve::uncover(&mounts, root_mount, &new_root.path, proc),
         None => Uncovered::default(),
     };
-    let copied_from = uncovered.view.as_ref().map_or(&old_root, View::root);
+    let copied_from = uncovered.view.as_ref().map_or(old_root, View::root);
     let initramfs = Initramfs::new(old_root.as_fd(), root_mount, &mounts, |point| {
         uncovered.points.iter().any(|one| one.0 == point)
     });
@@ -189,16 +202,18 @@ pub fn plan(
     let mut foreign = Foreign::default();
     let fate = |everything_used| {
         deletion(
-            memory,
+            &old,
             keep_initramfs,
             failed_review.as_ref(),
             everything_used,
+            arguments.preserve,
             session,
         )
     };
     // A mount that is kept may itself use something of the initramfs, which
     // then is kept, with what is mounted there. Ends, since there are only so
     // many mounts.
+    let at = (&new_root, &places);
     let (survivors, deletion) = loop {
         let outlives = |mount: &Mount| {
             in_use::outlives(mount, &mounts, &new_root.path, new_root.mount_id)
@@ -224,14 +239,13 @@ pub fn plan(
             // A copy does not help those who use the original.
             warnings.extend(in_use.iter().map(preserve::deleted_all_the_same));
             warnings.extend(uncovered.warnings);
-            let survivors =
-                survivors::join(&review, &[], &initramfs, session, &new_root, &init, proc);
-            break preserve::everything_if_need_be(survivors, fate(None), memory);
+            let survivors = survivors::join(&review, &[], &initramfs, session, at, &init, proc);
+            // Whatever lies in memory is lost by the switch, an overlay's layers with it.
+            let lost = old.memory || is_overlay(old_root);
+            break preserve::everything_if_need_be(survivors, fate(None), lost);
         }
         let deletion = fate(everything);
-        let survivors = survivors::join(
-            &review, &in_use, &initramfs, session, &new_root, &init, proc,
-        );
+        let survivors = survivors::join(&review, &in_use, &initramfs, session, at, &init, proc);
         let before = foreign.kept.len();
         foreign = mount_plan::foreign(&mounts, root_mount, &new_root, &survivors, &deletion);
         if foreign.kept.len() <= before {
@@ -244,6 +258,20 @@ pub fn plan(
         }
     }
     warnings.append(&mut foreign.warnings);
+    if arguments.mounts_stay {
+        foreign.detached.clear();
+    }
+    let run = places.run(&new_root, &moves, kept(&survivors), &init);
+    if store.is_none() {
+        warnings.extend(no_places);
+        if let Some(lacks) = &run.lacks {
+            let shown = Path::from(new_root.path.as_slice());
+            refuse_to_lose(&survivors, lacks, &shown)?;
+            warnings.push(format!(
+                "the new root {shown} {lacks}: there is no report, and what is left of the initramfs cannot be reached"
+            ));
+        }
+    }
     let copies = store.map(|store| {
         let from = (copied_from, uncovered.points);
         preserve::choose(&survivors, from, &store, &new_root.path, proc)
@@ -253,12 +281,18 @@ pub fn plan(
             warnings.extend(copies.warnings());
             Strategy::Delegated
         }
-        None => mount_plan::strategy(arguments.strategy, root_mount, run, &foreign.kept)?,
+        None => mount_plan::strategy(
+            arguments.strategy,
+            root_mount,
+            run.run,
+            &foreign.kept,
+            &staying,
+        )?,
     };
     let (make_private, moves) = match strategy {
         Strategy::Delegated => Default::default(),
         _ => (
-            mount_plan::make_private(&mounts, root_mount, &new_root, &moves),
+            mount_plan::make_private(&mounts, root_mount, &new_root, &moves, &staying),
             moves,
         ),
     };
@@ -281,7 +315,9 @@ pub fn plan(
             .collect(),
         make_private,
         moves,
-        run,
+        run: run.run,
+        run_leads_to: run.leads_to.map(Path::from),
+        staying_mounts: staying,
         kept_mounts: foreign.kept,
         detached_mounts: foreign.detached,
         survivors,
@@ -290,9 +326,6 @@ pub fn plan(
         deletion,
         foreground: arguments.foreground || parameters.foreground,
     };
-    if plan.run == Run::Absent {
-        warnings.push("the new root has no place for /run: what survives cannot be reached there, and no report is written".into());
-    }
     tracing::debug!("the judge ran for {} us", session.judge_time().as_micros());
     let facts = Facts {
         boot_id: proc.boot_id(),
@@ -351,17 +384,32 @@ pub fn open_root() -> Result<OwnedFd, String> {
     .map_err(|error| format!("/ cannot be opened: {error}"))
 }
 
-/// Opens `/`, and tells whether it lies in memory, as an initramfs does.
+/// `/`, before the switch.
+pub struct OldRoot {
+    /// Its directory.
+    pub fd: OwnedFd,
+    /// Whether it lies in memory, as an initramfs does.
+    pub memory: bool,
+    /// Whether nothing can be deleted there.
+    pub read_only: bool,
+}
+
+/// Opens `/`, and examines it.
 ///
 /// # Errors
-/// A sentence for the operator: it does not, and is not to be kept.
-pub fn old_root(keep: bool) -> Result<(OwnedFd, bool), String> {
-    let old_root = open_root()?;
-    let memory = is_memory(&old_root).map_err(|error| format!("/ cannot be examined: {error}"))?;
+/// A sentence for the operator: it does not lie in memory, and is not to be kept.
+pub fn old_root(keep: bool) -> Result<OldRoot, String> {
+    let fd = open_root()?;
+    let (memory, read_only) =
+        deletion::examine(&fd).map_err(|error| format!("/ cannot be examined: {error}"))?;
     if !memory && !keep {
         return Err("/ is neither tmpfs nor ramfs, so it is no initramfs, and deleting it would delete data; switch with --keep-initramfs, or the kernel parameter switch_root.keep_initramfs, to delete nothing".into());
     }
-    Ok((old_root, memory))
+    Ok(OldRoot {
+        fd,
+        memory,
+        read_only,
+    })
 }
 
 fn elapsed(started: Instant) -> u64 {
@@ -483,15 +531,43 @@ fn refuse_on_failure(session: &Session<'_>, extensions: bool) -> Result<(), Stri
     consequence::refusal(session, extensions).map_or(Ok(()), Err)
 }
 
+/// What depends on a place for /run in the new root.
+fn kept(survivors: &[Survivor]) -> Kept {
+    let mut by_policies = survivors.iter().filter(|it| is_by_policy(it));
+    let bound = |it: &Survivor| it.carried_to.is_some();
+    match by_policies.next() {
+        None => Kept::Nothing,
+        Some(first) if bound(first) && by_policies.all(bound) => Kept::Bound,
+        Some(_) => Kept::Unbound,
+    }
+}
+
+/// Refuses where something that a policy keeps would be out of reach: /run of the new root
+/// can hold nothing, for this reason, and it is not bound elsewhere.
+///
+/// # Errors
+/// A sentence for the operator.
+fn refuse_to_lose(survivors: &[Survivor], lacks: &str, new_root: &Path) -> Result<(), String> {
+    let lost = |it: &&Survivor| is_by_policy(it) && it.carried_to.is_none();
+    let Some(Survivor { path, by, .. }) = survivors.iter().find(lost) else {
+        return Ok(());
+    };
+    Err(format!(
+        "policy {} keeps {path} of the initramfs, and the new root {new_root} {lacks}, so that /run can hold it nowhere; mount a tmpfs on /run of the initramfs and make /run a directory in the image of the new root, or start once with the kernel parameter switch_root.policies=default",
+        by.join(", ")
+    ))
+}
+
 fn deletion(
-    memory: bool,
+    old: &OldRoot,
     keep_initramfs: bool,
     review: Option<&String>,
     everything_used: Option<String>,
+    preserve: bool,
     session: &Session<'_>,
 ) -> Deletion {
     if keep_initramfs {
-        let why = if memory {
+        let why = if old.memory {
             "the initramfs is to be kept"
         } else {
             "/ is neither tmpfs nor ramfs"
@@ -503,6 +579,8 @@ fn deletion(
         Deletion::Skip(failed)
     } else if let Some(why) = everything_used {
         Deletion::Skip(format!("the whole initramfs is in use: {why}"))
+    } else if old.read_only && !preserve {
+        Deletion::Skip("/ is mounted read-only".into())
     } else {
         Deletion::Delete
     }

@@ -25,16 +25,17 @@ use policy::text::{Path, bytes, count};
 use rustix::fs::{self, Mode, OFlags};
 use serde::Serialize;
 
-pub use choice::{Copies, LeftOut, choose};
+pub use choice::{Copies, ForRoot, LeftOut, choose};
 use choice::{goes_along, not_copied};
 pub use store::Store;
 pub use view::{Uncovered, View, uncover};
 
-use crate::act::{self, PRESERVED, make_directory, not_bound};
+use crate::act::{self, make_directory, not_bound};
 use crate::deletion::Failed;
 use crate::in_use::InUse;
 use crate::mount_calls::{Extent, attach, read_only_copy};
 use crate::plan::Plan;
+use crate::preserved::{self, PRESERVED, PRIVATE, WHOLE, is_by_policy};
 use crate::proc::Proc;
 use crate::report::{DeletionState, Facts, Report};
 use crate::{carry, kernel_log, listing};
@@ -45,8 +46,8 @@ pub use walk::Tally;
 const DELEGATED: &str =
     "freeing the initramfs is left to the program that switches, such as systemd";
 
-/// The name of the copies while they are made.
-const UNFINISHED: &str = "preserved.new";
+/// What is added to the name of copies while they are made.
+const UNFINISHED: &str = ".new";
 
 /// Survivors without a copy that are told one by one.
 const TOLD: usize = 50;
@@ -107,7 +108,7 @@ pub fn act(
     started: Instant,
 ) -> Result<(), String> {
     let (old_root, new_root) = act::confirm(plan)?;
-    let store = Store::open(&new_root, &plan.new_root.path.0, &old_root)?;
+    let store = Store::open(&new_root, &plan.new_root.path.0, &old_root, proc)?;
     let mut judges = std::mem::take(&mut facts.judges);
     let mut report = Report::new(plan, facts);
     report.judge.peak_kib = judges.wait();
@@ -137,14 +138,31 @@ pub fn act(
     };
     let from = view.as_ref().map_or(&old_root, View::root);
     let began = Instant::now();
-    let outcome = copy(copies, from, &directory);
-    let (copy, tally) = match outcome {
-        Ok((copy, tally)) => (Some(copy), tally),
-        Err(error) => {
-            report.warn(format!("nothing can be copied to {}: {error}", copies.to));
-            (None, Tally::default())
-        }
+    let mut tally = Tally::default();
+    let mut done = |outcome: io::Result<(OwnedFd, Tally)>, to: &Path, report: &mut Report| {
+        let outcome = outcome.map(|(copy, more)| {
+            tally.add(more);
+            copy
+        });
+        outcome
+            .inspect_err(|error| report.warn(format!("nothing can be copied to {to}: {error}")))
+            .ok()
     };
+    let outcome = copy(&copies.paths, from, &directory, PRESERVED);
+    let copy = done(outcome, &copies.to, &mut report);
+    let private = copies.for_root.as_ref().and_then(|ForRoot { to, paths }| {
+        let outcome = preserved::private(&directory)
+            .and_then(|private| self::copy(paths, from, &private, WHOLE));
+        done(outcome, to, &mut report)
+    });
+    if copies.for_root.is_none()
+        && let Err(error) = without_private(&directory)
+    {
+        report.warn(format!(
+            "what an earlier run has copied to {} cannot be removed: {error}",
+            store.whole()
+        ));
+    }
     for Failed { path, error } in &tally.failed {
         tracing::warn!("{path} cannot be copied, or not as it is: {error}");
     }
@@ -163,7 +181,7 @@ pub fn act(
     for point in new {
         report.warn(not_copied(point));
     }
-    let missing = missing(plan, copies, copy.as_ref(), &tally);
+    let missing = missing(plan, copies, (copy.as_ref(), private.as_ref()), &tally);
     for (path, error) in missing.iter().take(TOLD) {
         report.warn(format!("{path} does not survive: {error}"));
     }
@@ -177,7 +195,12 @@ pub fn act(
         .survivors
         .retain(|survivor| !missing.contains_key(&survivor.path));
     if let Some(copy) = &copy {
-        seal(copy, &directory, &new_root, &mut report);
+        carry_out(copy, &new_root, &mut report);
+        record_unsealed(seal(&directory, PRESERVED), &copies.to, &mut report);
+    }
+    if let (Some(_), Some(ForRoot { to, .. })) = (&private, &copies.for_root) {
+        let sealed = preserved::private(&directory).and_then(|private| seal(&private, WHOLE));
+        record_unsealed(sealed, to, &mut report);
     }
     let time = began.elapsed();
     tracing::info!(
@@ -201,18 +224,24 @@ pub fn act(
     Ok(())
 }
 
-/// Copies what was chosen, and takes away what an earlier run has copied. The copies have
-/// their name when they are whole.
-fn copy(copies: &Copies, old_root: &OwnedFd, directory: &OwnedFd) -> io::Result<(OwnedFd, Tally)> {
-    earlier::remove(directory, PRESERVED)?;
-    earlier::remove(directory, UNFINISHED)?;
-    make_directory(directory, UNFINISHED)?;
-    let to = store::within(directory, UNFINISHED)?;
+/// Copies these paths into a directory of this name, and takes away what an earlier run has
+/// copied. The copies have their name when they are whole.
+fn copy(
+    paths: &[Path],
+    old_root: &OwnedFd,
+    directory: &OwnedFd,
+    name: &str,
+) -> io::Result<(OwnedFd, Tally)> {
+    let unfinished = format!("{name}{UNFINISHED}");
+    earlier::remove(directory, name)?;
+    earlier::remove(directory, &unfinished)?;
+    make_directory(directory, &unfinished)?;
+    let to = store::within(directory, &unfinished)?;
     let pair = Pair {
         from: listing::open(old_root, b"/", OFlags::RDONLY | OFlags::DIRECTORY)?,
         to: Some(to.try_clone()?),
     };
-    let keep = Keep::new(copies.paths.iter().map(|path| path.0.as_slice()));
+    let keep = Keep::new(paths.iter().map(|path| path.0.as_slice()));
     let mut tally = walk::run(pair, &keep);
     let here = entry::copy_attributes(old_root, &to, b".");
     let failed = here.unwrap_or_else(|error| vec![error]);
@@ -220,8 +249,17 @@ fn copy(copies: &Copies, old_root: &OwnedFd, directory: &OwnedFd) -> io::Result<
         path: "/".into(),
         error: error.to_string(),
     }));
-    fs::renameat(directory, UNFINISHED, directory, PRESERVED)?;
+    fs::renameat(directory, unfinished.as_str(), directory, name)?;
     Ok((to, tally))
+}
+
+/// Takes away what an earlier run has copied for root alone.
+fn without_private(directory: &OwnedFd) -> io::Result<()> {
+    match store::within(directory, PRIVATE) {
+        Ok(private) => earlier::remove(&private, WHOLE),
+        Err(rustix::io::Errno::NOENT) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn failure((path, error): (&Path, String)) -> Failed {
@@ -235,7 +273,7 @@ fn failure((path, error): (&Path, String)) -> Failed {
 fn missing<'a>(
     plan: &'a Plan,
     copies: &Copies,
-    copy: Option<&OwnedFd>,
+    (copy, private): (Option<&OwnedFd>, Option<&OwnedFd>),
     tally: &Tally,
 ) -> BTreeMap<&'a Path, String> {
     let left_out: BTreeMap<&Path, &String> = copies
@@ -244,12 +282,19 @@ fn missing<'a>(
         .map(|LeftOut { path, reason }| (path, reason))
         .collect();
     let mut missing = BTreeMap::new();
-    for Survivor { path, .. } in &plan.survivors {
+    for survivor in &plan.survivors {
+        let path = &survivor.path;
         if let Some(reason) = left_out.get(path) {
             missing.insert(path, (*reason).clone());
             continue;
         }
-        let opened = copy.map(|copy| listing::open(copy, &path.0, OFlags::PATH));
+        let open = |copy: &OwnedFd| listing::open(copy, &path.0, OFlags::PATH);
+        let opened = match copy.map(open) {
+            // The root of the copies of policies is no copy of the whole.
+            Some(Ok(_)) if path.0 != b"/" || is_by_policy(survivor) => continue,
+            other if is_by_policy(survivor) => other,
+            _ => private.map(open),
+        };
         let shown = path.to_string();
         if matches!(opened, Some(Ok(_))) || goes_along(&shown, &plan.new_root.path) {
             continue;
@@ -272,8 +317,8 @@ fn missing<'a>(
     missing
 }
 
-/// Binds those copies that are carried, and makes all of them read-only.
-fn seal(copy: &OwnedFd, directory: &OwnedFd, new_root: &OwnedFd, report: &mut Report) {
+/// Binds those copies that are carried.
+fn carry_out(copy: &OwnedFd, new_root: &OwnedFd, report: &mut Report) {
     let carried = report
         .survivors
         .iter()
@@ -286,12 +331,17 @@ fn seal(copy: &OwnedFd, directory: &OwnedFd, new_root: &OwnedFd, report: &mut Re
             report.warn(not_bound(&survivor, &error));
         }
     }
+}
+
+/// Makes copies read-only.
+fn seal(directory: &OwnedFd, name: &str) -> io::Result<()> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let sealed = fs::openat(directory, PRESERVED, flags, Mode::empty())
-        .and_then(|place| attach(read_only_copy(&place, Extent::One)?, place));
+    let place = fs::openat(directory, name, flags, Mode::empty())?;
+    Ok(attach(read_only_copy(&place, Extent::One)?, place)?)
+}
+
+fn record_unsealed(sealed: io::Result<()>, to: &Path, report: &mut Report) {
     if let Err(error) = sealed {
-        report.warn(format!(
-            "/run/switch-root/preserved cannot be made read-only: {error}"
-        ));
+        report.warn(format!("{to} cannot be made read-only: {error}"));
     }
 }

@@ -7,13 +7,23 @@ use std::sync::Mutex;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::fs::{Mode, OFlags, fcntl_getfl, open};
+use rustix::process::umask;
 
 /// What SIGPIPE did when the program was started.
 static SIGPIPE: Mutex<SigHandler> = Mutex::new(SigHandler::SigDfl);
 
-/// Makes the process fit to work: see the two steps.
+/// Which permissions new files did not get when the program was started.
+static UMASK: Mutex<Option<Mode>> = Mutex::new(None);
+
+/// Makes the process fit to work: see the steps.
 pub fn prepare() {
     reserve_standard_descriptors();
+    // What is made has the mode that it is made with, whoever called; and where a mode is
+    // not given, it is nothing that others could write to.
+    let before = umask(Mode::WGRP | Mode::WOTH);
+    if let Ok(mut kept) = UMASK.lock() {
+        *kept = Some(before);
+    }
     // The judge may end while the host writes to it.
     // SAFETY: sets a disposition, no handler.
     let before = unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) };
@@ -24,6 +34,9 @@ pub fn prepare() {
 
 /// Gives back what init inherits.
 pub fn restore() {
+    if let Ok(Some(before)) = UMASK.lock().as_deref() {
+        umask(*before);
+    }
     if let Ok(before) = SIGPIPE.lock() {
         // SAFETY: sets what was set when the program was started.
         let _ = unsafe { signal(Signal::SIGPIPE, *before) };

@@ -11,6 +11,7 @@ use crate::in_use::InUse;
 use crate::init::Init;
 use crate::initramfs::Initramfs;
 use crate::new_root::NewRoot;
+use crate::places::Places;
 use crate::proc::Proc;
 
 /// Joins what policies and host keep, by path.
@@ -19,7 +20,7 @@ pub fn join(
     in_use: &[InUse],
     initramfs: &Initramfs<'_>,
     session: &Session<'_>,
-    new_root: &NewRoot,
+    (new_root, places): (&NewRoot, &Places),
     init: &Init,
     proc: &Proc,
 ) -> Vec<Survivor> {
@@ -38,6 +39,6 @@ pub fn join(
         })
         .collect();
     survivors::join(review, &kept, session, |target, kind| {
-        carry::place(new_root, target, kind, init, proc)
+        carry::place(new_root, places, target, kind, init, proc)
     })
 }

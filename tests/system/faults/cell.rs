@@ -242,6 +242,7 @@ fn facts(outcome: &Outcome) -> Value {
         "descriptors": seen.descriptors.keys().collect::<Vec<_>>(),
         "status": status,
         "preserved": seen.preserved,
+        "left_for_root": seen.left,
     })
 }
 

@@ -96,6 +96,9 @@ const TABLE: &[(&str, &[Errno])] = &[
     ("readlinkat", READLINK),
     ("mkdir", MKDIR),
     ("mkdirat", MKDIR),
+    // Without those of a path.
+    ("fchmod", &[EBADF, EIO, EPERM, EROFS]),
+    ("fchown", &[EBADF, EIO, EPERM, EROFS]),
     (
         "unlinkat",
         &[
@@ -279,6 +282,8 @@ const TABLE: &[(&str, &[Errno])] = &[
     ("futex", &[EACCES, EAGAIN, EINTR, EINVAL, ENOSYS, ETIMEDOUT]),
     // EFAULT alone.
     ("uname", &[]),
+    // Cannot fail.
+    ("umask", &[]),
     // These cannot fail.
     ("getpid", &[]),
     ("gettid", &[]),

@@ -7,7 +7,7 @@ use switch_root_tests::scene::{INIT, NEW_ROOT, Root, SUBJECT, Scene};
 use switch_root_tests::steps::{Content, Steps};
 
 use super::room::with_run;
-use super::{PRESERVE, alone, delegating, keeping, preserves, with_settings};
+use super::{PRESERVE, alone, copy_of, delegating, keeping, preserves, with_settings};
 use crate::check::{ensure, refuses, said, says};
 use crate::tools::{Checked, Policies, Stop, boot, cases, play};
 
@@ -17,6 +17,7 @@ cases![
     without_a_run_of_its_own_it_is_refused,
     a_run_that_is_a_part_of_the_initramfs_is_refused,
     what_any_switch_refuses_is_refused,
+    a_root_that_does_not_lie_in_memory_is_preserved_too,
     a_refusal_leaves_an_earlier_run_as_it_was,
 ];
 
@@ -120,14 +121,19 @@ fn a_run_that_is_a_part_of_the_initramfs_is_refused() -> Checked {
     )
 }
 
+/// An initramfs of dracut with its squash module is an overlay. Nothing is deleted here.
+fn a_root_that_does_not_lie_in_memory_is_preserved_too() -> Checked {
+    let mut scene = alone(keeping(r#""/kept""#)?.file("/kept", "kept")).file("/other", "x");
+    scene.root = Root::Disk;
+    let outcome = play(&scene)?;
+    ensure!(outcome.end == End::Exited(0), "{}", said(&outcome));
+    let there = |path: &str| outcome.after.everything.contains_key(&copy_of(path));
+    ensure!(there("/kept") && !there("/other"), "{}", said(&outcome));
+    Ok(())
+}
+
 fn what_any_switch_refuses_is_refused() -> Checked {
     let scene = || -> Result<Scene, Stop> { Ok(alone(keeping(r#""/kept""#)?.file("/kept", "x"))) };
-    let on_disk = {
-        let mut scene = scene()?;
-        scene.root = Root::Disk;
-        scene
-    };
-    refuses(&on_disk, &["neither tmpfs nor ramfs"])?;
     let refusing = Some(r#"{"on_failure": "refuse"}"#);
     refuses(
         &scene()?.policy("60-broken", "no".into(), refusing),

@@ -1,6 +1,8 @@
 //! What there is room for, and what there is to be kept where nothing is to be deleted.
 
 use switch_root_tests::outcome::End;
+use switch_root_tests::probe::PRESERVED;
+use switch_root_tests::report::REPORT;
 use switch_root_tests::scene::{NEW_ROOT, Root, SUBJECT, Scene};
 use switch_root_tests::steps::{Content, Make, Steps};
 
@@ -17,6 +19,9 @@ cases![
     a_root_on_disk_is_not_copied_whole,
     where_a_policy_failed_and_everything_does_not_fit_that_is_told,
 ];
+
+/// What root alone may enter.
+const PRIVATE: &str = "/run/switch-root/private";
 
 /// With a /run of its own size.
 pub fn with_run(mut scene: Scene, options: &str) -> Scene {
@@ -103,7 +108,19 @@ fn where_a_policy_failed_everything_is_copied() -> Checked {
         .filter(|(_, entry)| entry.kind != "mount")
         .map(|(path, _)| path.as_str())
         .collect();
-    copied_exactly(&booted, &everything)?;
+    // For root alone, but for what a policy keeps.
+    copied_exactly(&booted, &["*/kept"])?;
+    let left = booted.seen.left.clone().unwrap_or_default();
+    let copied: Vec<&str> = left.keys().map(String::as_str).collect();
+    ensure!(copied == everything, "{copied:?}, not {everything:?}");
+    if let Some(found) = &booted.seen.found {
+        let kept = |path: &&String| path.starts_with(&format!("{PRESERVED}/kept"));
+        let rest: Vec<&String> = found.iter().filter(|path| !kept(path)).collect();
+        ensure!(
+            rest == [PRESERVED, PRIVATE, REPORT],
+            "nobody finds {rest:?}"
+        );
+    }
     says(
         &booted.report.survivor_note("/"),
         &["policy 60-broken failed"],
@@ -127,7 +144,8 @@ fn where_the_initramfs_is_to_be_kept_everything_is_copied() -> Checked {
     let by_parameter = scene.kernel_command_line("switch_root.keep_initramfs");
     for scene in [by_option, by_parameter] {
         let booted = preserves(&scene)?;
-        let copies = booted.seen.preserved.clone().unwrap_or_default();
+        copied_exactly(&booted, &["*/kept"])?;
+        let copies = booted.seen.left.clone().unwrap_or_default();
         for path in ["/kept/file", "/other", SUBJECT] {
             ensure!(copies.contains_key(path), "{path}: {:?}", copies.keys());
         }

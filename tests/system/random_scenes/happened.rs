@@ -8,8 +8,8 @@ use switch_root_tests::outcome::{End, Outcome, mount_points};
 use switch_root_tests::report::Report;
 use switch_root_tests::scene::Scene;
 
-use super::expected::{Expected, real};
-use super::random::{BEFORE, PRESERVED, TARGETS, UNTOUCHED};
+use super::expected::{Expected, Survivor, real};
+use super::random::{BEFORE, LEFT, PRESERVED, TARGETS, UNTOUCHED};
 use crate::check::{Booted, boots, ensure, refuses, said};
 use crate::tools::{Checked, Stop};
 
@@ -172,11 +172,20 @@ fn mounts(booted: &Booted, expected: &Expected) -> Checked {
         // Without privileges the devices are bind mounts.
         .filter(|point| !point.starts_with("/dev/"))
         .collect();
-    let mut wanted: BTreeSet<String> = ["/", "/dev", "/proc", "/run", "/sys", PRESERVED]
+    let mut wanted: BTreeSet<String> = ["/", "/dev", "/proc", "/run", "/sys", LEFT]
         .map(String::from)
         .into();
     for mount in &expected.kept_mounts {
-        wanted.insert(format!("{PRESERVED}{mount}"));
+        wanted.insert(format!("{}{mount}", place_of(mount, expected)));
+    }
+    let shown: Vec<&String> = shown(expected).collect();
+    wanted.extend((!shown.is_empty()).then(|| PRESERVED.into()));
+    for path in &shown {
+        let link = booted.outcome.before.initramfs[*path].kind == "symlink";
+        let within = |other: &&String| path.starts_with(&format!("{other}/"));
+        if !link && !shown.iter().any(|other| within(&other)) {
+            wanted.insert(format!("{PRESERVED}{path}"));
+        }
     }
     let all = || expected.kept_mounts.iter().chain(&expected.detached_mounts);
     for (path, survivor) in &expected.survivors {
@@ -212,6 +221,25 @@ fn mounts(booted: &Booted, expected: &Expected) -> Checked {
         said(&booted.outcome)
     );
     Ok(())
+}
+
+/// The paths that a policy keeps: others than root see these.
+fn shown(expected: &Expected) -> impl Iterator<Item = &String> {
+    let by_policy = |survivor: &&Survivor| survivor.by.iter().any(|by| by != "host");
+    let shown = expected
+        .survivors
+        .iter()
+        .filter(move |(_, survivor)| by_policy(survivor));
+    shown.map(|(path, _)| path)
+}
+
+/// Below which directory a mount is kept.
+fn place_of(mount: &str, expected: &Expected) -> &'static str {
+    let covers = |path: &String| mount == path || mount.starts_with(&format!("{path}/"));
+    match shown(expected).any(covers) {
+        true => PRESERVED,
+        false => LEFT,
+    }
 }
 
 /// A path of mountinfo, which has octal escapes, in ours.
@@ -272,7 +300,7 @@ fn contents(booted: &Booted, expected: &Expected) -> Checked {
         let wanted = format!("in {index}");
         let mut places = vec![format!("/seen/{index}/inside")];
         if *kept {
-            places.push(format!("{PRESERVED}{path}/inside"));
+            places.push(format!("{}{path}/inside", place_of(path, expected)));
         }
         for place in places {
             let content = content(&place);

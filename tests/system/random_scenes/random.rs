@@ -326,8 +326,8 @@ pub const UNTOUCHED: [&str; 4] = [
     "/etc/file",
 ];
 
-/// Where the init finds what survives.
-pub const PRESERVED: &str = "/run/switch-root/preserved";
+/// Where the init finds what policies keep, and all that is left.
+pub use switch_root_tests::probe::{LEFT, PRESERVED};
 
 /// The scene of a spec, without strategy.
 pub fn scene(spec: &Spec) -> Result<Scene, Stop> {
@@ -392,13 +392,13 @@ pub fn scene(spec: &Spec) -> Result<Scene, Stop> {
         scene = match node.kind {
             Kind::Mount => {
                 let inside = [&node.path[..], b"/inside"].concat();
-                let kept = format!("{PRESERVED}{}", escape(&inside));
+                let kept = [PRESERVED, LEFT].map(|place| format!("{place}{}", escape(&inside)));
                 scene
                     .tmpfs(&node.path)
                     .file(inside, format!("in {index}").as_str())
                     // Seen from a second place, which shows what becomes of it.
                     .bind(&node.path, format!("{NEW_ROOT}/seen/{index}"))
-                    .look_at([format!("/seen/{index}/inside").as_str(), &kept])
+                    .look_at([format!("/seen/{index}/inside").as_str(), &kept[0], &kept[1]])
             }
             _ => {
                 let from = node.from.clone().unwrap_or_default();

@@ -210,7 +210,13 @@ impl Finder {
             .iter()
             .map(|entry| (entry.path.as_str(), entry.kind.as_str()))
             .collect();
-        for (path, survivor) in survivors.iter().filter(|(path, _)| **path != "/") {
+        // What the host alone keeps is elsewhere, for root.
+        let by_policy = |survivor: &Value| {
+            let by = survivor["by"].as_array().into_iter().flatten();
+            by.map(text).any(|by| by != HOST)
+        };
+        let shown = survivors.iter().filter(|(_, survivor)| by_policy(survivor));
+        for (path, survivor) in shown {
             match there.get(path) {
                 None if preserved.cut => {}
                 None => self.differs(format!(

@@ -13,6 +13,7 @@ use super::store::Store;
 use super::walk::{self, Pair, counts_blocks, occupied};
 use crate::listing;
 use crate::new_root::MOVED;
+use crate::preserved::is_by_policy;
 use crate::proc::Proc;
 
 /// This part of /run, and of the memory that is available, is left to the running
@@ -28,6 +29,9 @@ pub struct Copies {
     pub to: Path,
     /// These survivors, with all that they hold.
     pub paths: Vec<Path>,
+    /// What the host alone keeps: copied to where nobody but root finds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub for_root: Option<ForRoot>,
     /// What they take.
     pub size: Size,
     /// Survivors that there is no room for.
@@ -37,6 +41,15 @@ pub struct Copies {
     /// Directories of the initramfs that are mounted on themselves, which is no other file
     /// system: what they hold is copied.
     pub uncovered: Vec<Path>,
+}
+
+/// What is copied for root alone.
+#[derive(Clone, Debug, Serialize)]
+pub struct ForRoot {
+    /// Where to.
+    pub to: Path,
+    /// These survivors, with all that they hold.
+    pub paths: Vec<Path>,
 }
 
 /// How much something takes, or how much there is room for.
@@ -58,7 +71,7 @@ pub struct LeftOut {
 }
 
 /// Chooses out of the survivors, in their order, those that fit, the whole initramfs
-/// last. Changes nothing.
+/// last, beside what policies keep. Changes nothing.
 pub fn choose(
     survivors: &[Survivor],
     (old_root, uncovered): (&OwnedFd, Vec<Path>),
@@ -69,13 +82,16 @@ pub fn choose(
     let room = room(store, proc);
     let (mut taken, mut mounts) = (Size::default(), BTreeSet::new());
     let mut chosen: BTreeSet<&[u8]> = BTreeSet::new();
+    let mut hidden: BTreeSet<&[u8]> = BTreeSet::new();
     // Directories that are made for the sake of what is in them.
     let mut above: BTreeSet<&[u8]> = BTreeSet::new();
     let mut left_out = Vec::new();
     for survivor in survivors {
         let path = survivor.path.0.as_slice();
         let ends = || (1..path.len()).filter(|end| path[*end] == b'/');
-        if path == b"/" || ends().any(|end| chosen.contains(&path[..end])) {
+        let within = |set: &BTreeSet<&[u8]>| ends().any(|end| set.contains(&path[..end]));
+        let by_policy = is_by_policy(survivor);
+        if path == b"/" || within(&chosen) || (!by_policy && within(&hidden)) {
             continue;
         }
         let mut size = measure(old_root, path, &mut mounts);
@@ -87,7 +103,10 @@ pub fn choose(
         match taken.with(size, room) {
             Ok(sum) => {
                 taken = sum;
-                chosen.insert(path);
+                match by_policy {
+                    true => chosen.insert(path),
+                    false => hidden.insert(path),
+                };
                 above.extend(new);
             }
             Err(reason) => left_out.push(LeftOut {
@@ -99,10 +118,10 @@ pub fn choose(
     let everything = survivors.iter().find(|survivor| survivor.path.0 == b"/");
     if let Some(everything) = everything {
         let size = measure(old_root, b"/", &mut mounts);
-        match Size::default().with(size, room) {
+        match taken.with(size, room) {
             Ok(sum) => {
                 taken = sum;
-                chosen = BTreeSet::from([&b"/"[..]]);
+                hidden = BTreeSet::from([&b"/"[..]]);
                 left_out.clear();
             }
             Err(reason) => left_out.push(LeftOut {
@@ -115,6 +134,10 @@ pub fn choose(
     Copies {
         to: store.preserved(),
         paths: chosen.into_iter().map(Path::from).collect(),
+        for_root: (!hidden.is_empty()).then(|| ForRoot {
+            to: store.whole(),
+            paths: hidden.into_iter().map(Path::from).collect(),
+        }),
         size: taken,
         left_out,
         mounts: mounts
@@ -171,13 +194,12 @@ impl Size {
 
 /// How much may be copied: what an earlier run has copied is replaced.
 fn room(store: &Store, proc: &Proc) -> Size {
-    let replaced = store.earlier().map_or(Size::default(), |from| {
+    let mut replaced = Size::default();
+    for from in store.earlier() {
         let tally = walk::run(Pair { from, to: None }, &Keep::Whole);
-        Size {
-            bytes: tally.bytes,
-            entries: tally.files + tally.directories,
-        }
-    });
+        replaced.bytes += tally.bytes;
+        replaced.entries += tally.files + tally.directories;
+    }
     let mut room = Size {
         bytes: u64::MAX,
         entries: u64::MAX,

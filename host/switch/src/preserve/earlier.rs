@@ -11,8 +11,8 @@ use rustix::fs::{self, AtFlags};
 use rustix::io::Errno;
 
 use super::store::{Store, within};
-use crate::act::PRESERVED;
 use crate::deletion::{self, Action};
+use crate::preserved::{PRESERVED, PRIVATE, WHOLE};
 use crate::proc::Proc;
 use crate::report::DIRECTORY;
 use crate::{listing, mounts};
@@ -49,12 +49,16 @@ fn find(store: &Store, new_root: &[u8], proc: &Proc) -> Result<Vec<Vec<u8>>, Str
     let Some(run) = all.iter().find(|mount| mount.id == id) else {
         return Ok(Vec::new());
     };
-    let copies = join(&join(&run.root, DIRECTORY.as_bytes()), PRESERVED.as_bytes());
-    let preserved = store.preserved().0;
+    let directory = join(&run.root, DIRECTORY.as_bytes());
+    let copies = [
+        join(&directory, PRESERVED.as_bytes()),
+        join(&join(&directory, PRIVATE.as_bytes()), WHOLE.as_bytes()),
+    ];
+    let places = [store.preserved().0, store.whole().0];
     let ours = all.iter().filter(|mount| {
         mount.device == run.device
-            && is_at_or_below(&mount.root, &copies)
-            && (mount.point == preserved || is_at_or_below(&mount.point, new_root))
+            && copies.iter().any(|copy| is_at_or_below(&mount.root, copy))
+            && (places.contains(&mount.point) || is_at_or_below(&mount.point, new_root))
     });
     Ok(ours.map(|mount| mount.point.clone()).collect())
 }

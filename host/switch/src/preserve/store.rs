@@ -4,10 +4,13 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use policy::text::Path;
-use rustix::fs::{self, Mode, OFlags};
+use rustix::fs::{self, AtFlags, Mode, OFlags, StatxAttributes, StatxFlags};
 
-use crate::act::{PRESERVED, make_directory};
+use crate::act::make_directory;
+use crate::init::resolve;
 use crate::listing;
+use crate::preserved::{PRESERVED, PRIVATE, WHOLE};
+use crate::proc::Proc;
 use crate::report::DIRECTORY;
 
 /// How directories are opened here: none of them is a link.
@@ -34,15 +37,26 @@ impl Store {
         new_root: impl AsFd,
         new_root_path: &[u8],
         old_root: &OwnedFd,
+        proc: &Proc,
     ) -> Result<Self, String> {
         let run = |error: io::Error| format!("/run cannot be examined: {error}");
-        let own = fs::openat(&new_root, "run", FLAGS, Mode::empty()).ok();
+        // It may be a link, which is followed as the switch follows it.
+        let own = resolve(
+            new_root.as_fd(),
+            b"/run",
+            OFlags::RDONLY | OFlags::DIRECTORY,
+        )
+        .ok();
         let new_root_id = listing::mount_id(&new_root).map_err(run)?;
-        let own = own.filter(|own| listing::mount_id(own).is_ok_and(|id| id != new_root_id));
+        let own = own.filter(|own| {
+            is_mounted_on(own) && listing::mount_id(own).is_ok_and(|id| id != new_root_id)
+        });
         let store = match own {
             Some(run) => Self {
+                path: proc
+                    .path_of(&run)
+                    .unwrap_or_else(|_| [new_root_path, b"/run"].concat()),
                 run,
-                path: [new_root_path, b"/run"].concat(),
             },
             None => Self {
                 run: fs::open("/run", FLAGS, Mode::empty()).map_err(|error| {
@@ -72,6 +86,12 @@ impl Store {
         [self.path.as_slice(), inside.as_bytes()].concat().into()
     }
 
+    /// Where the copies for root alone are, as a path.
+    pub fn whole(&self) -> Path {
+        let inside = format!("/{DIRECTORY}/{PRIVATE}/{WHOLE}");
+        [self.path.as_slice(), inside.as_bytes()].concat().into()
+    }
+
     /// Opens the directory of the report and the copies, which is made if need be.
     ///
     /// # Errors
@@ -82,10 +102,22 @@ impl Store {
     }
 
     /// Opens what an earlier run has copied, where there is something.
-    pub fn earlier(&self) -> Option<OwnedFd> {
-        let directory = fs::openat(&self.run, DIRECTORY, FLAGS, Mode::empty()).ok()?;
-        fs::openat(directory, PRESERVED, FLAGS, Mode::empty()).ok()
+    pub fn earlier(&self) -> Vec<OwnedFd> {
+        let open = |above: &OwnedFd, name| fs::openat(above, name, FLAGS, Mode::empty()).ok();
+        let Some(directory) = open(&self.run, DIRECTORY) else {
+            return Vec::new();
+        };
+        let whole = open(&directory, PRIVATE).and_then(|private| open(&private, WHOLE));
+        open(&directory, PRESERVED)
+            .into_iter()
+            .chain(whole)
+            .collect()
     }
+}
+
+fn is_mounted_on(directory: &OwnedFd) -> bool {
+    fs::statx(directory, c"", AtFlags::EMPTY_PATH, StatxFlags::empty())
+        .is_ok_and(|stat| stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
 /// Opens a directory within another one.

@@ -44,6 +44,25 @@ pub struct Tally {
     pub skipped_mounts: Vec<String>,
 }
 
+impl Tally {
+    /// Adds what another walk copied.
+    pub fn add(&mut self, other: Self) {
+        self.files += other.files;
+        self.directories += other.directories;
+        self.bytes += other.bytes;
+        let room = TOLD
+            .saturating_sub(self.failed.len())
+            .min(other.failed.len());
+        self.failed_more += other.failed_more + (other.failed.len() - room) as u64;
+        self.failed.extend(other.failed.into_iter().take(room));
+        for point in other.skipped_mounts {
+            if !self.skipped_mounts.contains(&point) {
+                self.skipped_mounts.push(point);
+            }
+        }
+    }
+}
+
 /// A directory of the initramfs, and where its copy is, if it is copied.
 pub struct Pair {
     /// The directory.

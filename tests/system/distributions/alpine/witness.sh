@@ -7,7 +7,7 @@ while grep -q '"state": *"running"' /run/switch-root/report.json; do
 	usleep 10000
 done
 cp /run/switch-root/report.json .
-(cd /run/switch-root/preserved && find .) >preserved
+(cd /run/switch-root/private/initramfs && find .) >preserved
 cat /run/switch-root/preserved/etc/alpine-release >kept
 cat /etc/carried >carried
 (: >>/etc/carried) 2>carried.error

@@ -23,7 +23,10 @@ if [ -e /run/switch-root/report.json ]; then
 	echo $? >status.code
 	srctl status --format json >status.json
 	cp /run/switch-root/report.json .
-	(cd /run/switch-root/preserved && find .) >preserved
+	# All that is left, where it is not the copies of what policies keep.
+	left=/run/switch-root/private/initramfs
+	[ -d "$left" ] || left=/run/switch-root/preserved
+	(cd "$left" && find .) >preserved
 	cat /run/switch-root/preserved/conf/initramfs.conf \
 		/run/switch-root/preserved/usr/lib/dracut/build-parameter.txt >kept 2>/dev/null
 	cat /etc/carried >carried

@@ -1,0 +1,287 @@
+//! Where the running system finds what a switch leaves of the initramfs.
+//!
+//! Others than root see what policies keep, and nothing else, at any time: each of these
+//! paths is bound into a skeleton of the directories above it, at
+//! /run/switch-root/preserved. All that is left, whatever the reason, is for root alone, in
+//! a directory that nobody else may enter: what is still to be deleted, what could not be,
+//! what the host keeps, and everything where nothing is deleted.
+
+mod skeleton;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use policy::answer::is_at_or_below;
+use policy::survivors::{HOST, Survivor};
+use policy::text::{Path, count};
+use rustix::fs::{self, Mode, OFlags};
+use rustix::mount::{MoveMountFlags, move_mount};
+
+use crate::listing;
+use crate::mount_calls::{Extent, attach, copy, read_only_copy};
+use crate::plan::Plan;
+use crate::report::Report;
+use skeleton::Skeleton;
+
+/// The directory of what policies keep, beside the report.
+pub const PRESERVED: &str = "preserved";
+/// The directory beside it that root alone may enter.
+pub const PRIVATE: &str = "private";
+/// All that is left of the initramfs, in [`PRIVATE`].
+pub const WHOLE: &str = "initramfs";
+
+/// As many paths are bound one by one: each is a mount of the running system. Where policies
+/// keep more, all of them are shown at once, by one mount, as soon as nothing else is left.
+const MOST: usize = 64;
+/// The mounts of earlier switches that are moved aside.
+const EARLIER: u32 = 99;
+
+/// How a directory is opened here.
+const FLAGS: OFlags = OFlags::PATH
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+/// What policies keep: these paths, without those within another one of them.
+pub fn by_policies(survivors: &[Survivor]) -> Vec<&Path> {
+    let all: BTreeSet<&[u8]> = survivors
+        .iter()
+        .filter(|survivor| is_by_policy(survivor))
+        .map(|survivor| survivor.path.0.as_slice())
+        .collect();
+    let outermost = |path: &&Path| {
+        let path = path.0.as_slice();
+        let mut above = (1..path.len()).filter(|end| path[*end] == b'/');
+        all.contains(path) && !above.any(|end| all.contains(&path[..end]))
+    };
+    survivors
+        .iter()
+        .map(|survivor| &survivor.path)
+        .filter(outermost)
+        .collect()
+}
+
+/// Whether a policy keeps it, and not the host alone.
+pub fn is_by_policy(survivor: &Survivor) -> bool {
+    survivor.by.iter().any(|by| by != HOST)
+}
+
+/// What is made before anything is changed.
+pub struct Preserved {
+    /// The initramfs.
+    whole: OwnedFd,
+    /// Where paths are bound one by one.
+    skeleton: Option<Skeleton>,
+}
+
+/// The paths of policies that are shown when the deletion is complete, since there are too
+/// many of them.
+pub struct Later {
+    whole: OwnedFd,
+    place: OwnedFd,
+}
+
+impl Preserved {
+    /// Copies the mount of the initramfs, and makes the directories above what policies keep,
+    /// attached nowhere yet.
+    ///
+    /// # Errors
+    /// The kernel does not make such mounts, or has no memory for them.
+    pub fn prepare(old_root: &OwnedFd, plan: &Plan) -> io::Result<Self> {
+        let whole = read_only_copy(old_root, Extent::One)?;
+        let paths = by_policies(&plan.survivors);
+        let skeleton = match paths.len() {
+            1..=MOST => Some(Skeleton::make(&whole, &paths)?),
+            _ => None,
+        };
+        Ok(Self { whole, skeleton })
+    }
+
+    /// Mounts all of it below /run/switch-root, the `directory`, and moves the mounts there
+    /// that are kept. What fails is recorded.
+    pub fn attach(
+        self,
+        plan: &Plan,
+        old_root: &OwnedFd,
+        directory: &OwnedFd,
+        report: &mut Report,
+    ) -> Option<Later> {
+        let Self { whole, skeleton } = self;
+        let hidden = private(directory).and_then(|private| {
+            let place = vacant(&private, WHOLE, report)?;
+            Ok(attach(&whole, place)?)
+        });
+        if let Err(error) = hidden {
+            report.warn(format!(
+                "the initramfs cannot be mounted on /run/switch-root/private/initramfs: {error}; what survives cannot be reached"
+            ));
+            return None;
+        }
+        let mut place = vacant(directory, PRESERVED, report)
+            .inspect_err(|error| report.warn(cannot_be_mounted(error)))
+            .ok();
+        let skeleton = skeleton.filter(|skeleton| {
+            let attached = place
+                .take()
+                .map(|place| skeleton.attach(&whole, place, report));
+            if let Some(Err(error)) = &attached {
+                report.warn(cannot_be_mounted(error));
+            }
+            matches!(attached, Some(Ok(())))
+        });
+        for point in &plan.kept_mounts {
+            let shown = skeleton.as_ref().and_then(|it| it.place_of(point));
+            let outcome = shown
+                .unwrap_or_else(|| listing::open(&whole, &point.0, OFlags::PATH))
+                .and_then(|place| {
+                    bring(point, &place, plan.staying_mounts.contains(point), old_root)
+                });
+            if let Err(error) = outcome {
+                report.warn(format!(
+                    "the mount on {point} cannot be moved to /run/switch-root/preserved: {error}"
+                ));
+            }
+        }
+        let paths = by_policies(&plan.survivors).len();
+        if paths <= MOST {
+            return None;
+        }
+        report.warn(format!(
+            "policies keep {}, and up to {MOST} are bound one by one: /run/switch-root/preserved shows them when everything else is deleted, and root finds them at /run/switch-root/private/initramfs; let the policies keep directories instead",
+            count(paths as u64, "path", "paths")
+        ));
+        // What the host keeps is nobody else's business.
+        let all = plan.survivors.iter().all(is_by_policy);
+        place.filter(|_| all).map(|place| Later { whole, place })
+    }
+}
+
+impl Later {
+    /// Shows to all what is left of the initramfs.
+    ///
+    /// # Errors
+    /// Those of open_tree(2) and move_mount(2).
+    pub fn show(&self) -> io::Result<()> {
+        Ok(attach(copy(&self.whole, Extent::All)?, &self.place)?)
+    }
+}
+
+/// Brings a mount of the initramfs to a place: it is moved, or where it is to stay it is
+/// bound there.
+fn bring(point: &Path, place: &OwnedFd, stays: bool, old_root: &OwnedFd) -> io::Result<()> {
+    if stays {
+        let mount = listing::open_at_mount(old_root, &point.0)?;
+        return Ok(attach(copy(mount, Extent::All)?, place)?);
+    }
+    let flags = MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    Ok(move_mount(fs::CWD, point.0.as_slice(), place, c"", flags)?)
+}
+
+fn cannot_be_mounted(error: &io::Error) -> String {
+    format!(
+        "/run/switch-root/preserved cannot be mounted: {error}; root finds what survives at /run/switch-root/private/initramfs"
+    )
+}
+
+/// Opens the directory that root alone may enter, which is made if need be.
+///
+/// # Errors
+/// Those of mkdir(2), open(2) and chmod(2).
+pub fn private(directory: &OwnedFd) -> io::Result<OwnedFd> {
+    let mode = Mode::RWXU;
+    let made = fs::mkdirat(directory, PRIVATE, mode);
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let private = fs::openat(directory, PRIVATE, flags, Mode::empty())?;
+    if made.is_err() {
+        // It was there before, whoever made it.
+        fs::fchmod(&private, mode)?;
+    }
+    Ok(private)
+}
+
+/// Opens a directory that something is to be mounted on, which is made if need be. What an
+/// earlier switch has mounted there is moved aside, so that it is not covered unseen.
+fn vacant(directory: &OwnedFd, name: &str, report: &mut Report) -> io::Result<OwnedFd> {
+    let place = || fs::openat(directory, name, FLAGS, Mode::empty());
+    match fs::mkdirat(directory, name, Mode::from_raw_mode(0o755)) {
+        Ok(()) => return Ok(place()?),
+        Err(rustix::io::Errno::EXIST) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let there = place()?;
+    if listing::mount_id(&there)? == listing::mount_id(directory)? {
+        return Ok(there);
+    }
+    let shown = match name {
+        WHOLE => format!("/run/switch-root/{PRIVATE}/{WHOLE}"),
+        name => format!("/run/switch-root/{name}"),
+    };
+    match aside(directory, name, &there) {
+        Ok(number) => report.warn(format!(
+            "what an earlier switch has mounted on {shown} was moved to {shown}.{number}"
+        )),
+        Err(error) => report.warn(format!(
+            "what an earlier switch has mounted on {shown} is covered, since it cannot be moved aside: {error}"
+        )),
+    }
+    Ok(place()?)
+}
+
+/// Moves a mount to the first name with a number that is free. Returns the number.
+fn aside(directory: &OwnedFd, name: &str, there: impl AsFd) -> io::Result<u32> {
+    for number in 1..=EARLIER {
+        let other = format!("{name}.{number}");
+        match fs::mkdirat(directory, other.as_str(), Mode::from_raw_mode(0o755)) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::EXIST) => continue,
+            Err(error) => return Err(error.into()),
+        }
+        let place = fs::openat(directory, other.as_str(), FLAGS, Mode::empty())?;
+        attach(there, place)?;
+        return Ok(number);
+    }
+    Err(rustix::io::Errno::EXIST.into())
+}
+
+/// Whether a mount of the initramfs that is kept is shown to others than root.
+pub fn is_shown(point: &Path, survivors: &[Survivor]) -> bool {
+    by_policies(survivors)
+        .iter()
+        .any(|path| is_at_or_below(&point.0, &path.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use policy::FileKind;
+
+    use super::*;
+
+    fn survivor(path: &str, by: &[&str]) -> Survivor {
+        Survivor {
+            path: path.as_bytes().into(),
+            kind: FileKind::Directory,
+            by: by.iter().map(|by| (*by).to_owned()).collect(),
+            carried_to: None,
+            note: None,
+        }
+    }
+
+    #[test]
+    fn what_the_host_alone_keeps_is_not_shown() {
+        let survivors = [
+            survivor("/", &[HOST]),
+            survivor("/a", &["50-keep"]),
+            survivor("/a-b", &["50-keep", HOST]),
+            survivor("/a/b", &["51-keep"]),
+            survivor("/layers", &[HOST]),
+        ];
+        let shown: Vec<String> = by_policies(&survivors)
+            .into_iter()
+            .map(Path::to_string)
+            .collect();
+        assert_eq!(shown, ["/a", "/a-b"]);
+        assert!(is_shown(&b"/a/b/c"[..].into(), &survivors));
+        assert!(!is_shown(&b"/layers/1"[..].into(), &survivors));
+    }
+}
