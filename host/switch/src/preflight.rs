@@ -101,7 +101,7 @@ pub fn plan(
     }
     refuse_unsigned(session)?;
     let mounts = table_of_mounts(proc)?;
-    let open_new_root = || new_root::open(&arguments.new_root, &old_root, proc);
+    let open_new_root = || new_root::open(&arguments.new_root, old_root.as_fd(), proc);
     let examine_init = |new_root: &NewRoot| {
         let place = init::Place {
             new_root: new_root.fd.as_fd(),
