@@ -183,7 +183,7 @@ fn mounts(booted: &Booted, expected: &Expected) -> Checked {
     for path in &shown {
         let link = booted.outcome.before.initramfs[*path].kind == "symlink";
         let within = |other: &&String| path.starts_with(&format!("{other}/"));
-        if !link && !shown.iter().any(|other| within(other)) {
+        if !link && !shown.iter().any(within) {
             wanted.insert(format!("{PRESERVED}{path}"));
         }
     }
