@@ -21,6 +21,7 @@ cases![
     what_an_overlay_new_root_is_made_of_survives,
     overlay_layers_that_a_later_mount_covers_are_kept,
     overlay_layers_that_cannot_be_located_keep_everything,
+    empty_overlay_layers_are_kept_so_that_the_root_can_be_listed,
     overlay_layers_whose_mount_was_moved_keep_nothing,
     overlay_layers_with_relative_names_keep_what_they_may_mean,
     overlay_layers_of_detached_mounts_keep_what_is_seen,
@@ -318,12 +319,35 @@ fn overlay_layers_that_cannot_be_located_keep_everything() -> Checked {
             .at_last(NEW_ROOT, overlay("/lower", "/bound"))
             .at_last("/bound", Make::Unmounted)
     };
-    for booted in over_layers(renamed)?.iter().chain(&over_layers(unbound)?) {
-        booted.everything_left()?;
-        let reason = booted.report.0["deletion"]["reason"].to_string();
-        says(&reason, &["the layer", "cannot be located"])?;
+    // What is left in the place of the bind mount is an empty directory of the same name.
+    let gone = |lower: &'static str| {
+        move |scene: Scene| {
+            let from = "/lower".into();
+            scene
+                .at_last("/mnt", Make::Bind { from })
+                .at_last(NEW_ROOT, overlay(lower, "/over"))
+                .at_last("/mnt", Make::Unmounted)
+        }
+    };
+    let scenes: [&dyn Fn(Scene) -> Scene; 4] = [&renamed, &unbound, &gone("/mnt"), &gone("mnt")];
+    for describe in scenes {
+        for booted in over_layers(describe)? {
+            booted.everything_left()?;
+            let reason = booted.report.0["deletion"]["reason"].to_string();
+            says(&reason, &["the layer", "cannot be located"])?;
+        }
     }
     Ok(())
+}
+
+fn empty_overlay_layers_are_kept_so_that_the_root_can_be_listed() -> Checked {
+    let booted = over_layers(|scene| {
+        scene
+            .directory("/empty")
+            .at_last(NEW_ROOT, overlay("/lower:/empty", "/over"))
+            .at_last("/empty", tmpfs())
+    })?;
+    keep(&booted, &["/empty", "/lower", "/over/upper", "/over/work"])
 }
 
 fn overlay_layers_whose_mount_was_moved_keep_nothing() -> Checked {

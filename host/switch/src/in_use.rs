@@ -22,10 +22,12 @@ pub struct InUse {
 }
 
 /// Finds what the mounts that outlive the switch use of the initramfs, which is
-/// mounted as `root`. `directories` are asked for where there is an overlay.
+/// mounted as `root`. `directories` are asked for where there is an overlay. The program
+/// itself has made the mount `own`, if it is called init: no layer of that lies here.
 pub fn find<'d>(
     mounts: &[Mount],
     root: &Mount,
+    own: Option<u64>,
     outlives: impl Fn(&Mount) -> bool,
     directories: impl FnOnce() -> io::Result<Box<dyn Directories + 'd>>,
 ) -> Vec<InUse> {
@@ -37,7 +39,7 @@ pub fn find<'d>(
             let why = format!("it is mounted on {point}, which outlives the switch");
             found.extend(inside(root, &mount.root).map(|path| InUse { path, why }));
         }
-        if mount.kind == b"overlay" {
+        if mount.kind == b"overlay" && own != Some(mount.id) {
             overlays.push(point);
         }
     }
@@ -58,7 +60,8 @@ pub fn find<'d>(
         }
     };
     // Of all overlays: one may be made of another.
-    let layers = mounts.iter().flat_map(|mount| {
+    let all = mounts.iter().filter(|mount| own != Some(mount.id));
+    let layers = all.flat_map(|mount| {
         mounts::overlay_layers(mount)
             .into_iter()
             .map(move |layer| (mount, layer))
@@ -183,7 +186,7 @@ mod tests {
         let mounts = mounts::parse(table).unwrap();
         let outlives = |mount: &Mount| outlives(mount, &mounts, b"/sysroot", 4);
         let directories = || -> io::Result<Box<dyn Directories>> { Ok(Box::new(directories)) };
-        let found = find(&mounts, &mounts[0], outlives, directories);
+        let found = find(&mounts, &mounts[0], None, outlives, directories);
         found
             .into_iter()
             .map(|used| String::from_utf8(used.path).unwrap())
@@ -236,8 +239,8 @@ mod tests {
         };
         assert_eq!(kept("lowerdir=/cover", covered(false)), ["/cover"]);
         assert_eq!(kept("upperdir=/cover", covered(true)), ["/cover"]);
-        // As each mount point is.
-        assert!(kept("lowerdir=/cover", covered(true)).is_empty());
+        // Without an empty one, too, nothing can be listed.
+        assert_eq!(kept("lowerdir=/cover", covered(true)), ["/cover"]);
     }
 
     #[test]
@@ -250,6 +253,38 @@ mod tests {
         ] {
             assert_eq!(kept(layers, Named::default()), ["/"], "{layers}");
         }
+        // What is left where a mount was that the layer was named by.
+        let empty = || Named {
+            now: vec![("/mnt", 1, "/mnt")],
+            below: vec![("/mnt", true)],
+            ..Named::default()
+        };
+        for layers in ["lowerdir=/mnt", "lowerdir=mnt"] {
+            assert!(kept(layers, empty()).contains(&"/".into()), "{layers}");
+        }
+    }
+
+    #[test]
+    fn an_overlay_over_its_own_layer_elsewhere_keeps_nothing() {
+        let table = "1 1 0:2 / / rw - rootfs none rw\n\
+             4 1 0:8 / /sysroot rw - tmpfs none rw\n\
+             5 4 0:7 / /sysroot/usr ro - overlay overlay ro,lowerdir=/sysroot/usr\n";
+        let over = Named {
+            now: vec![("/sysroot/usr", 5, "/sysroot/usr")],
+            ..Named::default()
+        };
+        assert!(paths(table.as_bytes(), over).is_empty());
+    }
+
+    #[test]
+    fn an_overlay_of_the_program_itself_keeps_nothing() {
+        let mounts = mounts::parse(
+            b"1 1 0:2 / / rw - rootfs none rw\n\
+              4 1 0:7 / /sysroot ro - overlay overlay ro,lowerdir=/gone/0:/gone/root\n",
+        )
+        .unwrap();
+        let found = find(&mounts, &mounts[0], Some(4), |_| true, || unreachable!());
+        assert_eq!(found, []);
     }
 
     #[test]
@@ -280,8 +315,8 @@ mod tests {
             below: vec![("/a/lower", false), ("/b/lower", true), ("/c", false)],
             ..Named::default()
         };
-        assert_eq!(kept("lowerdir=lower", directories()), ["/a/lower"]);
         let both = ["/a/lower", "/b/lower"];
+        assert_eq!(kept("lowerdir=lower", directories()), both);
         assert_eq!(kept("upperdir=lower", directories()), both);
     }
 

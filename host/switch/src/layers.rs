@@ -52,21 +52,39 @@ pub fn places(
         // Nothing tells where an empty directory lies that is written to.
         return directories.seen_in(overlay).filter(|_| !layer.written);
     }
-    let found = match path.starts_with(b"/") {
+    let Hits {
+        mut found,
+        mut located,
+    } = match path.starts_with(b"/") {
         true => absolute(layer, overlay, mounts, root, directories)?,
         false => relative(layer, directories)?,
     };
-    let moved = match (&found, path.starts_with(b"/")) {
-        (Some(_), true) => None,
-        _ => on_a_moved_mount(path, overlay, mounts, root, directories),
-    };
-    if found.is_none() && moved.is_none() {
-        return None;
+    if !located && let Some(moved) = on_a_moved_mount(path, overlay, mounts, root, directories) {
+        found.extend(moved);
+        located = true;
     }
-    let mut all: Vec<_> = found.into_iter().chain(moved).flatten().collect();
-    all.sort();
-    all.dedup();
-    Some(all)
+    found.sort();
+    found.dedup();
+    located.then_some(found)
+}
+
+/// What a name leads to.
+struct Hits {
+    /// Directories of the initramfs. An empty one counts, too: where a lower layer is removed
+    /// that holds nothing, the overlay's root directory cannot be listed any more.
+    found: Vec<Vec<u8>>,
+    /// Whether the layer is among them, or on another file system. Of empty directories
+    /// nothing tells the layer from what is left where a mount was.
+    located: bool,
+}
+
+impl Hits {
+    fn of(layer: &Layer, found: Vec<Vec<u8>>, directories: &dyn Directories) -> Self {
+        // What is written to lies below the root of a mount, and may be empty.
+        let tells = |path: &Vec<u8>| layer.written || !directories.is_empty(path);
+        let located = found.iter().any(tells);
+        Self { found, located }
+    }
 }
 
 /// Whether it is the name of a mount that was attached nowhere, given by its descriptor: `/`,
@@ -81,54 +99,48 @@ fn is_of_a_descriptor(path: &[u8]) -> bool {
         || path.strip_prefix(b"/proc/").is_some_and(of_a_process)
 }
 
-/// Whether it was found, and where in the initramfs. The outer `None`: that cannot be told.
-type Found = Option<Option<Vec<Vec<u8>>>>;
-
+/// Follows an absolute name. `None` where that cannot be done.
 fn absolute(
     layer: &Layer,
     overlay: &Mount,
     mounts: &[Mount],
     root: &Mount,
     directories: &dyn Directories,
-) -> Found {
+) -> Option<Hits> {
     let path = layer.path.as_slice();
-    let mut located = false;
     let mut found = Vec::new();
+    let mut elsewhere = false;
     if let Some((mount, real)) = directories.follow(path).ok()? {
-        let mount = mounts.iter().find(|other| other.id == mount)?;
         // An overlay may be mounted over its own layer.
-        if mount.id != overlay.id {
-            located = true;
-            found.extend(in_initramfs(mount, &real, root));
+        let mount = match mount == overlay.id {
+            true => overlay.parent,
+            false => mount,
+        };
+        let mount = mounts.iter().find(|other| other.id == mount)?;
+        match in_initramfs(mount, &real, root) {
+            Some(path) => found.push(path),
+            None => elsewhere = mount.device != root.device,
         }
     }
     // Below whatever is mounted over it by now, on the initramfs or on a part of it that is
     // bound elsewhere.
     let own = mounts.iter().filter(|mount| mount.device == root.device);
     for below in own.filter_map(|mount| in_initramfs(mount, path, root)) {
-        let Some(real) = directories.follow_below(&below).ok()? else {
-            continue;
-        };
-        let was = located;
-        located = true;
-        // An empty directory is no loss to what reads it, and every mount point is one.
-        if layer.written || !was || found.contains(&real) || !directories.is_empty(&real) {
-            found.push(real);
-        }
+        found.extend(directories.follow_below(&below).ok()?);
     }
-    Some(located.then_some(found))
+    let mut hits = Hits::of(layer, found, directories);
+    hits.located |= elsewhere;
+    Some(hits)
 }
 
-fn relative(layer: &Layer, directories: &dyn Directories) -> Found {
+/// Finds all that a relative name may mean. `None` where that cannot be done.
+fn relative(layer: &Layer, directories: &dyn Directories) -> Option<Hits> {
     let path = layer.path.as_slice();
     if path.split(|byte| *byte == b'/').any(|name| name == b"..") {
         return None;
     }
     let found = directories.ending_in(path).ok()?;
-    Some((!found.is_empty()).then(|| {
-        let holds = |path: &Vec<u8>| layer.written || !directories.is_empty(path);
-        found.into_iter().filter(holds).collect()
-    }))
+    Some(Hits::of(layer, found, directories))
 }
 
 /// Finds a layer whose mount was moved since: a mount point that ends in the first names of

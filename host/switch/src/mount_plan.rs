@@ -11,6 +11,7 @@ use crate::in_use;
 use crate::mounts::{self, Mount};
 use crate::new_root::NewRoot;
 use crate::plan::{Move, MoveAction, Run, Strategy};
+use crate::preserved::is_by_policy;
 
 /// Mounts that do not go with the new root.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,9 +53,11 @@ pub fn foreign(
             // Goes with the mount that it is mounted on.
             continue;
         }
-        let kept = survivors
-            .iter()
-            .any(|survivor| is_at_or_below(point, &survivor.path.0));
+        let kept = survivors.iter().any(|survivor| {
+            let path = survivor.path.0.as_slice();
+            // What is in use is the directory below the mount.
+            is_at_or_below(point, path) && (point != path || is_by_policy(survivor))
+        });
         let wanted = kept || matches!(deletion, Deletion::Skip(_));
         let covered = mounts::top(mounts, point).is_some_and(|top| top.id != mount.id);
         let holds_new_root = is_at_or_below(&new_root.path, point);

@@ -165,6 +165,7 @@ pub fn plan(
 
     let mut warnings = parameters.warnings.clone();
     let logged = warnings.len() + asked.as_ref().map_or(0, |asked| asked.warnings.len());
+    let own = asked.is_some().then_some(new_root.mount_id);
     let mut rewrite = None;
     let (extensions, review) = match asked {
         Some(asked) => {
@@ -222,7 +223,7 @@ pub fn plan(
                     .iter()
                     .any(|kept| mounts::within(mount, &kept.0))
         };
-        let in_use = in_use::find(&mounts, root_mount, outlives, || {
+        let in_use = in_use::find(&mounts, root_mount, own, outlives, || {
             let alone = initramfs.alone().ok_or(std::io::ErrorKind::Unsupported)?;
             let mounts = &mounts;
             Ok(Box::new(OfThisMachine {
