@@ -283,7 +283,8 @@ mod tests {
               4 1 0:7 / /sysroot ro - overlay overlay ro,lowerdir=/gone/0:/gone/root\n",
         )
         .unwrap();
-        let found = find(&mounts, &mounts[0], Some(4), |_| true, || unreachable!());
+        let outlives = |mount: &Mount| mount.id == 4;
+        let found = find(&mounts, &mounts[0], Some(4), outlives, || unreachable!());
         assert_eq!(found, []);
     }
 
