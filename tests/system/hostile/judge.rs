@@ -350,9 +350,10 @@ pub fn that_is_ahead() -> Result<Vec<Attack>, Stop> {
     let nothing = frame(&wire::decisions(&[]));
     let many = says_all(vec![
         (2, nothing),
-        (1, (extensions * 8 + 4).to_le_bytes().to_vec()),
+        (1, (extensions * 8 + 6).to_le_bytes().to_vec()),
         (1, vec![wire::EXTENSIONS, 0, 0xc0, 0x3e]),
         (u64::from(extensions), vec![0; 8]),
+        (1, vec![0, 0]),
         (1, 33_000_000u32.to_le_bytes().to_vec()),
         (1, vec![wire::VERDICTS, 0, 0xc0, 0x3e]),
         (u64::MAX, vec![2; 800]),

@@ -48,9 +48,9 @@ pub fn failed(kind: u8, message: &str) -> Vec<u8> {
     [&[DECISIONS, 1, 1, kind][..], &text(message), &COST].concat()
 }
 
-/// There are no extensions.
+/// There are no extensions, and nothing else in their file.
 pub fn no_extensions() -> Vec<u8> {
-    vec![EXTENSIONS, 0, 0]
+    vec![EXTENSIONS, 0, 0, 0, 0]
 }
 
 /// So many times `compatible`.
