@@ -115,7 +115,11 @@ impl<'a> Initramfs<'a> {
     pub fn alone(&self) -> Option<&OwnedFd> {
         let make = || {
             without_mounts(self.root)
-                .inspect_err(|error| tracing::debug!("/ is listed with its mounts: {error}"))
+                .inspect_err(|error| {
+                    tracing::warn!(
+                        "failed to open the initramfs without its mounts: {error}; it is examined with them, and one that does not answer blocks the switch"
+                    );
+                })
                 .ok()
         };
         self.alone.get_or_init(make).as_ref()
