@@ -25,6 +25,7 @@ cases![
     layers_lie_on_the_root_image_in_the_order_of_the_file,
     a_bad_layer_is_left_out_and_takes_no_other_with_it,
     a_layer_that_would_change_the_root_image_is_left_out,
+    a_layer_that_directs_overlayfs_is_left_out,
     a_layer_with_which_the_machine_would_not_start_is_left_out,
     no_layer_is_blamed_for_what_the_root_image_lacks,
     layer_that_replaces_os_release_is_activated_with_a_warning,
@@ -204,6 +205,12 @@ fn three_layers_are_right(report: &Report, seen: &Testimony) -> Checked {
     ensure!(
         mounts.get("/").map(String::as_str) == Some("overlay"),
         "{mounts:?}"
+    );
+    let has = |option| seen.mounts.iter().any(|line| line.contains(option));
+    ensure!(
+        has("redirect_dir=nofollow") && !has("metacopy=on"),
+        "{:?}",
+        seen.mounts
     );
     // Nothing is left of the way there.
     let more: Vec<_> = mounts
@@ -486,6 +493,30 @@ fn a_layer_that_would_change_the_root_image_is_left_out() -> Checked {
         &["by a directory the file", INIT],
     )
     .map(drop)
+}
+
+fn a_layer_that_directs_overlayfs_is_left_out() -> Checked {
+    for (place, name) in [
+        ("/opt/new", "trusted.overlay.redirect"),
+        ("/etc", "trusted.overlay.opaque"),
+        ("/opt/bad", "trusted.overlay.metacopy"),
+    ] {
+        let attribute = Make::Attribute {
+            name: name.into(),
+            value: b"/etc"[..].into(),
+        };
+        all_but_one(
+            |steps| {
+                let steps = match place {
+                    "/opt/bad" => steps,
+                    directory => steps.directory(directory),
+                };
+                steps.make(place, attribute)
+            },
+            &["host", "overlayfs attribute", name, place],
+        )?;
+    }
+    Ok(())
 }
 
 fn a_layer_with_which_the_machine_would_not_start_is_left_out() -> Checked {

@@ -269,7 +269,9 @@ mod tests {
     /// A file of so many bytes, and a file that is at its beginning.
     fn file(bytes: &[u8]) -> File {
         use std::io::{Seek, Write};
-        let name = format!("switch-root-native-{}-{}", std::process::id(), bytes.len());
+        // Tests run at the same time, in threads.
+        let thread = std::thread::current().id();
+        let name = format!("switch-root-native-{}-{thread:?}", std::process::id());
         let path = std::env::temp_dir().join(name);
         let mut file = File::options()
             .read(true)

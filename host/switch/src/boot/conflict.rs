@@ -3,7 +3,7 @@
 //! who may enter it, can keep the whole machine from starting.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use policy::answer::join;
 use policy::text::Path;
@@ -12,19 +12,35 @@ use rustix::io::Errno;
 
 use crate::init::resolve;
 use crate::listing::open;
+use crate::mount_calls::LARGEST_ATTRIBUTE;
 
 /// Directories that a layer has in common with the root image: more than any
 /// extension has, and few enough to be looked at while a machine starts.
 const DIRECTORIES: usize = 20_000;
 
-/// The mark of overlayfs on a directory that hides what is below it.
-const OPAQUE: &str = "trusted.overlay.opaque";
+/// Entries of a layer whose extended attributes are examined: few enough to be read
+/// while a machine starts.
+const ENTRIES: usize = 1_000_000;
 
-/// Compares all directories that a layer has in common with the root image.
+/// By these overlayfs is directed: to hide a directory, or to take one from elsewhere.
+/// `user.overlay.` is for overlays with the option userxattr, which is never given.
+const OVERLAY: &[u8] = b"trusted.overlay.";
+
+/// Examines the attributes of a layer, and compares all directories that it has in common
+/// with the root image.
 ///
 /// # Errors
 /// What follows the layer's name in a sentence.
 pub fn check(layer: BorrowedFd<'_>, root: BorrowedFd<'_>) -> Result<(), String> {
+    match directing_attribute(layer) {
+        Ok(None) => {}
+        Ok(Some(wrong)) => return Err(wrong),
+        Err(error) => {
+            return Err(format!(
+                "failed to be searched for attributes of overlayfs: {error}"
+            ));
+        }
+    }
     // The root directories themselves do not meet: see `Mounted::like`.
     let mut to_do = vec![b"/".to_vec()];
     let mut done = 0;
@@ -43,6 +59,80 @@ pub fn check(layer: BorrowedFd<'_>, root: BorrowedFd<'_>) -> Result<(), String> 
     Ok(())
 }
 
+/// Searches a whole layer for what directs overlayfs: a redirect leads from a directory
+/// of any name to those of the root image. Gives back what is wrong.
+fn directing_attribute(layer: BorrowedFd<'_>) -> io::Result<Option<String>> {
+    // A squashfs image without any attribute, such as srctl makes, says so.
+    if fs::flistxattr(layer, &mut [0; 0][..]) == Err(Errno::OPNOTSUPP) {
+        return Ok(None);
+    }
+    let mut names = vec![0; LARGEST_ATTRIBUTE];
+    let mut to_do = vec![b"/".to_vec()];
+    let mut done = 0;
+    while let Some(path) = to_do.pop() {
+        let directory = open(layer, &path, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let length = fs::flistxattr(&directory, names.as_mut_slice());
+        if let Some(name) = directs(&names, length)? {
+            return Ok(Some(directed(&path, &name)));
+        }
+        for entry in Dir::read_from(&directory)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            done += 1;
+            if done > ENTRIES {
+                return Ok(Some(format!(
+                    "has more than {ENTRIES} entries, too many to be searched for attributes of overlayfs"
+                )));
+            }
+            let here = join(&path, name.to_bytes());
+            let kind = match entry.file_type() {
+                FileType::Unknown => {
+                    kind(&fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW)?)
+                }
+                kind => kind,
+            };
+            if kind == FileType::Directory {
+                to_do.push(here);
+                continue;
+            }
+            // A device or a pipe must not be opened for that, and a place cannot be asked.
+            let through = [
+                format!("/proc/self/fd/{}/", directory.as_raw_fd()).as_bytes(),
+                name.to_bytes(),
+            ]
+            .concat();
+            let length = fs::llistxattr(through, names.as_mut_slice());
+            if let Some(name) = directs(&names, length)? {
+                return Ok(Some(directed(&here, &name)));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The first name of a list that directs overlayfs.
+fn directs(names: &[u8], length: Result<usize, Errno>) -> io::Result<Option<String>> {
+    let length = match length {
+        Ok(length) => length,
+        Err(Errno::OPNOTSUPP) => 0,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(names[..length]
+        .split(|byte| *byte == 0)
+        .find(|name| name.starts_with(OVERLAY))
+        .map(|name| policy::escape::message(&String::from_utf8_lossy(name), 256)))
+}
+
+fn directed(path: &[u8], name: &str) -> String {
+    format!(
+        "has the overlayfs attribute {name} on {}, which can hide or replace what the root image has; repack it without",
+        Path::from(path)
+    )
+}
+
 /// Compares the entries of one directory; those that are directories in both are
 /// added to `to_do`. Gives back what is wrong.
 fn look_into(
@@ -53,12 +143,6 @@ fn look_into(
 ) -> io::Result<Option<String>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY;
     let (above, below) = (open(layer, path, flags)?, open(root, path, flags)?);
-    if fs::fgetxattr(&above, OPAQUE, &mut [0; 16][..]).is_ok() {
-        return Ok(Some(format!(
-            "would hide what the root image has in {}",
-            Path::from(path)
-        )));
-    }
     for entry in Dir::read_from(&above)? {
         let entry = entry?;
         let name = entry.file_name();
@@ -223,5 +307,48 @@ mod tests {
         })
         .unwrap_err();
         assert_eq!(reason, "would delete /etc");
+    }
+
+    #[test]
+    fn overlayfs_attributes_anywhere_in_a_layer_are_a_conflict() {
+        if !nix::unistd::geteuid().is_root() {
+            eprintln!("skipped: only root can set trusted attributes");
+            return;
+        }
+        type Make = fn(&std::path::Path);
+        let set = fs::XattrFlags::empty();
+        let cases: [(&str, &str, Make); 4] = [
+            ("opt/new", "trusted.overlay.redirect", |path| {
+                create_dir_all(path).unwrap();
+            }),
+            ("usr/lib", "trusted.overlay.opaque", |path| {
+                create_dir_all(path).unwrap();
+            }),
+            ("usr/lib/file", "trusted.overlay.metacopy", |path| {
+                write(path, "").unwrap();
+            }),
+            ("opt/link", "trusted.overlay.origin", |path| {
+                symlink("/none", path).unwrap();
+            }),
+        ];
+        for (place, name, make) in cases {
+            let reason = said(|layer| {
+                let path = layer.join(place);
+                create_dir_all(path.parent().unwrap()).unwrap();
+                make(&path);
+                fs::lsetxattr(&path, name, b"/etc", set).unwrap();
+            })
+            .unwrap_err();
+            let expected = format!("attribute {name} on /{place}, ");
+            assert!(reason.contains(&expected), "{reason}");
+        }
+        // Overlays with the option userxattr are directed by these, and only they.
+        said(|layer| {
+            let path = layer.join("usr/lib/file");
+            create_dir_all(path.parent().unwrap()).unwrap();
+            write(&path, "").unwrap();
+            fs::lsetxattr(&path, "user.overlay.metacopy", b"", set).unwrap();
+        })
+        .unwrap();
     }
 }

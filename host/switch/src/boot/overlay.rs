@@ -11,6 +11,11 @@ use crate::mount_calls::{Setting, attach, make, open_directory};
 
 const KIND: &str = "overlay";
 
+/// Attributes of layers redirect nothing. Such a layer is left out before (see `conflict`);
+/// this holds whatever the kernel's defaults are. Every kernel that has openat2(2) knows both
+/// options.
+const NOTHING_REDIRECTED: [(&str, &str); 2] = [("redirect_dir", "nofollow"), ("metacopy", "off")];
+
 /// The first kernel that takes lower directories one by one.
 const ONE_BY_ONE: (u32, u32) = (6, 8);
 
@@ -120,6 +125,7 @@ impl Stack<'_> {
 
     fn one_by_one(&self, paths: &[String]) -> Result<(), String> {
         let mut settings = vec![Setting::Text("source", KIND)];
+        settings.extend(NOTHING_REDIRECTED.map(|(name, value)| Setting::Text(name, value)));
         settings.extend(paths.iter().map(|path| Setting::Text("lowerdir+", path)));
         let tree = make(KIND, &settings, MountAttrFlags::MOUNT_ATTR_RDONLY)
             .map_err(|failure| failure.to_string())?;
@@ -129,12 +135,16 @@ impl Stack<'_> {
     }
 
     fn in_one_string(&self, paths: &[String]) -> Result<(), String> {
+        let mut options = format!("lowerdir={}", paths.join(":"));
+        for (name, value) in NOTHING_REDIRECTED {
+            options.push_str(&format!(",{name}={value}"));
+        }
         mount_by_string(
             Some(KIND),
             self.point,
             Some(KIND),
             MsFlags::MS_RDONLY,
-            Some(format!("lowerdir={}", paths.join(":")).as_str()),
+            Some(options.as_str()),
         )
         .map_err(|error| error.to_string())
     }
