@@ -25,7 +25,7 @@ pub fn finds(directory: &Path) -> Option<BTreeSet<String>> {
             drop(read);
             let told = become_nobody().and_then(|()| {
                 let mut text = String::from("nobody\n");
-                list(directory, &mut text);
+                list(directory, &served_points(), &mut text);
                 File::from(write).write_all(text.as_bytes())
             });
             // SAFETY: ends the child without the exit handlers of the program that it was
@@ -51,14 +51,24 @@ fn become_nobody() -> io::Result<()> {
     Ok(setresuid(user, user, user)?)
 }
 
-/// Adds a line for each entry. A directory that may not be read has none.
-fn list(directory: &Path, text: &mut String) {
+/// Where file systems are mounted that a process serves, which may not answer.
+fn served_points() -> BTreeSet<String> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let served = mounts.lines().filter(|line| line.contains(" - fuse"));
+    let points = served.filter_map(|line| line.split(' ').nth(4));
+    points.map(String::from).collect()
+}
+
+/// Adds a line for each entry. A directory that may not be read has none, and one of these
+/// mount points is not entered.
+fn list(directory: &Path, served: &BTreeSet<String>, text: &mut String) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let path = entry.path();
         text.push_str(&escape(path.as_os_str().as_bytes()));
         text.push('\n');
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            list(&path, text);
+        let answers = !served.iter().any(|point| path == Path::new(point));
+        if answers && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            list(&path, served, text);
         }
     }
 }

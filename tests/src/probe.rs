@@ -1,6 +1,6 @@
 //! The probe: the init of the new root, which writes down what it sees.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -124,7 +124,7 @@ fn first_look() -> Testimony {
             .lines()
             .map(String::from)
             .collect(),
-        preserved_at_start: tree(PRESERVED, Reach::AllMountsBut(BTreeSet::new())),
+        preserved_at_start: preserved(),
         found_at_start: nobody::finds(Path::new(OURS)),
         report_at_start: read_report(),
         memory_at_start: memory(),
@@ -146,7 +146,7 @@ fn second_look(testimony: &mut Testimony, questions: &Questions) {
         .map(|entry| escape(entry.path().as_os_str().as_bytes()))
         .collect();
     testimony.top.sort();
-    testimony.preserved = tree(PRESERVED, Reach::AllMountsBut(BTreeSet::new()));
+    testimony.preserved = preserved();
     testimony.left = tree(LEFT, Reach::OneMount);
     testimony.left_usage = File::open(LEFT).and_then(usage).ok();
     testimony.found = nobody::finds(Path::new(OURS));
@@ -185,6 +185,12 @@ fn descriptors() -> BTreeMap<i32, String> {
         (!target.ends_with(&format!("/{}/fd", std::process::id()))).then_some((number, target))
     });
     open.collect()
+}
+
+/// What the running system finds of the initramfs.
+fn preserved() -> Option<Tree> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    tree(PRESERVED, Reach::AllMountsBut(snapshot::served(&mounts)))
 }
 
 fn tree(place: &str, reach: Reach) -> Option<Tree> {

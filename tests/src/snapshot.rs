@@ -30,6 +30,14 @@ pub enum Reach {
     AllMountsBut(BTreeSet<u64>),
 }
 
+/// The mounts of file systems that a process serves, by their numbers, out of the lines of
+/// `/proc/self/mountinfo`: the process may have been stopped, or killed.
+pub fn served(mounts: &str) -> BTreeSet<u64> {
+    let served = mounts.lines().filter(|line| line.contains(" - fuse"));
+    let numbers = served.filter_map(|line| line.split(' ').next()?.parse().ok());
+    numbers.collect()
+}
+
 /// One file of a tree.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {

@@ -34,7 +34,7 @@ use crate::apply::{NOTHING, apply, mount_pseudo};
 use crate::furnish::furnish;
 use crate::outcome::{End, Outcome, State, take_testimony};
 use crate::scene::{Root, Scene};
-use crate::snapshot::{Reach, take, usage};
+use crate::snapshot::{Reach, served, take, usage};
 use crate::steps::{Make, Step};
 use crate::streams::{Beside, collect};
 use crate::watch::Watcher;
@@ -408,10 +408,7 @@ fn look(stage: &Stage) -> io::Result<State> {
     let mut mounts = Vec::new();
     File::from(mountinfo).read_to_end(&mut mounts)?;
     let mounts = String::from_utf8_lossy(&mounts);
-    // Their programs may have been stopped, or killed with process 1.
-    let served = mounts.lines().filter(|line| line.contains(" - fuse"));
-    let served = served.filter_map(|line| line.split(' ').next()?.parse::<u64>().ok());
-    stage.served.borrow_mut().extend(served);
+    stage.served.borrow_mut().extend(served(&mounts));
     let served = stage.served.borrow().clone();
     Ok(State {
         initramfs: take(&stage.root, Reach::OneMount)?,
