@@ -15,10 +15,10 @@
 //! once: `load FILE` loads a module, `copy FROM TO` copies what is in a directory; and the kernel starts `core FILE` for a dump of memory,
 //! and `-q -- NAME` for a module: they copy their root's `/etc/os-release`.
 
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CString, OsStr};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
@@ -29,6 +29,7 @@ use nix::sys::prctl;
 use nix::sys::signal::{Signal, raise};
 use nix::unistd::{ForkResult, fork, pipe2, setsid};
 
+use crate::delegating::arguments;
 use crate::fuse::Fuse;
 use crate::probe::{HELPED, monotonic_us};
 
@@ -46,17 +47,6 @@ const PIECE: usize = 4096;
 /// Whether this process is one, by its name.
 pub fn is_called() -> bool {
     arguments().first().is_some_and(|name| name == COMPANION)
-}
-
-/// The arguments, which Rust does not have where its own beginning is left out.
-fn arguments() -> Vec<OsString> {
-    let text = fs::read("/proc/self/cmdline").unwrap_or_default();
-    let mut arguments: Vec<OsString> = text
-        .split(|byte| *byte == 0)
-        .map(|argument| OsString::from_vec(argument.to_vec()))
-        .collect();
-    arguments.pop();
-    arguments
 }
 
 /// Plays its role.

@@ -36,8 +36,8 @@ pub fn is_called() -> bool {
     arguments().first().is_some_and(|name| name == DELEGATOR)
 }
 
-/// The arguments, which Rust does not have where its own beginning is left out.
-fn arguments() -> Vec<OsString> {
+/// The arguments of this process, which Rust does not have where its own beginning is left out.
+pub fn arguments() -> Vec<OsString> {
     let text = fs::read("/proc/self/cmdline").unwrap_or_default();
     let mut arguments: Vec<OsString> = text
         .split(|byte| *byte == 0)

@@ -11,6 +11,7 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Gid, Uid, fork, pipe2, setgroups, setresgid, setresuid};
 
 use crate::names::escape;
+use crate::snapshot::served_lines;
 
 /// The number of the user and of the group.
 const NOBODY: u32 = 65534;
@@ -54,8 +55,7 @@ fn become_nobody() -> io::Result<()> {
 /// Where file systems are mounted that a process serves, which may not answer.
 fn served_points() -> BTreeSet<String> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let served = mounts.lines().filter(|line| line.contains(" - fuse"));
-    let points = served.filter_map(|line| line.split(' ').nth(4));
+    let points = served_lines(&mounts).filter_map(|line| line.split(' ').nth(4));
     points.map(String::from).collect()
 }
 

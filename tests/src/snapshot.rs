@@ -30,12 +30,17 @@ pub enum Reach {
     AllMountsBut(BTreeSet<u64>),
 }
 
-/// The mounts of file systems that a process serves, by their numbers, out of the lines of
-/// `/proc/self/mountinfo`: the process may have been stopped, or killed.
+/// The lines of `/proc/self/mountinfo` about file systems that a process serves: it may have
+/// been stopped, or killed.
+pub fn served_lines(mounts: &str) -> impl Iterator<Item = &str> {
+    mounts.lines().filter(|line| line.contains(" - fuse"))
+}
+
+/// The mounts of these file systems, by their numbers.
 pub fn served(mounts: &str) -> BTreeSet<u64> {
-    let served = mounts.lines().filter(|line| line.contains(" - fuse"));
-    let numbers = served.filter_map(|line| line.split(' ').next()?.parse().ok());
-    numbers.collect()
+    served_lines(mounts)
+        .filter_map(|line| line.split(' ').next()?.parse().ok())
+        .collect()
 }
 
 /// One file of a tree.

@@ -8,8 +8,8 @@ use switch_root_tests::scene::{INIT, NEW_ROOT, SUBJECT, Scene};
 use switch_root_tests::steps::{Make, Steps};
 
 use crate::check::{Booted, boots, ensure, said, says};
-use crate::odd_trees::odd_names;
-use crate::tools::{Checked, Policies, Stop, boot, cases, need_privileges, policy};
+use crate::odd_trees::{keeping, odd_names};
+use crate::tools::{Checked, Policies, Stop, boot, cases, need_privileges};
 
 cases![
     while_the_deletion_runs_others_see_kept_paths_alone,
@@ -25,12 +25,6 @@ cases![
     an_earlier_switch_is_moved_aside_and_reported,
     where_nothing_is_kept_nothing_is_shown,
 ];
-
-/// A boot in which a policy keeps these patterns, a list in JSON without its brackets.
-fn keeping(patterns: &str) -> Result<Scene, Stop> {
-    let sidecar = format!(r#"{{"settings": {{"keep": [{patterns}]}}}}"#);
-    Ok(boot()?.policy("50-keep", policy("keep-paths")?, Some(&sidecar)))
-}
 
 /// Files that take a while to delete.
 const MANY: Make = Make::Many {

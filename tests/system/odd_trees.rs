@@ -37,7 +37,7 @@ cases![
 ];
 
 /// A boot with a policy that keeps these patterns, a list in JSON without its brackets.
-fn keeping(patterns: &str) -> Result<Scene, Stop> {
+pub fn keeping(patterns: &str) -> Result<Scene, Stop> {
     let sidecar = format!(r#"{{"settings": {{"keep": [{patterns}]}}}}"#);
     Ok(boot()?.policy("50-keep", policy("keep-paths")?, Some(&sidecar)))
 }
