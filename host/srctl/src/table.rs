@@ -103,7 +103,7 @@ mod tests {
         let rows = [["a\u{202e}b".to_owned(), "x".to_owned()]];
         assert_eq!(
             table(["A", "B"], &rows),
-            "A              B\na\\xe2\\x80\\xaeb  x\n"
+            "A               B\na\\xe2\\x80\\xaeb  x\n"
         );
     }
 
