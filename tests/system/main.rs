@@ -123,6 +123,7 @@ fn main() {
         shells::cases(),
         terminal::cases(),
         rehearsing::cases(),
+        rehearsing::contained::cases(),
         not_rehearsing::cases(),
         languages::cases(),
         signing::cases(),

@@ -1,5 +1,7 @@
 //! `srctl rehearse`: the real switch with an image, in namespaces and in a machine.
 
+pub mod contained;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;

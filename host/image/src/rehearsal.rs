@@ -8,6 +8,8 @@
 
 pub mod compare;
 pub mod entry;
+mod first;
+mod free_ids;
 mod init;
 mod machine;
 mod messages;

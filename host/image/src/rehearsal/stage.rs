@@ -11,9 +11,12 @@ use std::path::Path;
 
 use nix::unistd::{execve, fexecve};
 use policy::{escape, os_release};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, mount, mount_remount};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, fsconfig_create,
+    fsconfig_set_string, fsmount, fsopen, mount_remount, move_mount,
+};
 
 use super::entry;
 use super::messages::{NewRoot, Node, NodeKind, Staged};
@@ -65,6 +68,9 @@ const USUAL: [&str; 31] = [
 /// The directories that every system has something mounted on.
 pub const MOUNTED: [&str; 4] = ["/dev", "/proc", "/sys", "/run"];
 
+/// The options of a tmpfs that programs expect.
+pub const TMPFS: &[(&str, &str)] = &[("mode", "0755")];
+
 /// A sentence of what was attempted and why it failed.
 pub type Sentence<T> = Result<T, String>;
 
@@ -73,22 +79,30 @@ pub fn tried<E: std::fmt::Display>(what: impl std::fmt::Display) -> impl FnOnce(
     move |error| format!("cannot {what}: {error}")
 }
 
-/// Makes a directory of the initramfs that something is to be mounted on, unless it
-/// is there, and records that.
+/// A directory of the initramfs that something is to be mounted on. It is made where it
+/// is missing, and that is recorded. A symbolic link is not followed: one to `..` would
+/// have the mount where nobody looks for it, and it is the image that wrote it.
 ///
 /// # Errors
 /// It is something else, or cannot be made.
-pub fn mount_point(path: &str, staged: &mut Staged) -> Sentence<()> {
-    match fs::metadata(path) {
-        Ok(there) if there.is_dir() => Ok(()),
-        Ok(_) => Err(format!(
-            "the image has no directory {path}, but something else there, so that nothing can be mounted on it"
-        )),
-        Err(_) => {
-            fs::create_dir(path).map_err(tried(format!("make the directory {path}")))?;
+pub fn mount_point(root: impl AsFd, path: &str, staged: &mut Staged) -> Sentence<OwnedFd> {
+    let name = path.trim_start_matches('/');
+    let open = || {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        openat(&root, name, flags, Mode::empty())
+    };
+    match open() {
+        Err(Errno::NOENT) => {
+            let attempt = || tried(format!("make the directory {path}"));
+            rustix::fs::mkdirat(&root, name, Mode::from_raw_mode(0o755)).map_err(attempt())?;
             staged.added.push(path.to_owned());
-            Ok(())
+            open().map_err(attempt())
         }
+        // Without following, a link is no directory.
+        Err(Errno::NOTDIR | Errno::LOOP) => Err(format!(
+            "the image has no directory {path}, but something else there, so that nothing can be mounted on it; rehearse in a virtual machine with --vm --kernel FILE if that is intended"
+        )),
+        opened => opened.map_err(tried(format!("open the directory {path}"))),
     }
 }
 
@@ -105,32 +119,70 @@ pub fn record_kernel(staged: &mut Staged) -> Sentence<()> {
     Ok(())
 }
 
-/// Mounts a file system that has no device.
+/// Makes a file system that has no device, mounted nowhere yet.
 ///
 /// # Errors
 /// The system refuses.
-pub fn mount_pseudo(file_system: &str, path: &str, options: &str) -> Sentence<()> {
-    let options = CString::new(options).map_err(tried("mount"))?;
-    mount(
-        file_system,
-        path,
-        file_system,
-        MountFlags::NOSUID,
-        &*options,
-    )
-    .map_err(tried(format!("mount {file_system} on {path}")))
+pub fn detached(
+    file_system: &str,
+    options: &[(&str, &str)],
+    attributes: MountAttrFlags,
+) -> io::Result<OwnedFd> {
+    let context = fsopen(file_system, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&context, "source", file_system)?;
+    for (key, value) in options {
+        fsconfig_set_string(&context, *key, *value)?;
+    }
+    fsconfig_create(&context)?;
+    Ok(fsmount(
+        &context,
+        FsMountFlags::FSMOUNT_CLOEXEC,
+        attributes,
+    )?)
+}
+
+/// Puts a mount where a descriptor is, whatever paths lead there.
+///
+/// # Errors
+/// The system refuses.
+pub fn attach(mount: impl AsFd, place: impl AsFd) -> io::Result<()> {
+    let empty = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    Ok(move_mount(mount, "", place, "", empty)?)
+}
+
+/// Mounts a file system that has no device on a directory of the initramfs, and gives
+/// back its root.
+///
+/// # Errors
+/// The system refuses.
+pub fn mount_pseudo(
+    file_system: &str,
+    options: &[(&str, &str)],
+    place: &OwnedFd,
+) -> Sentence<OwnedFd> {
+    let mount = detached(file_system, options, MountAttrFlags::MOUNT_ATTR_NOSUID);
+    mount
+        .and_then(|mount| attach(&mount, place).map(|()| mount))
+        .map_err(tried(format!("mount {file_system}")))
 }
 
 /// Makes the new root, with `program` as its init, and gives back where it is.
 ///
 /// # Errors
 /// It cannot be made.
-pub fn new_root(new_root: &NewRoot, program: File, staged: &mut Staged) -> Sentence<&'static str> {
+pub fn new_root(
+    initramfs: impl AsFd,
+    new_root: &NewRoot,
+    program: File,
+    staged: &mut Staged,
+) -> Sentence<&'static str> {
     let is_directory = |path: &&&str| fs::symlink_metadata(path).is_ok_and(|it| it.is_dir());
     let place = PLACES.iter().find(is_directory).unwrap_or(&PLACES[0]);
-    mount_point(place, staged)?;
-    mount_pseudo("tmpfs", place, "mode=0755")?;
-    let root = File::open(place).map_err(tried("open the new root"))?;
+    let place_there = mount_point(&initramfs, place, staged)?;
+    let mount = mount_pseudo("tmpfs", TMPFS, &place_there)?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = openat(&mount, ".", flags, Mode::empty()).map_err(tried("open the new root"))?;
+    let root = File::from(root);
     let failed = |error: io::Error| format!("cannot make the new root of the rehearsal: {error}");
     if new_root.nodes.is_empty() {
         for path in USUAL {

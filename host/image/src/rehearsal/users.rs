@@ -11,9 +11,7 @@ use nix::unistd::{
     ForkResult, Gid, Uid, fork, getegid, geteuid, pipe, setgroups, setresgid, setresuid,
 };
 
-/// The users and groups that root gets in its namespace: as many as 16 bits number,
-/// and outside of it nobody's. So the rehearsal cannot reach what is root's.
-const RANGE: &str = "0 1879048192 65536";
+use super::free_ids::Maps;
 
 /// What the kernel says of user namespaces, and what to do.
 const SWITCHES: [(&str, &str, &str); 3] = [
@@ -66,17 +64,24 @@ pub fn enter() -> Result<(), Error> {
         // A sysfs belongs to a network namespace, and only who owns that may mount it.
         | CloneFlags::CLONE_NEWNET;
     let (user, group) = (geteuid(), getegid());
-    let ranged = user.is_root() && map_range(spaces).map_err(failed)?;
-    if !ranged {
-        if !user.is_root() {
-            unshare(spaces).map_err(|error| failed(error.into()))?;
-        }
-        fs::write("/proc/self/setgroups", "deny")
+    if !user.is_root() {
+        unshare(spaces).map_err(|error| failed(error.into()))?;
+        return fs::write("/proc/self/setgroups", "deny")
             .and_then(|()| fs::write("/proc/self/uid_map", format!("0 {user} 1")))
             .and_then(|()| fs::write("/proc/self/gid_map", format!("0 {group} 1")))
-            .map_err(failed)?;
-        return Ok(());
+            .map_err(failed);
     }
+    // Root of the namespace must be nobody outside of it: as root there, the image's
+    // programs could write to what is root's.
+    let not_root = |error: io::Error| {
+        let attempt = "it does not let us run the programs of the image as users that own nothing here, and they are never run as root";
+        forbidden(attempt, &error)
+    };
+    let maps = Maps::free().map_err(not_root)?;
+    map(spaces, &maps).map_err(|error| match error {
+        Unmapped::Namespaces(error) => failed(error),
+        Unmapped::Users(error) => not_root(error),
+    })?;
     let root = (Uid::from_raw(0), Gid::from_raw(0));
     setgroups(&[])
         .and_then(|()| setresgid(root.1, root.1, root.1))
@@ -86,36 +91,52 @@ pub fn enter() -> Result<(), Error> {
         .map_err(|error| failed(error.into()))
 }
 
-/// Makes the namespaces, and lets a process outside of them give us [`RANGE`], which
-/// only root may. Says whether it could.
-fn map_range(spaces: CloneFlags) -> io::Result<bool> {
+enum Unmapped {
+    Namespaces(io::Error),
+    Users(io::Error),
+}
+
+/// Makes the namespaces, and lets a process outside of them give us users, which only
+/// somebody with CAP_SETUID there may.
+fn map(spaces: CloneFlags, maps: &Maps) -> Result<(), Unmapped> {
+    let unmade = |error: nix::Error| Unmapped::Namespaces(error.into());
     let (mut ready, mut made) = {
-        let (read, write) = pipe()?;
+        let (read, write) = pipe().map_err(unmade)?;
         (fs::File::from(read), fs::File::from(write))
     };
     let process = std::process::id();
     // SAFETY: this process has one thread, so the child may do all that we may.
-    match unsafe { fork() }? {
+    match unsafe { fork() }.map_err(unmade)? {
         ForkResult::Parent { child } => {
             drop(ready);
             let entered = unshare(spaces);
             if entered.is_ok() {
-                made.write_all(b"!")?;
+                made.write_all(b"!").map_err(Unmapped::Namespaces)?;
             }
             drop(made);
-            let ended = waitpid(child, None)?;
-            entered?;
-            Ok(matches!(ended, WaitStatus::Exited(_, 0)))
+            let ended = waitpid(child, None).map_err(unmade)?;
+            entered.map_err(unmade)?;
+            match ended {
+                WaitStatus::Exited(_, 0) => Ok(()),
+                WaitStatus::Exited(_, error) => {
+                    Err(Unmapped::Users(io::Error::from_raw_os_error(error)))
+                }
+                _ => Err(Unmapped::Users(io::ErrorKind::Interrupted.into())),
+            }
         }
         ForkResult::Child => {
             drop(made);
             let mapped = ready.read_exact(&mut [0]).and_then(|()| {
-                fs::write(format!("/proc/{process}/uid_map"), RANGE)?;
-                fs::write(format!("/proc/{process}/gid_map"), RANGE)
+                fs::write(format!("/proc/{process}/uid_map"), &maps.users)?;
+                fs::write(format!("/proc/{process}/gid_map"), &maps.groups)
             });
+            let status = match mapped {
+                Ok(()) => 0,
+                Err(error) => error.raw_os_error().unwrap_or(libc::EIO),
+            };
             // SAFETY: ends the child without the exit handlers of the program that it
             // was forked from.
-            unsafe { libc::_exit(i32::from(mapped.is_err())) }
+            unsafe { libc::_exit(status) }
         }
     }
 }

@@ -12,7 +12,7 @@ use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
 use super::super::init::end_machine;
 use super::super::messages::{self, Message, Settings, Staged, say};
 use super::super::program;
-use super::super::stage::{self, MOUNTED, Sentence, mount_point, mount_pseudo, tried};
+use super::super::stage::{self, MOUNTED, Sentence, TMPFS, mount_point, mount_pseudo, tried};
 
 /// Where our own files are in the initramfs, until everything is set up.
 pub const FOLDER: &str = "/.switch-root-rehearsal";
@@ -59,13 +59,12 @@ fn play() -> Sentence<Infallible> {
         .into_iter()
         .zip(["devtmpfs", "proc", "sysfs", "tmpfs"])
     {
-        mount_point(path, &mut staged)?;
-        let options = if file_system == "tmpfs" {
-            "mode=0755"
-        } else {
-            ""
+        let place = mount_point(&root, path, &mut staged)?;
+        let options = match file_system {
+            "tmpfs" => TMPFS,
+            _ => &[],
         };
-        mount_pseudo(file_system, path, options)?;
+        mount_pseudo(file_system, options, &place)?;
     }
     // The kernel may have found none before there was a /dev.
     if let Ok(console) = File::options().read(true).write(true).open("/dev/console") {
@@ -76,7 +75,7 @@ fn play() -> Sentence<Infallible> {
     }
     stage::record_kernel(&mut staged)?;
     let own = File::open(OWN).map_err(tried("read srctl itself"))?;
-    let new_root = stage::new_root(&settings.new_root, own, &mut staged)?;
+    let new_root = stage::new_root(&root, &settings.new_root, own, &mut staged)?;
     fs::remove_dir_all(FOLDER).map_err(tried("take the files of the rehearsal away"))?;
     say(&Message::Staged(staged)).map_err(tried("write"))?;
     Err(stage::execute(
