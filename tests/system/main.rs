@@ -99,6 +99,7 @@ fn main() {
         kernels::cases(),
         aarch64::cases(),
         whole_boot::cases(),
+        whole_boot::attributes::cases(),
         pulling::cases(),
         distributing::cases(),
         not_distributing::cases(),

@@ -1,6 +1,8 @@
 //! The program called `init`: from an initramfs with a root image and layers to the
 //! init of the new root.
 
+pub mod attributes;
+
 use std::path::{Path, PathBuf};
 
 use switch_root_tests::image::{self, EXTENSIONS as YAML, Format};
@@ -53,6 +55,8 @@ struct Maker {
     scene: Scene,
     /// What init looks at.
     files: Vec<String>,
+    /// What it says more about.
+    details: Vec<String>,
     ending: Ending,
     yaml: String,
 }
@@ -73,6 +77,7 @@ impl Maker {
             probe: probe.into(),
             scene: Scene::image(subject).time_limit(120),
             files: vec![YAML.into()],
+            details: Vec::new(),
             ending: Ending::Exit,
             yaml: "layers:\n".into(),
         })
@@ -96,6 +101,7 @@ impl Maker {
     fn root(&self) -> Result<Vec<Step>, Stop> {
         let questions = Questions {
             files: self.files.clone(),
+            details: self.details.clone(),
             patience_ms: 20_000,
             ending: self.ending,
             ..Questions::default()

@@ -4,7 +4,9 @@
 //! the extensions that are compatible. Then the switch goes its usual way.
 
 mod activation;
+mod attributes;
 mod conflict;
+mod directed;
 mod image;
 mod loop_device;
 mod modules;
@@ -12,6 +14,7 @@ mod mounted;
 mod overlay;
 mod pseudo;
 mod rescue;
+mod top;
 mod usable;
 
 /// What the fuzzer drives of the parts of a boot.
@@ -217,7 +220,7 @@ fn replaced_os_release(judged_for: &HostFacts, activation: &Activation) -> Vec<S
     let mut warnings = Vec::new();
     for (name, layer) in activation.activated() {
         for path in os_release::PATHS {
-            if has(&layer.directory, path) {
+            if has(&layer.mounted.directory, path) {
                 warnings.push(format!(
                     "the layer {name} replaces {path}, and the extensions were reviewed against the os-release of the root image; take the file out of the layer"
                 ));

@@ -2,7 +2,7 @@
 //! whose layers can be used. One that cannot is left out, with the reason, and
 //! takes no other with it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::os::fd::AsFd;
 
 use policy::Extension;
@@ -11,6 +11,7 @@ use policy::compatibility::{Judged, Outcome};
 use policy::escape;
 use policy::extensions::{self, Entry};
 
+use super::attributes;
 use super::conflict;
 use super::image::Image;
 use super::modules::Modules;
@@ -40,7 +41,15 @@ struct One {
     judged: Judged,
     /// What the file says of it that nobody here knows.
     unknown: String,
-    outcome: Result<Mounted, Vec<Reason>>,
+    outcome: Result<Layer, Vec<Reason>>,
+}
+
+/// A layer that is mounted.
+pub struct Layer {
+    /// Its file system.
+    pub mounted: Mounted,
+    /// Directories of the root image whose attributes it would change, and all above them.
+    pub restored: BTreeSet<Vec<u8>>,
 }
 
 impl Activation {
@@ -85,12 +94,12 @@ impl Activation {
     }
 
     /// The mounted layers, lowest first.
-    pub fn layers(&self) -> impl Iterator<Item = &Mounted> {
+    pub fn layers(&self) -> impl Iterator<Item = &Layer> {
         self.activated().map(|(_, layer)| layer)
     }
 
     /// The mounted layers with their names, which are fit to be shown.
-    pub fn activated(&self) -> impl Iterator<Item = (String, &Mounted)> {
+    pub fn activated(&self) -> impl Iterator<Item = (String, &Layer)> {
         self.extensions
             .iter()
             .filter_map(|one| Some((shown(&one.judged.extension), one.outcome.as_ref().ok()?)))
@@ -102,7 +111,7 @@ impl Activation {
     }
 
     /// Leaves out those that a test fails for, with its words.
-    pub fn keep_if(&mut self, mut test: impl FnMut(&Mounted) -> Result<(), String>) {
+    pub fn keep_if(&mut self, mut test: impl FnMut(&Layer) -> Result<(), String>) {
         for one in &mut self.extensions {
             let Ok(layer) = &one.outcome else { continue };
             if let Err(reason) = test(layer) {
@@ -207,7 +216,7 @@ fn mount_layer(
     number: usize,
     root: &Mounted,
     modules: &mut Modules,
-) -> Result<Mounted, String> {
+) -> Result<Layer, String> {
     let name = extension.image.as_str();
     if name.contains(['/', '\0']) || matches!(name, "." | "..") {
         return Err("is not the name of a file in the root directory of the initramfs".into());
@@ -217,7 +226,11 @@ fn mount_layer(
         Some(digest) => image.verify(digest).map_err(|reason| reason.to_string())?,
         None => tracing::debug!("extensions.yaml has no digest of {}", shown(extension)),
     }
-    let layer = Mounted::new(&image, &number.to_string(), modules)?;
-    conflict::check(layer.directory.as_fd(), root.directory.as_fd())?;
-    Ok(layer)
+    let mounted = Mounted::new(&image, &number.to_string(), modules)?;
+    let restored = conflict::check(
+        mounted.directory.as_fd(),
+        root.directory.as_fd(),
+        attributes::labels_are_lost(),
+    )?;
+    Ok(Layer { mounted, restored })
 }

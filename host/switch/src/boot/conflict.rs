@@ -2,189 +2,159 @@
 //! replace them; what would take a directory away, hide what is in it, or change
 //! who may enter it, can keep the whole machine from starting.
 
+use std::collections::BTreeSet;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use policy::answer::join;
 use policy::text::Path;
 use rustix::fs::{self, AtFlags, Dir, FileType, OFlags, Stat};
 use rustix::io::Errno;
 
+use super::attributes::Attributes;
+use super::directed;
 use crate::init::resolve;
 use crate::listing::open;
-use crate::mount_calls::LARGEST_ATTRIBUTE;
 
 /// Directories that a layer has in common with the root image: more than any
 /// extension has, and few enough to be looked at while a machine starts.
 const DIRECTORIES: usize = 20_000;
 
-/// Entries of a layer whose extended attributes are examined: few enough to be read
-/// while a machine starts.
-const ENTRIES: usize = 1_000_000;
-
-/// By these overlayfs is directed: to hide a directory, or to take one from elsewhere.
-/// `user.overlay.` is for overlays with the option userxattr, which is never given.
-const OVERLAY: &[u8] = b"trusted.overlay.";
-
-/// Examines the attributes of a layer, and compares all directories that it has in common
-/// with the root image.
+/// Examines a layer, and compares all directories that it has in common with the root image.
+/// Gives back those whose attributes it changes, and all above them: the new root has to have
+/// them as the root image has them. `labels_are_lost` says whether that is impossible for
+/// labels of SELinux.
 ///
 /// # Errors
 /// What follows the layer's name in a sentence.
-pub fn check(layer: BorrowedFd<'_>, root: BorrowedFd<'_>) -> Result<(), String> {
-    match directing_attribute(layer) {
-        Ok(None) => {}
-        Ok(Some(wrong)) => return Err(wrong),
-        Err(error) => {
-            return Err(format!(
-                "failed to be searched for attributes of overlayfs: {error}"
-            ));
-        }
-    }
-    // The root directories themselves do not meet: see `Mounted::like`.
-    let mut to_do = vec![b"/".to_vec()];
+pub fn check(
+    layer: BorrowedFd<'_>,
+    root: BorrowedFd<'_>,
+    labels_are_lost: bool,
+) -> Result<BTreeSet<Vec<u8>>, String> {
+    directed::check(layer)?;
+    let mut shared = Shared {
+        layer,
+        root,
+        to_do: vec![b"/".to_vec()],
+        changed: BTreeSet::new(),
+    };
+    let failed = |path: &[u8], error: io::Error| {
+        format!(
+            "cannot be compared with the root image at {}: {error}",
+            Path::from(path)
+        )
+    };
     let mut done = 0;
-    while let Some(path) = to_do.pop() {
+    while let Some(path) = shared.to_do.pop() {
         done += 1;
         if done > DIRECTORIES {
             return Err(format!(
                 "has more than {DIRECTORIES} directories in common with the root image"
             ));
         }
-        let shown = Path::from(path.as_slice());
-        look_into(layer, root, &path, &mut to_do)
-            .map_err(|error| format!("cannot be compared with the root image at {shown}: {error}"))?
-            .map_or(Ok(()), Err)?;
+        let wrong = shared
+            .compare(&path)
+            .map_err(|error| failed(&path, error))?;
+        wrong.map_or(Ok(()), Err)?;
     }
-    Ok(())
+    let restored = with_those_above(&shared.changed);
+    if let (true, Some(first)) = (labels_are_lost, shared.changed.first()) {
+        for path in &restored {
+            let directory = open(root, path, OFlags::RDONLY | OFlags::DIRECTORY);
+            let attributes = directory.and_then(Attributes::of);
+            if attributes.map_err(|error| failed(path, error))?.has_label() {
+                return Err(format!(
+                    "would change attributes of the directory {} of the root image, which cannot be restored with the label that SELinux is to find there before a policy is loaded; repack it with the attributes that the root image has, or start with selinux=0",
+                    Path::from(first.as_slice())
+                ));
+            }
+        }
+    }
+    Ok(restored)
 }
 
-/// Searches a whole layer for what directs overlayfs: a redirect leads from a directory
-/// of any name to those of the root image. Gives back what is wrong.
-fn directing_attribute(layer: BorrowedFd<'_>) -> io::Result<Option<String>> {
-    // A squashfs image without any attribute, such as srctl makes, says so.
-    if fs::flistxattr(layer, &mut [0; 0][..]) == Err(Errno::OPNOTSUPP) {
-        return Ok(None);
+/// These directories, and all above them.
+fn with_those_above(paths: &BTreeSet<Vec<u8>>) -> BTreeSet<Vec<u8>> {
+    let mut all = BTreeSet::new();
+    for path in paths {
+        all.insert(b"/".to_vec());
+        let ends = (1..path.len()).filter(|end| path[*end] == b'/');
+        all.extend(ends.map(|end| path[..end].to_vec()));
+        all.insert(path.clone());
     }
-    let mut names = vec![0; LARGEST_ATTRIBUTE];
-    let mut to_do = vec![b"/".to_vec()];
-    let mut done = 0;
-    while let Some(path) = to_do.pop() {
-        let directory = open(layer, &path, OFlags::RDONLY | OFlags::DIRECTORY)?;
-        let length = fs::flistxattr(&directory, names.as_mut_slice());
-        if let Some(name) = directs(&names, length)? {
-            return Ok(Some(directed(&path, &name)));
+    all
+}
+
+/// The directories that a layer has in common with the root image.
+struct Shared<'a> {
+    layer: BorrowedFd<'a>,
+    root: BorrowedFd<'a>,
+    /// Those that are not compared yet.
+    to_do: Vec<Vec<u8>>,
+    /// Those whose attributes the layer changes.
+    changed: BTreeSet<Vec<u8>>,
+}
+
+impl Shared<'_> {
+    /// Compares one of them and its entries; what are directories in both is added to `to_do`.
+    /// Gives back what is wrong.
+    fn compare(&mut self, path: &[u8]) -> io::Result<Option<String>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let (above, below) = (
+            open(self.layer, path, flags)?,
+            open(self.root, path, flags)?,
+        );
+        // Of the root directory anything may differ: images are made with any.
+        let restorable =
+            path == b"/" && owner_and_mode(&fs::fstat(&above)?, &fs::fstat(&below)?).is_some();
+        if restorable || Attributes::of(&above)? != Attributes::of(&below)? {
+            self.changed.insert(path.to_vec());
         }
-        for entry in Dir::read_from(&directory)? {
+        for entry in Dir::read_from(&above)? {
             let entry = entry?;
             let name = entry.file_name();
             if matches!(name.to_bytes(), b"." | b"..") {
                 continue;
             }
-            done += 1;
-            if done > ENTRIES {
+            let here = join(path, name.to_bytes());
+            let upper = fs::statat(&above, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            if is_whiteout(&upper) {
+                return Ok(Some(format!("would delete {}", Path::from(here))));
+            }
+            let lower = match fs::statat(&below, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(lower) => lower,
+                Err(Errno::NOENT) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let same_link = || -> io::Result<bool> {
+                let target = |directory: &OwnedFd| fs::readlinkat(directory, name, Vec::new());
+                Ok(target(&above)? == target(&below)?)
+            };
+            let wrong = match (kind(&upper), kind(&lower)) {
+                (FileType::Directory, FileType::Directory) => {
+                    self.to_do.push(here.clone());
+                    owner_and_mode(&upper, &lower)
+                }
+                (FileType::Symlink, FileType::Symlink) if same_link()? => None,
+                (_, FileType::Directory) => Some("would replace the directory".to_owned()),
+                (_, FileType::Symlink) if leads_to_directory(self.root, &here) => {
+                    Some("would replace the link to a directory".to_owned())
+                }
+                (FileType::Directory, _) => {
+                    Some("would replace by a directory the file".to_owned())
+                }
+                _ => None,
+            };
+            if let Some(wrong) = wrong {
                 return Ok(Some(format!(
-                    "has more than {ENTRIES} entries, too many to be searched for attributes of overlayfs"
+                    "{wrong} {} of the root image; repack it",
+                    Path::from(here)
                 )));
             }
-            let here = join(&path, name.to_bytes());
-            let kind = match entry.file_type() {
-                FileType::Unknown => {
-                    kind(&fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW)?)
-                }
-                kind => kind,
-            };
-            if kind == FileType::Directory {
-                to_do.push(here);
-                continue;
-            }
-            // A device or a pipe must not be opened for that, and a place cannot be asked.
-            let through = [
-                format!("/proc/self/fd/{}/", directory.as_raw_fd()).as_bytes(),
-                name.to_bytes(),
-            ]
-            .concat();
-            let length = fs::llistxattr(through, names.as_mut_slice());
-            if let Some(name) = directs(&names, length)? {
-                return Ok(Some(directed(&here, &name)));
-            }
         }
+        Ok(None)
     }
-    Ok(None)
-}
-
-/// The first name of a list that directs overlayfs.
-fn directs(names: &[u8], length: Result<usize, Errno>) -> io::Result<Option<String>> {
-    let length = match length {
-        Ok(length) => length,
-        Err(Errno::OPNOTSUPP) => 0,
-        Err(error) => return Err(error.into()),
-    };
-    Ok(names[..length]
-        .split(|byte| *byte == 0)
-        .find(|name| name.starts_with(OVERLAY))
-        .map(|name| policy::escape::message(&String::from_utf8_lossy(name), 256)))
-}
-
-fn directed(path: &[u8], name: &str) -> String {
-    format!(
-        "has the overlayfs attribute {name} on {}, which can hide or replace what the root image has; repack it without",
-        Path::from(path)
-    )
-}
-
-/// Compares the entries of one directory; those that are directories in both are
-/// added to `to_do`. Gives back what is wrong.
-fn look_into(
-    layer: BorrowedFd<'_>,
-    root: BorrowedFd<'_>,
-    path: &[u8],
-    to_do: &mut Vec<Vec<u8>>,
-) -> io::Result<Option<String>> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-    let (above, below) = (open(layer, path, flags)?, open(root, path, flags)?);
-    for entry in Dir::read_from(&above)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if matches!(name.to_bytes(), b"." | b"..") {
-            continue;
-        }
-        let here = join(path, name.to_bytes());
-        let upper = fs::statat(&above, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        if is_whiteout(&upper) {
-            return Ok(Some(format!("would delete {}", Path::from(here))));
-        }
-        let lower = match fs::statat(&below, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(lower) => lower,
-            Err(Errno::NOENT) => continue,
-            Err(error) => return Err(error.into()),
-        };
-        let same_link = || -> io::Result<bool> {
-            let target = |directory: &OwnedFd| fs::readlinkat(directory, name, Vec::new());
-            Ok(target(&above)? == target(&below)?)
-        };
-        let wrong = match (kind(&upper), kind(&lower)) {
-            (FileType::Directory, FileType::Directory) => {
-                let wrong = attributes(&upper, &lower);
-                to_do.push(here.clone());
-                wrong
-            }
-            (FileType::Symlink, FileType::Symlink) if same_link()? => None,
-            (_, FileType::Directory) => Some("would replace the directory".to_owned()),
-            (_, FileType::Symlink) if leads_to_directory(root, &here) => {
-                Some("would replace the link to a directory".to_owned())
-            }
-            (FileType::Directory, _) => Some("would replace by a directory the file".to_owned()),
-            _ => None,
-        };
-        if let Some(wrong) = wrong {
-            return Ok(Some(format!(
-                "{wrong} {} of the root image; repack it",
-                Path::from(here)
-            )));
-        }
-    }
-    Ok(None)
 }
 
 fn kind(stat: &Stat) -> FileType {
@@ -200,7 +170,7 @@ fn leads_to_directory(root: BorrowedFd<'_>, path: &[u8]) -> bool {
     resolve(root, path, OFlags::PATH | OFlags::DIRECTORY).is_ok()
 }
 
-fn attributes(upper: &Stat, lower: &Stat) -> Option<String> {
+fn owner_and_mode(upper: &Stat, lower: &Stat) -> Option<String> {
     let of = |stat: &Stat| (stat.st_mode & 0o7777, stat.st_uid, stat.st_gid);
     let ((mode, user, group), (lower_mode, lower_user, lower_group)) = (of(upper), of(lower));
     ((mode, user, group) != (lower_mode, lower_user, lower_group)).then(|| {
@@ -218,7 +188,15 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     /// A root image and a layer in two folders, and what is said of the layer.
-    fn said(make: impl Fn(&std::path::Path)) -> Result<(), String> {
+    fn said(make: impl Fn(&std::path::Path)) -> Result<Vec<String>, String> {
+        compared(false, |_, layer| make(layer))
+    }
+
+    /// What is said of a layer, and which directories are to be restored.
+    fn compared(
+        labels_are_lost: bool,
+        make: impl Fn(&std::path::Path, &std::path::Path),
+    ) -> Result<Vec<String>, String> {
         let folder = std::env::temp_dir().join(format!(
             "switch-root-conflict-{}-{:?}",
             std::process::id(),
@@ -233,13 +211,17 @@ mod tests {
         write(root.join("usr/lib/file"), "").unwrap();
         symlink("file", root.join("usr/lib/link")).unwrap();
         create_dir_all(&layer).unwrap();
-        make(&layer);
+        make(&root, &layer);
         let outcome = check(
             File::open(&layer).unwrap().as_fd(),
             File::open(&root).unwrap().as_fd(),
+            labels_are_lost,
         );
         std::fs::remove_dir_all(folder).unwrap();
-        outcome
+        outcome.map(|paths| {
+            let text = |path: Vec<u8>| String::from_utf8(path).unwrap();
+            paths.into_iter().map(text).collect()
+        })
     }
 
     #[test]
@@ -309,46 +291,65 @@ mod tests {
         assert_eq!(reason, "would delete /etc");
     }
 
+    /// Gives a file an attribute that no module of the kernel reads.
+    fn set(path: &std::path::Path, name: &str, value: &[u8]) {
+        create_dir_all(path).unwrap();
+        fs::setxattr(path, name, value, fs::XattrFlags::empty()).unwrap();
+    }
+
     #[test]
-    fn overlayfs_attributes_anywhere_in_a_layer_are_a_conflict() {
+    fn directories_whose_attributes_differ_are_to_be_restored() {
+        let name = "user.origin";
+        let all = ["/", "/usr", "/usr/lib", "/usr/lib/deep"];
+        let cases: [(&str, &str, &[&str]); 4] = [
+            ("same", "same", &[]),
+            ("of the root", "of the layer", &all),
+            ("", "of the layer", &all),
+            ("of the root", "", &all),
+        ];
+        for (of_root, of_layer, expected) in cases {
+            let found = compared(false, |root, layer| {
+                for (tree, value) in [(root, of_root), (layer, of_layer)] {
+                    let deep = tree.join("usr/lib/deep");
+                    create_dir_all(&deep).unwrap();
+                    if !value.is_empty() {
+                        set(&deep, name, value.as_bytes());
+                    }
+                    // What only one of them has is its own.
+                    set(&tree.join(format!("opt/of {value}")), name, b"");
+                }
+            });
+            assert_eq!(found.unwrap(), expected, "{of_root}, {of_layer}");
+        }
+    }
+
+    #[test]
+    fn root_directory_that_differs_is_to_be_restored() {
+        let found = said(|layer| {
+            create_dir_all(layer.join("usr/lib")).unwrap();
+            set_permissions(layer, Permissions::from_mode(0o700)).unwrap();
+        });
+        assert_eq!(found.unwrap(), ["/"]);
+    }
+
+    #[test]
+    fn lost_labels_are_a_conflict_where_the_root_image_has_some() {
         if !nix::unistd::geteuid().is_root() {
-            eprintln!("skipped: only root can set trusted attributes");
+            eprintln!("skipped: only root can set labels");
             return;
         }
-        type Make = fn(&std::path::Path);
-        let set = fs::XattrFlags::empty();
-        let cases: [(&str, &str, Make); 4] = [
-            ("opt/new", "trusted.overlay.redirect", |path| {
-                create_dir_all(path).unwrap();
-            }),
-            ("usr/lib", "trusted.overlay.opaque", |path| {
-                create_dir_all(path).unwrap();
-            }),
-            ("usr/lib/file", "trusted.overlay.metacopy", |path| {
-                write(path, "").unwrap();
-            }),
-            ("opt/link", "trusted.overlay.origin", |path| {
-                symlink("/none", path).unwrap();
-            }),
-        ];
-        for (place, name, make) in cases {
-            let reason = said(|layer| {
-                let path = layer.join(place);
-                create_dir_all(path.parent().unwrap()).unwrap();
-                make(&path);
-                fs::lsetxattr(&path, name, b"/etc", set).unwrap();
+        let label = "security.selinux";
+        let changed = |lost, labelled: &'static str| {
+            compared(lost, move |root, layer| {
+                set(&root.join(labelled), label, b"system_u:object_r:usr_t\0");
+                create_dir_all(layer.join("etc")).unwrap();
+                set(&layer.join("usr/lib"), "user.origin", b"layer");
             })
-            .unwrap_err();
-            let expected = format!("attribute {name} on /{place}, ");
-            assert!(reason.contains(&expected), "{reason}");
-        }
-        // Overlays with the option userxattr are directed by these, and only they.
-        said(|layer| {
-            let path = layer.join("usr/lib/file");
-            create_dir_all(path.parent().unwrap()).unwrap();
-            write(&path, "").unwrap();
-            fs::lsetxattr(&path, "user.overlay.metacopy", b"", set).unwrap();
-        })
-        .unwrap();
+        };
+        let reason = changed(true, "usr").unwrap_err();
+        assert!(reason.contains("directory /usr of"), "{reason}");
+        assert!(changed(false, "usr").is_ok());
+        // What need not be restored keeps its label.
+        assert_eq!(changed(true, "run").unwrap(), ["/", "/usr", "/usr/lib"]);
     }
 }

@@ -1,12 +1,16 @@
 //! The new root: the root image alone, or an overlay of the layers on it.
 
+use std::collections::BTreeSet;
+
 use nix::mount::{MntFlags, MsFlags, mount as mount_by_string, umount2};
+use policy::text::Path;
 use rustix::fs::{self, OFlags};
 use rustix::mount::{MountAttrFlags, MoveMountFlags, move_mount};
 
-use super::activation::Activation;
+use super::activation::{Activation, Layer};
 use super::modules::Modules;
 use super::mounted::Mounted;
+use super::top;
 use crate::mount_calls::{Setting, attach, make, open_directory};
 
 const KIND: &str = "overlay";
@@ -42,20 +46,17 @@ pub fn mount(
         format!("{point} cannot be mounted on: {error}; it must be a directory, not a link")
     })?;
     if activation.any() {
-        let prepared = modules.file_system(KIND).and_then(|()| {
-            Mounted::like(root, "top")
-                .map_err(|reason| format!("needs an empty directory: {reason}"))
-        });
-        match prepared {
-            Ok(top) => overlay(
-                &Stack {
+        match modules.file_system(KIND) {
+            Ok(()) => {
+                let top = top(root, activation);
+                let stack = Stack {
                     point,
                     root,
                     top,
                     usable,
-                },
-                activation,
-            ),
+                };
+                overlay(&stack, activation);
+            }
             Err(reason) => activation.leave_all_out(&reason),
         }
     }
@@ -72,8 +73,38 @@ pub fn mount(
     .map_err(|error| format!("the root image cannot be mounted on {point}: {error}"))
 }
 
+/// Mounts what goes above the layers, so that directories stay as the root image has them;
+/// leaves out the layers with which one would not. `None` where none of them changes any.
+fn top(root: &Mounted, activation: &mut Activation) -> Option<Mounted> {
+    loop {
+        let layers = activation.layers();
+        let directories: BTreeSet<&[u8]> = layers
+            .flat_map(|layer| layer.restored.iter().map(Vec::as_slice))
+            .collect();
+        if directories.is_empty() {
+            return None;
+        }
+        match top::make(root, &directories) {
+            Ok(top) => return Some(top),
+            // One layer less at least, so that this ends.
+            Err(top::NotMade { path, reason }) => activation.keep_if(|layer| {
+                if !layer.restored.contains(&path) {
+                    return Ok(());
+                }
+                Err(format!(
+                    "would change attributes of the directory {} of the root image, and restoring them failed: {reason}",
+                    Path::from(path.as_slice())
+                ))
+            }),
+        }
+    }
+}
+
 /// Mounts an overlay of all layers that go together; leaves the others out.
 fn overlay(stack: &Stack<'_>, activation: &mut Activation) {
+    if !activation.any() {
+        return;
+    }
     let Err(together) = stack.mount(activation.layers()) else {
         return;
     };
@@ -94,18 +125,18 @@ fn overlay(stack: &Stack<'_>, activation: &mut Activation) {
 struct Stack<'a> {
     point: &'a str,
     root: &'a Mounted,
-    /// Empty, with the attributes that the root directory is to have.
-    top: Mounted,
+    /// Lies on all of them.
+    top: Option<Mounted>,
     usable: &'a dyn Fn() -> Result<(), String>,
 }
 
 impl Stack<'_> {
     /// Mounts an overlay of these layers, the last one uppermost, the root image
     /// lowest. Says of a layer what is wrong with it.
-    fn mount<'l>(&self, layers: impl Iterator<Item = &'l Mounted>) -> Result<(), String> {
+    fn mount<'l>(&self, layers: impl Iterator<Item = &'l Layer>) -> Result<(), String> {
         let mut paths = vec![shown(self.root)];
-        paths.extend(layers.map(shown));
-        paths.push(shown(&self.top));
+        paths.extend(layers.map(|layer| shown(&layer.mounted)));
+        paths.extend(self.top.as_ref().map(shown));
         paths.reverse();
         let one_by_one = kernel() >= ONE_BY_ONE;
         let mounted = if one_by_one {
