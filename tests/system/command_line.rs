@@ -42,7 +42,7 @@ cases![
     the_log_level_is_set_on_the_kernel_command_line,
 ];
 
-const RUN_INIT: &str = "/bin/run-init";
+pub const RUN_INIT: &str = "/bin/run-init";
 
 fn run_init(options: &[&str]) -> Result<Scene, Stop> {
     let rest = [NEW_ROOT, INIT, "-n", "argument"];

@@ -1,10 +1,12 @@
 //! `extensions.yaml`, good and bad, and what policies say of what is in it.
 
-use switch_root_tests::scene::Scene;
+use switch_root_tests::scene::{INIT, NEW_ROOT, SUBJECT, Scene};
 use switch_root_tests::steps::{Content, Make, Steps};
 
-use crate::check::{boots, ensure, refuses, says};
-use crate::tools::{Checked, Policies, Stop, boot, cases, policy};
+use crate::check::{boots, ensure, refuses, said, says};
+use crate::command_line::RUN_INIT;
+use crate::preserving::{PRESERVE, delegating, preserves};
+use crate::tools::{Checked, Policies, Stop, boot, cases, play, policy};
 
 cases![
     extensions_yaml_is_carried_to_the_new_root_read_only,
@@ -28,6 +30,8 @@ cases![
     one_that_is_a_fifo_is_refused,
     one_that_is_a_directory_is_refused,
     a_bad_one_is_ignored_where_the_kernel_command_line_says_so,
+    required_list_that_is_missing_is_refused_in_every_mode,
+    required_list_that_names_nothing_is_no_refusal,
 ];
 
 const FILE: &str = "/extensions.yaml";
@@ -292,4 +296,41 @@ fn a_bad_one_is_ignored_where_the_kernel_command_line_says_so() -> Checked {
     }
     let fifo = boot()?.make(FILE, Make::Fifo);
     boots(&fifo.kernel_command_line("switch_root.extensions=ignore"))?.left(&[])
+}
+
+const REQUIRE: &str = "switch_root.extensions=require";
+
+/// The command lines of all names and modes but `init`, which whole_boot and installed try.
+const MODES: [&[&str]; 5] = [
+    &[SUBJECT, NEW_ROOT, INIT],
+    &[SUBJECT, "--plan", NEW_ROOT, INIT],
+    &[RUN_INIT, NEW_ROOT, INIT],
+    &[RUN_INIT, "-n", NEW_ROOT, INIT],
+    PRESERVE,
+];
+
+fn required_list_that_is_missing_is_refused_in_every_mode() -> Checked {
+    let scene = boot()?
+        .symlink(RUN_INIT, "switch_root")
+        .kernel_command_line(REQUIRE);
+    let missing = "the initramfs has no list of extensions";
+    for command in MODES {
+        let during = |stop: Stop| stop.during(&command.join(" "));
+        let scene = scene.clone().command(command.iter().copied());
+        refuses(&scene, &[missing, FILE, REQUIRE]).map_err(during)?;
+        let empty = scene.file(FILE, "");
+        refuses(&empty, &["/extensions.yaml, is empty", REQUIRE]).map_err(during)?;
+    }
+    // The program that would switch next does not.
+    let scene = delegating(boot()?, &[PRESERVE])?.kernel_command_line(REQUIRE);
+    let outcome = play(&scene)?;
+    ensure!(outcome.testimony.is_none(), "{}", said(&outcome));
+    says(&outcome.stderr, &[missing])
+}
+
+fn required_list_that_names_nothing_is_no_refusal() -> Checked {
+    let none = "layers: []\n";
+    let scene = boot()?.file(FILE, none).kernel_command_line(REQUIRE);
+    boots(&scene)?.left(&[FILE])?;
+    preserves(&delegating(scene, &[PRESERVE])?).map(drop)
 }

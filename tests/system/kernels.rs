@@ -16,6 +16,7 @@ use switch_root_tests::steps::{Make, Steps};
 use crate::check::{confined, ensure, says};
 use crate::command_line::{levels_differ, with_shell};
 use crate::machines::{Machine, Up, each, here, sample};
+use crate::preserving::{PRESERVE, delegating};
 use crate::tools::{Checked, Policies, Stop, cases, policy};
 
 cases![
@@ -41,9 +42,13 @@ fn initramfs_that_was_not_unpacked_whole_is_a_warning() -> Checked {
 
 fn warns_of_a_damaged_initramfs(machine: &Machine) -> Checked {
     let probe = &machine.programs.probe;
-    // Deleted in the background, and not at all.
-    for options in [&[][..], &["--keep-initramfs"]] {
-        let mut scene = machine.scene().options(options.iter().copied());
+    // Deleted in the background, not at all, and by another program that switches.
+    let scenes = [
+        machine.scene(),
+        machine.scene().options(["--keep-initramfs"]),
+        delegating(machine.scene(), &[PRESERVE])?,
+    ];
+    for mut scene in scenes {
         scene.questions.ending = Ending::PowerOff;
         let scratch = tempfile::tempdir()?;
         let image = scratch.path().join("initramfs");
@@ -59,8 +64,10 @@ fn warns_of_a_damaged_initramfs(machine: &Machine) -> Checked {
         )?;
     }
     // And none where it was.
-    let whole = machine.up(&machine.scene())?.report.warnings();
-    ensure!(!whole.contains("unpack"), "{whole}");
+    for scene in [machine.scene(), delegating(machine.scene(), &[PRESERVE])?] {
+        let whole = machine.up(&scene)?.report.warnings();
+        ensure!(!whole.contains("unpack"), "{whole}");
+    }
     Ok(())
 }
 

@@ -45,6 +45,7 @@ cases![
     a_missing_or_damaged_root_image_stops_the_boot,
     the_root_image_and_the_init_are_the_command_lines_to_choose,
     the_first_init_that_there_is_is_executed,
+    init_that_cannot_run_gives_way_to_the_next_candidate,
 ];
 
 /// An initramfs in the making, and the folder of its images.
@@ -910,5 +911,45 @@ fn the_first_init_that_there_is_is_executed() -> Checked {
         "{:?}",
         booted.seen.arguments
     );
+    Ok(())
+}
+
+fn init_that_cannot_run_gives_way_to_the_next_candidate() -> Checked {
+    let scripts: [(&str, &str); 2] = [
+        (INIT, "#!/no/such/interpreter\n"),
+        ("/etc/init", "neither a program nor a script"),
+    ];
+    let with = |next: Option<&str>, line: &str| -> Result<Maker, Stop> {
+        let maker = Maker::new()?;
+        let mut steps = maker.root()?;
+        steps.retain(|step| step.path != INIT.as_bytes());
+        for (path, content) in scripts {
+            steps = steps.executable(path, content);
+        }
+        if let Some(next) = next {
+            steps = steps.executable(next, Content::Copy(probe()?.into()));
+        }
+        let root = maker.image("other", Format::Squashfs, &steps)?;
+        let line = format!("switch_root.root=/other.sqsh {line}");
+        let maker = maker.layer("000.a.sqsh", ANY, whose("a"))?;
+        Ok(maker.scene(|scene| {
+            scene
+                .file("/other.sqsh", Content::Copy(root))
+                .kernel_command_line(&line)
+        }))
+    };
+    let booted = with(Some("/bin/init"), "")?.boots()?;
+    let arguments = &booted.seen.arguments;
+    ensure!(arguments == &["/bin/init"], "{arguments:?}");
+    // Where none can run the first one is named, and one that was asked for gives way to none.
+    for (next, line) in [(None, ""), (Some("/bin/init"), "init=/sbin/init")] {
+        let (_folder, scene) = with(next, line)?.finish()?;
+        let outcome = play(&scene)?;
+        ensure!(outcome.testimony.is_none(), "init was started");
+        says(
+            &said(&outcome),
+            &["Exited(1)", INIT, "/no/such/interpreter"],
+        )?;
+    }
     Ok(())
 }

@@ -14,10 +14,11 @@ use switch_root_tests::{companion, delegating, probe, stage1};
 // SAFETY: the C library calls this once, with these types, and nothing else has the name.
 #[unsafe(no_mangle)]
 pub extern "C" fn main(_count: i32, _arguments: *const *const u8) -> i32 {
-    let result = if std::process::id() == 1 && Path::new(SCENE).exists() {
-        stage1::play().map(|never| match never {})
-    } else if delegating::is_called() {
+    // First: in a virtual machine it is executed by stage 1, as the same process.
+    let result = if delegating::is_called() {
         delegating::play().map(|never| match never {})
+    } else if std::process::id() == 1 && Path::new(SCENE).exists() {
+        stage1::play().map(|never| match never {})
     } else if companion::is_called() {
         companion::play()
     } else {

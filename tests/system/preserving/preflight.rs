@@ -13,6 +13,7 @@ use crate::tools::{Checked, Policies, Stop, boot, cases, play};
 
 cases![
     the_init_is_found_where_none_is_given,
+    init_that_cannot_run_gives_way_to_the_next_candidate,
     the_plan_is_printed_and_nothing_is_done,
     without_a_run_of_its_own_it_is_refused,
     a_run_that_is_a_part_of_the_initramfs_is_refused,
@@ -48,6 +49,22 @@ fn the_init_is_found_where_none_is_given() -> Checked {
     none.steps
         .retain(|step| !step.path.ends_with(INIT.as_bytes()));
     refuses(&none, &["init /sbin/init is not in the new root"])
+}
+
+fn init_that_cannot_run_gives_way_to_the_next_candidate() -> Checked {
+    let command: &[&str] = &[SUBJECT, "--preserve", NEW_ROOT];
+    let broken = "#!/no/such/interpreter\n";
+    let scene = delegating(boot()?, &[command])?
+        .in_new_root(|tree| tree.executable("/usr/lib/systemd/systemd", broken));
+    let found = preserves(&scene)?.report.0["init"].to_string();
+    ensure!(found == r#""/sbin/init""#, "{found}");
+    // One that the kernel's command line names gives way to none.
+    let mut named = boot()?
+        .command(command)
+        .in_new_root(|tree| tree.executable("/opt/init", broken))
+        .kernel_command_line("init=/opt/init");
+    named.first_process = false;
+    refuses(&named, &["/opt/init", "/no/such/interpreter"])
 }
 
 fn the_plan_is_printed_and_nothing_is_done() -> Checked {
