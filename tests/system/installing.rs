@@ -214,7 +214,10 @@ fn a_second_install_replaces_the_first() -> Checked {
     );
     // A machine without extensions has an initramfs that says so.
     desk.write("machine.yaml", "machine:\n  install:\n    extensions: []\n")?;
-    let none = install("first.img", "none.img")?;
+    desk.succeeds(
+        "extension install --config machine.yaml --target-version 1.7.0 --initramfs first.img --output none.img --remove-all",
+    )?;
+    let none = desk.read("none.img")?;
     let members = appended(&desk, &before.concat(), &none)?;
     ensure!(
         names(&members) == ["extensions.yaml"],

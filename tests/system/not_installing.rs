@@ -18,6 +18,8 @@ cases![
     an_image_that_is_no_extension_is_not_installed,
     what_is_no_initramfs_is_refused,
     a_configuration_that_means_nothing_is_refused_with_its_place,
+    what_is_no_machine_configuration_takes_no_extension_out,
+    an_image_loses_its_last_extension_only_where_that_is_said,
     a_configuration_that_grows_when_it_is_read_costs_nothing,
     a_full_disk_leaves_what_was_there,
 ];
@@ -160,6 +162,62 @@ fn a_configuration_that_means_nothing_is_refused_with_its_place() -> Checked {
     desk.fails(FOR_TALOS, &["machine.yaml: line 2 column 3", "UTF-8"])?;
     fs::remove_file(desk.path("machine.yaml"))?;
     desk.fails(FOR_TALOS, &["cannot read machine.yaml"])
+}
+
+/// A desk on which `in.img` has an extension.
+fn with_an_extension() -> Result<crate::srctl::Desk, Stop> {
+    let desk = desk()?;
+    desk.write("bare.img", archive(&[("init", b"init")])?)?;
+    desk.succeeds(&FOR_TALOS.replace("in.img", "bare.img"))?;
+    fs::rename(desk.path("out.img"), desk.path("in.img"))?;
+    desk.write("out.img", "an older one")?;
+    Ok(desk)
+}
+
+fn what_is_no_machine_configuration_takes_no_extension_out() -> Checked {
+    let desk = with_an_extension()?;
+    let good = String::from_utf8_lossy(&desk.read("machine.yaml")?).replace('\n', "\n    ");
+    let resource =
+        format!("node: 192.0.2.1\nmetadata:\n    type: MachineConfigs\nspec: |\n    {good}\n");
+    for (text, words) in [
+        (resource.as_str(), "the text below `spec`"),
+        ("context: a\ncontexts:\n  a: {}\n", "a talosconfig"),
+        ("clusterName: a\nnodes: []\n", "talhelper"),
+        ("customization:\n  systemExtensions: {}\n", "a schematic"),
+        ("- machine: {}\n", "a list"),
+    ] {
+        desk.write("machine.yaml", text)?;
+        let words = ["machine.yaml is not a machine configuration", words];
+        desk.fails(FOR_TALOS, &words)?;
+        desk.fails(&format!("{FOR_TALOS} --remove-all"), &words)?;
+        desk.fails(
+            "config add-extension machine.yaml ghcr.io/siderolabs/iscsi-tools:v0.1.4",
+            &words,
+        )?;
+        desk.fails(
+            "extension pull --config machine.yaml --output pulled oci:images:tools",
+            &words,
+        )?;
+    }
+    Ok(())
+}
+
+fn an_image_loses_its_last_extension_only_where_that_is_said() -> Checked {
+    let desk = with_an_extension()?;
+    for text in ["cluster: {}\n", "machine: {install: {extension: []}}\n", ""] {
+        desk.write("machine.yaml", text)?;
+        let words = [
+            "out.img was not written",
+            "machine.yaml lists no extensions",
+            "000.oci-images-tools.sqsh",
+            "--remove-all",
+        ];
+        desk.fails(FOR_TALOS, &words)?;
+    }
+    // Where there is none, none is lost.
+    desk.succeeds(&FOR_TALOS.replace("in.img", "bare.img"))?;
+    desk.succeeds(&format!("{FOR_TALOS} --remove-all"))?;
+    Ok(())
 }
 
 fn a_configuration_that_grows_when_it_is_read_costs_nothing() -> Checked {

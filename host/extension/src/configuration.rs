@@ -4,6 +4,7 @@
 //! are read, and nothing else: what the rest means is for others to know.
 
 mod reader;
+mod recognise;
 mod registries;
 
 use std::collections::HashMap;
@@ -18,6 +19,19 @@ use reader::{Reader, Value};
 
 /// The largest configuration that is read, in bytes.
 const LARGEST: usize = 16 << 20;
+
+/// The keys of `machine.install`, as Talos has them.
+const INSTALL: [&str; 9] = [
+    "bootloader",
+    "disk",
+    "diskSelector",
+    "extensions",
+    "extraKernelArgs",
+    "grubUseUKICmdline",
+    "image",
+    "legacyBIOSSupport",
+    "wipe",
+];
 
 /// An extension that is to be there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +49,8 @@ pub struct Configuration {
     pub extensions: Vec<Configured>,
     /// How their registries are reached.
     pub registries: Registries,
+    /// Keys that nobody reads, as sentences with their places.
+    pub warnings: Vec<String>,
 }
 
 /// Reads a machine configuration; `file` is what errors call it. Of several
@@ -42,24 +58,26 @@ pub struct Configuration {
 /// nothing in it.
 ///
 /// # Errors
-/// It is over 16 MiB, not UTF-8 or not YAML; two documents are about the
-/// machine; or the keys that are read hold what they cannot mean. Of those all
+/// It is over 16 MiB, not UTF-8 or not YAML; it is something else than a machine
+/// configuration; two documents are about the machine; or the keys that are read hold what they cannot mean. Of those all
 /// are told, each in a line of `FILE: line L column C: KEY ...`.
 pub fn parse(text: &[u8], file: &str) -> Result<Configuration> {
     let text = utf8(text, file)?;
     let documents = documents(text, file)?;
+    recognise::check(&documents, file)?;
     let mut reader = Reader::new(file);
     let mut configuration = Configuration::default();
     if let Some(index) = of_machine(&documents, file)? {
         let machine = Value::root(&documents[index]).get("machine");
         if let Some(install) = reader.child(machine.as_ref(), "install") {
+            reader.known(&install, &INSTALL);
             configuration.extensions = extensions(&mut reader, &install);
         }
         if let Some(found) = reader.child(machine.as_ref(), "registries") {
             configuration.registries = registries::read(&mut reader, &found);
         }
     }
-    reader.finish()?;
+    configuration.warnings = reader.finish()?;
     Ok(configuration)
 }
 

@@ -22,6 +22,7 @@ pub mod fuzzing;
 pub mod initramfs;
 pub mod interrupt;
 pub mod kept;
+pub mod known_keys;
 pub mod machine;
 pub mod manifest;
 pub mod output;

@@ -22,7 +22,7 @@
 //! ```
 //!
 //! `metadata.name` and `metadata.version` must be there; keys that are not known
-//! are let through. What `switchRoot` may hold is described in
+//! are let through, with a warning. What `switchRoot` may hold is described in
 //! [`switch_root_policy::extra_info`], which policies read it with.
 
 use std::fmt;
@@ -32,11 +32,24 @@ use policy::extensions::extension_of;
 use policy::yaml::{self, Kind, Node, Position};
 use serde_json::Value;
 
+use crate::known_keys;
+
 /// The largest manifest that is read, in bytes.
 pub const LARGEST: usize = 1 << 20;
 
 /// The one version of manifests.
 const VERSION: &str = "v1alpha1";
+
+/// The keys of `metadata`: those of Talos, and ours.
+const METADATA: [&str; 7] = [
+    "name",
+    "version",
+    "author",
+    "description",
+    "compatibility",
+    "extraInfo",
+    "switchRoot",
+];
 
 /// How much of what stands in a manifest is repeated in a problem, in bytes.
 const QUOTED: usize = 300;
@@ -56,6 +69,8 @@ pub struct Manifest {
     pub compatibility: Vec<(String, String)>,
     /// The whole of `metadata`.
     pub metadata: Value,
+    /// Keys of `metadata` that nobody reads.
+    pub unknown: Vec<Problem>,
 }
 
 /// Something that is wrong with a manifest.
@@ -194,7 +209,18 @@ fn read(text: &[u8], problems: &mut Problems) -> Option<Manifest> {
             .map(|requirement| (requirement.operating_system, requirement.version))
             .collect(),
         metadata: metadata.to_json(),
+        unknown: unknown(metadata),
     })
+}
+
+fn unknown(metadata: &Node) -> Vec<Problem> {
+    known_keys::unknown(metadata, "metadata", &METADATA)
+        .into_iter()
+        .map(|(position, sentence)| Problem {
+            position: Some(position),
+            message: escape::message(&sentence, QUOTED),
+        })
+        .collect()
 }
 
 fn check_version(root: &Node, problems: &mut Problems) {

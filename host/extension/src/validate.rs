@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | `manifest-missing` `rootfs-missing` `unexpected-file` | error | An extension is `manifest.yaml` and `rootfs`, nothing else. |
 //! | `manifest-invalid` | error | See [`crate::manifest`]. |
+//! | `unknown-key` | warning | A key of the manifest's metadata that nobody reads. |
 //! | `constraint` | error | A version constraint cannot be read. |
 //! | `outside-allowed-paths` | error | Files that an extension may not bring. |
 //! | `world-writable` `setuid` `special-file` | error | Never, wherever it is. |

@@ -9,7 +9,7 @@ mod report;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path as FilePath;
 
-use extension::{Error, Result};
+use extension::{Error, Result, known_keys};
 use policy::account::{self, ExtensionReport, Reason};
 use policy::compatibility::{self, NoReview, Outcome};
 use policy::consequence::{self, Deletion};
@@ -236,8 +236,10 @@ fn judge(image: &Image, session: &mut Session<'_>, asking: &Asking<'_>) -> Resul
                     missing_layer(image, entry, &judged.extension.image);
                 }
             }
+            let list = extensions::list(&bytes).unwrap_or_default();
             Judgement {
                 extensions,
+                warnings: known_keys::unknown_of_list(&list.unknown, path),
                 ..Judgement::default()
             }
         }

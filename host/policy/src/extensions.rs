@@ -15,9 +15,10 @@ use crate::yaml::{self, Kind, Node};
 /// Where the initramfs names its extensions: the first one that is there.
 pub const PATHS: [&str; 2] = ["/extensions.yaml", "/etc/extensions.yaml"];
 
-/// Keys of the file, and of a layer in it, that are written here, and not passed on.
-const OF_THE_FILE: [&str; 3] = ["layers", "skipped", "reason"];
-const OF_A_LAYER: [&str; 4] = ["image", "digest", "metadata", "reasons"];
+/// Keys of the file that mean something, and are not passed on.
+pub const OF_THE_FILE: [&str; 3] = ["layers", "skipped", "reason"];
+/// The same of a layer in it.
+pub const OF_A_LAYER: [&str; 4] = ["image", "digest", "metadata", "reasons"];
 
 /// What a file holds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

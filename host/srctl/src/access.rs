@@ -16,7 +16,11 @@ pub fn registries(config: Option<&Path>, options: &AccessOptions) -> Result<Regi
     let registries = match config {
         Some(path) => {
             let text = input::read(path)?;
-            configuration::parse(&text, &path.display().to_string())?.registries
+            let read = configuration::parse(&text, &path.display().to_string())?;
+            for warning in read.warnings {
+                tracing::warn!("{warning}");
+            }
+            read.registries
         }
         None => Registries::default(),
     };

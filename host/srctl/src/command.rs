@@ -248,6 +248,9 @@ pub struct Install {
     /// another one by then.
     #[arg(long)]
     pub allow_incompatible: bool,
+    /// Take all extensions out of an initramfs that has some, where the configuration lists none.
+    #[arg(long)]
+    pub remove_all: bool,
     #[command(flatten)]
     pub machine: MachineOptions,
     #[command(flatten)]

@@ -5,6 +5,7 @@ use policy::escape;
 use policy::yaml::{Kind, Node, Position};
 
 use crate::error::{Error, Result};
+use crate::known_keys;
 
 /// How much of what stands in the file is repeated in an error, in bytes.
 const QUOTED: usize = 600;
@@ -61,6 +62,7 @@ pub(super) struct Reader<'a> {
     file: &'a str,
     errors: Vec<String>,
     more: usize,
+    warnings: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
@@ -70,13 +72,14 @@ impl<'a> Reader<'a> {
             file,
             errors: Vec::new(),
             more: 0,
+            warnings: Vec::new(),
         }
     }
 
-    /// What was wrong, if anything was.
-    pub(super) fn finish(mut self) -> Result<()> {
+    /// What was wrong, if anything was; else what is worth a word.
+    pub(super) fn finish(mut self) -> Result<Vec<String>> {
         if self.errors.is_empty() {
-            return Ok(());
+            return Ok(self.warnings);
         }
         if self.more > 0 {
             self.errors.push(format!("and {} more", self.more));
@@ -90,16 +93,29 @@ impl<'a> Reader<'a> {
         self.refuse_at(value.node.start, &format!("{} {what}", value.path));
     }
 
+    /// Notes keys of a mapping that nobody reads.
+    pub(super) fn known(&mut self, value: &Value, known: &[&str]) {
+        for (position, sentence) in known_keys::unknown(value.node, &value.path, known) {
+            if self.warnings.len() < TOLD {
+                self.warnings.push(self.at(position, &sentence));
+            }
+        }
+    }
+
     fn refuse_at(&mut self, position: Position, sentence: &str) {
         if self.errors.len() == TOLD {
             self.more += 1;
             return;
         }
-        self.errors.push(format!(
+        self.errors.push(self.at(position, sentence));
+    }
+
+    fn at(&self, position: Position, sentence: &str) -> String {
+        format!(
             "{}: {position}: {}",
             escape::path(self.file.as_bytes()),
             escape::message(sentence, QUOTED)
-        ));
+        )
     }
 
     /// The value of a key of a mapping, where both are there and not null.

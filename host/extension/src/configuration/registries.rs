@@ -8,6 +8,7 @@ use crate::registries::{Credentials, Host, Mirror, Registries};
 
 pub(super) fn read(reader: &mut Reader, registries: &Value) -> Registries {
     let mut read = Registries::default();
+    reader.known(registries, &["mirrors", "config"]);
     if let Some(mirrors) = reader.child(Some(registries), "mirrors")
         && let Some(mirrors) = reader.mapping(&mirrors, "of registries")
     {
@@ -30,6 +31,7 @@ fn mirror(reader: &mut Reader, value: &Value) -> Mirror {
     let Some(value) = reader.mapping(value, "with the key `endpoints`") else {
         return mirror;
     };
+    reader.known(&value, &["endpoints", "overridePath", "skipFallback"]);
     if let Some(endpoints) = value.get("endpoints") {
         for endpoint in reader.list(&endpoints, "of URLs") {
             match reader.text(&endpoint, "a URL such as `https://mirror.example`") {
@@ -51,10 +53,12 @@ fn mirror(reader: &mut Reader, value: &Value) -> Mirror {
 
 fn host(reader: &mut Reader, value: &Value) -> Host {
     let mut host = Host::default();
+    reader.known(value, &["auth", "tls"]);
     if let Some(auth) = reader.child(Some(value), "auth") {
         host.credentials = credentials(reader, &auth);
     }
     if let Some(tls) = reader.child(Some(value), "tls") {
+        reader.known(&tls, &["ca", "clientIdentity", "insecureSkipVerify"]);
         host.ca = pem(reader, &tls, "ca", "CERTIFICATE-----");
         if let Some(identity) = reader.child(Some(&tls), "clientIdentity") {
             let certificate = pem(reader, &identity, "crt", "CERTIFICATE-----");
@@ -84,6 +88,16 @@ fn credentials(reader: &mut Reader, auth: &Value) -> Option<Credentials> {
         auth,
         "with `username` and `password`, or another kind of credentials",
     )?;
+    reader.known(
+        &auth,
+        &[
+            "username",
+            "password",
+            "auth",
+            "identityToken",
+            "registryToken",
+        ],
+    );
     let mut secret = |key, meant| {
         let value = auth.get(key).filter(|value| !value.node.is_null())?;
         let text = reader.text(&value, meant)?;

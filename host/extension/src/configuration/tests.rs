@@ -38,8 +38,6 @@ fn what_is_not_there_is_nothing() {
         "",
         "# nothing\n",
         "---\n",
-        "a list: [1]\n",
-        "- 1\n",
         "machine:\n",
         "machine: {}\n",
         "machine:\n  install:\n",
@@ -52,6 +50,70 @@ fn what_is_not_there_is_nothing() {
     ] {
         assert_eq!(read(text), Configuration::default(), "{text:?}");
     }
+}
+
+#[test]
+fn what_is_no_machine_configuration_is_refused_and_named() {
+    let resource = "node: 192.0.2.1\nmetadata:\n  type: MachineConfigs.config.talos.dev\nspec: |\n  machine: {}\n";
+    for (text, words) in [
+        (resource, "the configuration is the text below `spec`"),
+        (
+            "context: a\ncontexts: {a: {endpoints: []}}\n",
+            "a talosconfig",
+        ),
+        ("customization: {systemExtensions: {}}\n", "a schematic"),
+        ("clusterName: a\nnodes: []\n", "talhelper"),
+        (
+            "apiVersion: v1\nkind: Config\nclusters: []\n",
+            "an object of Kubernetes",
+        ),
+        ("- op: add\n", "a list, as patches are"),
+        ("a list: [1]\n", "the right file?"),
+        ("some text\n", "the right file?"),
+    ] {
+        let error = refused(text);
+        let begin =
+            "machine.yaml is not a machine configuration: it has none of the keys version, machine";
+        assert!(error.starts_with(begin) && error.contains(words), "{error}");
+    }
+}
+
+#[test]
+fn each_part_of_a_machine_configuration_is_one() {
+    for text in [
+        "version: v1alpha1\n",
+        "cluster: {}\n",
+        "debug: false\n",
+        "persist: true\n",
+        "apiVersion: v1alpha1\nkind: RegistryMirrorConfig\nname: docker.io\n",
+        "other: 1\n---\nmachine: {}\n",
+    ] {
+        assert_eq!(read(text), Configuration::default(), "{text:?}");
+    }
+}
+
+#[test]
+fn keys_that_nobody_reads_are_warnings_with_their_places() {
+    let text = "machine:\n  install: {extension: [], disk: /dev/sda}\n  registries:\n    mirors: {}\n    mirrors: {a: {endpoint: x}}\n    config: {b: {auths: 1, tls: {insecureSkipVerifyy: true}}}\n";
+    let warnings = read(text).warnings;
+    let meant = [
+        "`extensions`",
+        "`mirrors`",
+        "`endpoints`",
+        "`auth`",
+        "`insecureSkipVerify`",
+    ];
+    assert_eq!(warnings.len(), meant.len(), "{warnings:?}");
+    for (warning, meant) in warnings.iter().zip(meant) {
+        assert!(
+            warning.ends_with(&format!("did you mean {meant}?")),
+            "{warning}"
+        );
+    }
+    assert!(
+        warnings[0].starts_with("machine.yaml: line 2 column 13: `machine.install.extension`"),
+        "{warnings:?}"
+    );
 }
 
 #[test]

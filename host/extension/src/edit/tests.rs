@@ -102,8 +102,9 @@ fn other_documents_stay_as_they_are() {
         "kind: A # a\nx:   1\n---\nmachine:\n  install:\n    extensions:\n    - image: a\n...\n---\nkind:   B\n",
         "kind: A # a\nx:   1\n---\nmachine:\n  install:\n    extensions:\n    - image: a\n    - image: NEW\n...\n---\nkind:   B\n",
     );
-    for text in ["kind: A\n", "kind: A\n---\nkind: B\n", "- a\n"] {
-        let error = add(text).unwrap_err().to_string();
+    let kind = |name: &str| format!("apiVersion: v1alpha1\nkind: {name}\n");
+    for text in [kind("A"), format!("{}---\n{}", kind("A"), kind("B"))] {
+        let error = add(&text).unwrap_err().to_string();
         assert!(
             error.contains("no document with the key `machine`"),
             "{error}"

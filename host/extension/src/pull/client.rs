@@ -59,28 +59,22 @@ pub(super) enum Right {
 }
 
 impl Right {
-    /// What a token is asked for: the scope of the challenge, unless that was made
-    /// for a question that only reads, while more is to come.
-    fn scope(self, challenge: Option<String>, repository: &str) -> String {
-        match (self, challenge) {
-            (Self::Pull, Some(scope)) => scope,
-            (Self::Pull, None) => format!("repository:{repository}:pull"),
-            (Self::Push, challenge) => {
-                let challenge = challenge.unwrap_or_default();
-                match challenge.rsplit_once(':') {
-                    Some((_, actions))
-                        if actions.split(',').any(|it| it == "push" || it == "*") =>
-                    {
-                        challenge
-                    }
-                    // A registry may call the repository something else than we do.
-                    Some((resource, _)) if resource.starts_with("repository:") => {
-                        format!("{resource}:pull,push")
-                    }
-                    _ => format!("repository:{repository}:pull,push"),
-                }
-            }
-        }
+    /// What a token is asked for: the repository of the challenge, which may be called
+    /// something else there than here, and what is to be done in it. A challenge that
+    /// names more would have the registry, or whoever answers for it, hold a token that
+    /// is good for more.
+    fn scope(self, challenge: Option<&str>, repository: &str) -> String {
+        let mut named = challenge
+            .unwrap_or_default()
+            .split_ascii_whitespace()
+            .filter_map(|scope| Some(scope.strip_prefix("repository:")?.rsplit_once(':')?.0));
+        let first = named.clone().next();
+        let name = named.find(|name| *name == repository).or(first);
+        let actions = match self {
+            Self::Pull => "pull",
+            Self::Push => "pull,push",
+        };
+        format!("repository:{}:{actions}", name.unwrap_or(repository))
     }
 }
 
@@ -333,22 +327,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_pushes_asks_for_a_token_that_is_good_for_all_of_it() {
-        let scope = |right: Right, challenge: Option<&str>| {
-            right.scope(challenge.map(str::to_owned), "a/b")
-        };
+    fn a_token_is_for_one_repository_and_what_is_done_there() {
+        let scope = |right: Right, challenge: Option<&str>| right.scope(challenge, "a/b");
         let pull = "repository:a/b:pull";
-        assert_eq!(scope(Right::Pull, None), pull);
-        assert_eq!(scope(Right::Pull, Some("x:y:z")), "x:y:z");
-        assert_eq!(scope(Right::Push, None), "repository:a/b:pull,push");
-        assert_eq!(scope(Right::Push, Some(pull)), "repository:a/b:pull,push");
-        assert_eq!(
-            scope(Right::Push, Some("repository:of/push/b:pull")),
-            "repository:of/push/b:pull,push"
-        );
-        for given in ["repository:a/b:push,pull", "repository:a/b:*"] {
-            assert_eq!(scope(Right::Push, Some(given)), given);
+        let push = "repository:a/b:pull,push";
+        for challenge in [
+            None,
+            Some(""),
+            Some(pull),
+            Some(push),
+            Some("repository:a/b:*"),
+            Some("repository:a/b:push,pull,delete"),
+            Some("registry:catalog:*"),
+            Some("x"),
+            Some("repository:c/d:pull repository:a/b:pull registry:catalog:*"),
+        ] {
+            assert_eq!(scope(Right::Pull, challenge), pull, "{challenge:?}");
+            assert_eq!(scope(Right::Push, challenge), push, "{challenge:?}");
         }
+        // A registry may call the repository something else than we do.
+        let other = Some("repository:of/push/b:pull,push,delete");
+        assert_eq!(scope(Right::Pull, other), "repository:of/push/b:pull");
+        assert_eq!(scope(Right::Push, other), "repository:of/push/b:pull,push");
     }
 
     #[test]

@@ -115,6 +115,21 @@ impl<'a> Transport<'a> {
         self.registries.plain_http.iter().any(|name| name == host) || (is_loopback(host) && !tls)
     }
 
+    /// Whether a host that was reached by a scheme may have us ask another one, each
+    /// given as scheme and host: by HTTPS always. By plain HTTP, this machine itself is
+    /// asked only where the first host is on it: what listens there trusts whoever can
+    /// reach it, and that is not a registry elsewhere. Any other host is asked so only
+    /// where the first one was.
+    pub(super) fn may_lead(&self, from: (&str, &str), to: (&str, &str)) -> bool {
+        let configured = self.registries.plain_http.iter().any(|name| name == to.1);
+        to.0 == "https"
+            || configured
+            || match is_loopback(to.1) {
+                true => is_loopback(from.1) && self.plain(to.1),
+                false => from.0 == "http",
+            }
+    }
+
     /// Asks, and follows redirects. A connection that breaks before the answer
     /// is tried again.
     ///
@@ -152,10 +167,10 @@ impl<'a> Transport<'a> {
             let next = parse(&url)
                 .and_then(|url| origin(&url))
                 .map_err(|_| unreachable(&at.1, "it redirects to what is no URL"))?;
-            if at.0 == "https" && next.0 == "http" && !self.plain(&next.1) {
+            if !self.may_lead((&at.0, &asked.1), (&next.0, &next.1)) {
                 return Err(unreachable(
                     &at.1,
-                    "it redirects from HTTPS to plain HTTP, which is not followed",
+                    "it redirects to plain HTTP, which is not followed: from HTTPS never, and to this machine itself only where the registry is on it; --plain-http HOST allows it",
                 ));
             }
         }
@@ -329,6 +344,43 @@ mod tests {
         assert!(transport.plain("plain.example:5000"));
         assert!(!transport.plain("localhost:5001"));
         assert!(!transport.plain("plain.example"));
+    }
+
+    #[test]
+    fn nobody_elsewhere_has_this_machine_ask_itself() {
+        let mut registries = Registries::default();
+        registries.plain_http.push("127.0.0.1:81".into());
+        registries.plain_http.push("lan.example".into());
+        let stop = Stop::default();
+        let transport = Transport::new(&registries, &stop);
+        let (https, http) = ("https", "http");
+        let away = (https, "ghcr.io");
+        for to in ["localhost:80", "127.0.0.1:8001", "[::1]:1", "127.1.2.3"] {
+            assert!(!transport.may_lead(away, (http, to)), "{to}");
+            assert!(
+                !transport.may_lead((http, "lan.example"), (http, to)),
+                "{to}"
+            );
+            assert!(
+                transport.may_lead((http, "localhost:5000"), (http, to)),
+                "{to}"
+            );
+            assert!(
+                transport.may_lead((https, "localhost:5000"), (http, to)),
+                "{to}"
+            );
+            assert!(transport.may_lead(away, (https, to)), "{to}");
+        }
+        assert!(
+            transport.may_lead(away, (http, "127.0.0.1:81")),
+            "it is configured"
+        );
+        assert!(
+            transport.may_lead(away, (http, "lan.example")),
+            "it is configured"
+        );
+        assert!(!transport.may_lead(away, (http, "b.example")));
+        assert!(transport.may_lead((http, "lan.example"), (http, "b.example")));
     }
 
     #[test]

@@ -37,10 +37,14 @@ pub fn run(command: &Install, progress: &dyn Progress) -> Result<Outcome> {
     let Configuration {
         extensions,
         registries,
+        warnings,
     } = configuration::parse(
         &input::read(&command.config)?,
         &command.config.display().to_string(),
     )?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
     let images: Vec<ImageRef> = extensions.into_iter().map(|one| one.image).collect();
     if images.len() > pack::LAYERS {
         return Err(Error::input(format!(
@@ -126,6 +130,9 @@ pub fn run(command: &Install, progress: &dyn Progress) -> Result<Outcome> {
             initramfs::replace_extensions(&command.initramfs, &mut output, &mut |writer| {
                 pack::write_archive(&layers, writer, &packing)
             })?;
+        if images.is_empty() && !replaced.removed.is_empty() && !command.remove_all {
+            return Err(none_left(command, &replaced.removed));
+        }
         output.commit()?;
         Some(replaced)
     } else {
@@ -145,6 +152,18 @@ pub fn run(command: &Install, progress: &dyn Progress) -> Result<Outcome> {
         print::say(&not_written(command));
         Outcome::Unfit
     })
+}
+
+/// That an image would lose all that it has, which a wrong or an unfinished
+/// configuration would have it do.
+fn none_left(command: &Install, removed: &[String]) -> Error {
+    Error::input(format!(
+        "{} was not written: {} lists no extensions, and {} has some, which it would lose ({}); take them out with --remove-all, if that is what you want",
+        command.output.display(),
+        command.config.display(),
+        command.initramfs.display(),
+        removed.join(", ")
+    ))
 }
 
 fn not_written(command: &Install) -> String {

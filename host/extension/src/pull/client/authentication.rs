@@ -51,7 +51,7 @@ impl Client<'_> {
                 }),
                 credentials,
             ) => {
-                let scope = right.scope(scope, repository);
+                let scope = right.scope(scope.as_deref(), repository);
                 let token = Token {
                     host,
                     realm: &realm,
@@ -157,7 +157,8 @@ impl Client<'_> {
         else {
             return wrong("that is no URL");
         };
-        if scheme == "http" && !self.transport.plain(&server) {
+        let registry = ("https", token.host);
+        if !self.transport.may_lead(registry, (&scheme, &server)) {
             return wrong("without TLS, which is not asked");
         }
         Ok(server)
