@@ -17,6 +17,7 @@ cases![
     a_bind_mounted_file_does_not_lead_to_what_is_kept,
     what_is_mounted_in_the_initramfs_is_not_entered,
     what_is_mounted_on_a_kept_path_is_found_there,
+    mount_points_are_described_as_what_lies_below_them,
     what_is_bound_into_the_new_root_survives_by_the_hosts_word,
     what_an_overlay_new_root_is_made_of_survives,
     overlay_layers_that_a_later_mount_covers_are_kept,
@@ -210,6 +211,46 @@ fn what_is_bound_into_the_new_root_survives_by_the_hosts_word() -> Checked {
         let survivors = booted.report.survivors();
         let by = survivors.get("/lib/modules");
         ensure!(by.is_some_and(|by| by.contains("host")), "{survivors:?}");
+    }
+    Ok(())
+}
+
+/// The policy repeats what it is asked of a file with this name, and keeps nothing.
+fn mount_points_are_described_as_what_lies_below_them() -> Checked {
+    let mode = |mode| Make::Directory { mode };
+    let directory = boot()?
+        .make("/error", mode(0o2751))
+        .file("/error/one", "")
+        .file("/error/two", "")
+        .at_last("/error", tmpfs())
+        .at_last("/error/one", mode(0o700));
+    let file = boot()?
+        .make(
+            "/error",
+            Make::File {
+                mode: 0o4640,
+                content: "seven b".into(),
+            },
+        )
+        .file("/other", "something longer")
+        .at_last(
+            "/error",
+            Make::Bind {
+                from: "/other".into(),
+            },
+        );
+    // A tmpfs counts 20 bytes for each name in a directory, "." and ".." among them.
+    for (scene, size, mode) in [(directory, 80, 0o2751), (file, 7, 0o4640)] {
+        for options in [["--strategy", "move"], ["--strategy", "pivot"]] {
+            let scene = scene.clone().options(options).policy(
+                "50-repeats",
+                policy("0.1.0-every-answer")?,
+                None,
+            );
+            let booted = boots(&scene)?;
+            let (size, mode) = (format!("size: {size},"), format!("mode: {mode},"));
+            booted.failed("50-repeats", &[&size, &mode, "mount-point: true"])?;
+        }
     }
     Ok(())
 }
