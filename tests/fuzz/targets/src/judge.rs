@@ -32,10 +32,7 @@ fn replies(data: &[u8]) {
         return;
     };
     // Most changes of a length make a stream of no more than one frame.
-    let stream = match form % 2 {
-        0 => rest.to_vec(),
-        _ => framed(rest),
-    };
+    let stream = stream(form, rest);
     let mut left = stream.as_slice();
     while let Ok(Some((again, taken))) = fuzzing::take_reply(left, LIMIT) {
         let third = fuzzing::take_reply(&again, usize::MAX).expect("what is written is read");
@@ -43,6 +40,14 @@ fn replies(data: &[u8]) {
         left = &left[taken..];
     }
     hear(&stream);
+}
+
+/// What the judge says.
+fn stream(form: u8, rest: &[u8]) -> Vec<u8> {
+    match form % 2 {
+        0 => rest.to_vec(),
+        _ => framed(rest),
+    }
 }
 
 /// Puts a length before each part of the input, which begins with a byte that tells it.
@@ -142,4 +147,29 @@ fn listing(data: &[u8]) {
     assert!(names <= data.len());
     assert!(entries.iter().all(|entry| entry.name.len() <= 255));
     assert_eq!(fuzzing::pack_and_unpack(&entries), entries);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where the encoding of a reply changes, nothing behind it would be tried.
+    #[test]
+    fn seeds_are_replies_to_their_end() {
+        let seeds = [
+            include_bytes!("../../corpus/replies/carries").as_slice(),
+            include_bytes!("../../corpus/replies/descend-mount"),
+            include_bytes!("../../corpus/replies/log-warning-panic"),
+            include_bytes!("../../corpus/replies/whole-session"),
+            include_bytes!("../../corpus/replies/whole-session-raw"),
+        ];
+        for seed in seeds {
+            let stream = stream(seed[0], &seed[1..]);
+            let mut left = stream.as_slice();
+            while let Some((_, taken)) = fuzzing::take_reply(left, LIMIT).unwrap() {
+                left = &left[taken..];
+            }
+            assert!(left.is_empty(), "what is left: {left:?}");
+        }
+    }
 }
