@@ -164,10 +164,6 @@ fn second_look(testimony: &mut Testimony, questions: &Questions) {
     testimony.details = questions.details.iter().map(examine).collect();
     testimony.files = questions.files.iter().map(look).collect();
     testimony.kernel_log = kernel_log();
-    let helper = ["bset", "inheritable"].map(|set| {
-        fs::read_to_string(format!("/proc/sys/kernel/usermodehelper/{set}")).unwrap_or_default()
-    });
-    testimony.helper_capabilities = helper.map(|set| set.trim().to_owned()).to_vec();
     testimony.stage1 = fs::read(STAGE1_RECORD)
         .ok()
         .and_then(|text| serde_json::from_slice(&text).ok());

@@ -102,9 +102,6 @@ pub struct Testimony {
     pub kernel: String,
     /// The records of the kernel's log which name switch_root.
     pub kernel_log: Vec<String>,
-    /// The capabilities that programs started by the kernel may have: the bounding and
-    /// the inheritable set, as `/proc/sys/kernel/usermodehelper` has them.
-    pub helper_capabilities: Vec<String>,
     /// What stage 1 wrote down before it started the subject; virtual machines only.
     pub stage1: Option<Stage1>,
 }

@@ -13,7 +13,7 @@ use switch_root_tests::report::Report;
 use switch_root_tests::scene::{Ending, INIT, NEW_ROOT, Scene};
 use switch_root_tests::steps::{Make, Steps};
 
-use crate::check::{confined, ensure, says};
+use crate::check::{confined, content, ensure, says};
 use crate::command_line::{levels_differ, with_shell};
 use crate::machines::{Machine, Up, each, here, sample};
 use crate::preserving::{PRESERVE, delegating};
@@ -29,6 +29,7 @@ cases![
     hostile_policies_leave_everything_in_place,
     the_small_build_keeps_what_it_is_told_to,
     run_init_drops_capabilities_for_good,
+    run_init_drops_capabilities_where_proc_shows_processes_alone,
     the_kernel_log_has_what_the_command_line_asks_for,
     initramfs_that_was_not_unpacked_whole_is_a_warning,
 ];
@@ -373,12 +374,28 @@ fn the_small_build_keeps_what_it_is_told_to() -> Checked {
 }
 
 fn run_init_drops_capabilities_for_good() -> Checked {
+    drops_capabilities("/proc", "true")
+}
+
+fn run_init_drops_capabilities_where_proc_shows_processes_alone() -> Checked {
+    let alone = "/bin/busybox mount -t proc -o subset=pid proc";
+    let command = format!(
+        "/bin/busybox mkdir {NEW_ROOT}/all && /bin/busybox mount -o bind /proc {NEW_ROOT}/all && {alone} {NEW_ROOT}/proc && {alone} /proc"
+    );
+    drops_capabilities("/all", &command)
+}
+
+/// The command comes right before, and all of proc is mounted on a place of the new root.
+fn drops_capabilities(proc: &str, command: &str) -> Checked {
     // Only here: what the kernel's own helpers may do is set for the whole machine.
     let machine = the_one(true)?;
-    let scene = full(&machine)?.symlink("/bin/run-init", "switch_root");
+    let sets = ["bset", "inheritable"].map(|set| format!("{proc}/sys/kernel/usermodehelper/{set}"));
+    let scene = full(&machine)?
+        .symlink("/bin/run-init", "switch_root")
+        .look_at(sets.iter().map(String::as_str));
     // It leaves mounts where they are, and init is to look into /proc.
     let script = format!(
-        "/bin/busybox mount -o bind /proc {NEW_ROOT}/proc && exec /bin/run-init -d cap_sys_module,cap_sys_rawio {NEW_ROOT} {INIT}"
+        "/bin/busybox mount -o bind /proc {NEW_ROOT}/proc && {command} && exec /bin/run-init -d cap_sys_module,cap_sys_rawio {NEW_ROOT} {INIT}"
     );
     let scene = with_shell(scene, &script)?;
     let up = machine.up(&scene)?;
@@ -394,10 +411,11 @@ fn run_init_drops_capabilities_for_good() -> Checked {
             u64::from_str_radix(text, 16).map_err(|error| format!("{set} {text}: {error}"))?;
         ensure!(value & dropped == 0, "{set} is {text}");
     }
-    for helper in &up.seen.helper_capabilities {
+    for set in &sets {
+        let helper = content(&up.seen, set).unwrap_or_default();
         // Two words of 32 bits, the lower one first.
         let low = helper
-            .split_whitespace()
+            .split(|c: char| !c.is_ascii_digit())
             .next()
             .and_then(|word| word.parse::<u64>().ok());
         ensure!(
@@ -405,6 +423,8 @@ fn run_init_drops_capabilities_for_good() -> Checked {
             "helpers may have {helper:?}"
         );
     }
+    let warnings = up.report.warnings();
+    ensure!(!warnings.contains("helpers"), "{warnings}");
     Ok(())
 }
 

@@ -234,7 +234,7 @@ fn commit(
             format!("console {console} cannot be used")
         });
     }
-    for failure in capabilities::drop_from_helpers(&plan.drop_capabilities) {
+    for failure in capabilities::drop_from_helpers(&plan.drop_capabilities, proc) {
         report.warn(failure);
     }
     drop((new_root, carried));

@@ -1,32 +1,33 @@
 //! Taking capabilities from init and all that it starts, as `run-init -d` does.
 
-use std::fs;
 use std::io;
 
 use caps::{CapSet, Capability};
 
-/// Where the kernel keeps the capabilities of the programs that it starts
-/// itself: two numbers, the low and the high half of a set.
+use crate::proc::Proc;
+
+/// Where in the proc file system the kernel keeps the capabilities of the programs that it
+/// starts itself: two numbers, the low and the high half of a set.
 const USERMODE_HELPERS: [&str; 2] = [
-    "/proc/sys/kernel/usermodehelper/bset",
-    "/proc/sys/kernel/usermodehelper/inheritable",
+    "sys/kernel/usermodehelper/bset",
+    "sys/kernel/usermodehelper/inheritable",
 ];
 
 /// Takes these capabilities from the programs that the kernel starts itself. What
 /// fails is returned, as sentences.
-pub fn drop_from_helpers(capabilities: &[u8]) -> Vec<String> {
+pub fn drop_from_helpers(capabilities: &[u8], proc: &Proc) -> Vec<String> {
     if capabilities.is_empty() {
         return Vec::new();
     }
     let mask = named(capabilities).fold(0u64, |mask, capability| mask | capability.bitmask());
     let outcomes = USERMODE_HELPERS
         .iter()
-        .map(|path| (path, lower(path, mask)));
+        .map(|path| (path, lower(proc, path, mask)));
     outcomes
         .filter_map(|(path, outcome)| {
             let error = outcome.err()?;
             Some(format!(
-                "capabilities cannot be taken from the kernel's helpers: {path}: {error}"
+                "capabilities cannot be taken from the kernel's helpers: /proc/{path}: {error}"
             ))
         })
         .collect()
@@ -78,8 +79,9 @@ pub fn check() -> Result<(), String> {
     Ok(())
 }
 
-fn lower(path: &str, mask: u64) -> io::Result<()> {
-    let text = fs::read_to_string(path)?;
+fn lower(proc: &Proc, path: &str, mask: u64) -> io::Result<()> {
+    let text = proc.read(path)?;
+    let text = String::from_utf8_lossy(&text);
     let mut halves = text.split_whitespace().map(str::parse::<u32>);
     let (Some(Ok(low)), Some(Ok(high))) = (halves.next(), halves.next()) else {
         return Err(io::Error::new(
@@ -88,5 +90,6 @@ fn lower(path: &str, mask: u64) -> io::Result<()> {
         ));
     };
     let set = (u64::from(high) << 32 | u64::from(low)) & !mask;
-    fs::write(path, format!("{} {}", set as u32, (set >> 32) as u32))
+    let halves = format!("{} {}", set as u32, (set >> 32) as u32);
+    proc.write(path, halves.as_bytes())
 }

@@ -1,6 +1,6 @@
 //! The proc file system: what the kernel says of mounts, files and itself.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use linux_raw_sys::general::PROC_SUPER_MAGIC;
@@ -72,6 +72,16 @@ impl Proc {
         let mut bytes = Vec::new();
         std::fs::File::from(file).read_to_end(&mut bytes)?;
         Ok(bytes)
+    }
+
+    /// Writes to one of its files, in one piece.
+    ///
+    /// # Errors
+    /// Those of openat(2) and write(2).
+    pub fn write(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+        let file = fs::openat(&self.0, path, flags, Mode::empty())?;
+        std::fs::File::from(file).write_all(bytes)
     }
 
     /// Where one of its links leads.
