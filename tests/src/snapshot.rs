@@ -30,10 +30,12 @@ pub enum Reach {
     AllMountsBut(BTreeSet<u64>),
 }
 
-/// The lines of `/proc/self/mountinfo` about file systems that a process serves: it may have
-/// been stopped, or killed.
+/// The lines of `/proc/self/mountinfo` about file systems that a process serves, which may
+/// have been stopped, or killed; and about overlays of them, which scenes call `served`.
 pub fn served_lines(mounts: &str) -> impl Iterator<Item = &str> {
-    mounts.lines().filter(|line| line.contains(" - fuse"))
+    let served = [" - fuse", " - overlay served "];
+    let is_served = move |line: &&str| served.iter().any(|kind| line.contains(kind));
+    mounts.lines().filter(is_served)
 }
 
 /// The mounts of these file systems, by their numbers.

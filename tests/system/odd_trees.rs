@@ -434,7 +434,7 @@ fn overlay_layers_of_detached_mounts_keep_what_is_seen() -> Checked {
 }
 
 /// Checks that exactly these paths are preserved, and that what is left is what they are.
-fn keep(booted: &[Booted], paths: &[&str]) -> Checked {
+pub fn keep(booted: &[Booted], paths: &[&str]) -> Checked {
     for booted in booted {
         let preserved = booted.report.survivors();
         ensure!(

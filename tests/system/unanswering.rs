@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 use switch_root_tests::companion::COMPANION;
 use switch_root_tests::fuse;
 use switch_root_tests::outcome::End;
-use switch_root_tests::scene::{NEW_ROOT, NewRoot, Scene};
+use switch_root_tests::scene::{INIT, NEW_ROOT, NewRoot, SUBJECT, Scene};
 use switch_root_tests::steps::{Content, Make, Steps};
 
 use crate::check::{boots, ensure, refuses, said, says};
+use crate::command_line::with_shell;
+use crate::odd_trees::keep;
 use crate::tools::{Checked, Policies, Stop, boot, cases, need_privileges, play, policy, probe};
 
 cases![
@@ -18,6 +20,9 @@ cases![
     hung_mount_in_the_root_does_not_block_the_plan,
     hung_mount_that_a_policy_keeps_does_not_block_the_switch,
     hung_new_root_is_refused_in_time,
+    new_root_of_a_hung_layer_is_refused_in_time,
+    overlay_layer_that_a_hung_mount_covers_is_kept,
+    overlay_layer_on_a_hung_mount_keeps_everything,
 ];
 
 /// A boot with companions, which may serve FUSE.
@@ -100,4 +105,65 @@ fn hung_new_root_is_refused_in_time() -> Checked {
         "it was refused after {took:?}"
     );
     Ok(())
+}
+
+/// A boot whose process 1 mounts FUSE on `/hung`, of what is in `/served`, and an overlay of
+/// `/hung/lower` on `point`; then FUSE stops answering.
+fn over_a_hung_layer(scene: Scene, point: &str) -> Result<Scene, Stop> {
+    let script = format!(
+        "/bin/busybox mount -t overlay -o lowerdir=/hung/lower:/other served {point} \
+         && /bin/busybox killall -STOP companion && exec {SUBJECT} {NEW_ROOT} {INIT}"
+    );
+    let scene = with_shell(with_companions(scene)?, &script)?
+        .file("/served/lower/layer", "layer")
+        .directory("/hung")
+        .directory("/other")
+        .before([COMPANION, "serve", "/served", "/hung"]);
+    Ok(living(scene, &["serve"]))
+}
+
+fn new_root_of_a_hung_layer_is_refused_in_time() -> Checked {
+    let scene = boot()?.new_root(NewRoot::Missing).directory(NEW_ROOT);
+    // Not `refuses`: the script before has mounted something.
+    let outcome = play(&over_a_hung_layer(scene, NEW_ROOT)?)?;
+    ensure!(outcome.end == End::Exited(1), "{}", said(&outcome));
+    ensure!(outcome.testimony.is_none(), "{}", said(&outcome));
+    let words = ["/sysroot", "30 s", "fuse.companion", "/hung"];
+    says(&outcome.stderr, &words)?;
+    says(&outcome.stderr, &["does not answer", "nothing was changed"])
+}
+
+fn overlay_layer_that_a_hung_mount_covers_is_kept() -> Checked {
+    let overlay = Make::Mount {
+        file_system: "overlay".into(),
+        options: "lowerdir=/lower/system:/more".into(),
+    };
+    let scene = with_companions(boot()?.new_root(NewRoot::Unmounted))?
+        .file("/served/file", "served")
+        .file("/other/file", "not kept")
+        .file("/more/etc/more", "")
+        .at_last(
+            "/lower/system",
+            Make::Renamed {
+                from: NEW_ROOT.into(),
+            },
+        )
+        .at_last(NEW_ROOT, overlay)
+        .before([COMPANION, "stopped", "/served", "/lower"]);
+    let booted = boots(&living(scene, &["stopped"]))?;
+    says(
+        &booted.outcome.stderr,
+        &["locating /lower/system", "a mount there does not answer"],
+    )?;
+    keep(&[booted], &["/lower/system", "/more"])
+}
+
+fn overlay_layer_on_a_hung_mount_keeps_everything() -> Checked {
+    let scene = boot()?.directory("/sysroot/data").file("/file", "x");
+    let booted = boots(&over_a_hung_layer(scene, "/sysroot/data")?)?;
+    booted.everything_left()?;
+    says(
+        booted.report.deletion_reason(),
+        &["the layer /hung/lower", "cannot be located"],
+    )
 }

@@ -1,9 +1,10 @@
-//! Whether the new root answers at all.
+//! Whether the new root, and what else must be examined over other mounts, answers at all.
 //!
 //! A file system that a server or another program answers for may never do so: NFS with the
 //! network down, FUSE whose program was stopped. Process 1 would wait for ever, and the
 //! machine with it, without a word. So a child is sent ahead: what it comes back from,
-//! process 1 examines itself; if it does not come back in time the switch is refused.
+//! process 1 examines itself; if it does not come back in time from the new root the switch is
+//! refused, and whatever else it does not come back from counts as not known.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -87,23 +88,35 @@ pub fn examine_ahead(
     let Some(suspect) = suspect(mounts, new_root) else {
         return Ok(());
     };
-    match in_a_child(examine, patience) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(format!(
-            "examining the new root {} took more than {} s, since the {} mounted on {} does not answer; check its server, the network or the program that serves it, and switch again",
-            Path::from(new_root),
-            patience.as_secs(),
-            policy::escape::message(&String::from_utf8_lossy(&suspect.kind), 64),
-            Path::from(suspect.point.as_slice()),
-        )),
-        // It may answer all the same.
-        Err(error) => {
-            tracing::warn!(
-                "failed to start a process that examines the new root ahead: {error}; a file system that does not answer would block the boot"
-            );
-            Ok(())
-        }
+    if comes_back(examine, patience) {
+        return Ok(());
     }
+    Err(format!(
+        "examining the new root {} took more than {} s, since the {} mounted on {} does not answer; check its server, the network or the program that serves it, and switch again",
+        Path::from(new_root),
+        patience.as_secs(),
+        policy::escape::message(&String::from_utf8_lossy(&suspect.kind), 64),
+        Path::from(suspect.point.as_slice()),
+    ))
+}
+
+/// Looks something up, which may lead to any mount, once a child has done it in time. `None`
+/// where that takes longer.
+pub fn look_up<T>(mounts: &[Mount], patience: Duration, find: impl Fn() -> T) -> Option<T> {
+    let ahead = || drop(find());
+    let safe = suspect(mounts, b"/").is_none() || comes_back(ahead, patience);
+    safe.then(find)
+}
+
+/// Whether a child comes back from a job in time.
+fn comes_back(job: impl FnOnce(), patience: Duration) -> bool {
+    in_a_child(job, patience).unwrap_or_else(|error| {
+        tracing::warn!(
+            "failed to start a process that examines file systems ahead: {error}; one that does not answer would block the boot"
+        );
+        // It may answer all the same.
+        true
+    })
 }
 
 /// The mount that may not answer: the one on the new root, or another one, which may lie on
@@ -203,6 +216,18 @@ mod tests {
             examine_ahead(&table("nfs4"), b"/sysroot", PATIENCE, || {}),
             Ok(())
         );
+    }
+
+    #[test]
+    fn lookup_that_takes_too_long_finds_nothing() {
+        let short = Duration::from_millis(50);
+        let wait = || std::thread::sleep(Duration::from_secs(5));
+        let started = Instant::now();
+        assert_eq!(look_up(&table("nfs4"), short, wait), None);
+        assert!(started.elapsed() < Duration::from_secs(5));
+        for kind in ["nfs4", "ext4"] {
+            assert_eq!(look_up(&table(kind), PATIENCE, || 1), Some(1), "{kind}");
+        }
     }
 
     #[test]

@@ -132,6 +132,8 @@ mod tests {
     struct Named {
         /// Paths of the old root with its mounts.
         now: Vec<(&'static str, u64, &'static str)>,
+        /// Paths of the old root that lead to a mount that does not answer.
+        silent: Vec<&'static str>,
         /// Directories of the initramfs without mounts, and whether they are empty.
         below: Vec<(&'static str, bool)>,
         /// What overlays show of the initramfs.
@@ -140,6 +142,9 @@ mod tests {
 
     impl Directories for Named {
         fn follow(&self, path: &[u8]) -> io::Result<Option<(u64, Vec<u8>)>> {
+            if self.silent.contains(&str::from_utf8(path).unwrap()) {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
             let mut named = self.now.iter();
             let found = named.find(|(name, ..)| name.as_bytes() == path);
             Ok(found.map(|(_, mount, real)| (*mount, real.as_bytes().to_vec())))
@@ -178,7 +183,7 @@ mod tests {
                 ("/overlay/work", 1, "/overlay/work"),
             ],
             below: vec![("/sysroot", false), ("/overlay/up", true)],
-            seen: None,
+            ..Named::default()
         }
     }
 
@@ -241,6 +246,22 @@ mod tests {
         assert_eq!(kept("upperdir=/cover", covered(true)), ["/cover"]);
         // Without an empty one, too, nothing can be listed.
         assert_eq!(kept("lowerdir=/cover", covered(true)), ["/cover"]);
+    }
+
+    #[test]
+    fn a_layer_behind_a_mount_that_does_not_answer_lies_below_it() {
+        let silent = |below| Named {
+            silent: vec!["/cover/a"],
+            below,
+            ..Named::default()
+        };
+        let there = || silent(vec![("/cover/a", false)]);
+        assert_eq!(kept("lowerdir=/cover/a", there()), ["/cover/a"]);
+        // Or on that mount, or anywhere.
+        let not_there = [Vec::new(), vec![("/cover/a", true)]];
+        for below in not_there {
+            assert!(kept("lowerdir=/cover/a", silent(below)).contains(&"/".into()));
+        }
     }
 
     #[test]

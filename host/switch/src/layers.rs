@@ -6,18 +6,21 @@
 //! directory that nobody knows. So each directory of the initramfs is found that the name
 //! may mean. Where none is found, and no other mount that has it, the layer may be anywhere.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use policy::answer::{is_at_or_below, join};
+use policy::text::Path;
 use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::init::resolve;
 use crate::mounts::{self, Layer, Mount};
 use crate::proc::Proc;
-use crate::{in_use, listing};
+use crate::{answering, in_use, listing};
 
 /// Where a path leads: the number of the mount, and the path without links.
 pub type Located = (u64, Vec<u8>);
@@ -25,7 +28,8 @@ pub type Located = (u64, Vec<u8>);
 /// What can be found out about names of directories. Without mounts, the paths are those of
 /// the initramfs' own file system, as if nothing was mounted on it.
 pub trait Directories {
-    /// Follows a path of the old root, over what is mounted there now.
+    /// Follows a path of the old root, over what is mounted there now. Fails with
+    /// `TimedOut` where that does not answer.
     fn follow(&self, path: &[u8]) -> io::Result<Option<Located>>;
     /// Follows a path of the initramfs without its mounts. The path comes back without links.
     fn follow_below(&self, path: &[u8]) -> io::Result<Option<Vec<u8>>>;
@@ -110,7 +114,12 @@ fn absolute(
     let path = layer.path.as_slice();
     let mut found = Vec::new();
     let mut elsewhere = false;
-    if let Some((mount, real)) = directories.follow(path).ok()? {
+    let leads_to = match directories.follow(path) {
+        // It leads to a mount that does not answer; the layer may lie below that.
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => None,
+        leads_to => leads_to.ok()?,
+    };
+    if let Some((mount, real)) = leads_to {
         // An overlay may be mounted over its own layer.
         let mount = match mount == overlay.id {
             true => overlay.parent,
@@ -197,12 +206,17 @@ fn in_initramfs(mount: &Mount, path: &[u8], root: &Mount) -> Option<Vec<u8>> {
 /// Those of this machine.
 pub struct OfThisMachine<'a> {
     /// The initramfs, without what is mounted on it.
-    pub alone: &'a OwnedFd,
+    alone: &'a OwnedFd,
     /// The proc file system.
-    pub proc: &'a Proc,
+    proc: &'a Proc,
     /// Everything that is mounted.
-    pub mounts: &'a [Mount],
+    mounts: &'a [Mount],
+    /// How long a path may take that leads over other mounts; less, once one did not answer.
+    patience: &'a Cell<Duration>,
 }
+
+/// How long another path may take once one did not answer: many may lead to the same mount.
+const IMPATIENCE: Duration = Duration::from_secs(1);
 
 /// What a lookup says of a path that leads nowhere.
 fn there<T>(found: rustix::io::Result<T>) -> io::Result<Option<T>> {
@@ -213,7 +227,36 @@ fn there<T>(found: rustix::io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-impl OfThisMachine<'_> {
+impl<'a> OfThisMachine<'a> {
+    /// Finds out nothing yet.
+    pub fn new(
+        alone: &'a OwnedFd,
+        proc: &'a Proc,
+        mounts: &'a [Mount],
+        patience: &'a Cell<Duration>,
+    ) -> Self {
+        Self {
+            alone,
+            proc,
+            mounts,
+            patience,
+        }
+    }
+
+    /// Looks up what may lead over mounts that do not answer.
+    fn over_mounts<T>(&self, what: &[u8], find: impl Fn() -> T) -> io::Result<T> {
+        let patience = self.patience.get();
+        answering::look_up(self.mounts, patience, find).ok_or_else(|| {
+            tracing::warn!(
+                "locating {}, which an overlay is or may be made of, took more than {} s, since a mount there does not answer; where nothing else locates it, the whole initramfs is kept",
+                Path::from(what),
+                patience.as_secs()
+            );
+            self.patience.set(IMPATIENCE);
+            io::ErrorKind::TimedOut.into()
+        })
+    }
+
     /// Calls `each` for all that is in the initramfs, with its path and whether it is a
     /// directory.
     fn each(&self, mut each: impl FnMut(&[u8], bool) -> io::Result<()>) -> io::Result<()> {
@@ -241,14 +284,17 @@ impl OfThisMachine<'_> {
 
 impl Directories for OfThisMachine<'_> {
     fn follow(&self, path: &[u8]) -> io::Result<Option<Located>> {
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        let Some(place) = there(fs::open(path, flags, Mode::empty()))? else {
-            return Ok(None);
+        let follow = || {
+            let flags = OFlags::PATH | OFlags::CLOEXEC;
+            let Some(place) = there(fs::open(path, flags, Mode::empty()))? else {
+                return Ok(None);
+            };
+            Ok(Some((
+                listing::mount_id(&place)?,
+                self.proc.path_of(&place)?,
+            )))
         };
-        Ok(Some((
-            listing::mount_id(&place)?,
-            self.proc.path_of(&place)?,
-        )))
+        self.over_mounts(path, follow)?
     }
 
     fn follow_below(&self, path: &[u8]) -> io::Result<Option<Vec<u8>>> {
@@ -280,6 +326,14 @@ impl Directories for OfThisMachine<'_> {
     }
 
     fn seen_in(&self, overlay: &Mount) -> Option<Vec<Vec<u8>>> {
+        let compare = || self.compare(overlay);
+        self.over_mounts(&overlay.point, compare).ok().flatten()
+    }
+}
+
+impl OfThisMachine<'_> {
+    /// See [`Directories::seen_in`].
+    fn compare(&self, overlay: &Mount) -> Option<Vec<Vec<u8>>> {
         // What is covered, or shown in part, cannot be compared.
         let whole = self.mounts.iter().find(|mount| {
             mount.device == overlay.device

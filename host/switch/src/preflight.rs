@@ -1,6 +1,7 @@
 //! Everything that can refuse: it runs before the first mount is moved, and
 //! changes nothing. What comes out is the plan.
 
+use std::cell::Cell;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path as FilePath;
@@ -211,6 +212,8 @@ pub fn plan(
             session,
         )
     };
+    // Over all rounds, so that mounts which do not answer are not waited for in each.
+    let patience = Cell::new(answering::PATIENCE);
     // A mount that is kept may itself use something of the initramfs, which
     // then is kept, with what is mounted there. Ends, since there are only so
     // many mounts.
@@ -225,12 +228,9 @@ pub fn plan(
         };
         let in_use = in_use::find(&mounts, root_mount, own, outlives, || {
             let alone = initramfs.alone().ok_or(std::io::ErrorKind::Unsupported)?;
-            let mounts = &mounts;
-            Ok(Box::new(OfThisMachine {
-                alone,
-                proc,
-                mounts,
-            }))
+            Ok(Box::new(OfThisMachine::new(
+                alone, proc, &mounts, &patience,
+            )))
         });
         let everything = in_use
             .iter()
