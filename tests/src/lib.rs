@@ -44,6 +44,7 @@ pub mod system;
 pub mod testimony;
 #[cfg_attr(not(target_arch = "x86_64"), path = "watch/elsewhere.rs")]
 pub mod watch;
+pub mod without_seccomp;
 
 /// Whether whole tables are tried instead of a sample of them: `cargo xtask prove`
 /// sets `SWITCH_ROOT_PROVE=full`.

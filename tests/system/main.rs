@@ -64,6 +64,7 @@ mod terminal;
 mod tools;
 mod trusting;
 mod unanswering;
+mod unconfined;
 mod unpacking;
 mod validating;
 mod whole_boot;
@@ -115,6 +116,7 @@ fn main() {
         planning::cases(),
         not_planning::cases(),
         comparing::cases(),
+        unconfined::cases(),
         unpacking::cases(),
         contract::cases(),
         inspecting::cases(),

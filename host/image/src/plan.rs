@@ -88,7 +88,7 @@ pub fn make(image: &Image, asking: &Asking<'_>) -> Result<Plan> {
         .map(|path| Watch::new(tree, path))
         .transpose()?;
     let policies = folder::discover_in(&Files(tree), asking.policies);
-    let mut session = Session::new(&policies);
+    let mut session = Session::of_an_image(&policies);
     let whole = image.boots_whole();
     // In the order of the boot, since a policy that failed is not asked again.
     let judgement = judge(image, &mut session, asking)?;

@@ -19,7 +19,7 @@ use crate::failure::{Failure, Kind, Question};
 use crate::folder::Code;
 use crate::limits::{Limits, fixed};
 use crate::native::Native;
-use crate::protocol::{Answers, Cost, Loading};
+use crate::protocol::{Answers, Cost, Loading, Protections};
 
 /// Passes a policy's messages on.
 pub type LogSink = fn(log::Level, String);
@@ -69,11 +69,37 @@ struct Running {
     instance: Instance,
 }
 
+/// Which native code a judge runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NativeCode {
+    /// All that is trusted as the program is.
+    Any,
+    /// Within seccomp all of it, and otherwise what is part of the program.
+    Confined,
+    /// What is part of the program.
+    Embedded,
+}
+
+impl NativeCode {
+    /// What is left of it in a judge that is confined so.
+    pub fn within(self, protections: &Protections) -> Self {
+        match self {
+            Self::Confined if protections.seccomp => Self::Any,
+            Self::Confined => Self::Embedded,
+            other => other,
+        }
+    }
+
+    fn includes(self, code: &Native) -> bool {
+        self == Self::Any || code.is_embedded()
+    }
+}
+
 /// What the policies of one judge share: an engine for those that were compiled
 /// ahead of time, and one for those that must be compiled, each made when first
 /// needed.
-#[derive(Default)]
 pub struct Hosts {
+    runs: NativeCode,
     native: OnceCell<Rc<Host>>,
     #[cfg(feature = "compile")]
     compiling: OnceCell<Rc<Host>>,
@@ -86,6 +112,16 @@ struct Host {
 }
 
 impl Hosts {
+    /// No engine yet, for a judge that runs this native code.
+    pub fn new(runs: NativeCode) -> Self {
+        Self {
+            runs,
+            native: OnceCell::new(),
+            #[cfg(feature = "compile")]
+            compiling: OnceCell::new(),
+        }
+    }
+
     /// Loads a component, looks at what it imports and exports, instantiates
     /// it and gives it its settings, if there are any to give. The second value is a
     /// warning.
@@ -132,36 +168,33 @@ impl Hosts {
         warning: &mut Option<String>,
     ) -> Result<(Rc<Host>, Component, bool), Failure> {
         if let Some(native) = &code.native {
-            let host = Host::once(&self.native, crate::engine::for_native)?;
-            // SAFETY: `native` is what wasmtime serialized: it is embedded in
-            // this binary, or comes from a file that only root can write and
-            // that carries our record (folder.rs). Bytes that are not a whole
-            // serialized component of this engine are refused by wasmtime.
-            // What is run in place is kept as long as the policy is.
-            let component = unsafe {
-                match native.in_place() {
-                    Some(code) => Component::deserialize_raw(&host.engine, code),
-                    None => Component::deserialize(&host.engine, native),
-                }
-            };
-            match component {
-                Ok(component) => return Ok((host, component, false)),
-                Err(error) if code.wasm.is_some() => {
-                    *warning = Some(format!(
-                        "its ahead-of-time form cannot be used: {}; compiled instead",
+            let reason = if self.runs.includes(native) {
+                let host = Host::once(&self.native, crate::engine::for_native)?;
+                // SAFETY: `native` is what wasmtime serialized: it is embedded in
+                // this binary, or comes from a file that only root can write and
+                // that carries our record (folder.rs). Bytes that are not a whole
+                // serialized component of this engine are refused by wasmtime.
+                // What is run in place is kept as long as the policy is.
+                let component = unsafe {
+                    match native.in_place() {
+                        Some(code) => Component::deserialize_raw(&host.engine, code),
+                        None => Component::deserialize(&host.engine, native),
+                    }
+                };
+                match component {
+                    Ok(component) => return Ok((host, component, false)),
+                    Err(error) => format!(
+                        "its ahead-of-time form cannot be used: {}",
                         one_line(&error)
-                    ));
+                    ),
                 }
-                Err(error) => {
-                    return Err(Failure::load(
-                        Kind::NotAPolicy,
-                        format!(
-                            "its ahead-of-time form cannot be used: {}",
-                            one_line(&error)
-                        ),
-                    ));
-                }
+            } else {
+                "its ahead-of-time form, native code of an image, is run on a kernel with seccomp alone, and this kernel lacks it (CONFIG_SECCOMP_FILTER)".into()
+            };
+            if code.wasm.is_none() {
+                return Err(Failure::load(Kind::NotAPolicy, reason));
             }
+            *warning = Some(format!("{reason}; compiled instead"));
         }
         let wasm = code.wasm.as_deref().unwrap_or_default();
         self.compile(wasm)

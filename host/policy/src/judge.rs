@@ -10,7 +10,7 @@ use crate::bindings::types::Extension;
 use crate::extensions;
 use crate::failure::{Failure, Kind};
 use crate::folder::Policy;
-use crate::instance::{self, Hosts};
+use crate::instance::{self, Hosts, NativeCode};
 use crate::limits::{Limits, fixed};
 use crate::protocol::{self, Cost, Loading, Reply, Request};
 use crate::sandbox;
@@ -23,7 +23,13 @@ thread_local! {
 
 /// Answers the host until it closes its end. The process ends with this.
 /// Without `configure` no policy is given its settings, and none can be asked.
-pub fn run(policies: &[&Policy], configure: bool, requests: OwnedFd, replies: OwnedFd) -> ! {
+pub fn run(
+    policies: &[&Policy],
+    configure: bool,
+    native: NativeCode,
+    requests: OwnedFd,
+    replies: OwnedFd,
+) -> ! {
     #[cfg(feature = "fuzzing")]
     crate::fuzzing::play(&replies);
     std::panic::set_hook(Box::new(|panic| reply(&Reply::Panic(panic.to_string()))));
@@ -34,8 +40,9 @@ pub fn run(policies: &[&Policy], configure: bool, requests: OwnedFd, replies: Ow
     let keep = [requests.as_raw_fd(), replies.as_raw_fd()];
     OUTPUT.set(Some(File::from(replies)));
     let protections = sandbox::enter(keep, memory);
+    let hosts = Hosts::new(native.within(&protections));
     reply(&Reply::Ready(protections));
-    serve(policies, configure, File::from(requests));
+    serve(&hosts, policies, configure, File::from(requests));
     // SAFETY: ends the process without running the exit handlers of the
     // program that it was forked from.
     unsafe { libc::_exit(0) }
@@ -47,11 +54,10 @@ fn address_space(limits: &Limits) -> u64 {
     one.saturating_mul(2 * limits.memories as u64)
 }
 
-fn serve(sources: &[&Policy], configure: bool, requests: File) {
-    let hosts = Hosts::default();
+fn serve(hosts: &Hosts, sources: &[&Policy], configure: bool, requests: File) {
     let mut policies: Vec<Result<instance::Policy, Failure>> = sources
         .iter()
-        .map(|source| load(&hosts, source, configure))
+        .map(|source| load(hosts, source, configure))
         .collect();
     let mut requests = BufReader::new(requests);
     loop {

@@ -172,6 +172,11 @@ impl Native {
         Ok(Self(Bytes::Read(Arc::new(pages), 0..code.len())))
     }
 
+    /// Whether it is part of the program, and not of what the program was given.
+    pub fn is_embedded(&self) -> bool {
+        matches!(self.0, Bytes::Embedded(_))
+    }
+
     /// Whether it begins with a page of this machine.
     fn begins_with_a_page(&self) -> bool {
         self.as_ref().as_ptr().addr().is_multiple_of(page_size())

@@ -12,7 +12,7 @@ use crate::bindings::types::{
 use crate::engine;
 use crate::failure::Kind;
 use crate::folder::Code;
-use crate::instance::{Hosts, Policy};
+use crate::instance::{Hosts, NativeCode, Policy};
 use crate::limits::Limits;
 use crate::native::Native;
 use crate::protocol::{Cost, Loading};
@@ -59,7 +59,7 @@ thread_local! {
 fn load(code: &Code, settings: &str) -> Result<Policy, crate::Failure> {
     let sink = |level, message| SAID.with_borrow_mut(|said| said.push((level, message)));
     let settings = Some(settings.to_owned());
-    let (policy, warning) = Hosts::default().load(
+    let (policy, warning) = Hosts::new(NativeCode::Any).load(
         code,
         settings,
         Limits::default(),

@@ -15,6 +15,7 @@ use crate::bindings::log::Level;
 use crate::escape;
 use crate::failure::{Failure, Kind, Question};
 use crate::folder::Policy;
+use crate::instance::NativeCode;
 use crate::judge;
 use crate::limits::fixed;
 use crate::protocol::{self, Reply, Request};
@@ -85,6 +86,8 @@ pub struct Session<'a> {
     dismissed: Dismissed,
     protections: Protections,
     judge_time: Duration,
+    /// Which native code each of its judges runs.
+    native: NativeCode,
     /// Whether policies are given their settings, without which none can be asked.
     configure: bool,
     /// What each answer took, where somebody wants to know.
@@ -122,6 +125,16 @@ impl<'a> Session<'a> {
     /// A session with these policies. Nothing runs yet. The caller ignores
     /// SIGPIPE: a judge that ends must not end its host.
     pub fn new(policies: &'a [Policy]) -> Self {
+        Self::running(policies, NativeCode::Any)
+    }
+
+    /// A session with policies of an image or of another machine, which this one has no
+    /// reason to trust: their native code runs only where seccomp confines it.
+    pub fn of_an_image(policies: &'a [Policy]) -> Self {
+        Self::running(policies, NativeCode::Confined)
+    }
+
+    fn running(policies: &'a [Policy], native: NativeCode) -> Self {
         let accounts = policies
             .iter()
             .map(|policy| Account {
@@ -137,6 +150,7 @@ impl<'a> Session<'a> {
             dismissed: Dismissed::default(),
             protections: Protections::default(),
             judge_time: Duration::ZERO,
+            native,
             configure: true,
             costs: None,
         }
@@ -482,7 +496,12 @@ impl<'a> Session<'a> {
                 .collect();
             let sources: Vec<&Policy> =
                 members.iter().map(|index| &self.policies[*index]).collect();
-            self.judge = Some(Judge::start(&sources, members, self.configure)?);
+            self.judge = Some(Judge::start(
+                &sources,
+                members,
+                self.configure,
+                self.native,
+            )?);
         }
         Ok(())
     }
@@ -597,7 +616,12 @@ impl Death {
 }
 
 impl Judge {
-    fn start(policies: &[&Policy], members: Vec<usize>, configure: bool) -> Result<Self, String> {
+    fn start(
+        policies: &[&Policy],
+        members: Vec<usize>,
+        configure: bool,
+        native: NativeCode,
+    ) -> Result<Self, String> {
         let failed =
             |what: &str, error: Errno| format!("the judge cannot be started: {what}: {error}");
         let (child_requests, requests) = pipe2(OFlag::O_CLOEXEC).map_err(|e| failed("pipe", e))?;
@@ -610,7 +634,7 @@ impl Judge {
         match unsafe { fork() }.map_err(|e| failed("fork", e))? {
             ForkResult::Child => {
                 drop((requests, replies));
-                judge::run(policies, configure, child_requests, child_replies)
+                judge::run(policies, configure, native, child_requests, child_replies)
             }
             ForkResult::Parent { child } => {
                 Ok(Self::behind(child, started, requests, replies, members))

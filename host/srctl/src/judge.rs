@@ -42,7 +42,7 @@ pub fn ask(
         return Ok(Judgement::default());
     }
     let policies = folder::discover_in(root, more);
-    let mut session = Session::new(&policies);
+    let mut session = Session::of_an_image(&policies);
     if let Some(refusal) = consequence::unsigned(&session) {
         return Err(Error::input(format!(
             "the machine would not switch: {refusal}"

@@ -16,6 +16,9 @@ use crate::as_initramfs::AsInitramfs;
 use crate::rooted::Rooted;
 
 const CHECK: &str = "policy";
+/// What the kernel lacks where native code is not run here, and what to do then.
+const SECCOMP: &str = "seccomp";
+const ELSEWHERE: &str = "a boot runs it all the same: examine it on a kernel with seccomp";
 
 /// Looks at the policies of a machine, and gives back those that can be loaded: the others
 /// do not get into an image.
@@ -64,7 +67,7 @@ pub fn discover(source: &dyn Source) -> Vec<Policy> {
 /// Loads all of them in the sandbox, and asks none.
 pub fn load(policies: &[Policy], findings: &mut Vec<Finding>) -> Vec<Account> {
     quietly(|| {
-        let mut session = Session::new(policies);
+        let mut session = Session::of_an_image(policies);
         if let Some(refusal) = consequence::unsigned(&session) {
             findings.problem(
                 "signatures",
@@ -126,6 +129,7 @@ pub fn judge(policy: &Policy, account: &Account, about: &str, findings: &mut Vec
                 "policy-compiled",
                 "make the image again, which lists what is compiled for it; or sign the .cwasm, or remove it",
             ),
+            true if warning.contains(SECCOMP) => ("policy-compiled", ELSEWHERE),
             true => (
                 "policy-compiled",
                 "compile it again as root, with srctl policy compile, or remove the .cwasm",
@@ -142,6 +146,9 @@ pub fn judge(policy: &Policy, account: &Account, about: &str, findings: &mut Vec
 /// How bad it is that a policy fails, and what comes of it.
 fn effect(policy: &Policy, failure: &Failure) -> (Severity, &'static str) {
     match (failure.kind, policy.sidecar.on_failure) {
+        (Kind::NotAPolicy, _) if failure.message.contains(SECCOMP) => {
+            (Severity::Warning, "whether a boot can load it is not known")
+        }
         (Kind::Signature, _) => (Severity::Problem, "the switch would be refused"),
         (_, OnFailure::Refuse) => (
             Severity::Problem,
@@ -161,6 +168,7 @@ fn effect(policy: &Policy, failure: &Failure) -> (Severity, &'static str) {
 fn remedy(policy: &Policy, failure: &Failure) -> String {
     let file = &policy.origin;
     match failure.kind {
+        Kind::NotAPolicy if failure.message.contains(SECCOMP) => ELSEWHERE.into(),
         Kind::Unreadable => format!("make {file} readable, or remove it"),
         Kind::Signature => {
             format!("sign it (srctl policy sign {file} --key KEY), or correct the lists of signers")

@@ -67,6 +67,7 @@ const NO_MESSAGES: &[&str] = &[
     "a list",
     "a mapping",
     "a text",
+    "its ahead-of-time form, native code of an image, is run on a kernel with seccomp alone...",
     "cannot compile for {target}: {error:#}",
     "cannot compile the component: {error:#}",
     "has a backslash without what must follow it...",
