@@ -15,6 +15,8 @@ use crate::steps::{Content, Make, Step, Steps};
 
 /// Where scenes mount the new root.
 pub const NEW_ROOT: &str = "/sysroot";
+/// Where the layers of an initramfs lie that is an overlay.
+pub const SQUASH: &str = "/squash";
 /// Where scenes put the program under test.
 pub const SUBJECT: &str = "/bin/switch_root";
 /// Where images that are booted whole have the program under test. `/init` is stage 1 in
@@ -33,6 +35,10 @@ pub enum Root {
     /// A directory of the machine that runs the tests, bound onto itself; which one is
     /// up to the runner.
     Disk,
+    /// An overlay as the squash module of dracut makes it: its lower layer is this image of
+    /// squashfs, or else an empty directory, and what the scene makes lies in the upper one.
+    /// All layers are below [`SQUASH`].
+    Overlay(Option<PathBuf>),
 }
 
 /// How the new root is made.

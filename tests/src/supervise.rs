@@ -12,8 +12,9 @@ use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open, openat};
@@ -33,7 +34,8 @@ use nix::unistd::{
 use crate::apply::{NOTHING, apply, mount_pseudo};
 use crate::furnish::furnish;
 use crate::outcome::{End, Outcome, State, take_testimony};
-use crate::scene::{Root, Scene};
+use crate::programs::output;
+use crate::scene::{Root, SQUASH, Scene};
 use crate::snapshot::{Reach, served, take, usage};
 use crate::steps::{Make, Step};
 use crate::streams::{Beside, collect};
@@ -188,6 +190,7 @@ fn set_up(scene: &Scene, staging: &Path) -> io::Result<Stage> {
     match &scene.root {
         Root::Memory(file_system) => mount_pseudo(staging, file_system, "mode=0755")?,
         Root::Disk => mount(Some(staging), staging, NOTHING, MsFlags::MS_BIND, NOTHING)?,
+        Root::Overlay(image) => mount_overlay(staging, image.as_deref())?,
     }
     // Not later: a terminal is made by the /dev of the machine.
     let terminal = scene.console.then(terminal).transpose()?;
@@ -209,6 +212,38 @@ fn set_up(scene: &Scene, staging: &Path) -> io::Result<Stage> {
         terminal,
         served: RefCell::default(),
     })
+}
+
+/// Mounts an overlay, and what its layers lie on in it.
+fn mount_overlay(staging: &Path, image: Option<&Path>) -> io::Result<()> {
+    let squash = staging.join(SQUASH.trim_start_matches('/'));
+    fs::create_dir(&squash)?;
+    mount_pseudo(&squash, "tmpfs", "mode=0755")?;
+    let [lower, upper, work] = ["root", "overlay/upper", "overlay/work"].map(|it| squash.join(it));
+    for directory in [&lower, &upper, &work] {
+        fs::create_dir_all(directory)?;
+    }
+    fs::create_dir(upper.join(SQUASH.trim_start_matches('/')))?;
+    if let Some(image) = image {
+        // It makes a loop device that goes with the mount.
+        let mut command = Command::new("mount");
+        command.args(["-t", "squashfs", "-o", "loop,ro"]);
+        output(command.args([image, &lower]))?;
+    }
+    // What is mounted on the way to it is found by descriptor, once it is covered.
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let covered = open(&squash, flags, Mode::empty())?;
+    let [lower, upper, work] = [lower, upper, work].map(|it| it.display().to_string());
+    let options = format!("lowerdir={lower},upperdir={upper},workdir={work}");
+    mount_pseudo(staging, "overlay", &options)?;
+    let covered = format!("/proc/self/fd/{}", covered.as_raw_fd());
+    Ok(mount(
+        Some(&*covered),
+        &squash,
+        NOTHING,
+        MsFlags::MS_MOVE,
+        NOTHING,
+    )?)
 }
 
 /// Without privileges: makes a user namespace where we have them.

@@ -2,6 +2,7 @@
 //! does. It is played by the stand-in of delegating.rs, which deletes the initramfs.
 
 pub mod failing;
+pub mod overlay;
 pub mod preflight;
 pub mod room;
 

@@ -237,7 +237,7 @@ pub fn play(scene: &Scene) -> Result<Outcome, Stop> {
     POSSIBLE.clone().map_err(Stop::Skip)?;
     // A root on disk must be on a disk, which a directory for temporary files need not be.
     let staging = match scene.root {
-        Root::Memory(_) => tempfile::tempdir()?,
+        Root::Memory(_) | Root::Overlay(_) => tempfile::tempdir()?,
         Root::Disk => tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?,
     };
     Ok(namespace::play(
