@@ -22,6 +22,7 @@ cases![
     what_is_shown_cannot_be_written_to,
     many_paths_are_shown_when_the_rest_is_deleted,
     many_paths_are_for_root_where_nothing_is_deleted,
+    many_paths_that_fill_their_directory_are_shown_at_any_time,
     an_earlier_switch_is_moved_aside_and_reported,
     where_nothing_is_kept_nothing_is_shown,
 ];
@@ -245,7 +246,7 @@ fn what_is_shown_cannot_be_written_to() -> Checked {
 
 /// A boot in which more paths are kept than are bound one by one.
 fn keeping_many() -> Result<(Scene, Vec<String>), Stop> {
-    let paths: Vec<String> = (0..70)
+    let paths: Vec<String> = (0..300)
         .map(|number| format!("/etc/file-{number}"))
         .collect();
     let mut scene = keeping(r#""/etc/file-*""#)?.file("/etc/secret", "not kept");
@@ -284,7 +285,7 @@ fn many_paths_are_shown_when_the_rest_is_deleted() -> Checked {
     );
     says(
         &booted.report.warnings(),
-        &["policies keep 70 paths", PRESERVED, LEFT],
+        &["policies keep 300 paths", PRESERVED, LEFT],
     )
 }
 
@@ -294,6 +295,43 @@ fn many_paths_are_for_root_where_nothing_is_deleted() -> Checked {
     let booted = boots(&scene.options(["--keep-initramfs"]))?;
     others_find(&booted, &[])?;
     root_finds_all(&booted)
+}
+
+fn many_paths_that_fill_their_directory_are_shown_at_any_time() -> Checked {
+    need_privileges()?;
+    let kept = || {
+        let number = 0..300;
+        number.map(|number| format!("/etc/kept/{}/file-{number}", number % 2))
+    };
+    let mut scene = keeping(r#""/etc/kept/*/file-*", "/etc/one""#)?
+        .file("/etc/one", "kept")
+        .file("/etc/secret", "not kept");
+    for path in kept() {
+        scene = scene.file(path, "kept");
+    }
+    let scene = scene.make("/many", MANY);
+    let directories = [
+        "/etc",
+        "/etc/one",
+        "/etc/kept",
+        "/etc/kept/0",
+        "/etc/kept/1",
+    ];
+    let expected: Vec<String> = directories
+        .map(String::from)
+        .into_iter()
+        .chain(kept())
+        .collect();
+    let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+    let booted = boots(&scene)?;
+    booted.left(&["*/etc/kept", "/etc/one"])?;
+    others_find(&booted, &expected)?;
+    let below = |line: &&String| line.contains(&format!(" {PRESERVED}/"));
+    let mounts = booted.seen.mounts.iter().filter(below).count();
+    ensure!(mounts == 2, "{:?}", booted.seen.mounts);
+    let whole = boots(&scene.options(["--keep-initramfs"]))?;
+    whole.everything_left()?;
+    others_find(&whole, &expected)
 }
 
 fn an_earlier_switch_is_moved_aside_and_reported() -> Checked {
