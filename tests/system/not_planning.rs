@@ -7,6 +7,7 @@ use switch_root_tests::report::Report;
 use switch_root_tests::steps::Steps;
 
 use crate::check::{ensure, says};
+use crate::installing::compressed;
 use crate::planning::{POLICIES, desk, steps};
 use crate::srctl::{Desk, json};
 use crate::tools::{Checked, cases, policy, program};
@@ -17,6 +18,7 @@ cases![
     a_policy_that_cannot_be_used_is_named_with_its_file,
     a_bomb_is_refused_with_the_option_that_would_allow_it,
     an_image_that_cannot_be_read_is_refused_and_nothing_is_written,
+    what_no_kernel_unpacks_is_refused_with_what_to_use,
 ];
 
 fn what_the_host_would_refuse_or_not_delete_stands_on_top() -> Checked {
@@ -213,4 +215,38 @@ fn an_image_that_cannot_be_read_is_refused_and_nothing_is_written() -> Checked {
             .map_err(|stop| stop.during(name))?;
     }
     desk.fails("plan nowhere", &["cannot read nowhere"])
+}
+
+fn what_no_kernel_unpacks_is_refused_with_what_to_use() -> Checked {
+    let desk = Desk::new()?;
+    let image = archive::of(&steps()?)?;
+    let zstd = compressed(&desk, &["zstd", "-q", "-c"], &image)?;
+    let skippable = [b"P*M\x18\x04\0\0\0abcd", zstd.as_slice()].concat();
+    let mut extra = compressed(&desk, &["gzip", "-n", "-c"], &image)?;
+    extra[3] |= 4;
+    extra.splice(10..10, [2, 0, b'x', b'y']);
+    for (name, bytes, words) in [
+        (
+            "crc64",
+            compressed(&desk, &["xz", "-0", "-c"], &image)?,
+            &["CRC64", "xz --check=crc32"][..],
+        ),
+        (
+            "sha256",
+            compressed(&desk, &["xz", "-0", "-c", "--check=sha256"], &image)?,
+            &["SHA-256", "xz --check=crc32"],
+        ),
+        ("skippable", skippable, &["skippable", "pzstd", "`zstd`"]),
+        ("extra", extra, &["extra field", "`gzip`"]),
+    ] {
+        // Behind a part that is read, too.
+        for whole in [bytes.clone(), [image.as_slice(), &bytes].concat()] {
+            desk.write("image", &whole)?;
+            for command in ["plan image", "rehearse image", "diff image image"] {
+                desk.fails(command, words)
+                    .map_err(|stop| stop.during(name))?;
+            }
+        }
+    }
+    Ok(())
 }

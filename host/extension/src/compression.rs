@@ -3,6 +3,7 @@
 
 mod decode;
 mod encode;
+pub mod kernel;
 mod lz4;
 
 use std::fmt;
@@ -44,9 +45,9 @@ impl fmt::Display for Format {
     }
 }
 
-/// Bytes that an input must show at once, if it has as many, for [`detect`] and
-/// [`reader`].
-pub const LOOKAHEAD: usize = 16;
+/// Bytes that an input must show at once, if it has as many, for [`detect`],
+/// [`kernel::unread`] and [`reader`].
+pub const LOOKAHEAD: usize = 64;
 
 /// Zeros that must stand between lz4-compressed data and what follows: its end is
 /// not marked otherwise.
@@ -57,8 +58,6 @@ pub fn detect(first: &[u8]) -> Option<Format> {
     Some(match first {
         [0x1f, 0x8b | 0x9e, ..] => Format::Gzip,
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Format::Zstd,
-        // A skippable frame.
-        [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Format::Zstd,
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Format::Xz,
         // Properties of one byte and the low half of a dictionary's size, which
         // is how the kernel tells it, too.

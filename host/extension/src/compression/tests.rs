@@ -182,9 +182,64 @@ fn a_block_of_lz4_that_is_too_long_is_not_read() {
 }
 
 #[test]
-fn a_skippable_frame_of_zstd_is_a_part_without_contents() {
-    let mut bytes = vec![0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3];
-    let length = bytes.len();
-    bytes.extend(compress(Compression::Zstd(3), 1, b"x").unwrap());
-    assert_eq!(decompress(&bytes).unwrap(), (Vec::new(), length));
+fn what_the_kernel_does_not_read_is_no_part_of_an_initramfs() {
+    use liblzma::stream::{Check, Filters, LzmaOptions, MtStreamBuilder, Stream};
+    use liblzma::write::XzEncoder;
+
+    let skippable = [0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3];
+    assert_eq!(detect(&skippable), None);
+    assert!(kernel::is_skippable_frame(&skippable));
+    let xz = |stream: Stream| {
+        let mut encoder = XzEncoder::new_stream(Vec::new(), stream);
+        encoder.write_all(&sample(1000)).unwrap();
+        encoder.finish().unwrap()
+    };
+    let easy = |check| xz(Stream::new_easy_encoder(6, check).unwrap());
+    let unread = |bytes: &[u8]| kernel::unread(Format::Xz, &bytes[..LOOKAHEAD]);
+    for (check, words) in [(Check::Crc64, "CRC64"), (Check::Sha256, "SHA-256")] {
+        let why = unread(&easy(check)).unwrap();
+        assert!(
+            why.contains(words) && why.contains("--check=crc32"),
+            "{why}"
+        );
+    }
+    for check in [Check::Crc32, Check::None] {
+        assert_eq!(unread(&easy(check)), None);
+    }
+    let options = LzmaOptions::new_preset(1).unwrap();
+    let mut filters = Filters::new();
+    filters.x86().lzma2(&options);
+    let of = |filters: &Filters| Stream::new_stream_encoder(filters, Check::Crc32).unwrap();
+    assert_eq!(unread(&xz(of(&filters))), None);
+    let mut filters = Filters::new();
+    filters.delta().lzma2(&options);
+    let why = unread(&xz(of(&filters))).unwrap();
+    assert!(why.contains("delta"), "{why}");
+    // Sizes stand in front of the filters where several threads compressed.
+    let threads = MtStreamBuilder::new()
+        .threads(2)
+        .check(Check::Crc32)
+        .preset(1)
+        .encoder()
+        .unwrap();
+    assert_eq!(unread(&xz(threads)), None);
+}
+
+#[test]
+fn of_a_gzip_header_the_kernel_reads_over_a_name_alone() {
+    let unread = |bytes: &[u8]| kernel::unread(Format::Gzip, bytes);
+    let header = |flags: u8| [0x1f, 0x8b, 8, flags, 0, 0, 0, 0, 0, 3];
+    for flags in [0, 1, 8, 9] {
+        assert_eq!(unread(&header(flags)), None);
+    }
+    for (flags, words) in [
+        (4, "extra field"),
+        (16, "comment"),
+        (2, "checksum"),
+        (32, "not defined"),
+    ] {
+        let why = unread(&header(flags)).unwrap();
+        assert!(why.contains(words), "{why}");
+    }
+    assert!(unread(&[0x1f, 0x8b, 7, 0]).unwrap().contains("method 7"));
 }

@@ -208,6 +208,9 @@ pub fn read_part(
             }
         }
         None => return Err(unknown(input.shown(), &first, number, offset)),
+        Some(format) if let Some(why) = compression::kernel::unread(format, &first) => {
+            Err(Error::input(why))
+        }
         Some(format) => limits
             .member()
             .and_then(|()| read_compressed(input, format, number, limits, visit)),
@@ -322,6 +325,8 @@ fn unknown(shown: &str, first: &[u8], number: usize, offset: u64) -> Error {
         "it looks like a squashfs image; name the initramfs"
     } else if is(b"070707") || is(&[0xc7, 0x71]) {
         "it looks like a cpio archive of an older format; the kernel reads only `newc`"
+    } else if compression::kernel::is_skippable_frame(first) {
+        "it looks like zstd that begins with an empty (skippable) frame, as pzstd writes it, which the kernel does not take for zstd; compress it with `zstd`"
     } else if is(&[0x04, 0x22, 0x4d, 0x18]) {
         "it looks like lz4 of the newer format; the kernel reads only the older one (`lz4 -l`)"
     } else if is(b"PK\x03\x04") {

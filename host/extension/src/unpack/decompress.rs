@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 
+use crate::compression::kernel::is_skippable_frame;
 use crate::error::{Error, Result};
 
 /// More than what a decompressor gives at once for a header, less than what is
@@ -20,15 +21,10 @@ pub fn decompress<'a>(mut layer: impl BufRead + 'a) -> Result<Box<dyn Read + 'a>
     Ok(if start.starts_with(&[0x1f, 0x8b]) {
         let plain = flate2::bufread::MultiGzDecoder::new(layer);
         Box::new(BufReader::with_capacity(BUFFER, plain))
-    } else if start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) || skippable(start) {
+    } else if start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) || is_skippable_frame(start) {
         let plain = zstd::stream::read::Decoder::with_buffer(layer).map_err(failed)?;
         Box::new(BufReader::with_capacity(BUFFER, plain))
     } else {
         Box::new(layer)
     })
-}
-
-/// Whether it begins with a frame of zstd that decompressors skip.
-fn skippable(start: &[u8]) -> bool {
-    matches!(start, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
 }
