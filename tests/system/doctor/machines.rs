@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use switch_root_tests::archive;
 
 use super::patient::{
-    BOOT, ETC, Files, HOOK, INTO_IMAGE, Machine, OTHER_ENGINE, PROGRAM, boot_program, has, well,
+    BOOT, ETC, Files, HOOK, INTO_IMAGE, Machine, OTHER_ENGINE, PROGRAM, boot_program, has,
+    report_of, well,
 };
 use crate::tools::{Checked, need_privileges};
 
@@ -244,13 +245,13 @@ pub fn each_thing_about_a_machine_has_its_finding() -> Checked {
         ),
         (
             "a report of another boot",
-            report(json!({"schema": 1, "boot_id": "another"})),
+            report(report_of("another", &[])),
             &[],
             &["is of another boot"],
         ),
         (
             "a report that tells of trouble",
-            report(json!({"schema": 1, "boot_id": BOOT, "warnings": ["odd"]})),
+            report(report_of(BOOT, &["odd"])),
             &["report warning"],
             &["not all is well: 1 warning"],
         ),

@@ -103,13 +103,20 @@ pub struct Machine {
     pub image: Files,
 }
 
+/// A report of a boot, with warnings.
+pub fn report_of(boot: &str, warnings: &[&str]) -> Value {
+    json!({
+        "schema": 1, "version": "0.1.0", "boot_id": boot, "kernel": null, "strategy": "move",
+        "new_root": "/sysroot", "init": "/sbin/init", "policies": [], "review": {}, "judge": {},
+        "survivors": [], "extensions": [], "deletion": {"state": "complete"}, "copied": null,
+        "warnings": warnings, "timings": {},
+    })
+}
+
 /// A Debian machine with everything in place.
 pub fn well() -> Result<Machine, Stop> {
     let program = boot_program(&engine()?, "");
-    let report = json!({
-        "schema": 1, "version": "0.1.0", "boot_id": BOOT, "strategy": "move",
-        "deletion": {"state": "complete"},
-    });
+    let report = report_of(BOOT, &[]);
     let root = Files::default()
         .file("/etc/os-release", "ID=debian\nVERSION_ID=12\n")
         .program("/usr/sbin/update-initramfs", "#!/bin/sh\n")

@@ -9,6 +9,7 @@ use policy::file::{self, Links};
 use serde_json::Value;
 
 use super::missing;
+use super::model::SCHEMA;
 use crate::input::shown;
 
 /// The largest report that is read, in bytes. A list of extensions has 1 MiB at most; what
@@ -46,6 +47,51 @@ pub fn read(path: &Path) -> Result<Read> {
     })
 }
 
+/// What is in every report of schema 1, since the first release. Two of them are null
+/// where they are not known, and `copied` where nothing was copied.
+const REQUIRED: [(&str, fn(&Value) -> bool); 15] = [
+    ("version", Value::is_string),
+    ("boot_id", |value| value.is_string() || value.is_null()),
+    ("kernel", |value| value.is_string() || value.is_null()),
+    ("strategy", Value::is_string),
+    ("new_root", Value::is_string),
+    ("init", Value::is_string),
+    ("policies", Value::is_array),
+    ("review", Value::is_object),
+    ("judge", Value::is_object),
+    ("survivors", Value::is_array),
+    ("extensions", Value::is_array),
+    ("deletion", |value| value["state"].is_string()),
+    ("copied", |value| value.is_object() || value.is_null()),
+    ("warnings", Value::is_array),
+    ("timings", Value::is_object),
+];
+
+/// Whether it is a report: something else would be one in which nothing is wrong. What a
+/// newer schema has is not known.
+fn check(value: &Value) -> std::result::Result<(), String> {
+    let Some(schema) = value["schema"].as_u64() else {
+        return Err("it has no number `schema`".into());
+    };
+    if schema > SCHEMA {
+        return Ok(());
+    }
+    let wrong = REQUIRED.iter().find(|(name, is_right)| {
+        let found = value.get(name);
+        !found.is_some_and(is_right)
+    });
+    match wrong {
+        None => Ok(()),
+        Some(_) if value["tree"].is_object() && value["summary"].is_object() => {
+            Err("it is a plan, which says what a switch would do".into())
+        }
+        Some((name, _)) if value.get(name).is_some() => {
+            Err(format!("its `{name}` is not what a report has there"))
+        }
+        Some((name, _)) => Err(format!("it has no `{name}`")),
+    }
+}
+
 /// Takes bytes for a report.
 ///
 /// # Errors
@@ -57,9 +103,7 @@ pub fn parse(bytes: Vec<u8>) -> std::result::Result<Read, String> {
     })?;
     let value: Value = serde_json::from_str(&text)
         .map_err(|error| format!("is not JSON: {}", escape::message(&error.to_string(), 256)))?;
-    if !value["schema"].is_u64() {
-        return Err("is not a report: it has no number `schema`".into());
-    }
+    check(&value).map_err(|reason| format!("is not a report: {reason}"))?;
     if !text.ends_with('\n') {
         text.push('\n');
     }

@@ -276,9 +276,12 @@ fn remarks(report: &Report, place: Place) -> String {
         );
     }
     let complaints = report.complaints();
-    let sum = match complaints.is_empty() {
-        true => paint_if(place.coloured, Tone::Good, "all is well"),
-        false => {
+    let sum = match (complaints.is_empty(), report.newer()) {
+        (true, None) => paint_if(place.coloured, Tone::Good, "all is well"),
+        (true, Some(schema)) => {
+            format!("nothing is wrong in what is known here of schema {schema}")
+        }
+        (false, _) => {
             let word = paint_if(place.coloured, Tone::Bad, "not well");
             format!("{word}: {}", complaints.join(", "))
         }
