@@ -259,14 +259,16 @@ fn check_metadata(metadata: &Node, problems: &mut Problems) {
     };
     for (system, node) in systems {
         let path = format!("metadata.compatibility.{}", system.text);
-        let before = problems.0.len();
-        let version = problems.text(node, "version", &path);
-        if version.is_empty() && problems.0.len() == before {
+        if !node.is_null() && !matches!(node.kind, Kind::Mapping(_)) {
+            let found = node.describe();
             problems.add(
-                Some(system.start),
-                &format!("`{path}` has no `version`, the constraint to be met"),
+                Some(node.start),
+                &format!("`{path}` is {found}; it must be a mapping with `version`, the constraint to be met"),
             );
+            continue;
         }
+        // One that is empty, or not there, constrains nothing.
+        problems.text(node, "version", &path);
     }
 }
 
@@ -335,7 +337,7 @@ metadata:
                 "line 3 column 3: `metadata.version` is missing or empty; it must be a text",
                 "line 4 column 11: `metadata.author` is a mapping; it must be a text",
                 "line 6 column 22: `metadata.compatibility.talos.version` is a list; it must be a text",
-                "line 7 column 5: `metadata.compatibility.other` has no `version`, the constraint to be met",
+                "line 7 column 12: `metadata.compatibility.other` is a text; it must be a mapping with `version`, the constraint to be met",
             ]
         );
         assert_eq!(

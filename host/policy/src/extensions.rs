@@ -236,6 +236,9 @@ pub fn extension_of(
     })
 }
 
+/// The operating systems that are named, each with its constraint. One without a version
+/// has an empty constraint, which any version satisfies. Where all are empty, as in what
+/// Talos' imager writes of the layer that it makes itself, nothing is constrained.
 fn compatibility(metadata: &Node, place: &str) -> Result<Vec<Requirement>, String> {
     let systems = match metadata.get("compatibility") {
         None => return Ok(Vec::new()),
@@ -246,18 +249,24 @@ fn compatibility(metadata: &Node, place: &str) -> Result<Vec<Requirement>, Strin
         }) => systems,
         Some(_) => return Err(format!("{place}.compatibility is not a mapping")),
     };
-    systems
-        .iter()
-        .map(|(system, node)| {
-            let place = format!("{place}.compatibility.{}", system.text);
-            let version = text(node, "version", &place)?;
-            Ok(Requirement {
-                operating_system: system.text.clone(),
-                version: version
-                    .ok_or_else(|| format!("{place} has no `version`, the constraint to be met"))?,
-            })
-        })
-        .collect()
+    let mut requirements = Vec::new();
+    for (system, node) in systems {
+        let place = format!("{place}.compatibility.{}", system.text);
+        if !node.is_null() && !matches!(node.kind, Kind::Mapping(_)) {
+            return Err(format!(
+                "{place} is not a mapping with `version`, the constraint to be met"
+            ));
+        }
+        requirements.push(Requirement {
+            operating_system: system.text.clone(),
+            version: text(node, "version", &place)?.unwrap_or_default(),
+        });
+    }
+    let is_empty = |one: &Requirement| one.version.trim().is_empty();
+    if requirements.iter().all(is_empty) {
+        requirements.clear();
+    }
+    Ok(requirements)
 }
 
 /// A scalar field as it is written; `None` where it is absent or null.
@@ -275,6 +284,35 @@ fn text(node: &Node, key: &str, place: &str) -> Result<Option<String>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_empty_constraint_constrains_nothing() {
+        let of = |compatibility: &str| {
+            let list =
+                format!("layers: [{{image: a, metadata: {{compatibility: {compatibility}}}}}]");
+            let read = parse(list.as_bytes()).unwrap();
+            let found = read[0].compatibility.iter();
+            found
+                .map(|one| format!("{} {}", one.operating_system, one.version))
+                .collect::<Vec<_>>()
+        };
+        for nothing in [
+            "null",
+            "{}",
+            "{talos: {}}",
+            "{talos: null}",
+            "{talos: {version: null}}",
+            "{talos: {version: ''}}",
+            "{talos: {version: ' '}, other: {}}",
+        ] {
+            assert_eq!(of(nothing), Vec::<String>::new(), "{nothing}");
+        }
+        // One that is named without a version is still one that is named.
+        assert_eq!(
+            of("{talos: {}, other: {version: '1'}}"),
+            ["talos ", "other 1"]
+        );
+    }
 
     #[test]
     fn a_file_of_talos_is_read_in_its_own_spelling() {
@@ -403,7 +441,7 @@ layers:
             ),
             (
                 b"layers: [{image: a, metadata: {compatibility: {talos: 1}}}]",
-                "compatibility.talos has no `version`",
+                "compatibility.talos is not a mapping with `version`",
             ),
             (
                 b"layers: []\nlayers: []\n",

@@ -89,6 +89,9 @@ impl<'a> System<'a> {
 
     /// The reason where a requirement names this system and is not met.
     fn violation(&self, constraint: &str) -> Option<String> {
+        if constraint.trim().is_empty() {
+            return None;
+        }
         let id = self.id.unwrap_or_default();
         let mut reason = String::from("it needs ");
         push(&mut reason, &[id, " "]);
@@ -224,6 +227,16 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_constraint_admits_any_version() {
+        let rolling = host(&[("ID", "arch")]);
+        for system in [&rolling, &talos("1.6.0")] {
+            let id = system.os_release("ID").unwrap();
+            let requirements = [(id, " "), ("other", ">= 2")];
+            assert_eq!(judge(system, &requirements), Verdict::Compatible);
+        }
+    }
+
+    #[test]
     fn systems_that_are_named_and_the_running_one_are_in_the_reason() {
         let debian = host(&[("ID", "debian"), ("VERSION_ID", "12")]);
         assert_eq!(
@@ -268,7 +281,7 @@ mod tests {
                  constraint: position 10: expected a version, such as 1.6.0, found \"a\""
             );
         }
-        assert!(reason(&talos("1.6.0"), &[("talos", "")]).contains("position 1"));
+        assert!(reason(&talos("1.6.0"), &[("talos", ">")]).contains("position 2"));
         assert!(
             reason(&talos("1.6.0"), &[("talos", "> 99999999999999999999")]).contains("at most")
         );

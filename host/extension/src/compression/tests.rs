@@ -212,7 +212,7 @@ fn what_the_kernel_does_not_read_is_no_part_of_an_initramfs() {
     let of = |filters: &Filters| Stream::new_stream_encoder(filters, Check::Crc32).unwrap();
     assert_eq!(unread(&xz(of(&filters))), None);
     let mut filters = Filters::new();
-    filters.delta().lzma2(&options);
+    filters.delta_properties(&[0]).unwrap().lzma2(&options);
     let why = unread(&xz(of(&filters))).unwrap();
     assert!(why.contains("delta"), "{why}");
     // Sizes stand in front of the filters where several threads compressed.

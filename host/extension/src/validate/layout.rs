@@ -110,7 +110,9 @@ fn read(path: &Path, findings: &mut Collector) -> std::io::Result<Option<Manifes
 }
 
 fn constraints(manifest: &Manifest, findings: &mut Collector) {
-    for (system, version) in &manifest.compatibility {
+    let constraints = manifest.compatibility.iter();
+    // An empty one constrains nothing.
+    for (system, version) in constraints.filter(|(_, version)| !version.trim().is_empty()) {
         // Any version will do to see whether the constraint is one.
         if let Err(error) = Version::default().satisfies(version) {
             findings.error(

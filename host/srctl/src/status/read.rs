@@ -47,9 +47,12 @@ pub fn read(path: &Path) -> Result<Read> {
     })
 }
 
+/// Whether a value can be that of a field.
+type IsRight = fn(&Value) -> bool;
+
 /// What is in every report of schema 1, since the first release. Two of them are null
 /// where they are not known, and `copied` where nothing was copied.
-const REQUIRED: [(&str, fn(&Value) -> bool); 15] = [
+const REQUIRED: [(&str, IsRight); 15] = [
     ("version", Value::is_string),
     ("boot_id", |value| value.is_string() || value.is_null()),
     ("kernel", |value| value.is_string() || value.is_null()),
