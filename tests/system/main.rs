@@ -46,6 +46,7 @@ mod policies;
 mod policy_cases;
 mod precompiling;
 mod preserving;
+mod processes;
 mod pulling;
 mod random_scenes;
 mod refusals;
@@ -86,6 +87,7 @@ fn main() {
         random_scenes::cases(),
         strategies::cases(),
         unanswering::cases(),
+        processes::cases(),
         preserving::cases(),
         preserving::room::cases(),
         preserving::preflight::cases(),

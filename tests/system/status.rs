@@ -34,6 +34,9 @@ cases![
     the_unit_for_metrics_calls_what_there_is,
 ];
 
+/// Fields that came after the first release, whose reports are read all the same.
+const LATER: [&str; 2] = ["processes", "processes_more"];
+
 /// A report in which all is well.
 fn well() -> Value {
     json!({
@@ -80,6 +83,8 @@ fn well() -> Value {
             "memory_available_before": 1_u64 << 30, "memory_available_after": (1_u64 << 30) + (48 << 20),
         },
         "warnings": [],
+        "processes": [],
+        "processes_more": 0,
         "copied": null,
         "timings": {
             "policies_us": 1200, "plan_us": 2000, "copied_us": null, "switched_us": 3400,
@@ -114,6 +119,11 @@ fn unwell() -> Value {
     report["deletion"]["failed_more"] = json!(2);
     report["deletion"]["skipped_mounts"] = json!(["/mnt"]);
     report["warnings"] = json!(["/dev cannot be made private"]);
+    report["processes"] = json!([
+        {"pid": 212, "name": "mergerfs", "executable": "/usr/bin/mergerfs", "serves": true},
+        {"pid": 213, "name": "sh", "executable": null, "serves": false},
+    ]);
+    report["processes_more"] = json!(3);
     report
 }
 
@@ -369,6 +379,10 @@ fn what_is_no_report_is_told_with_what_to_do() -> Checked {
         let mut report = well();
         report.as_object_mut().ok_or("no object")?.remove(field);
         desk.write("report.json", report.to_string())?;
+        if LATER.contains(&field.as_str()) {
+            status(&desk, "", 0)?;
+            continue;
+        }
         let words = format!("`{field}`");
         desk.fails("status --report report.json", &["is not a report", &words])?;
     }

@@ -4,6 +4,7 @@
 
 use std::convert::Infallible;
 use std::ffi::{CString, OsStr};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path as FilePath;
@@ -20,7 +21,7 @@ use rustix::mount::{MoveMountFlags, move_mount};
 
 use crate::background::{self, Work};
 use crate::init::resolve;
-use crate::mount_calls::{Extent, attach, new_run, read_only_copy};
+use crate::mount_calls::{Extent, attach, copy, new_run, read_only_copy};
 use crate::plan::{Move, MoveAction, Plan, Rewrite, Run, Strategy};
 use crate::preserved::Preserved;
 use crate::proc::Proc;
@@ -200,7 +201,7 @@ fn commit(
         });
     }
     for step in &plan.moves {
-        move_to_new_root(step, &new_root, &mut report);
+        move_to_new_root(step, &old_root, &new_root, &mut report);
     }
     mount_run(plan, &new_root, &mut report);
     let directory = report_directory(plan, &new_root, &mut report);
@@ -268,14 +269,29 @@ fn record<E: std::fmt::Display>(
 }
 
 /// A mount that cannot be moved is detached: it must not hold the old root.
-fn move_to_new_root(step: &Move, new_root: &OwnedFd, report: &mut Report) {
+fn move_to_new_root(step: &Move, old_root: &OwnedFd, new_root: &OwnedFd, report: &mut Report) {
     let path = step.path.0.as_slice();
     let name = step.in_new_root();
-    if step.action == MoveAction::MakeAndMove {
+    if step.action == MoveAction::Leave {
+        return;
+    }
+    if matches!(
+        step.action,
+        MoveAction::MakeAndMove | MoveAction::MakeAndBind
+    ) {
         let made = fs::mkdirat(new_root, name, Mode::from_raw_mode(0o755));
         record(made, report, || {
             format!("{} cannot be made in the new root", step.path)
         });
+    }
+    if matches!(step.action, MoveAction::Bind | MoveAction::MakeAndBind) {
+        match bind(path, old_root, new_root, name) {
+            Ok(()) => return,
+            Err(error) => report.warn(format!(
+                "failed to bind {} in the new root: {error}; it is moved there, and processes that live on lose it",
+                step.path
+            )),
+        }
     }
     if step.action != MoveAction::Detach {
         match move_mount(fs::CWD, path, new_root, name, MoveMountFlags::empty()) {
@@ -290,6 +306,13 @@ fn move_to_new_root(step: &Move, new_root: &OwnedFd, report: &mut Report) {
     record(detached, report, || {
         format!("{} cannot be detached", step.path)
     });
+}
+
+/// Binds a mount of the initramfs, with what is mounted below it, at a name of the new root.
+fn bind(path: &[u8], old_root: &OwnedFd, new_root: &OwnedFd, name: &[u8]) -> io::Result<()> {
+    let tree = copy(listing::open_at_mount(old_root, path)?, Extent::All)?;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    Ok(move_mount(tree, c"", new_root, name, flags)?)
 }
 
 fn mount_run(plan: &Plan, new_root: &OwnedFd, report: &mut Report) {

@@ -94,7 +94,8 @@ init, such as systemd, does both itself. Need not be PID 1.
       --unchecked-init     execute INIT even if the kernel is known not to, for
                            want of its interpreter or loader
       --strategy auto|move|pivot
-                           how to switch (auto: pivot where the kernel allows it)
+                           how to switch (auto: pivot where the kernel allows it
+                           and no other process lives in the initramfs)
       --log error|warn|info|debug|trace
                            what is logged (info; switch_root.log= of the kernel
                            command line has the same effect)

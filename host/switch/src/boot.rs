@@ -44,7 +44,7 @@ use crate::mount_calls::open_directory;
 use crate::parameters::{self, Incompatible, Parameters};
 use crate::preflight::{self, Asked, Context, Judgement};
 use crate::proc::Proc;
-use crate::{capabilities, complain, log, machine, start};
+use crate::{capabilities, complain, log, machine, processes, start};
 
 use activation::Activation;
 use image::Image;
@@ -98,6 +98,8 @@ fn boot(
     parameters.log_warnings();
     preflight::old_root(parameters.keep_initramfs).map_err(Stop::Refused)?;
     capabilities::check().map_err(Stop::Refused)?;
+    // First: later there are processes of our own.
+    let others = processes::find(&proc);
     let policies = preflight::policies(&parameters);
     let mut session = Session::new(&policies);
     preflight::refuse_unsigned(&session).map_err(Stop::Refused)?;
@@ -123,6 +125,7 @@ fn boot(
         drop_capabilities: Vec::new(),
     };
     let context = Context {
+        others: &others,
         arguments: &arguments,
         parameters: &parameters,
         command_line: &command_line,

@@ -5,7 +5,7 @@
 
 use std::io;
 
-use policy::answer::is_at_or_below;
+use policy::answer::{is_at_or_below, join};
 use policy::text::Path;
 
 use crate::layers::{self, Directories};
@@ -84,7 +84,7 @@ pub fn find<'d>(
 
 /// The path in the initramfs of a path in its file system, of which the
 /// initramfs may be a part. `None` where it lies outside.
-pub fn inside(root: &Mount, path: &[u8]) -> Option<Vec<u8>> {
+fn inside(root: &Mount, path: &[u8]) -> Option<Vec<u8>> {
     // It was deleted after it was bound: no name is left that could be kept.
     if path.ends_with(b"//deleted") {
         return None;
@@ -96,6 +96,20 @@ pub fn inside(root: &Mount, path: &[u8]) -> Option<Vec<u8>> {
         return Some(b"/".to_vec());
     }
     is_at_or_below(path, &root.root).then(|| path[root.root.len()..].to_vec())
+}
+
+/// Where a path on a mount lies in the initramfs. `None` where it does not.
+pub fn in_initramfs(mount: &Mount, path: &[u8], root: &Mount) -> Option<Vec<u8>> {
+    if mount.device != root.device || !is_at_or_below(path, &mount.point) {
+        return None;
+    }
+    let rest = path.strip_prefix(mount.point.as_slice())?;
+    let rest = rest.strip_prefix(b"/").unwrap_or(rest);
+    let in_file_system = match rest {
+        b"" => mount.root.clone(),
+        rest => join(&mount.root, rest),
+    };
+    inside(root, &in_file_system)
 }
 
 /// Whether a mount is still there afterwards: the new root, what is below it,

@@ -12,6 +12,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use policy::answer::join;
 use policy::{Entry, FileKind};
 use rustix::fs::{self, AtFlags, OFlags, RawDir, Statx, StatxFlags};
 use rustix::io::Errno;
@@ -103,6 +104,47 @@ impl<'a> Initramfs<'a> {
         let place = open(self.base(), path, OFlags::PATH).ok()?;
         let stat = fs::fstat(place).ok()?;
         Some(kind(stat.st_mode))
+    }
+
+    /// What a path leads over: each link on the way, and what is at its end, as far as that
+    /// lies in the initramfs itself.
+    pub fn way(&self, path: &[u8]) -> Vec<Vec<u8>> {
+        /// As many as the kernel follows.
+        const LINKS: usize = 40;
+        let parts = |path: &[u8]| -> Vec<Vec<u8>> {
+            let parts = path.split(|byte| *byte == b'/');
+            let real = parts.filter(|part| !matches!(*part, b"" | b"."));
+            real.rev().map(<[u8]>::to_vec).collect()
+        };
+        let mut passed = Vec::new();
+        let mut here = b"/".to_vec();
+        // Names still to come, the next one last.
+        let mut to_come = parts(path);
+        while let Some(name) = to_come.pop() {
+            if name == b".." {
+                let end = here.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+                here.truncate(end.max(1));
+                continue;
+            }
+            let next = join(&here, &name);
+            let Ok(place) = open(self.base(), &next, OFlags::PATH) else {
+                return passed;
+            };
+            match fs::readlinkat(&place, c"", Vec::new()) {
+                Ok(_) if passed.len() == LINKS => return passed,
+                Ok(target) => {
+                    let target = target.to_bytes();
+                    if target.starts_with(b"/") {
+                        here = b"/".to_vec();
+                    }
+                    to_come.extend(parts(target));
+                    passed.push(next);
+                }
+                Err(_) => here = next,
+            }
+        }
+        passed.push(here);
+        passed
     }
 
     /// The directory that paths are looked up in.

@@ -12,15 +12,16 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use policy::answer::{is_at_or_below, join};
+use policy::answer::join;
 use policy::text::Path;
 use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+use crate::in_use::in_initramfs;
 use crate::init::resolve;
 use crate::mounts::{self, Layer, Mount};
 use crate::proc::Proc;
-use crate::{answering, in_use, listing};
+use crate::{answering, listing};
 
 /// Where a path leads: the number of the mount, and the path without links.
 pub type Located = (u64, Vec<u8>);
@@ -187,20 +188,6 @@ fn on_a_moved_mount(
 fn ends_in(path: &[u8], names: &[u8]) -> bool {
     let names = [b"/", names].concat();
     path.ends_with(&names)
-}
-
-/// Where a path on a mount lies in the initramfs. `None` where it does not.
-fn in_initramfs(mount: &Mount, path: &[u8], root: &Mount) -> Option<Vec<u8>> {
-    if mount.device != root.device || !is_at_or_below(path, &mount.point) {
-        return None;
-    }
-    let rest = path.strip_prefix(mount.point.as_slice())?;
-    let rest = rest.strip_prefix(b"/").unwrap_or(rest);
-    let in_file_system = match rest {
-        b"" => mount.root.clone(),
-        rest => join(&mount.root, rest),
-    };
-    in_use::inside(root, &in_file_system)
 }
 
 /// Those of this machine.

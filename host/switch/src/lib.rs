@@ -37,6 +37,7 @@ mod preflight;
 mod preserve;
 mod preserved;
 mod proc;
+mod processes;
 mod report;
 mod start;
 mod survivors;
@@ -52,6 +53,7 @@ use policy::session::Session;
 use policy::text::count;
 use preflight::Context;
 use proc::Proc;
+use processes::Others;
 use report::Facts;
 
 /// Runs the program with its arguments, the first of which is its name. Returns
@@ -106,7 +108,13 @@ fn switch(arguments: Vec<OsString>, pid_1: bool, started: Instant) -> Result<Str
         log::set_level(level);
     }
     parameters.log_warnings();
+    // First: later there are processes of our own.
+    let others = match arguments.preserve {
+        true => Others::default(),
+        false => processes::find(&proc),
+    };
     let context = Context {
+        others: &others,
         arguments: &arguments,
         parameters: &parameters,
         command_line: &command_line,

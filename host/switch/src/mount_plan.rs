@@ -1,12 +1,14 @@
 //! What becomes of the mounts that the initramfs has: which go with the new
 //! root, which a policy keeps, and which are detached.
 
+use std::collections::BTreeSet;
+
 use policy::answer::is_at_or_below;
 use policy::consequence::Deletion;
 use policy::survivors::Survivor;
 use policy::text::Path;
 
-use crate::arguments::StrategyChoice;
+use crate::arguments::{Arguments, StrategyChoice};
 use crate::in_use;
 use crate::mounts::{self, Mount};
 use crate::new_root::NewRoot;
@@ -16,6 +18,8 @@ use crate::preserved::is_by_policy;
 /// Mounts that do not go with the new root.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Foreign {
+    /// Left where they are.
+    pub staying: Vec<Path>,
     /// Kept, without those that go with another one of them.
     pub kept: Vec<Path>,
     /// Detached, what is mounted on another one before it.
@@ -25,13 +29,15 @@ pub struct Foreign {
 }
 
 /// Sorts the mounts that do not go with the new root. Where nothing is deleted,
-/// nothing is detached either: what a mount holds would be gone with it.
+/// nothing is detached either: what a mount holds would be gone with it. Those of the numbers
+/// `stay` stay where they are.
 pub fn foreign(
     mounts: &[Mount],
     root: &Mount,
     new_root: &NewRoot,
     survivors: &[Survivor],
     deletion: &Deletion,
+    stay: &BTreeSet<u64>,
 ) -> Foreign {
     let mut found = Foreign::default();
     let mut foreign: Vec<&Mount> = mounts
@@ -45,6 +51,10 @@ pub fn foreign(
     foreign.sort_by_key(|mount| mounts::depth(mounts, mount));
     for mount in foreign {
         let point = mount.point.as_slice();
+        let stays = stay.contains(&mount.id);
+        if stays {
+            found.staying.push(point.into());
+        }
         if found
             .kept
             .iter()
@@ -71,58 +81,92 @@ pub fn foreign(
             } else {
                 "the new root is mounted below it"
             };
+            let what = if stays {
+                "stays in the initramfs"
+            } else {
+                "is detached"
+            };
             found.warnings.push(format!(
-                "the mount on {} is to be kept, but {why}: it is detached",
+                "the mount on {} is to be kept, but {why}: it {what}",
                 Path::from(point)
             ));
         }
-        found.detached.push(point.into());
+        if !stays {
+            found.detached.push(point.into());
+        }
     }
     found.detached.reverse();
     found
 }
 
-/// How to switch.
+/// How to switch; `alone` is whether no other process lives in the initramfs.
 ///
 /// # Errors
 /// A sentence for the operator, where what was asked for cannot be.
 pub fn strategy(
-    choice: StrategyChoice,
+    arguments: &Arguments,
     root: &Mount,
     run: Run,
     kept: &[Path],
     staying: &[Path],
+    alone: bool,
 ) -> Result<Strategy, String> {
     // The root of the whole tree has no mount below it that pivot_root(2)
     // could leave it on.
     let can_pivot = root.parent != root.id;
-    match choice {
-        StrategyChoice::Move => Ok(Strategy::Move),
-        StrategyChoice::Auto if !staying.is_empty() => Ok(Strategy::Move),
-        StrategyChoice::Pivot if !staying.is_empty() => Err(format!(
-            "--strategy pivot: that would detach the mount on {}, and run-init detaches none; use --strategy auto",
-            staying[0]
-        )),
-        // Without a place for kept mounts they stay where they are, which is
-        // what pivoting takes away.
-        StrategyChoice::Auto if can_pivot && (run != Run::Absent || kept.is_empty()) => Ok(Strategy::Pivot),
-        StrategyChoice::Auto => Ok(Strategy::Move),
-        StrategyChoice::Pivot if can_pivot => Ok(Strategy::Pivot),
-        StrategyChoice::Pivot => Err("--strategy pivot: this kernel's / is the root of all mounts, which cannot be pivoted away (Linux 7.0 and newer can); use --strategy auto".into()),
+    if arguments.strategy == StrategyChoice::Pivot {
+        match staying.first() {
+            Some(point) if arguments.mounts_stay => return Err(format!(
+                "--strategy pivot: that would detach the mount on {point}, and run-init detaches none; use --strategy auto"
+            )),
+            _ if can_pivot => {}
+            _ => return Err("--strategy pivot: this kernel's / is the root of all mounts, which cannot be pivoted away (Linux 7.0 and newer can); use --strategy auto".into()),
+        }
     }
+    // Pivoting detaches what stays, and takes their root directory from others.
+    if !staying.is_empty() || !alone {
+        return Ok(Strategy::Move);
+    }
+    // Without a place for kept mounts they stay where they are, which is
+    // what pivoting takes away.
+    let pivot = can_pivot && (run != Run::Absent || kept.is_empty());
+    Ok(match arguments.strategy {
+        StrategyChoice::Auto if pivot => Strategy::Pivot,
+        StrategyChoice::Auto | StrategyChoice::Move => Strategy::Move,
+        StrategyChoice::Pivot => Strategy::Pivot,
+    })
 }
 
 /// The mounts that stay in the initramfs where the program is called `run-init`, which neither
 /// moves nor detaches any: all but the initramfs, and the new root with what is below it.
-pub fn staying(mounts: &[Mount], root: &Mount, new_root: &NewRoot) -> Vec<Path> {
+pub fn all_stay<'m>(mounts: &'m [Mount], root: &Mount, new_root: &NewRoot) -> Vec<&'m Mount> {
+    let stays = |mount: &&Mount| mount.id != root.id && !mounts::within(mount, &new_root.path);
+    mounts.iter().filter(stays).collect()
+}
+
+/// Where mounts are, each place once.
+pub fn points(mounts: &[&Mount]) -> Vec<Path> {
     let mut points: Vec<Path> = mounts
         .iter()
-        .filter(|mount| mount.id != root.id && !mounts::within(mount, &new_root.path))
         .map(|mount| mount.point.as_slice().into())
         .collect();
     points.sort();
     points.dedup();
     points
+}
+
+/// Leaves to processes that live on what every system has: it is bound in the new root, and
+/// stays where it is, too.
+pub fn bind(moves: &mut [Move], staying: &mut Vec<Path>) {
+    for step in moves {
+        step.action = match step.action {
+            MoveAction::Move => MoveAction::Bind,
+            MoveAction::MakeAndMove => MoveAction::MakeAndBind,
+            MoveAction::Detach => MoveAction::Leave,
+            other => other,
+        };
+        staying.push(step.path.clone());
+    }
 }
 
 /// The mounts that are made private first, out of those that are shared: a mount
@@ -157,4 +201,44 @@ pub fn make_private(
         }
     }
     points
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+    use crate::arguments::{self, Request};
+
+    #[test]
+    fn pivot_is_refused_where_it_was_whoever_else_lives() {
+        let mounts = mounts::parse(
+            b"1 1 0:2 / / rw - rootfs none rw\n\
+              2 1 0:3 / / rw - tmpfs none rw\n",
+        )
+        .unwrap();
+        let [rootfs, nested] = &mounts[..] else {
+            unreachable!()
+        };
+        let strategy = |program: &str, root, staying: &[Path], alone| {
+            let words = [program, "--strategy", "pivot", "/sysroot", "/init"];
+            let arguments = match arguments::parse(words.map(OsString::from)) {
+                Ok(Request::Switch(arguments)) => arguments,
+                other => unreachable!("{other:?}"),
+            };
+            super::strategy(&arguments, root, Run::There, &[], staying, alone)
+        };
+        let staying = [Path::from(&b"/mnt"[..])];
+        for alone in [true, false] {
+            assert!(strategy("switch_root", rootfs, &[], alone).is_err());
+            assert!(strategy("run-init", nested, &staying, alone).is_err());
+        }
+        let moves = Ok(Strategy::Move);
+        assert_eq!(
+            strategy("switch_root", nested, &[], true),
+            Ok(Strategy::Pivot)
+        );
+        assert_eq!(strategy("switch_root", nested, &[], false), moves);
+        assert_eq!(strategy("switch_root", nested, &staying, false), moves);
+    }
 }

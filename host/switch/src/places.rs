@@ -81,8 +81,8 @@ impl Places {
         )
     }
 
-    /// Says what becomes of /dev, /proc, /sys and /run of the initramfs. Returns what cannot
-    /// be as it should, too.
+    /// Says what becomes of /dev, /proc, /sys and /run of the initramfs, as far as nobody else
+    /// lives there (`alone`). Returns what cannot be as it should, too.
     ///
     /// # Errors
     /// A mount that would hide the init, or has something in its way: a sentence for the
@@ -92,6 +92,7 @@ impl Places {
         new_root: &NewRoot,
         mounts: &[Mount],
         init: &Init,
+        alone: bool,
     ) -> Result<(Vec<Move>, Vec<String>), String> {
         let shown = escape::path(&new_root.path);
         let (mut moves, mut warnings) = (Vec::new(), Vec::new());
@@ -125,8 +126,13 @@ impl Places {
                 State::Unusable(reason) => return Err(reason.clone()),
             };
             if let Some(reason) = &reason {
+                let what = if alone {
+                    "is detached"
+                } else {
+                    "stays in the initramfs"
+                };
                 warnings.push(format!(
-                    "the new root {shown} {reason}: what is mounted on {point} is detached; make the directory in its image"
+                    "the new root {shown} {reason}: what is mounted on {point} {what}; make the directory in its image"
                 ));
             }
             moves.push(Move {

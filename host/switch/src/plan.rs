@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::preserve::{Copies, ForRoot, LeftOut};
 use crate::preserved::is_shown;
+use crate::processes::Process;
 
 /// How the new root becomes the root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -48,10 +49,14 @@ pub struct Plan {
     /// Where /run of the new root leads, if it is a link.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_leads_to: Option<Path>,
-    /// Mounts that stay in the initramfs, since the program is called `run-init`: they are
-    /// neither moved nor detached, and are not deleted on.
+    /// Mounts that stay in the initramfs: those that processes which live on may use, or all,
+    /// where the program is called `run-init`. They are neither moved nor detached.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub staying_mounts: Vec<Path>,
+    /// Processes of the initramfs that live on, fifty of them at most.
+    pub processes: Vec<Process>,
+    /// How many more there are.
+    pub processes_more: u64,
     /// Mounts that a policy keeps, or all where nothing is deleted: moved below
     /// /run/switch-root.
     pub kept_mounts: Vec<Path>,
@@ -129,6 +134,12 @@ pub enum MoveAction {
     MakeAndMove,
     /// Detached: the new root has something mounted there already, or no place for it.
     Detach,
+    /// Bound, with all that is mounted below it: processes that live on have it, too.
+    Bind,
+    /// The directory is made in the new root, then bound on.
+    MakeAndBind,
+    /// Left where it is: processes that live on have it, and the new root has its own.
+    Leave,
 }
 
 /// Where /run of the new root comes from.
@@ -197,6 +208,14 @@ impl fmt::Display for Plan {
                 }
                 (MoveAction::Detach, None) => "detached: the new root has its own",
                 (MoveAction::Detach, Some(_)) => "detached: the new root has no place for it",
+                (MoveAction::Bind, _) => "bound in the new root",
+                (MoveAction::MakeAndBind, _) => {
+                    "bound in the new root, where the directory is made"
+                }
+                (MoveAction::Leave, None) => "left where it is: the new root has its own",
+                (MoveAction::Leave, Some(_)) => {
+                    "left where it is: the new root has no place for it"
+                }
             };
             write!(f, "mount      {} {action}", step.path)?;
             if let Some(to) = &step.leads_to {
@@ -229,6 +248,21 @@ impl fmt::Display for Plan {
         }
         for mount in &self.staying_mounts {
             writeln!(f, "mount      {mount} stays where it is")?;
+        }
+        for process in &self.processes {
+            let serves = if process.serves {
+                ", which serves a file system,"
+            } else {
+                ""
+            };
+            writeln!(
+                f,
+                "process    {} ({}){serves} lives on",
+                process.pid, process.name
+            )?;
+        }
+        if self.processes_more > 0 {
+            writeln!(f, "process    {} more", self.processes_more)?;
         }
         for mount in &self.detached_mounts {
             writeln!(f, "mount      {mount} detached")?;

@@ -19,7 +19,7 @@ use policy::survivors::Survivor;
 use policy::text::Path;
 use rustix::fs::{self, Mode, OFlags};
 
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, StrategyChoice};
 use crate::deletion::{self, is_overlay};
 use crate::init::{self, Init};
 use crate::initramfs::Initramfs;
@@ -33,11 +33,14 @@ use crate::plan::{InitPlan, Plan, Rewrite, Strategy};
 use crate::preserve::{self, Store, Uncovered, View};
 use crate::preserved::is_by_policy;
 use crate::proc::Proc;
+use crate::processes::{MAX_LISTED, Others};
 use crate::report::{self, Facts, JudgeReport};
 use crate::{answering, capabilities, in_use, listing, machine, survivors};
 
 /// What a plan is made for.
 pub struct Context<'a> {
+    /// Other programs that live on.
+    pub others: &'a Others,
     /// The command line of the program.
     pub arguments: &'a Arguments,
     /// What the kernel's says.
@@ -87,6 +90,7 @@ pub fn plan(
     asked: Option<Asked>,
 ) -> Result<(Plan, Facts), String> {
     let Context {
+        others,
         arguments,
         parameters,
         command_line,
@@ -143,13 +147,9 @@ pub fn plan(
         "the table of mounts does not have the mount on /; start the program outside of a chroot",
     )?;
     let places = Places::examine(&new_root, proc);
-    let staying = match arguments.mounts_stay && !arguments.preserve {
-        true => mount_plan::staying(&mounts, root_mount, &new_root),
-        false => Vec::new(),
-    };
-    let (moves, no_places) = match arguments.mounts_stay {
+    let (mut moves, no_places) = match arguments.mounts_stay {
         true => Default::default(),
-        false => places.moves(&new_root, &mounts, &init)?,
+        false => places.moves(&new_root, &mounts, &init, others.is_empty())?,
     };
     let store = match arguments.preserve {
         true => Some(Store::open(&new_root.fd, &new_root.path, old_root, proc)?),
@@ -202,6 +202,14 @@ pub fn plan(
         review.entries
     );
     let mut foreign = Foreign::default();
+    let used = others.mounts(&mounts);
+    let mut stay = used.clone();
+    let mut staying = Vec::new();
+    if arguments.mounts_stay && !arguments.preserve {
+        let all = mount_plan::all_stay(&mounts, root_mount, &new_root);
+        stay.extend(all.iter().map(|mount| mount.id));
+        staying = mount_plan::points(&all);
+    }
     let fate = |everything_used| {
         deletion(
             &old,
@@ -221,17 +229,19 @@ pub fn plan(
     let (survivors, deletion) = loop {
         let outlives = |mount: &Mount| {
             in_use::outlives(mount, &mounts, &new_root.path, new_root.mount_id)
+                || (mount.id != root_mount.id && used.contains(&mount.id))
                 || foreign
                     .kept
                     .iter()
                     .any(|kept| mounts::within(mount, &kept.0))
         };
-        let in_use = in_use::find(&mounts, root_mount, own, outlives, || {
+        let mut in_use = in_use::find(&mounts, root_mount, own, outlives, || {
             let alone = initramfs.alone().ok_or(std::io::ErrorKind::Unsupported)?;
             Ok(Box::new(OfThisMachine::new(
                 alone, proc, &mounts, &patience,
             )))
         });
+        in_use.extend(others.in_use(&mounts, root_mount, |path| initramfs.way(path)));
         let everything = in_use
             .iter()
             .find(|used| used.path == b"/")
@@ -248,7 +258,7 @@ pub fn plan(
         let deletion = fate(everything);
         let survivors = survivors::join(&review, &in_use, &initramfs, session, at, &init, proc);
         let before = foreign.kept.len();
-        foreign = mount_plan::foreign(&mounts, root_mount, &new_root, &survivors, &deletion);
+        foreign = mount_plan::foreign(&mounts, root_mount, &new_root, &survivors, &deletion, &stay);
         if foreign.kept.len() <= before {
             break (survivors, deletion);
         }
@@ -259,10 +269,18 @@ pub fn plan(
         }
     }
     warnings.append(&mut foreign.warnings);
-    if arguments.mounts_stay {
-        foreign.detached.clear();
-    }
     let run = places.run(&new_root, &moves, kept(&survivors), &init);
+    if !arguments.mounts_stay {
+        staying = std::mem::take(&mut foreign.staying);
+    }
+    if others.serve() || (!arguments.mounts_stay && !staying.is_empty()) {
+        warnings.push(format!(
+            "{}; what they use of its mounts and files stays in memory: stop before the switch what is not needed after it",
+            others.describe()
+        ));
+    } else if !others.is_empty() {
+        tracing::info!("{}; they keep their root directory", others.describe());
+    }
     if store.is_none() {
         warnings.extend(no_places);
         if let Some(lacks) = &run.lacks {
@@ -282,14 +300,26 @@ pub fn plan(
             warnings.extend(copies.warnings());
             Strategy::Delegated
         }
-        None => mount_plan::strategy(
-            arguments.strategy,
-            root_mount,
-            run.run,
-            &foreign.kept,
-            &staying,
-        )?,
+        None => {
+            if !others.is_empty() {
+                mount_plan::bind(&mut moves, &mut staying);
+            }
+            mount_plan::strategy(
+                arguments,
+                root_mount,
+                run.run,
+                &foreign.kept,
+                &staying,
+                others.is_empty(),
+            )?
+        }
     };
+    if arguments.strategy == StrategyChoice::Pivot && strategy == Strategy::Move {
+        warnings.push(format!(
+            "{}: --strategy pivot would change their root directory, so that the new root's mount is moved instead",
+            others.describe()
+        ));
+    }
     let (make_private, moves) = match strategy {
         Strategy::Delegated => Default::default(),
         _ => (
@@ -297,7 +327,6 @@ pub fn plan(
             moves,
         ),
     };
-
     let plan = Plan {
         strategy,
         new_root: crate::plan::NewRoot {
@@ -319,6 +348,8 @@ pub fn plan(
         run: run.run,
         run_leads_to: run.leads_to.map(Path::from),
         staying_mounts: staying,
+        processes: others.processes.iter().take(MAX_LISTED).cloned().collect(),
+        processes_more: others.processes.len().saturating_sub(MAX_LISTED) as u64,
         kept_mounts: foreign.kept,
         detached_mounts: foreign.detached,
         survivors,

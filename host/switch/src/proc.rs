@@ -1,16 +1,23 @@
 //! The proc file system: what the kernel says of mounts, files and itself.
 
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use linux_raw_sys::general::PROC_SUPER_MAGIC;
-use rustix::fs::{self, AtFlags, Mode, OFlags};
+use rustix::fs::{self, AtFlags, Mode, OFlags, RawDir};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 
 /// A proc file system, mounted or not.
 #[derive(Debug)]
 pub struct Proc(OwnedFd);
+
+impl AsFd for Proc {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
 
 impl Proc {
     /// Takes the one mounted on /proc, or makes one that is attached nowhere
@@ -90,6 +97,23 @@ impl Proc {
     /// Those of readlinkat(2).
     pub fn link(&self, path: &str) -> Result<Vec<u8>, Errno> {
         Ok(fs::readlinkat(&self.0, path, Vec::new())?.into_bytes())
+    }
+
+    /// The names in one of its directories.
+    pub fn names(&self, path: &str) -> io::Result<Vec<String>> {
+        let path = if path.is_empty() { "." } else { path };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = fs::openat(&self.0, path, flags, Mode::empty())?;
+        let mut buffer = [MaybeUninit::uninit(); 32 << 10];
+        let mut reader = RawDir::new(&directory, &mut buffer);
+        let mut names = Vec::new();
+        while let Some(entry) = reader.next() {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if !matches!(name.as_str(), "." | "..") {
+                names.push(name);
+            }
+        }
+        Ok(names)
     }
 
     /// The path by which an open file is reached from the root directory.

@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::deletion::Tally;
 use crate::plan::{Plan, Strategy};
 use crate::preserve::CopyReport;
+use crate::processes::Process;
 
 /// The version of the schema. Fields may be added within one version; none is
 /// removed or changes its meaning.
@@ -53,6 +54,10 @@ pub struct Report {
     pub survivors: Vec<Survivor>,
     /// Every extension that extensions.yaml names.
     pub extensions: Vec<ExtensionReport>,
+    /// Processes of the initramfs that live on, fifty of them at most.
+    pub processes: Vec<Process>,
+    /// How many more there are.
+    pub processes_more: u64,
     /// The deletion.
     pub deletion: DeletionReport,
     /// What was copied; absent where the program itself switched.
@@ -144,6 +149,8 @@ impl Report {
             judge: facts.judge,
             survivors: plan.survivors.clone(),
             extensions: facts.extensions,
+            processes: plan.processes.clone(),
+            processes_more: plan.processes_more,
             deletion: DeletionReport {
                 state: DeletionState::Running,
                 reason: None,

@@ -31,7 +31,7 @@ fn debian(architecture: Architecture) -> &'static str {
 }
 
 /// The modules that are kept, with what they need.
-const MODULES: [&str; 4] = ["loop", "squashfs", "erofs", "overlay"];
+const MODULES: [&str; 5] = ["loop", "squashfs", "erofs", "overlay", "fuse"];
 /// Packages of a moving suite are replaced: after this time it is asked again.
 const FRESH: Duration = Duration::from_secs(3 * 24 * 3600);
 
@@ -67,8 +67,9 @@ fn fetch_one(folder: &Path, suite: &str, debian: &str) -> Result<()> {
     );
     // Names the kernel of a suite, and tells when it was fetched.
     let stamp = folder.join(format!("{suite}.release"));
-    let at_hand = fs::read_to_string(&stamp)
-        .is_ok_and(|name| folder.join(&name).is_file() && folder.join(modules_of(&name)).is_dir());
+    let at_hand = fs::read_to_string(&stamp).is_ok_and(|name| {
+        folder.join(&name).is_file() && has_modules(&folder.join(modules_of(&name)))
+    });
     let fresh = fs::metadata(&stamp)
         .and_then(|file| file.modified())
         .is_ok_and(|modified| {
@@ -188,6 +189,15 @@ fn modules_of(kernel: &str) -> String {
     kernel.replacen("vmlinuz-", "modules-", 1)
 }
 
+/// The file in the folder of modules that says which [`MODULES`] were looked for: some
+/// kernels have them built in.
+const LOOKED_FOR: &str = "looked-for";
+
+/// Whether the folder of modules has those that are wanted today.
+fn has_modules(folder: &Path) -> bool {
+    fs::read_to_string(folder.join(LOOKED_FOR)).is_ok_and(|text| text == MODULES.join(" "))
+}
+
 /// Copies [`MODULES`] and what they need, with an index of them alone.
 fn keep_modules(unpacked: &Path, release: &str, folder: &Path) -> Result<()> {
     // Where depmod looks.
@@ -220,6 +230,7 @@ fn keep_modules(unpacked: &Path, release: &str, folder: &Path) -> Result<()> {
         kept.push('\n');
     }
     fs::write(folder.join("modules.dep"), kept)?;
+    fs::write(folder.join(LOOKED_FOR), MODULES.join(" "))?;
     Ok(())
 }
 

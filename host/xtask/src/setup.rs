@@ -59,6 +59,26 @@ pub const IMAGES: [Tool; 4] = [
         package: "xz-utils",
     },
 ];
+/// File systems that programs serve, such as new roots out of the initramfs.
+pub const SERVERS: [Tool; 4] = [
+    Tool {
+        program: "mergerfs",
+        package: "mergerfs",
+    },
+    Tool {
+        program: "unionfs-fuse",
+        package: "unionfs-fuse",
+    },
+    Tool {
+        program: "fuse-overlayfs",
+        package: "fuse-overlayfs",
+    },
+    // Makes the file system that ntfs-3g serves, and is in its package.
+    Tool {
+        program: "mkntfs",
+        package: "ntfs-3g",
+    },
+];
 /// A registry, and what fills it: the peers that pulling is measured beside, too.
 pub const REGISTRY: [Tool; 4] = [
     Tool {

@@ -10,7 +10,8 @@ use crate::beside::beside;
 use crate::distributions::SUITES;
 use crate::run::{cargo, run};
 use crate::setup::{
-    self, IMAGES, LANGUAGES, PAGES, PEERS, QEMU, QEMU_AARCH64, REGISTRY, SHELLCHECK, STATIC, WASM,
+    self, IMAGES, LANGUAGES, PAGES, PEERS, QEMU, QEMU_AARCH64, REGISTRY, SERVERS, SHELLCHECK,
+    STATIC, WASM,
 };
 use crate::{dist, distributions, foreign, generators, kernels, mkosi, native, packages};
 
@@ -87,7 +88,7 @@ impl Fetched {
     fn get(components: &Path, skipped: &mut Skipped) -> Result<Self> {
         let mut tools = vec![&QEMU, &QEMU_AARCH64, &PEERS[1], &SHELLCHECK];
         tools.extend(IMAGES.iter().chain(&REGISTRY).chain(&LANGUAGES));
-        tools.extend(&PAGES);
+        tools.extend(PAGES.iter().chain(&SERVERS));
         for package in setup::tools(&tools) {
             skipped.push(format!("the tests that need Debian's package {package}"));
         }

@@ -259,6 +259,8 @@ const TABLE: &[(&str, &[Errno])] = &[
         ],
     ),
     ("wait4", &[ECHILD, EINTR, EINVAL]),
+    // Without EAGAIN (P_PIDFD).
+    ("waitid", &[ECHILD, EINTR, EINVAL]),
     ("kill", &[EINVAL, EPERM, ESRCH]),
     ("tkill", &[EAGAIN, EINVAL, EPERM, ESRCH]),
     ("capget", &[EINVAL, EPERM, ESRCH]),

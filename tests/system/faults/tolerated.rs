@@ -138,6 +138,7 @@ const HARMLESS: &[Line] = &[
         "the judge ends when its pipe is closed",
     ),
     (Some(HOST), "poll", "", "it is tried again"),
+    (Some(HOST), "waitid", "", "all processes are examined then"),
     (Some(HOST), "read", "<pipe>", "it is tried again"),
     (
         Some(HOST),

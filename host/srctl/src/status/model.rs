@@ -24,6 +24,8 @@ pub struct Report {
     pub entries: u64,
     pub survivors: Vec<Survivor>,
     pub extensions: Vec<Extension>,
+    pub processes: Vec<Process>,
+    pub processes_more: u64,
     pub deletion: Deletion,
     pub warnings: Vec<String>,
     pub timings: Timings,
@@ -74,6 +76,15 @@ pub struct Extension {
     pub reasons: Vec<(String, String)>,
 }
 
+/// See `processes[]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Process {
+    pub pid: u64,
+    pub name: String,
+    pub executable: Option<String>,
+    pub serves: bool,
+}
+
 /// See `deletion`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Deletion {
@@ -121,6 +132,13 @@ impl Report {
             entries: number(&value["review"], "entries"),
             survivors: list(value, "survivors", Survivor::of),
             extensions: list(value, "extensions", Extension::of),
+            processes: list(value, "processes", |value| Process {
+                pid: number(value, "pid"),
+                name: text(value, "name"),
+                executable: optional_text(value, "executable"),
+                serves: value["serves"] == true,
+            }),
+            processes_more: number(value, "processes_more"),
             deletion: Deletion {
                 state: text(deletion, "state"),
                 reason: optional_text(deletion, "reason"),

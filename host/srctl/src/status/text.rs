@@ -5,7 +5,7 @@ use std::fmt::Write;
 use policy::escape;
 use policy::text::count;
 
-use super::model::{Deletion, Extension, Policy, Report, Survivor};
+use super::model::{Deletion, Extension, Policy, Process, Report, Survivor};
 use crate::policy::time;
 use crate::style::{Stream, Tone, paint_if, wanted};
 use crate::table::{bytes, plain_table, toned_table};
@@ -40,6 +40,14 @@ pub fn text(report: &Report, to_file: bool) -> String {
     if !report.extensions.is_empty() {
         text.push('\n');
         text.push_str(&extensions(&report.extensions, place));
+    }
+    if !report.processes.is_empty() {
+        text.push('\n');
+        text.push_str(&processes(&report.processes, place));
+        if report.processes_more > 0 {
+            let more = count(report.processes_more, "more process", "more processes");
+            let _ = writeln!(text, "and {more} that the report does not name");
+        }
     }
     text.push('\n');
     text.push_str(&remarks(report, place));
@@ -236,6 +244,26 @@ fn extensions(extensions: &[Extension], place: Place) -> String {
     };
     let headings = ["LAYER", "NAME", "VERSION", "VERDICT", "ACTIVATED", "REASON"];
     table(headings, rows, tone, place)
+}
+
+/// Those that lived on in the initramfs.
+fn processes(processes: &[Process], place: Place) -> String {
+    let rows: Vec<_> = processes
+        .iter()
+        .map(|one| {
+            [
+                one.pid.to_string(),
+                one.name.clone(),
+                one.executable.clone().unwrap_or_else(|| "-".into()),
+                match one.serves {
+                    true => "yes".into(),
+                    false => "no".into(),
+                },
+            ]
+        })
+        .collect();
+    let headings = ["PROCESS", "NAME", "EXECUTABLE", "SERVES FILES"];
+    table(headings, rows, |_, _| None, place)
 }
 
 /// What was not as it should be, and the sum of it.

@@ -86,6 +86,14 @@ fn whole() -> Report {
             memory_available_before: Some(1),
             memory_available_after: Some(2),
         },
+        processes: vec![Process {
+            pid: 212,
+            name: b"mergerfs"[..].into(),
+            executable: Some(b"/bin/mergerfs"[..].into()),
+            serves: true,
+            uses: Vec::new(),
+        }],
+        processes_more: 0,
         copied: Some(CopyReport {
             tally: crate::preserve::Tally {
                 files: 1,
@@ -186,6 +194,7 @@ fn what_is_absent_is_null_and_not_left_out() {
     report.survivors[0].carried_to = None;
     report.survivors[0].note = None;
     report.extensions[0].activated = None;
+    report.processes[0].executable = None;
     report.deletion.reason = None;
     report.deletion.used_before = None;
     report.deletion.freed_bytes = None;
