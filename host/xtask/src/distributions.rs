@@ -12,6 +12,8 @@ use crate::setup::{self, DISTRIBUTIONS};
 
 /// The oldest Debian that the packages are for, and the next one.
 pub const SUITES: [&str; 2] = ["bookworm", "trixie"];
+/// The one where the next release is made: what its dracut and systemd do today.
+pub const NEWEST: &str = "sid";
 /// The name of a disk, in a folder of its own.
 pub const DISK: &str = "debian.ext4";
 /// What is installed beside the least that Debian runs with. Both generators: of dracut what
@@ -29,6 +31,20 @@ const PACKAGES: [&str; 10] = [
     "dracut-core",
     "zstd",
 ];
+/// What is installed there instead, for dracut's squash module. It takes switch_root from
+/// util-linux-extra, or busybox where that is installed, and the latter images do not start
+/// there (dracut 112). The archive that a boot ends with is made with cpio.
+const FOR_SQUASH: [&str; 9] = [
+    "systemd",
+    "systemd-sysv",
+    "udev",
+    "linux-image-cloud-amd64",
+    "dracut",
+    "squashfs-tools",
+    "util-linux-extra",
+    "zstd",
+    "cpio",
+];
 /// What nobody reads there.
 const LEFT_OUT: [&str; 5] = ["doc", "i18n", "info", "locale", "man"];
 /// The size of the disk, which is sparse: room for images and packages.
@@ -43,7 +59,11 @@ pub fn make(suite: &str) -> Result<PathBuf> {
     let folder = target().join("distributions").join(suite);
     let disk = folder.join(DISK);
     let recipe = folder.join("recipe");
-    let wanted = format!("{}\n{SIZE}\n", arguments(&PACKAGES).join("\n"));
+    let packages: &[&str] = match suite {
+        NEWEST => &FOR_SQUASH,
+        _ => &PACKAGES,
+    };
+    let wanted = format!("{}\n{SIZE}\n", arguments(suite, packages).join("\n"));
     let made = fs::read_to_string(&recipe).is_ok_and(|was| was == wanted);
     if made && disk.is_file() {
         return Ok(folder);
@@ -55,7 +75,7 @@ pub fn make(suite: &str) -> Result<PathBuf> {
     let _ = fs::remove_file(&recipe);
     let root = folder.join("new");
     clear(&root)?;
-    let installed = install(suite, &PACKAGES, &root).and_then(|()| write_disk(&root, &disk));
+    let installed = install(suite, packages, &root).and_then(|()| write_disk(&root, &disk));
     clear(&root)?;
     installed?;
     fs::write(&recipe, wanted).with_context(|| format!("writing {}", recipe.display()))?;
@@ -67,11 +87,9 @@ pub fn make(suite: &str) -> Result<PathBuf> {
 /// # Errors
 /// What mmdebstrap says.
 pub fn install(suite: &str, packages: &[&str], root: &Path) -> Result<()> {
-    run(Command::new("mmdebstrap").args(arguments(packages)).args([
-        suite.as_ref(),
-        root.as_os_str(),
-        mirror()?.as_ref(),
-    ]))
+    run(Command::new("mmdebstrap")
+        .args(arguments(suite, packages))
+        .args([suite.as_ref(), root.as_os_str(), mirror()?.as_ref()]))
 }
 
 /// Whether one can be made here.
@@ -93,7 +111,7 @@ pub fn possible() -> Result<()> {
 }
 
 /// What mmdebstrap is told, but for places.
-fn arguments(packages: &[&str]) -> Vec<String> {
+fn arguments(suite: &str, packages: &[&str]) -> Vec<String> {
     let mut arguments = vec![
         "--quiet".to_owned(),
         "--mode=root".to_owned(),
@@ -105,6 +123,10 @@ fn arguments(packages: &[&str]) -> Vec<String> {
         // If the machine fails meanwhile it is made again.
         "--dpkgopt=force-unsafe-io".to_owned(),
     ];
+    if suite == NEWEST {
+        // What a mirror has of it expires after a week, and one that is behind serves as well.
+        arguments.push("--aptopt=Acquire::Check-Valid-Until \"false\"".to_owned());
+    }
     let left_out = LEFT_OUT.iter();
     arguments.extend(left_out.map(|name| format!("--dpkgopt=path-exclude=/usr/share/{name}/*")));
     arguments

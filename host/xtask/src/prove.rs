@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context, Result, bail};
 use switch_root_tests::architecture::Architecture;
 
-use crate::distributions::SUITES;
+use crate::distributions::{NEWEST, SUITES};
 use crate::fuzz;
 use crate::packages;
 use crate::policies;
@@ -27,6 +27,21 @@ const THEMES: [(&str, &str); 6] = [
     ("kernels::", "the whole suite on each kernel"),
     ("aarch64::", "the same on aarch64"),
     ("distributions::", "Debian, and more of its images"),
+];
+
+/// Where the tests of distributions run, beside the oldest Debian: which of them, and what
+/// that shows.
+const DEBIANS: [(&str, &str, &str); 2] = [
+    (
+        SUITES[1],
+        "distributions::",
+        "the same, and what mkosi makes of it",
+    ),
+    (
+        NEWEST,
+        "distributions::squashed_image_of_dracut",
+        "an image with dracut's squash module",
+    ),
 ];
 
 /// Runs everything, or one part: the name of a theme, or `fuzz`. Each fuzz target runs
@@ -68,18 +83,17 @@ pub fn prove(only: Option<&str>, seconds: u64) -> Result<()> {
             }
         }
         if wanted("distributions") {
-            let suite = SUITES[1];
-            step(&format!(
-                "the same on Debian {suite}, and what mkosi makes of it"
-            ));
-            match subjects.boot(suite, &components) {
-                Ok(()) => {
-                    if let Err(error) = subjects.test(Some("distributions::"), true) {
-                        eprintln!("xtask: {error:#}");
-                        failed.push(suite);
+            for (suite, part, shows) in DEBIANS {
+                step(&format!("Debian {suite}: {shows}"));
+                match subjects.boot(suite, &components) {
+                    Ok(()) => {
+                        if let Err(error) = subjects.test(Some(part), true) {
+                            eprintln!("xtask: {error:#}");
+                            failed.push(suite);
+                        }
                     }
+                    Err(error) => skipped.push(format!("the boots of Debian {suite}: {error:#}")),
                 }
-                Err(error) => skipped.push(format!("the boots of Debian {suite}: {error:#}")),
             }
         }
         print_tables()?;
@@ -123,6 +137,16 @@ mod tests {
         for (theme, _) in THEMES {
             let module = format!("mod {};", theme.trim_end_matches(':'));
             assert!(main.contains(&module), "there is no `{module}`");
+        }
+    }
+
+    #[test]
+    fn tests_that_only_some_debians_run_exist() {
+        let tests = workspace().join("tests/system/distributions/mod.rs");
+        let tests = fs::read_to_string(tests).unwrap();
+        for (suite, part, _) in DEBIANS {
+            let name = part.trim_start_matches("distributions::");
+            assert!(tests.contains(name), "{suite}: there is no `{name}`");
         }
     }
 }

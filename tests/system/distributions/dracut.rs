@@ -9,7 +9,7 @@ use crate::check::ensure;
 use crate::tools::{Checked, Stop};
 
 /// For any machine, since this one is not the one that is booted; and quickly.
-const DRACUT: &str = "dracut --quiet --force --no-hostonly --compress 'zstd -1 -T0'";
+pub const DRACUT: &str = "dracut --quiet --force --no-hostonly --compress 'zstd -1 -T0'";
 const WITHOUT_SYSTEMD: &str = "--omit 'systemd systemd-initrd dracut-systemd'";
 
 /// The boots of both.

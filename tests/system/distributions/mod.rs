@@ -11,6 +11,7 @@ mod dracut;
 mod initramfs_tools;
 mod mkosi;
 mod soft_reboot;
+mod squash;
 mod survivors;
 
 use alpine::*;
@@ -18,6 +19,7 @@ use dracut::*;
 use initramfs_tools::*;
 use mkosi::*;
 use soft_reboot::*;
+use squash::*;
 
 use crate::tools::cases;
 
@@ -33,6 +35,7 @@ cases![
     removing_the_packages_brings_back_what_was_there,
     an_image_of_dracut_switches_through_our_switch_root,
     systemd_in_the_initramfs_switches_with_what_was_preserved_before,
+    squashed_image_of_dracut_preserves_before_systemd_switches,
     an_initramfs_of_mkosi_asks_the_policies_before_systemd_switches,
     the_report_outlives_a_soft_reboot,
     busybox_as_init_starts_reaps_and_shuts_down,
