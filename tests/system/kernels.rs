@@ -1,5 +1,7 @@
 //! Real kernels in an emulated machine, where `/` is the kernel's own rootfs.
 
+mod living;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -32,6 +34,9 @@ cases![
     run_init_drops_capabilities_where_proc_shows_processes_alone,
     the_kernel_log_has_what_the_command_line_asks_for,
     initramfs_that_was_not_unpacked_whole_is_a_warning,
+    what_serves_the_new_root_goes_on_serving_it,
+    daemons_go_on_serving_the_new_root,
+    programs_that_the_kernel_starts_run_in_the_new_root,
 ];
 
 /// What no kernel takes for an archive.
@@ -439,4 +444,16 @@ fn the_kernel_log_has_what_the_command_line_asks_for() -> Checked {
             .filter(|record| !record.contains("switch_root.log="))
             .count())
     })
+}
+
+fn what_serves_the_new_root_goes_on_serving_it() -> Checked {
+    each(sample(here()?), living::goes_on_serving_the_new_root)
+}
+
+fn daemons_go_on_serving_the_new_root() -> Checked {
+    each(sample(here()?), living::daemons_go_on_serving_the_new_root)
+}
+
+fn programs_that_the_kernel_starts_run_in_the_new_root() -> Checked {
+    each(sample(here()?), living::starts_programs_in_the_new_root)
 }

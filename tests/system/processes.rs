@@ -1,12 +1,14 @@
 //! Processes of the initramfs that live on across the switch: what serves the new root, and
 //! whoever else is there.
 
-mod daemons;
+pub mod daemons;
 
 use serde_json::Value;
 use switch_root_tests::companion::{COMPANION, ORPHAN};
+use switch_root_tests::report::Report;
 use switch_root_tests::scene::{NEW_ROOT, NewRoot, QUESTIONS, Scene};
 use switch_root_tests::steps::{Make, Step, Steps};
+use switch_root_tests::testimony::Testimony;
 
 use crate::check::{Booted, boots, content, ensure, says};
 use crate::tools::{Checked, Policies, Stop, boot, cases, policy};
@@ -27,7 +29,7 @@ cases![
 ];
 
 /// Where the new root is served from.
-const BRANCH: &str = "/branches/low";
+pub const BRANCH: &str = "/branches/low";
 
 /// How long after the start of init all is still there, in milliseconds.
 const LATER: u64 = 10_000;
@@ -57,10 +59,10 @@ pub fn served_from(mut scene: Scene, branch: &str) -> Result<Scene, Stop> {
 
 /// Checks that the new root could be used long after the switch, and that the report has
 /// who serves it.
-fn went_on(booted: &Booted, name: &str) -> Checked {
-    let release = content(&booted.seen, "/etc/os-release").unwrap_or_default();
+pub fn went_on(seen: &Testimony, report: &Report, name: &str) -> Checked {
+    let release = content(seen, "/etc/os-release").unwrap_or_default();
     ensure!(release.starts_with("ID=probeos"), "{release:?}");
-    let report = &booted.report.0;
+    let report = &report.0;
     ensure!(report["strategy"] == "move", "{}", report["strategy"]);
     let processes = report["processes"].as_array().ok_or("no processes")?;
     ensure!(
@@ -79,7 +81,7 @@ fn what_serves_the_new_root_goes_on_serving_it() -> Checked {
             .tmpfs(BRANCH);
         let scene = served_from(scene.file("/other/file", "deleted"), BRANCH)?;
         let booted = boots(&scene.before([COMPANION, "serve", BRANCH, NEW_ROOT]))?;
-        went_on(&booted, "serve")?;
+        went_on(&booted.seen, &booted.report, "serve")?;
         booted.left(&[COMPANION, BRANCH, "/dev", "/proc", "/run", "/sys"])?;
     }
     Ok(())
@@ -89,7 +91,7 @@ fn branch_that_is_a_directory_of_the_initramfs_survives() -> Checked {
     let scene = living(with_companions(boot()?)?, &["serve"]).file("/other/file", "deleted");
     let scene = served_from(scene, BRANCH)?;
     let booted = boots(&scene.before([COMPANION, "serve", BRANCH, NEW_ROOT]))?;
-    went_on(&booted, "serve")?;
+    went_on(&booted.seen, &booted.report, "serve")?;
     booted.left(&[COMPANION, "*/branches/low", "/dev", "/proc", "/run", "/sys"])?;
     let note = booted.report.survivor_note(BRANCH);
     says(&note, &["(serve)", "command line"])
@@ -102,7 +104,7 @@ fn links_on_the_way_to_a_branch_survive() -> Checked {
         .symlink("/branches/current", "/branches/low");
     let scene = served_from(scene, BRANCH)?;
     let booted = boots(&scene.before([COMPANION, "serve", "/all/current/.", NEW_ROOT]))?;
-    went_on(&booted, "serve")?;
+    went_on(&booted.seen, &booted.report, "serve")?;
     booted.left(&[
         COMPANION,
         "/all",
@@ -119,7 +121,7 @@ fn each_daemon_goes_on_serving_the_new_root() -> Checked {
     each_daemon(|daemon: &Daemon| {
         let scene = living(with_companions(boot()?)?, &[daemon.name]);
         let booted = boots(&daemon.serves(scene)?)?;
-        went_on(&booted, daemon.name)
+        went_on(&booted.seen, &booted.report, daemon.name)
     })
 }
 

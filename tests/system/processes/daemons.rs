@@ -66,7 +66,7 @@ const DAEMONS: [Daemon; 4] = [
 
 /// Does something with each of them. Those that are not installed are skipped together, when
 /// the others were tried.
-pub fn each_daemon(check: impl Fn(&Daemon) -> Checked) -> Checked {
+pub fn each_daemon(mut check: impl FnMut(&Daemon) -> Checked) -> Checked {
     let mut missing = Vec::new();
     for daemon in &DAEMONS {
         match check(daemon) {
