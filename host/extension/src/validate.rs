@@ -10,9 +10,11 @@
 //! | `unknown-key` | warning | A key of the manifest's metadata that nobody reads. |
 //! | `constraint` | error | A version constraint cannot be read. |
 //! | `outside-allowed-paths` | error | Files that an extension may not bring. |
+//! | `outside-allowed-paths` | warning | Files that Talos takes by the beginning of their names alone. |
 //! | `world-writable` `setuid` `special-file` | error | Never, wherever it is. |
 //! | `symlink-escapes` | error | A link climbs above the root, or is absolute and leads to a place where extensions have nothing. |
-//! | `symlink-escapes` | warning | A link is absolute: whoever reads the layer elsewhere follows it out of the layer. |
+//! | `symlink-escapes` | warning | A link is absolute: whoever reads the layer elsewhere follows it out of the layer; or it climbs above the root of its container. |
+//! | `world-writable` | warning | A directory of a container where all may make files, such as its /tmp. |
 //! | `symlink-target` | warning | A relative link leads to a place where extensions have nothing. |
 //! | `root-directory-mode` | error | `/` of the machine would get the mode of the layer's root directory. |
 //! | `directory-mode` | error | So would a directory that the base system has. |
@@ -32,7 +34,9 @@ mod across;
 mod collector;
 mod kernel;
 mod layout;
+mod links;
 mod paths;
+mod places;
 mod release;
 
 use std::path::PathBuf;

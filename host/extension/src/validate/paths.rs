@@ -1,35 +1,16 @@
 //! What an extension may bring, where, and with which permissions.
 
+use std::collections::HashSet;
+
 use nix::unistd::geteuid;
 use policy::{FileKind, escape};
 
 use super::collector::Collector;
+use super::links;
+use super::places::{
+    ALLOWED, TAKEN, container, is_above_allowed, is_allowed, is_at_or_below, is_of_link,
+};
 use crate::contents::{Contents, Entry};
-
-/// Where an extension may have something: these places, and below them.
-const ALLOWED: [&str; 20] = [
-    "etc/cri/conf.d",
-    // Text that says for which systems the extension is, and nothing that runs.
-    "usr/lib/extension-release.d",
-    "usr/lib/firmware",
-    "usr/lib/modules",
-    "usr/lib/ld-linux-x86-64.so.2",
-    "usr/lib/ld-linux-aarch64.so.1",
-    "usr/bin/ldconfig",
-    "etc/ld.so.conf",
-    "etc/ld.so.cache",
-    "usr/bin/nvidia-modprobe",
-    "usr/bin/nvidia-pcc",
-    "usr/bin/nvidia-smi",
-    "usr/bin/nvidia-ctk",
-    "usr/bin/nvidia-cdi-hook",
-    "usr/bin/nvme",
-    "usr/lib/udev/rules.d",
-    "usr/local",
-    "usr/share/glvnd",
-    "usr/share/egl",
-    "etc/vulkan",
-];
 
 /// Directories that the base system surely has: an overlay shows the mode of the
 /// topmost layer, so theirs is not an extension's to change.
@@ -53,15 +34,24 @@ pub(super) fn check(contents: &Contents, findings: &mut Collector) {
     // What is below a directory that is told of already comes right behind it.
     let mut told: Option<&[u8]> = None;
     let mut foreign = Vec::new();
+    let filled = filled(contents);
     for entry in &contents.entries {
         let path = format!("/{}", escape::path(&entry.path));
-        if !told.is_some_and(|above| is_at_or_below(&entry.path, above)) && !may_be(entry) {
+        let known = told.is_some_and(|above| is_at_or_below(&entry.path, above));
+        if !known && entry.path == TAKEN.as_bytes() {
+            told = Some(&entry.path);
+            findings.warning(
+                "outside-allowed-paths",
+                &path,
+                "it is not one of the places that extensions have; Talos takes it, since it begins like /etc/vulkan",
+            );
+        } else if !known && !may_be(entry) && !is_empty_directory(entry, &filled) {
             told = Some(&entry.path);
             outside(entry, &path, findings);
         }
         permissions(entry, &path, findings);
         match entry.kind {
-            FileKind::Symlink => link(entry, &path, findings),
+            FileKind::Symlink => links::check(entry, &path, findings),
             FileKind::Directory => directory(entry, &path, findings),
             FileKind::Regular => {}
             _ => findings.error(
@@ -97,16 +87,15 @@ pub(super) fn check(contents: &Contents, findings: &mut Collector) {
 }
 
 fn outside(entry: &Entry, path: &str, findings: &mut Collector) {
-    let usr = matches!(
-        entry.path.split(|byte| *byte == b'/').next(),
-        Some(b"bin" | b"sbin" | b"lib" | b"lib64")
-    );
-    let what = if usr {
-        "in the base system this is a link into /usr, which a directory would hide; move it below /usr"
+    let what = if is_of_link(&entry.path) {
+        "in the base system this is a link into /usr, which a directory would hide; move it below /usr".to_owned()
     } else {
-        "extensions must not bring this; move it below /usr/local, or to another of the places that are theirs"
+        let places = ALLOWED.map(|place| format!("/{place}")).join(", ");
+        format!(
+            "extensions must not bring this; move it below /usr/local, or to another of the places that are theirs: {places}"
+        )
     };
-    findings.error("outside-allowed-paths", path, what);
+    findings.error("outside-allowed-paths", path, &what);
 }
 
 fn permissions(entry: &Entry, path: &str, findings: &mut Collector) {
@@ -115,7 +104,14 @@ fn permissions(entry: &Entry, path: &str, findings: &mut Collector) {
         return;
     }
     let mode = entry.mode;
-    if mode & 0o002 != 0 {
+    let for_all = entry.kind == FileKind::Directory && mode & 0o1000 != 0;
+    if mode & 0o002 != 0 && for_all && container(&entry.path).is_some() {
+        findings.warning(
+            "world-writable",
+            path,
+            &format!("everybody may make files in it (mode {mode:04o}), as in /tmp; is that meant in this container?"),
+        );
+    } else if mode & 0o002 != 0 {
         findings.error(
             "world-writable",
             path,
@@ -160,82 +156,31 @@ fn directory(entry: &Entry, path: &str, findings: &mut Collector) {
     }
 }
 
-fn link(entry: &Entry, path: &str, findings: &mut Collector) {
-    let target = escape::path(&entry.target);
-    let absolute = entry.target.starts_with(b"/");
-    let Some(place) = resolve(entry) else {
-        findings.error(
-            "symlink-escapes",
-            path,
-            &format!("its target {target} climbs above the root; write the way to a place in the new root"),
-        );
-        return;
-    };
-    let known = is_allowed(&place) || is_above_allowed(&place);
-    match (absolute, known) {
-        (true, false) => findings.error(
-            "symlink-escapes",
-            path,
-            &format!("its target {target} is absolute and leads to where extensions have nothing; write a relative one to a file of the extension"),
-        ),
-        (true, true) => findings.warning(
-            "symlink-escapes",
-            path,
-            &format!("its target {target} is absolute; a relative one leads to the same place wherever the layer is looked at"),
-        ),
-        (false, false) => findings.warning(
-            "symlink-target",
-            path,
-            &format!(
-                "its target {target} is /{}, where extensions have nothing; does the base system have it?",
-                escape::path(&place)
-            ),
-        ),
-        (false, true) => {}
-    }
-}
-
-/// Where a link leads, as it is written: without following others. Nothing where
-/// it climbs above the root.
-fn resolve(entry: &Entry) -> Option<Vec<u8>> {
-    let mut place: Vec<&[u8]> = Vec::new();
-    if !entry.target.starts_with(b"/") {
-        place.extend(entry.path.split(|byte| *byte == b'/'));
-        place.pop();
-    }
-    for name in entry.target.split(|byte| *byte == b'/') {
-        match name {
-            b"" | b"." => {}
-            b".." => {
-                place.pop()?;
+/// The directories that something else than directories is below.
+fn filled(contents: &Contents) -> HashSet<&[u8]> {
+    let mut filled = HashSet::new();
+    let others = contents.entries.iter();
+    for entry in others.filter(|entry| entry.kind != FileKind::Directory) {
+        let mut path = entry.path.as_slice();
+        while let Some(end) = path.iter().rposition(|byte| *byte == b'/') {
+            path = &path[..end];
+            if !filled.insert(path) {
+                break;
             }
-            name => place.push(name),
         }
     }
-    Some(place.join(&b'/'))
+    filled
+}
+
+/// A directory that brings nothing, which Talos takes wherever it is.
+fn is_empty_directory(entry: &Entry, filled: &HashSet<&[u8]>) -> bool {
+    entry.kind == FileKind::Directory
+        && !filled.contains(entry.path.as_slice())
+        && !is_of_link(&entry.path)
 }
 
 fn may_be(entry: &Entry) -> bool {
     is_allowed(&entry.path) || entry.kind == FileKind::Directory && is_above_allowed(&entry.path)
-}
-
-fn is_allowed(path: &[u8]) -> bool {
-    ALLOWED
-        .iter()
-        .any(|allowed| is_at_or_below(path, allowed.as_bytes()))
-}
-
-/// On the way to a place where an extension may have something.
-fn is_above_allowed(path: &[u8]) -> bool {
-    path.is_empty()
-        || ALLOWED
-            .iter()
-            .any(|allowed| is_at_or_below(allowed.as_bytes(), path))
-}
-
-fn is_at_or_below(path: &[u8], above: &[u8]) -> bool {
-    path.strip_prefix(above)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
 #[cfg(test)]
@@ -284,22 +229,6 @@ mod tests {
         }
         for path in ["lib", "usr/lib64", "usr/share/doc", "etc/cr"] {
             assert!(!may(path), "{path}");
-        }
-    }
-
-    #[test]
-    fn targets_are_resolved_as_they_are_written() {
-        for (path, target, expected) in [
-            ("usr/local/lib/a.so", "a.so.1", Some("usr/local/lib/a.so.1")),
-            ("usr/local/lib/a", "../bin/./x/", Some("usr/local/bin/x")),
-            ("usr/local/a", "../../..", None),
-            ("usr/local/a", "../../../etc/shadow", None),
-            ("usr/local/a", "../..", Some("")),
-            ("usr/local/a", "/etc//shadow", Some("etc/shadow")),
-            ("usr/local/a", "/..", None),
-        ] {
-            let place = resolve(&entry(path, FileKind::Symlink, target));
-            assert_eq!(place, expected.map(Into::into), "{path} -> {target}");
         }
     }
 }

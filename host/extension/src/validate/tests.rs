@@ -204,6 +204,82 @@ fn files_belong_to_the_places_of_extensions() {
 }
 
 #[test]
+fn places_of_extensions_are_in_the_message_and_in_the_book() {
+    let book = include_str!("../../../book/how-to/extensions.md").replace('\n', " ");
+    let extensions = Extensions::new();
+    extensions
+        .add("000.a", "name: a, version: 1")
+        .file("000.a/rootfs/opt/a", b"", 0o644);
+    let message = extensions.findings().remove(0).message;
+    for place in places::ALLOWED {
+        assert!(message.contains(&format!("/{place}")), "{message}");
+        assert!(book.contains(&format!("/{place}")), "{place}");
+    }
+}
+
+#[test]
+fn what_talos_takes_by_the_beginning_of_its_name_is_a_warning() {
+    let extensions = Extensions::new();
+    extensions
+        .add("000.a", "name: a, version: 1")
+        .file("000.a/rootfs/etc/vulkan/icd.d/a.json", b"", 0o644)
+        .file("000.a/rootfs/etc/vulkansc/icd.d/a.json", b"", 0o644)
+        .file("000.a/rootfs/etc/vulkansomething", b"", 0o644);
+    assert_told(
+        &extensions,
+        &[
+            (WARNING, "outside-allowed-paths", "/etc/vulkansc"),
+            (ERROR, "outside-allowed-paths", "/etc/vulkansomething"),
+        ],
+    );
+}
+
+#[test]
+fn empty_directories_are_taken_unless_they_hide_a_link() {
+    let extensions = Extensions::new();
+    extensions
+        .add("000.a", "name: a, version: 1")
+        .directory("000.a/rootfs/var/lib/a/b", 0o755)
+        .directory("000.a/rootfs/opt", 0o755)
+        .directory("000.a/rootfs/lib", 0o755)
+        .file("000.a/rootfs/srv/a/b", b"", 0o644);
+    assert_told(
+        &extensions,
+        &[
+            (ERROR, "outside-allowed-paths", "/lib"),
+            (ERROR, "outside-allowed-paths", "/srv"),
+        ],
+    );
+}
+
+#[test]
+fn a_container_is_looked_at_as_a_root_of_its_own() {
+    let extensions = Extensions::new();
+    let root = "000.a/rootfs/usr/local/lib/containers/x";
+    extensions
+        .add("000.a", "name: a, version: 1")
+        .link(&format!("{root}/bin/sh"), "/bin/busybox")
+        .link(&format!("{root}/lib/a"), "../../../../../../etc/shadow")
+        .link("000.a/rootfs/usr/local/lib/containers/y", "/bin/busybox")
+        .directory(&format!("{root}/tmp"), 0o1777)
+        .directory(&format!("{root}/all"), 0o777)
+        .file(&format!("{root}/su"), b"", 0o4755)
+        .file(&format!("{root}/file"), b"", 0o666);
+    let x = |path: &str| format!("/usr/local/lib/containers/x/{path}");
+    assert_told(
+        &extensions,
+        &[
+            (ERROR, "world-writable", &x("all")),
+            (ERROR, "world-writable", &x("file")),
+            (WARNING, "symlink-escapes", &x("lib/a")),
+            (ERROR, "setuid", &x("su")),
+            (WARNING, "world-writable", &x("tmp")),
+            (ERROR, "symlink-escapes", "/usr/local/lib/containers/y"),
+        ],
+    );
+}
+
+#[test]
 fn permissions_are_looked_at_everywhere() {
     let extensions = Extensions::new();
     extensions
