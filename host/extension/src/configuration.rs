@@ -1,8 +1,9 @@
 //! Machine configuration, as Talos has it: which extensions, from where.
 //!
-//! Of a configuration, `machine.install.extensions` and `machine.registries`
-//! are read, and nothing else: what the rest means is for others to know.
+//! Of a configuration, `machine.install.extensions`, `machine.registries` and the documents
+//! about registries are read, and nothing else: what the rest means is for others to know.
 
+pub(crate) mod documents;
 mod reader;
 mod recognise;
 mod registries;
@@ -77,6 +78,7 @@ pub fn parse(text: &[u8], file: &str) -> Result<Configuration> {
             configuration.registries = registries::read(&mut reader, &found);
         }
     }
+    documents::read(&mut reader, &documents, &mut configuration.registries);
     configuration.warnings = reader.finish()?;
     Ok(configuration)
 }

@@ -10,6 +10,7 @@
 //! sees it, so that a layout that is not understood is an error and never a file
 //! that means something else.
 
+mod flow;
 mod verify;
 
 use std::str::FromStr;
@@ -18,10 +19,14 @@ use policy::escape;
 use policy::yaml::{Kind, Node, emit};
 use yaml_edit::{Mapping, YamlFile};
 
+use crate::configuration::documents::kind;
 use crate::configuration::{self, Configured};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::reference::ImageRef;
 use verify::Change;
+
+/// The document of a configuration that Talos does not take beside `machine.install`.
+const UNATTENDED: &str = "UnattendedInstallConfig";
 
 /// The keys that lead to the list.
 const PATH: [&str; 3] = ["machine", "install", "extensions"];
@@ -50,6 +55,15 @@ pub fn add_extension(text: &str, file: &str, image: &ImageRef) -> Result<String>
         ))
     };
     let documents = configuration::documents(text, file)?;
+    let unattended = documents
+        .iter()
+        .find(|document| kind(document) == Some(UNATTENDED));
+    if let Some(unattended) = unattended {
+        return Err(Error::input(format!(
+            "{name}: {}: the document {UNATTENDED} excludes machine.install, where extensions are listed, so Talos would refuse the result and nothing is added; put the extension into the schematic of the installer",
+            unattended.start
+        )));
+    }
     let document = match configuration::of_machine(&documents, file)? {
         Some(index) => Some(&documents[index]),
         None => match documents.as_slice() {
@@ -70,7 +84,10 @@ pub fn add_extension(text: &str, file: &str, image: &ImageRef) -> Result<String>
         None => append(text, &block),
         Some(document) => {
             refuse_anchors(document, text, &by_hand)?;
-            match fill(document, text, &block) {
+            let plain = plain(&image.text);
+            let filled = flow::add(document, text, &image.text, &plain)
+                .or_else(|| fill(document, text, &block));
+            match filled {
                 Some(after) => after,
                 None => edited(text, &by_hand, |document| insert(document, &block))?,
             }
@@ -172,22 +189,27 @@ fn images(extensions: &[Configured]) -> Vec<&str> {
 /// All keys down to the extension, as they are written where none of them is
 /// there, with the line ends that the rest has.
 fn block(image: &str, text: &str) -> String {
-    // Those of references are plain texts to YAML. A digit first could be read as
-    // a number.
-    let plain = image.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
-        && !image.ends_with(':')
-        && image
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "._/@:+-".contains(c));
-    let image = match plain {
-        true => image.to_owned(),
-        false => emit(&image.into()).trim_end().to_owned(),
-    };
+    let image = plain(image);
     let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
     ["machine:", "  install:", "    extensions:"]
         .map(|key| format!("{key}{end}"))
         .concat()
         + &format!("      - image: {image}{end}")
+}
+
+/// A reference as YAML has it, where that needs no quotes without.
+fn plain(image: &str) -> String {
+    // The characters of references are plain texts to YAML. A digit first could be read
+    // as a number.
+    let plain = image.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
+        && !image.ends_with(':')
+        && image
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "._/@:+-".contains(c));
+    match plain {
+        true => image.to_owned(),
+        false => emit(&image.into()).trim_end().to_owned(),
+    }
 }
 
 /// A file that holds nothing but comments, or nothing.

@@ -1,20 +1,25 @@
 //! What an operator names an image by.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use oci_spec::distribution::Reference;
+use oci_spec::distribution::{ParseError, Reference};
 
 use crate::error::{Error, Result};
+
+/// A host that is none, by RFC 6761.
+const PLACEHOLDER: &str = "address.invalid";
 
 /// Where an image is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// `ghcr.io/siderolabs/gvisor:v1`, also with a digest: a registry's image.
     Registry(Reference),
-    /// `oci:DIR` or `oci:DIR:NAME`: an OCI image layout, and the image in it
-    /// whose `org.opencontainers.image.ref.name` is NAME.
+    /// `oci:DIR` or `oci:DIR:NAME`: an OCI image layout, and the image in it whose
+    /// `org.opencontainers.image.ref.name` is NAME, which may have colons and slashes. The
+    /// folder's name has no colon.
     Layout {
         /// The folder with `index.json`.
         folder: PathBuf,
@@ -44,8 +49,9 @@ impl FromStr for ImageRef {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let with_name = |rest: &str| match rest.rsplit_once(':') {
-            Some((path, name)) if !name.contains('/') && !name.is_empty() => {
+        // Names are references with tags: the path ends at the first colon, as for skopeo.
+        let with_name = |rest: &str| match rest.split_once(':') {
+            Some((path, name)) if !path.is_empty() && !name.is_empty() => {
                 (PathBuf::from(path), Some(name.to_owned()))
             }
             _ => (PathBuf::from(rest), None),
@@ -64,16 +70,10 @@ impl FromStr for ImageRef {
             Source::Layout { folder, name }
         } else if let Some(rest) = text.strip_prefix("docker-archive:") {
             empty(rest, "file")?;
-            // Names are references with tags: the file ends at the first colon.
-            let (file, name) = match rest.split_once(':') {
-                Some((file, name)) if !file.is_empty() && !name.is_empty() => {
-                    (PathBuf::from(file), Some(name.to_owned()))
-                }
-                _ => (PathBuf::from(rest), None),
-            };
+            let (file, name) = with_name(rest);
             Source::DockerArchive { file, name }
         } else {
-            Source::Registry(text.parse().map_err(|error| {
+            Source::Registry(registry(text).map_err(|error| {
                 Error::input(format!(
                     "`{text}` is not an image: {error}; images are written REGISTRY/NAME:TAG, REGISTRY/NAME@sha256:DIGEST, oci:FOLDER or docker-archive:FILE"
                 ))
@@ -84,6 +84,31 @@ impl FromStr for ImageRef {
             source,
         })
     }
+}
+
+/// A reference to an image of a registry, which may be named by an address of IPv6 in
+/// brackets; the library knows names and addresses of IPv4.
+fn registry(text: &str) -> std::result::Result<Reference, ParseError> {
+    let address = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let is_one = |(address, rest): &(&str, &str)| {
+        address.parse::<Ipv6Addr>().is_ok() && rest.starts_with([':', '/']) && rest.contains('/')
+    };
+    let Some((address, rest)) = address.filter(is_one) else {
+        return text.parse();
+    };
+    // Read with a name of a host in its place.
+    let read: Reference = format!("{PLACEHOLDER}{rest}").parse()?;
+    let host = read
+        .registry()
+        .replacen(PLACEHOLDER, &format!("[{address}]"), 1);
+    let repository = read.repository().to_owned();
+    Ok(match (read.tag(), read.digest()) {
+        (Some(tag), Some(digest)) => {
+            Reference::with_tag_and_digest(host, repository, tag.into(), digest.into())
+        }
+        (None, Some(digest)) => Reference::with_digest(host, repository, digest.into()),
+        (tag, None) => Reference::with_tag(host, repository, tag.unwrap_or("latest").into()),
+    })
 }
 
 impl fmt::Display for ImageRef {
@@ -128,7 +153,11 @@ mod tests {
         };
         assert_eq!(source("oci:/a/b"), layout("/a/b", None));
         assert_eq!(source("oci:b:v1"), layout("b", Some("v1")));
-        assert_eq!(source("oci:a:b/c"), layout("a:b/c", None));
+        assert_eq!(source("oci:a:b/c"), layout("a", Some("b/c")));
+        assert_eq!(
+            source("oci:/a:ghcr.io/b/c:v1"),
+            layout("/a", Some("ghcr.io/b/c:v1"))
+        );
         assert_eq!(
             source("docker-archive:a.tar"),
             Source::DockerArchive {
@@ -143,6 +172,33 @@ mod tests {
                 name: Some("ghcr.io/a/b:v1".into())
             }
         );
+    }
+
+    #[test]
+    fn a_registry_may_be_an_address_of_ipv6() {
+        let digest = format!("sha256:{}", "0".repeat(64));
+        for (text, registry, tag, digest) in [
+            ("[::1]:5000/a/b:v1", "[::1]:5000", Some("v1"), None),
+            ("[fd00::2]/a/b", "[fd00::2]", Some("latest"), None),
+            (
+                &format!("[::1]:5000/a/b@{digest}"),
+                "[::1]:5000",
+                None,
+                Some(digest.as_str()),
+            ),
+        ] {
+            let Source::Registry(reference) = source(text) else {
+                panic!("{text}");
+            };
+            assert_eq!(
+                (reference.registry(), reference.repository()),
+                (registry, "a/b")
+            );
+            assert_eq!((reference.tag(), reference.digest()), (tag, digest));
+        }
+        for text in ["[::1", "[::1]", "[x]/a", "[1.2.3.4]/a", "[::1]x/a"] {
+            assert!(text.parse::<ImageRef>().is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Where images are pulled from: mirrors, credentials and certificates of
-//! registries, as `machine.registries` of a machine configuration has them.
+//! registries, as `machine.registries` of a machine configuration has them, or documents
+//! of their own.
 
 use std::collections::BTreeMap;
 
@@ -19,13 +20,29 @@ pub struct Registries {
 /// `machine.registries.mirrors.<registry>`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mirror {
-    /// URLs such as `https://mirror.example/path`. Where all of them fail, the
-    /// registry itself is asked.
-    pub endpoints: Vec<String>,
-    /// The path of an endpoint already holds `/v2`, which is not appended.
-    pub override_path: bool,
+    /// Where all of them fail, the registry itself is asked.
+    pub endpoints: Vec<MirrorEndpoint>,
     /// Do not ask the registry itself.
     pub skip_fallback: bool,
+}
+
+/// One place that a mirror is at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MirrorEndpoint {
+    /// A URL such as `https://mirror.example/path`.
+    pub url: String,
+    /// Its path already holds `/v2`, which is not appended.
+    pub override_path: bool,
+}
+
+/// Whose path holds no `/v2`.
+impl From<String> for MirrorEndpoint {
+    fn from(url: String) -> Self {
+        Self {
+            url,
+            override_path: false,
+        }
+    }
 }
 
 /// `machine.registries.config.<host>`.

@@ -30,6 +30,14 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The same, whose keys are told with a name in front.
+    pub(super) fn called(self, name: &str) -> Self {
+        Self {
+            node: self.node,
+            path: escape::message(name, 200),
+        }
+    }
+
     /// The value of a key; nothing where there is none, or this is no mapping.
     pub(super) fn get(&self, key: &str) -> Option<Self> {
         let node = self.node.get(key)?;
@@ -91,6 +99,15 @@ impl<'a> Reader<'a> {
     /// its path.
     pub(super) fn refuse(&mut self, value: &Value, what: &str) {
         self.refuse_at(value.node.start, &format!("{} {what}", value.path));
+    }
+
+    /// Notes what is worth a word about a value: the rest of a sentence that begins with
+    /// its path.
+    pub(super) fn warn(&mut self, value: &Value, what: &str) {
+        if self.warnings.len() < TOLD {
+            let sentence = format!("{} {what}", value.path);
+            self.warnings.push(self.at(value.node.start, &sentence));
+        }
     }
 
     /// Notes keys of a mapping that nobody reads.

@@ -4,7 +4,18 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::reader::{Reader, Value};
-use crate::registries::{Credentials, Host, Mirror, Registries};
+use crate::registries::{Credentials, Host, Mirror, MirrorEndpoint, Registries};
+
+/// The keys that say who asks.
+pub(super) const AUTH: [&str; 5] = [
+    "username",
+    "password",
+    "auth",
+    "identityToken",
+    "registryToken",
+];
+/// The keys about TLS.
+pub(super) const TLS: [&str; 3] = ["ca", "clientIdentity", "insecureSkipVerify"];
 
 pub(super) fn read(reader: &mut Reader, registries: &Value) -> Registries {
     let mut read = Registries::default();
@@ -32,72 +43,80 @@ fn mirror(reader: &mut Reader, value: &Value) -> Mirror {
         return mirror;
     };
     reader.known(&value, &["endpoints", "overridePath", "skipFallback"]);
+    let override_path = flag(reader, &value, "overridePath");
     if let Some(endpoints) = value.get("endpoints") {
         for endpoint in reader.list(&endpoints, "of URLs") {
-            match reader.text(&endpoint, "a URL such as `https://mirror.example`") {
-                Some(url) if url.starts_with("https://") || url.starts_with("http://") => {
-                    mirror.endpoints.push(url.into());
-                }
-                Some(url) => reader.refuse(
-                    &endpoint,
-                    &format!("is `{url}`; it must begin with `https://` or `http://`"),
-                ),
-                None => {}
-            }
+            mirror
+                .endpoints
+                .extend(url(reader, &endpoint).map(|url| MirrorEndpoint { url, override_path }));
         }
     }
-    mirror.override_path = flag(reader, &value, "overridePath");
     mirror.skip_fallback = flag(reader, &value, "skipFallback");
     mirror
+}
+
+/// The URL of an endpoint.
+pub(super) fn url(reader: &mut Reader, value: &Value) -> Option<String> {
+    match reader.text(value, "a URL such as `https://mirror.example`")? {
+        url if url.starts_with("https://") || url.starts_with("http://") => Some(url.into()),
+        url => {
+            reader.refuse(
+                value,
+                &format!("is `{url}`; it must begin with `https://` or `http://`"),
+            );
+            None
+        }
+    }
 }
 
 fn host(reader: &mut Reader, value: &Value) -> Host {
     let mut host = Host::default();
     reader.known(value, &["auth", "tls"]);
     if let Some(auth) = reader.child(Some(value), "auth") {
+        reader.known(&auth, &AUTH);
         host.credentials = credentials(reader, &auth);
     }
-    if let Some(tls) = reader.child(Some(value), "tls") {
-        reader.known(&tls, &["ca", "clientIdentity", "insecureSkipVerify"]);
-        host.ca = pem(reader, &tls, "ca", "CERTIFICATE-----");
-        if let Some(identity) = reader.child(Some(&tls), "clientIdentity") {
-            let certificate = pem(reader, &identity, "crt", "CERTIFICATE-----");
-            let key = pem(reader, &identity, "key", "PRIVATE KEY-----");
-            for missing in ["crt", "key"] {
-                if identity
-                    .get(missing)
-                    .is_none_or(|value| value.node.is_null())
-                {
-                    reader.refuse(
-                        &identity,
-                        &format!("has no `{missing}`; it must have both `crt` and `key`"),
-                    );
-                }
-            }
-            host.identity = certificate.zip(key);
-        }
-        host.insecure_skip_verify = flag(reader, &tls, "insecureSkipVerify");
+    if let Some(tls_value) = reader.child(Some(value), "tls") {
+        reader.known(&tls_value, &TLS);
+        tls(reader, &tls_value, &mut host);
     }
     host
 }
 
+/// What is said of TLS.
+pub(super) fn tls(reader: &mut Reader, tls: &Value, host: &mut Host) {
+    host.ca = pem(reader, tls, "ca", "CERTIFICATE-----");
+    if let Some(identity) = reader.child(Some(tls), "clientIdentity") {
+        // `cert` in documents of their own, `crt` before.
+        let name = match identity.get("cert") {
+            Some(_) => "cert",
+            None => "crt",
+        };
+        let certificate = pem(reader, &identity, name, "CERTIFICATE-----");
+        let key = pem(reader, &identity, "key", "PRIVATE KEY-----");
+        for missing in [name, "key"] {
+            if identity
+                .get(missing)
+                .is_none_or(|value| value.node.is_null())
+            {
+                reader.refuse(
+                    &identity,
+                    &format!("has no `{missing}`; it must have both `{name}` and `key`"),
+                );
+            }
+        }
+        host.identity = certificate.zip(key);
+    }
+    host.insecure_skip_verify = flag(reader, tls, "insecureSkipVerify");
+}
+
 /// The credentials, of which the first that are given count, in the order that
 /// containerd has: name and password, identity token, registry token, `auth`.
-fn credentials(reader: &mut Reader, auth: &Value) -> Option<Credentials> {
+pub(super) fn credentials(reader: &mut Reader, auth: &Value) -> Option<Credentials> {
     let auth = reader.mapping(
         auth,
         "with `username` and `password`, or another kind of credentials",
     )?;
-    reader.known(
-        &auth,
-        &[
-            "username",
-            "password",
-            "auth",
-            "identityToken",
-            "registryToken",
-        ],
-    );
     let mut secret = |key, meant| {
         let value = auth.get(key).filter(|value| !value.node.is_null())?;
         let text = reader.text(&value, meant)?;
@@ -142,22 +161,23 @@ fn credentials(reader: &mut Reader, auth: &Value) -> Option<Credentials> {
     })
 }
 
-/// The PEM text of a key whose value is base64 of it.
+/// The PEM text of a key whose value is that, or base64 of it.
 fn pem(reader: &mut Reader, parent: &Value, key: &str, label: &str) -> Option<Vec<u8>> {
     let value = reader.child(Some(parent), key)?;
-    let text = reader.text(&value, "base64 of PEM")?;
-    let decoded = decode(text).filter(|bytes| {
-        std::str::from_utf8(bytes)
-            .is_ok_and(|text| text.contains("-----BEGIN ") && text.contains(label))
-    });
-    if decoded.is_none() {
+    let text = reader.text(&value, "PEM, or base64 of it")?;
+    let is_pem = |text: &str| text.contains("-----BEGIN ") && text.contains(label);
+    let found = match is_pem(text) {
+        true => Some(text.as_bytes().to_vec()),
+        false => decode(text).filter(|bytes| std::str::from_utf8(bytes).is_ok_and(is_pem)),
+    };
+    if found.is_none() {
         let what = label.trim_end_matches('-').to_lowercase();
         reader.refuse(
             &value,
-            &format!("is not base64 of a {what} in PEM; make it with `base64 -w0 FILE`"),
+            &format!("is neither a {what} in PEM nor base64 of one; make the latter with `base64 -w0 FILE`"),
         );
     }
-    decoded
+    found
 }
 
 /// Base64, also where it was folded into lines.
@@ -166,6 +186,6 @@ fn decode(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(text).ok()
 }
 
-fn flag(reader: &mut Reader, parent: &Value, key: &str) -> bool {
+pub(super) fn flag(reader: &mut Reader, parent: &Value, key: &str) -> bool {
     parent.get(key).is_some_and(|value| reader.flag(&value))
 }

@@ -53,6 +53,91 @@ fn what_is_not_there_is_nothing() {
 }
 
 #[test]
+fn documents_about_registries_are_read_with_and_without_the_machine() {
+    let certificate = "-----BEGIN CERTIFICATE-----\n  AA==\n  -----END CERTIFICATE-----";
+    let key = "-----BEGIN PRIVATE KEY-----\n  AA==\n  -----END PRIVATE KEY-----";
+    let indented = |text: &str| text.replace('\n', "\n  ");
+    let document =
+        |kind: &str, rest: &str| format!("---\napiVersion: v1alpha1\nkind: {kind}\n{rest}\n");
+    let text = document(
+        "RegistryMirrorConfig",
+        "name: docker.io\nskipFallback: true\nendpoints:\n- url: https://a.example/v2\n  overridePath: true\n- url: http://b.example",
+    ) + &document(
+        "RegistryAuthConfig",
+        "name: a.example\nusername: me\npassword: secret",
+    ) + &document(
+        "RegistryTLSConfig",
+        &format!(
+            "name: a.example\nca: |-\n  {certificate}\nclientIdentity:\n  cert: |-\n    {}\n  key: |-\n    {}\ninsecureSkipVerify: true",
+            indented(certificate),
+            indented(key)
+        ),
+    ) + &document("RegistryCacheConfig", "name: x");
+    for machine in [
+        "",
+        "---\nmachine: {registries: {mirrors: {docker.io: {endpoints: ['http://old']}}}}\n",
+    ] {
+        let read = read(&(machine.to_owned() + &text));
+        let mirror = &read.registries.mirrors["docker.io"];
+        assert!(mirror.skip_fallback);
+        let endpoint = |url: &str, override_path| crate::registries::MirrorEndpoint {
+            url: url.into(),
+            override_path,
+        };
+        assert_eq!(
+            mirror.endpoints,
+            [
+                endpoint("https://a.example/v2", true),
+                endpoint("http://b.example", false)
+            ]
+        );
+        let host = &read.registries.hosts["a.example"];
+        assert!(
+            matches!(&host.credentials, Some(Credentials::Basic { username, .. }) if username == "me")
+        );
+        assert!(host.ca.is_some() && host.identity.is_some() && host.insecure_skip_verify);
+        let [warning] = read.warnings.as_slice() else {
+            panic!("{:?}", read.warnings);
+        };
+        assert!(
+            warning.contains("RegistryCacheConfig is a kind"),
+            "{warning}"
+        );
+    }
+}
+
+#[test]
+fn documents_about_registries_are_refused_with_their_places() {
+    let document = |rest: &str| {
+        refused(&format!(
+            "apiVersion: v1alpha1\nkind: RegistryMirrorConfig\n{rest}\n"
+        ))
+    };
+    for (rest, words) in [
+        ("endpoints: []", "RegistryMirrorConfig has no `name`"),
+        ("name: [a]", "RegistryMirrorConfig.name is a list"),
+        (
+            "name: a\nendpoints: [a]",
+            "RegistryMirrorConfig.endpoints[0] is a text",
+        ),
+        (
+            "name: a\nendpoints: [{}]",
+            "RegistryMirrorConfig.endpoints[0] has no `url`",
+        ),
+        (
+            "name: a\nendpoints: [{url: b}]",
+            "it must begin with `https://`",
+        ),
+    ] {
+        let error = document(rest);
+        assert!(
+            error.starts_with("machine.yaml: line ") && error.contains(words),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn what_is_no_machine_configuration_is_refused_and_named() {
     let resource = "node: 192.0.2.1\nmetadata:\n  type: MachineConfigs.config.talos.dev\nspec: |\n  machine: {}\n";
     for (text, words) in [
@@ -88,7 +173,7 @@ fn each_part_of_a_machine_configuration_is_one() {
         "apiVersion: v1alpha1\nkind: RegistryMirrorConfig\nname: docker.io\n",
         "other: 1\n---\nmachine: {}\n",
     ] {
-        assert_eq!(read(text), Configuration::default(), "{text:?}");
+        assert_eq!(images(&read(text)), [""; 0], "{text:?}");
     }
 }
 
@@ -164,11 +249,13 @@ fn registries_are_read_whole() {
     );
     let registries = read(&text).registries;
     let mirror = &registries.mirrors["docker.io"];
-    assert_eq!(
-        mirror.endpoints,
-        ["https://mirror.example/x", "http://127.0.0.1:5000"]
-    );
-    assert!(mirror.override_path && mirror.skip_fallback);
+    let urls: Vec<_> = mirror
+        .endpoints
+        .iter()
+        .map(|one| one.url.as_str())
+        .collect();
+    assert_eq!(urls, ["https://mirror.example/x", "http://127.0.0.1:5000"]);
+    assert!(mirror.endpoints.iter().all(|one| one.override_path) && mirror.skip_fallback);
     assert_eq!(registries.mirrors["*"], Default::default());
     let basic = |username: &str, password: &str| {
         Some(Credentials::Basic {
@@ -241,7 +328,7 @@ fn what_is_wrong_is_named_with_its_place_and_what_it_should_be() {
         ),
         (
             "machine: {registries: {config: {x: {tls: {ca: AAAA}}}}}",
-            "tls.ca is not base64 of a certificate in PEM",
+            "tls.ca is neither a certificate in PEM nor base64 of one",
         ),
         (
             "machine: {registries: {config: {x: {tls: {clientIdentity: {}}}}}}",

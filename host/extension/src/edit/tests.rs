@@ -61,6 +61,73 @@ fn empty_lists_of_all_spellings_are_filled() {
 }
 
 #[test]
+fn json_stays_json() {
+    let compact = r#"{"machine":{"install":{"extensions":[{"image":"a"},{"image":"b"}]}}}"#;
+    let pretty = "{\n  \"machine\": {\n    \"install\": {\n      \"extensions\": [\n        {\"image\": \"a\"}\n      ]\n    }\n  }\n}\n";
+    for (before, after) in [
+        (
+            compact,
+            compact.replace("\"b\"}", "\"b\"},{\"image\": \"NEW\"}"),
+        ),
+        (
+            pretty,
+            pretty.replace("\"a\"}", "\"a\"},\n        {\"image\": \"NEW\"}"),
+        ),
+        (
+            "{\"machine\": {}}",
+            "{\"machine\": {\"install\": {\"extensions\": [{\"image\": \"NEW\"}]}}}".into(),
+        ),
+        (
+            "{\n  \"machine\": {\n    \"type\": \"worker\"\n  }\n}\n",
+            "{\n  \"machine\": {\n    \"type\": \"worker\",\n    \"install\": {\"extensions\": [{\"image\": \"NEW\"}]}\n  }\n}\n".into(),
+        ),
+        (
+            "{\"machine\": {\"install\": {\"disk\": \"größe\", \"extensions\": []}}}",
+            "{\"machine\": {\"install\": {\"disk\": \"größe\", \"extensions\": [{\"image\": \"NEW\"}]}}}".into(),
+        ),
+    ] {
+        assert_added(before, &after);
+        let added = add(before).unwrap();
+        assert!(flow::is_json(&added), "{added}");
+        let removed = remove_extension(&added, "x", NEW).unwrap();
+        assert!(flow::is_json(&removed), "{removed}");
+    }
+}
+
+#[test]
+fn a_list_in_flow_style_keeps_its_shape() {
+    let of = |items: &str| format!("machine:\n  install:\n    extensions: [{items}] # end\n");
+    for (before, after) in [
+        (
+            "\n      {image: a}, # one\n      {image: b} # two\n    ",
+            "\n      {image: a}, # one\n      {image: b}, # two\n      {image: NEW}\n    ",
+        ),
+        (
+            "\n      {image: a},\n    ",
+            "\n      {image: a},\n      {image: NEW},\n    ",
+        ),
+        (
+            "{image: a},{image: b}",
+            "{image: a},{image: b},{image: NEW}",
+        ),
+        ("{image: a}, ", "{image: a}, {image: NEW}, "),
+    ] {
+        assert_added(&of(before), &of(after));
+    }
+}
+
+#[test]
+fn beside_an_unattended_install_nothing_is_added() {
+    let text =
+        "machine:\n  type: worker\n---\napiVersion: v1alpha1\nkind: UnattendedInstallConfig\n";
+    let error = add(text).unwrap_err().to_string();
+    assert!(
+        error.contains("line 4 column 1") && error.contains("excludes machine.install"),
+        "{error}"
+    );
+}
+
+#[test]
 fn lists_get_another_item_in_their_own_style() {
     assert_added(
         "machine:\n  install:\n    extensions:\n    - image: 'a:1' # one\n    # end\n    wipe: no\n",

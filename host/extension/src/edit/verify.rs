@@ -2,7 +2,7 @@
 
 use policy::yaml::{Kind, Node, Position};
 
-use super::PATH;
+use super::{PATH, flow};
 use crate::configuration;
 
 /// A text, and the text that it is to be replaced by.
@@ -43,6 +43,9 @@ pub(super) fn check(
     let crlf = |text: &str| {
         text.contains('\n') && text.matches("\r\n").count() == text.matches('\n').count()
     };
+    if flow::is_json(change.before) && !flow::is_json(change.after) {
+        return Err("the result would be no JSON any more".into());
+    }
     let touched = match removed {
         None => only_added(change),
         Some((document, index)) => only_removed(change, document, index),

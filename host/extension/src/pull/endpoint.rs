@@ -6,6 +6,7 @@ use ureq::http::Uri;
 
 use super::transport::{Transport, origin};
 use crate::error::{Error, Result};
+use crate::registries::MirrorEndpoint;
 
 /// Where a registry's interface is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,9 +43,8 @@ pub(super) fn endpoints(transport: &Transport<'_>, reference: &Reference) -> Res
     let mirrors = &transport.registries().mirrors;
     let mirror = mirrors.get(registry).or_else(|| mirrors.get("*"));
     let mut endpoints = Vec::new();
-    for url in mirror.iter().flat_map(|mirror| &mirror.endpoints) {
-        let override_path = mirror.is_some_and(|mirror| mirror.override_path);
-        endpoints.push(of_mirror(url, override_path, registry, reference)?);
+    for endpoint in mirror.iter().flat_map(|mirror| &mirror.endpoints) {
+        endpoints.push(of_mirror(endpoint, registry, reference)?);
     }
     if mirror.is_none_or(|mirror| !mirror.skip_fallback) {
         let own = own(transport, reference);
@@ -76,12 +76,8 @@ pub(super) fn own(transport: &Transport<'_>, reference: &Reference) -> Endpoint 
     }
 }
 
-fn of_mirror(
-    url: &str,
-    override_path: bool,
-    registry: &str,
-    reference: &Reference,
-) -> Result<Endpoint> {
+fn of_mirror(endpoint: &MirrorEndpoint, registry: &str, reference: &Reference) -> Result<Endpoint> {
+    let url = &endpoint.url;
     if url.contains('@') {
         // Not shown: it may hold a password.
         return Err(Error::input(format!(
@@ -100,7 +96,7 @@ fn of_mirror(
         return Err(wrong());
     }
     let path = uri.path().trim_end_matches('/');
-    let suffix = match override_path || path.ends_with("/v2") {
+    let suffix = match endpoint.override_path || path.ends_with("/v2") {
         true => "",
         false => "/v2",
     };
@@ -131,8 +127,13 @@ mod tests {
         registries.mirrors.insert(
             registry.into(),
             Mirror {
-                endpoints: endpoints.iter().map(|&url| url.into()).collect(),
-                override_path,
+                endpoints: endpoints
+                    .iter()
+                    .map(|&url| MirrorEndpoint {
+                        url: url.into(),
+                        override_path,
+                    })
+                    .collect(),
                 skip_fallback: skip,
             },
         );

@@ -157,7 +157,7 @@ fn an_endpoint_that_breaks_within_a_layer_is_followed_by_the_next() {
     pull.registries.mirrors.insert(
         "*".into(),
         Mirror {
-            endpoints: vec![format!("http://{}", mirror.host)],
+            endpoints: vec![format!("http://{}", mirror.host).into()],
             ..Mirror::default()
         },
     );

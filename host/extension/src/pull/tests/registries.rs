@@ -192,9 +192,8 @@ fn mirrors_are_asked_first_and_the_registry_last() {
             Mirror {
                 endpoints: endpoints
                     .iter()
-                    .map(|host| format!("http://{host}"))
+                    .map(|host| format!("http://{host}").into())
                     .collect(),
-                override_path: false,
                 skip_fallback,
             },
         );

@@ -63,7 +63,7 @@ fn a_token_is_for_pushing_and_goes_to_its_registry_alone() {
     operator.registries.mirrors.insert(
         server.host.clone(),
         Mirror {
-            endpoints: vec![format!("http://{}", mirror.host)],
+            endpoints: vec![format!("http://{}", mirror.host).into()],
             ..Mirror::default()
         },
     );
