@@ -7,28 +7,29 @@ use std::sync::{Mutex, OnceLock};
 
 use policy::escape;
 
-use super::docker_config::{DockerConfig, default_path};
+use super::docker_config::{DockerConfig, default_paths};
 use super::transport::{aliases, lock};
 use crate::error::Result;
 use crate::registries::{Credentials, Registries};
 
-/// All credentials there are. Docker's configuration is not looked at before
+/// All credentials there are. The files of Podman and Docker are not looked at before
 /// somebody asks for what the settings do not have.
 pub(super) struct Keyring<'a> {
     registries: &'a Registries,
-    path: Option<PathBuf>,
-    config: OnceLock<Result<DockerConfig>>,
-    /// What was found; a program that keeps them is run once for each host.
-    found: Mutex<HashMap<String, Option<Credentials>>>,
+    paths: Vec<PathBuf>,
+    configs: OnceLock<Result<Vec<DockerConfig>>>,
+    /// What was found, by host and repository; a program that keeps them is run once for
+    /// each.
+    found: Mutex<HashMap<(String, String), Option<Credentials>>>,
 }
 
 impl<'a> Keyring<'a> {
-    /// `path` is Docker's configuration; by default where Docker has it.
+    /// `path` is a file of Docker's or Podman's; by default those are where they have them.
     pub(super) fn new(registries: &'a Registries, path: Option<PathBuf>) -> Self {
         Self {
             registries,
-            path: path.or_else(default_path),
-            config: OnceLock::new(),
+            paths: path.map_or_else(default_paths, |path| vec![path]),
+            configs: OnceLock::new(),
             found: Mutex::default(),
         }
     }
@@ -40,24 +41,34 @@ impl<'a> Keyring<'a> {
             .find_map(|name| self.registries.hosts.get(name)?.credentials.as_ref())
     }
 
-    /// The credentials for a host; `None` where there are none.
+    /// The credentials for a repository of a host; `None` where there are none.
     ///
     /// # Errors
-    /// Docker's configuration is broken, or a program that it names fails.
-    pub(super) fn find(&self, host: &str) -> Result<Option<Credentials>> {
+    /// One of the files is broken, or a program that it names fails.
+    pub(super) fn find(&self, host: &str, repository: &str) -> Result<Option<Credentials>> {
         if let Some(credentials) = self.configured(host) {
             return Ok(Some(credentials.clone()));
         }
-        let Some(path) = &self.path else {
-            return Ok(None);
-        };
         let mut found = lock(&self.found);
-        if let Some(credentials) = found.get(host) {
+        let key = (host.to_owned(), repository.to_owned());
+        if let Some(credentials) = found.get(&key) {
             return Ok(credentials.clone());
         }
-        let config = self.config.get_or_init(|| DockerConfig::read(path));
-        let credentials = config.as_ref().map_err(Clone::clone)?.credentials(host)?;
-        found.insert(host.to_owned(), credentials.clone());
+        let read = || {
+            self.paths
+                .iter()
+                .map(|path| DockerConfig::read(path))
+                .collect()
+        };
+        let configs = self.configs.get_or_init(read);
+        let mut credentials = None;
+        for config in configs.as_ref().map_err(Clone::clone)? {
+            credentials = config.credentials(host, repository)?;
+            if credentials.is_some() {
+                break;
+            }
+        }
+        found.insert(key, credentials.clone());
         Ok(credentials)
     }
 
@@ -65,12 +76,11 @@ impl<'a> Keyring<'a> {
     pub(super) fn places(&self, host: &str) -> String {
         let host = escape::message(host, 200);
         let settings = format!("machine.registries.config.\"{host}\".auth");
-        match &self.path {
-            Some(path) => format!(
-                "{settings} and {}",
-                escape::path(path.as_os_str().as_bytes())
-            ),
-            None => settings,
-        }
+        let files = self.paths.iter();
+        let files = files.map(|path| escape::path(path.as_os_str().as_bytes()));
+        std::iter::once(settings)
+            .chain(files)
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }

@@ -1,7 +1,9 @@
-//! Docker's configuration file: credentials that were stored by `docker login`
-//! and its kin, and the programs that keep them.
+//! Docker's configuration file, and Podman's and skopeo's `auth.json`, which has the same
+//! form: credentials that were stored by `docker login` and its kin, and the programs that
+//! keep them.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -24,9 +26,9 @@ const LIMIT: u64 = 4 << 20;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DockerConfig {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_nothing")]
     auths: HashMap<String, Stored>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_nothing")]
     cred_helpers: HashMap<String, String>,
     creds_store: Option<String>,
 }
@@ -35,11 +37,25 @@ pub(super) struct DockerConfig {
 #[derive(Clone, Default, Deserialize)]
 #[serde(rename_all = "lowercase", default)]
 struct Stored {
+    #[serde(deserialize_with = "or_nothing")]
     auth: String,
+    #[serde(deserialize_with = "or_nothing")]
     username: String,
+    #[serde(deserialize_with = "or_nothing")]
     password: String,
+    #[serde(deserialize_with = "or_nothing")]
     identitytoken: String,
+    #[serde(deserialize_with = "or_nothing")]
     registrytoken: String,
+}
+
+/// Null is what is not there.
+fn or_nothing<'de, D, T>(deserializer: D) -> std::result::Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// Without the secrets.
@@ -49,13 +65,25 @@ impl std::fmt::Debug for Stored {
     }
 }
 
-/// Where the file is, if it is anywhere.
-pub(super) fn default_path() -> Option<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    set("DOCKER_CONFIG")
-        .map(PathBuf::from)
-        .or_else(|| set("HOME").map(|home| Path::new(&home).join(".docker")))
-        .map(|folder| folder.join("config.json"))
+/// Where such files are, the first that has credentials counts: where `podman login` and
+/// skopeo write them (containers-auth.json(5)), and Docker's.
+pub(super) fn default_paths() -> Vec<PathBuf> {
+    places(&|name| std::env::var_os(name).filter(|value| !value.is_empty()))
+}
+
+fn places(set: &dyn Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
+    let below = |variable: &str, path: &str| set(variable).map(|it| Path::new(&it).join(path));
+    let podman = match set("REGISTRY_AUTH_FILE") {
+        Some(file) => vec![Some(file.into())],
+        None => vec![
+            below("XDG_RUNTIME_DIR", "containers/auth.json"),
+            below("XDG_CONFIG_HOME", "containers/auth.json")
+                .or_else(|| below("HOME", ".config/containers/auth.json")),
+        ],
+    };
+    let docker =
+        below("DOCKER_CONFIG", "config.json").or_else(|| below("HOME", ".docker/config.json"));
+    podman.into_iter().chain([docker]).flatten().collect()
 }
 
 impl DockerConfig {
@@ -82,7 +110,7 @@ impl DockerConfig {
         // The parser's own words might quote a secret.
         serde_json::from_slice(&bytes).map_err(|error| {
             Error::input(format!(
-                "cannot read {shown}: it is not a configuration of Docker (line {} column {}); correct or remove it",
+                "cannot read {shown}: it is not a file of credentials of Docker or Podman (line {} column {}); correct or remove it",
                 error.line(),
                 error.column()
             ))
@@ -96,12 +124,23 @@ impl DockerConfig {
         self.creds_store = None;
     }
 
-    /// The credentials for a registry, `host` or `host:port`.
+    /// The credentials for a repository of a registry, `host` or `host:port`: those of a
+    /// key that names it or what is above it, the longest one first, or of the registry.
     ///
     /// # Errors
     /// They are malformed; the program that keeps them fails.
-    pub(super) fn credentials(&self, host: &str) -> Result<Option<Credentials>> {
+    pub(super) fn credentials(&self, host: &str, repository: &str) -> Result<Option<Credentials>> {
         let names = aliases(host);
+        let mut above = Some(repository).filter(|it| !it.is_empty());
+        while let Some(namespace) = above {
+            let keys = names.iter().map(|name| format!("{name}/{namespace}"));
+            for key in keys {
+                if let Some(stored) = self.auths.get(&key) {
+                    return stored.credentials(&key);
+                }
+            }
+            above = namespace.rsplit_once('/').map(|(above, _)| above);
+        }
         let is = |key: &str| names.contains(&bare(key));
         let own = self
             .cred_helpers
@@ -174,7 +213,7 @@ impl Stored {
                 })
                 .ok_or_else(|| {
                     Error::input(format!(
-                        "auths.{}.auth of Docker's configuration is not NAME:PASSWORD in base64; log in again",
+                        "auths.{}.auth of the credentials of Docker or Podman is not NAME:PASSWORD in base64; log in again",
                         escape::message(key, 200)
                     ))
                 })?
@@ -284,15 +323,21 @@ mod tests {
         )
         .unwrap();
         for host in ["docker.io", "index.docker.io", "registry-1.docker.io"] {
-            assert_eq!(config.credentials(host).unwrap(), basic("hub", "secret:x"));
+            assert_eq!(
+                config.credentials(host, "x/y").unwrap(),
+                basic("hub", "secret:x")
+            );
         }
-        assert_eq!(config.credentials("ghcr.io").unwrap(), basic("a", "b"));
         assert_eq!(
-            config.credentials("r.example:5000").unwrap(),
+            config.credentials("ghcr.io", "x/y").unwrap(),
+            basic("a", "b")
+        );
+        assert_eq!(
+            config.credentials("r.example:5000", "x/y").unwrap(),
             Some(Credentials::IdentityToken("t".into()))
         );
         for host in ["r.example", "empty.example", "other"] {
-            assert_eq!(config.credentials(host).unwrap(), None);
+            assert_eq!(config.credentials(host, "x/y").unwrap(), None);
         }
     }
 
@@ -302,19 +347,82 @@ mod tests {
             r#"{"auths": {
                 "a.example/v1/access-token": {"username": "x", "password": "access"},
                 "a.example/namespace": {"username": "x", "password": "other"},
+                "a.example/namespace/b": {"username": "x", "password": "inner"},
                 "https://a.example": {"username": "a", "password": "b"},
                 "b.example/v1/refresh-token": {"username": "x", "password": "refresh"}
             }}"#,
         )
         .unwrap();
-        assert_eq!(config.credentials("a.example").unwrap(), basic("a", "b"));
-        assert_eq!(config.credentials("b.example").unwrap(), None);
+        assert_eq!(
+            config.credentials("a.example", "x/y").unwrap(),
+            basic("a", "b")
+        );
+        assert_eq!(config.credentials("b.example", "x/y").unwrap(), None);
+        for (repository, password) in [
+            ("namespace/a", "other"),
+            ("namespace", "other"),
+            ("namespace/b/c", "inner"),
+        ] {
+            let found = config.credentials("a.example", repository).unwrap();
+            assert_eq!(found, basic("x", password), "{repository}");
+        }
+        let found = config.credentials("a.example", "namespaces/a").unwrap();
+        assert_eq!(found, basic("a", "b"));
+    }
+
+    #[test]
+    fn null_is_what_is_not_there() {
+        for text in [
+            r#"{"auths": null, "credHelpers": null, "credsStore": null}"#,
+            r#"{"auths": {"a": {"auth": null, "username": null, "identitytoken": null}}}"#,
+        ] {
+            assert_eq!(config(text).unwrap().credentials("a", "b").unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn files_of_podman_are_looked_at_before_that_of_docker() {
+        let of = |set: &[(&str, &str)]| {
+            let set = |name: &str| {
+                let found = set.iter().find(|(key, _)| *key == name);
+                found.map(|(_, value)| OsString::from(value))
+            };
+            let paths = places(&set);
+            paths
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(of(&[]), [""; 0]);
+        let home = ("HOME", "/h");
+        assert_eq!(
+            of(&[home]),
+            ["/h/.config/containers/auth.json", "/h/.docker/config.json"]
+        );
+        assert_eq!(
+            of(&[
+                home,
+                ("XDG_RUNTIME_DIR", "/r"),
+                ("XDG_CONFIG_HOME", "/c"),
+                ("DOCKER_CONFIG", "/d")
+            ]),
+            [
+                "/r/containers/auth.json",
+                "/c/containers/auth.json",
+                "/d/config.json"
+            ]
+        );
+        let file = ("REGISTRY_AUTH_FILE", "/f");
+        assert_eq!(
+            of(&[home, file, ("XDG_RUNTIME_DIR", "/r")]),
+            ["/f", "/h/.docker/config.json"]
+        );
     }
 
     #[test]
     fn a_missing_file_is_empty_and_a_broken_one_is_named_without_its_secrets() {
         let missing = DockerConfig::read(Path::new("/nonexistent/config.json")).unwrap();
-        assert_eq!(missing.credentials("a").unwrap(), None);
+        assert_eq!(missing.credentials("a", "x/y").unwrap(), None);
         let error = config(r#"{"auths": {"a": "hunter2"}}"#)
             .unwrap_err()
             .to_string();
@@ -323,7 +431,7 @@ mod tests {
             "{error}"
         );
         let broken = config(r#"{"auths": {"a": {"auth": "hunter2"}}}"#).unwrap();
-        let error = broken.credentials("a").unwrap_err().to_string();
+        let error = broken.credentials("a", "x/y").unwrap_err().to_string();
         assert!(
             error.contains("auths.a.auth") && !error.contains("hunter2"),
             "{error}"
@@ -334,12 +442,12 @@ mod tests {
     fn a_program_that_is_missing_is_named() {
         let config = config(r#"{"credHelpers": {"a": "does-not-exist-here"}, "credsStore": ""}"#);
         let config = config.unwrap();
-        let error = config.credentials("a").unwrap_err().to_string();
+        let error = config.credentials("a", "x/y").unwrap_err().to_string();
         assert!(
             error.contains("docker-credential-does-not-exist-here"),
             "{error}"
         );
-        assert_eq!(config.credentials("b").unwrap(), None);
+        assert_eq!(config.credentials("b", "x/y").unwrap(), None);
     }
 
     #[test]

@@ -91,5 +91,5 @@ pub fn docker_config(path: &Path, host: &str) -> Result<bool> {
     let mut config = DockerConfig::read(path)?;
     // No program is started.
     config.forget_helpers();
-    config.credentials(host).map(|found| found.is_some())
+    config.credentials(host, "a/b").map(|found| found.is_some())
 }

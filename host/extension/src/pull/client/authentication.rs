@@ -24,7 +24,7 @@ impl Client<'_> {
         patience: &Patience,
     ) -> Result<String> {
         let host = &endpoint.host;
-        let credentials = self.keyring.find(host)?;
+        let credentials = self.keyring.find(host, repository)?;
         let missing = || {
             unauthorized(format!(
                 "the registry {host} wants to know who asks, and there are no credentials for it; they are looked for in {}",
@@ -128,7 +128,9 @@ impl Client<'_> {
                 &format!("as the token server of {host} it answers with what is no token"),
             )
         })?;
-        let text = issued.token.or(issued.access_token).unwrap_or_default();
+        let given = [issued.token, issued.access_token];
+        let mut given = given.into_iter().flatten();
+        let text = given.find(|text| !text.is_empty()).unwrap_or_default();
         // What could not be in a header could not be sent.
         if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(unreachable(
