@@ -77,7 +77,7 @@ impl Others {
         for process in self.processes.iter().filter(|process| process.serves) {
             for Use { path, how } in &process.uses {
                 // Every daemon works in /, and names of it mean all and nothing.
-                if path == b"/" && *how != How::HasOpen {
+                if path == b"/" && !matches!(how, How::HasOpen | How::Matches) {
                     continue;
                 }
                 let Some(path) = containing(path, mounts)
@@ -227,9 +227,11 @@ mod tests {
     #[test]
     fn a_server_that_has_the_root_open_may_use_all_of_it() {
         let mounts = mounts::parse(TABLE).unwrap();
-        let others = process(true, &[("/", How::HasOpen)]);
-        let found = others.in_use(&mounts, &mounts[0], |path| vec![path.to_vec()]);
-        assert_eq!(found[0].path, b"/");
+        for how in [How::HasOpen, How::Matches] {
+            let others = process(true, &[("/", how)]);
+            let found = others.in_use(&mounts, &mounts[0], |path| vec![path.to_vec()]);
+            assert_eq!(found[0].path, b"/");
+        }
     }
 
     #[test]

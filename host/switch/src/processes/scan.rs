@@ -17,6 +17,8 @@ use crate::proc::Proc;
 /// The device that FUSE file systems are served through, by its number: 10 are
 /// miscellaneous devices, and of these it is 229 (Documentation/admin-guide/devices.txt).
 const FUSE: (u32, u32) = (10, 229);
+/// What /proc adds to the path of a file whose name is gone.
+const GONE: &[u8] = b" (deleted)";
 
 /// A process that lives on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -56,6 +58,8 @@ pub enum How {
     HasOpen,
     /// Its command line names it.
     Names,
+    /// Its command line has a pattern of names that begins there, such as `/branches/*`.
+    Matches,
 }
 
 impl Process {
@@ -68,6 +72,7 @@ impl Process {
             How::WorksIn => "works in it",
             How::HasOpen => "has it open",
             How::Names => "has it in its command line",
+            How::Matches => "has a pattern of its names in its command line",
         };
         format!("process {pid} ({name}), which serves a file system, {how}")
     }
@@ -114,20 +119,38 @@ impl<'a> Scan<'a> {
         let names = self.proc.names("")?;
         let pids = names.iter().filter_map(|name| name.parse().ok());
         let others = pids.filter(|pid| !self.own.contains(pid));
-        Ok(others.filter_map(|pid| self.examine(pid)).collect())
+        Ok(others
+            .filter_map(|pid| self.examine(pid, &self.folder(pid)?))
+            .collect())
     }
 
-    /// Examines a process. `None` where it does not live in the initramfs, and serves nobody;
-    /// where it is a thread of the kernel; and where it has ended.
-    fn examine(&self, pid: u32) -> Option<Process> {
-        let executable = match self.proc.link(&format!("{pid}/exe")) {
+    /// Where /proc shows a process: its first thread may have ended, and shows nothing then,
+    /// while others go on. `None` for a thread of the kernel, and for a process that has ended.
+    fn folder(&self, pid: u32) -> Option<String> {
+        let ended = |folder: &str| {
+            let executable = self.proc.link(&format!("{folder}/exe"));
+            matches!(executable, Err(Errno::NOENT | Errno::SRCH))
+        };
+        let first = pid.to_string();
+        if !ended(&first) {
+            return Some(first);
+        }
+        let threads = self.proc.names(&format!("{pid}/task")).ok()?;
+        let mut folders = threads.iter().map(|thread| format!("{pid}/task/{thread}"));
+        folders.find(|folder| !ended(folder))
+    }
+
+    /// Examines a process, which is shown in `folder`. `None` where it does not live in the
+    /// initramfs, and serves nobody, and where it has ended.
+    fn examine(&self, pid: u32, folder: &str) -> Option<Process> {
+        let executable = match self.proc.link(&format!("{folder}/exe")) {
             Ok(path) => Some(path),
             Err(Errno::NOENT | Errno::SRCH) => return None,
             Err(_) => None,
         };
-        let root = format!("{pid}/root");
+        let root = format!("{folder}/root");
         let lives = device_of(self.proc, &root).is_ok_and(|device| device == self.device);
-        let open = self.open_files(pid);
+        let open = self.open_files(folder);
         let serves = open.iter().any(|file| file.fuse)
             || (lives && self.sockets_count && open.iter().any(OpenFile::talks));
         if !lives && !serves {
@@ -136,32 +159,41 @@ impl<'a> Scan<'a> {
         let mut uses = BTreeSet::new();
         let mut uses_path = |path: Vec<u8>, how| {
             // What is gone has no path, and what is no file never had one.
-            if path.starts_with(b"/") && !path.ends_with(b" (deleted)") {
+            if path.starts_with(b"/") && !path.ends_with(GONE) {
                 uses.insert(Use { path, how });
             }
         };
         if let Some(path) = &executable {
             uses_path(path.clone(), How::Executes);
         }
-        let directory = self.proc.link(&format!("{pid}/cwd")).unwrap_or_default();
+        let directory = self.proc.link(&format!("{folder}/cwd")).unwrap_or_default();
         uses_path(directory.clone(), How::WorksIn);
         for file in open {
             uses_path(file.path, How::HasOpen);
         }
-        let maps = self.proc.read(&format!("{pid}/maps")).unwrap_or_default();
+        let maps = self
+            .proc
+            .read(&format!("{folder}/maps"))
+            .unwrap_or_default();
         for path in mapped(&maps) {
             uses_path(path, How::Maps);
         }
         if serves {
             let words = self
                 .proc
-                .read(&format!("{pid}/cmdline"))
+                .read(&format!("{folder}/cmdline"))
                 .unwrap_or_default();
             for path in named(&words, &directory) {
+                if let Some(directory) = before_pattern(&path) {
+                    uses_path(directory.to_vec(), How::Matches);
+                }
                 uses_path(path, How::Names);
             }
         }
-        let name = self.proc.read(&format!("{pid}/comm")).unwrap_or_default();
+        let name = self
+            .proc
+            .read(&format!("{folder}/comm"))
+            .unwrap_or_default();
         Some(Process {
             pid,
             name: name.trim_ascii_end().into(),
@@ -171,15 +203,15 @@ impl<'a> Scan<'a> {
         })
     }
 
-    fn open_files(&self, pid: u32) -> Vec<OpenFile> {
-        let folder = format!("{pid}/fd");
+    fn open_files(&self, folder: &str) -> Vec<OpenFile> {
+        let folder = format!("{folder}/fd");
         let numbers = self.proc.names(&folder).unwrap_or_default();
         let file = |number: &String| {
             let link = format!("{folder}/{number}");
             let path = self.proc.link(&link).ok()?;
             // Examined only where its name suggests it: a file may be one that does not
             // answer.
-            let fuse = path.ends_with(b"/fuse") && is_fuse(self.proc, &link);
+            let fuse = may_be_fuse(&path) && is_fuse(self.proc, &link);
             Some(OpenFile { path, fuse })
         };
         numbers.iter().filter_map(file).collect()
@@ -222,6 +254,12 @@ fn device_of(directory: impl AsFd, path: &str) -> io::Result<(u32, u32)> {
     let flags = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
     let stat = fs::statx(directory, path, flags, StatxFlags::TYPE)?;
     Ok((stat.stx_dev_major, stat.stx_dev_minor))
+}
+
+/// Whether an open file may be the device, by its path: the name may be gone, and another one
+/// in /dev may have been given to it.
+fn may_be_fuse(path: &[u8]) -> bool {
+    path.strip_suffix(GONE).unwrap_or(path).ends_with(b"/fuse") || path.starts_with(b"/dev/")
 }
 
 fn is_fuse(proc: &Proc, link: &str) -> bool {
@@ -267,8 +305,24 @@ fn named(command_line: &[u8], directory: &[u8]) -> BTreeSet<Vec<u8>> {
     words.filter(|word| !word.is_empty()).map(path).collect()
 }
 
+/// The directory that a pattern of names begins in, if the path is one: a server such as
+/// mergerfs expands it by itself.
+fn before_pattern(path: &[u8]) -> Option<&[u8]> {
+    let pattern = path
+        .iter()
+        .position(|byte| matches!(byte, b'*' | b'?' | b'['))?;
+    let cut = path[..pattern].iter().rposition(|byte| *byte == b'/')?;
+    Some(&path[..cut.max(1)])
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
+    use nix::sys::signal::{Signal, kill};
+    use nix::sys::wait::waitpid;
+    use nix::unistd::{ForkResult, fork};
+
     use super::*;
 
     #[test]
@@ -290,6 +344,52 @@ mod tests {
         ];
         let expected = absolute.into_iter().chain(relative).map(<[u8]>::to_vec);
         assert_eq!(named(words, b"/"), expected.collect());
+    }
+
+    #[test]
+    fn process_whose_first_thread_has_ended_is_found() {
+        let proc = Proc::open().unwrap();
+        // SAFETY: the child starts a thread that only waits, and ends its first one.
+        let pid = match unsafe { fork() }.unwrap() {
+            ForkResult::Parent { child } => child,
+            ForkResult::Child => {
+                let wait = || std::thread::sleep(Duration::from_secs(60));
+                std::mem::forget(std::thread::spawn(wait));
+                // SAFETY: ends this thread alone, which owns nothing.
+                unsafe { libc::syscall(libc::SYS_exit, 0) };
+                unreachable!()
+            }
+        };
+        let number = pid.as_raw() as u32;
+        let ended = || proc.link(&format!("{pid}/exe")) == Err(Errno::NOENT);
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !ended() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let found = Scan::begin(&proc).unwrap().folder(number);
+        kill(pid, Signal::SIGKILL).unwrap();
+        waitpid(pid, None).unwrap();
+        let found = found.unwrap();
+        assert!(found.starts_with(&format!("{pid}/task/")), "{found}");
+    }
+
+    #[test]
+    fn pattern_of_branches_begins_in_their_directory() {
+        let before = |path: &'static str| before_pattern(path.as_bytes());
+        assert_eq!(before("/branches/*"), Some(&b"/branches"[..]));
+        assert_eq!(before("/a/b[12]/c?"), Some(&b"/a"[..]));
+        assert_eq!(before("/branch*"), Some(&b"/"[..]));
+        assert_eq!(before("/branches/low"), None);
+    }
+
+    #[test]
+    fn the_device_of_a_server_is_known_without_its_name() {
+        for path in ["/dev/fuse", "/fuse", "/dev/fuse (deleted)", "/dev/other"] {
+            assert!(may_be_fuse(path.as_bytes()), "{path}");
+        }
+        for path in ["/sysroot/file", "/fuse/file", "socket:[7]", "/a (deleted)"] {
+            assert!(!may_be_fuse(path.as_bytes()), "{path}");
+        }
     }
 
     #[test]
