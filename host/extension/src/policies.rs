@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use policy::trust::compiled::{self, COMPILED, Compiled};
@@ -16,14 +16,22 @@ use crate::initramfs::{self, Replaced};
 use crate::kept::Kept;
 use crate::machine::program_for;
 
-/// Programs that policies run in, the first one that there is.
-const PROGRAMS: [&str; 5] = [
+/// Where the program is that policies run in: where it is called from, and where our own
+/// packages put it, to which those names are links then.
+const PROGRAMS: [&str; 9] = [
     "init",
+    "usr/lib/switch-root/switch_root",
+    "usr/lib/switch-root/switch_root-aot",
+    "usr/lib/switch-root/run-init",
+    "sbin/run-init",
     "usr/bin/switch_root",
     "usr/sbin/switch_root",
     "bin/switch_root",
     "sbin/switch_root",
 ];
+
+/// The largest program that is read, in bytes.
+const PROGRAM: u64 = 64 << 20;
 
 /// The longest name of a policy, in bytes: with its endings it is the name of a file.
 const NAME: usize = 200;
@@ -34,8 +42,8 @@ const ENDINGS: [&str; 5] = ["wasm", "wasm.sig", "cwasm", "cwasm.sig", "json"];
 /// What was found in an initramfs.
 #[derive(Debug, Default)]
 pub struct Image {
-    /// What its init, or else its `switch_root`, is a program for, as `uname -m` has it.
-    pub architecture: Option<&'static str>,
+    /// The programs that may be the one that policies run in.
+    pub programs: Vec<Program>,
     /// Its policies, and whose count.
     pub policies: Kept,
     /// Which of the folders that policies and signers are in there are, and which of
@@ -43,6 +51,17 @@ pub struct Image {
     folders: BTreeSet<String>,
     /// Files of policies that have several names.
     linked: BTreeSet<String>,
+}
+
+/// A program of an initramfs.
+#[derive(Debug)]
+pub struct Program {
+    /// Its path, without the slash in front.
+    pub path: &'static str,
+    /// What it is for, as `uname -m` has it.
+    pub architecture: &'static str,
+    /// What it is, of more than 64 MiB the beginning.
+    pub bytes: Vec<u8>,
 }
 
 /// A policy to be added, with the files that are its.
@@ -89,7 +108,7 @@ pub fn survey(input: &Path, root: &Path) -> Result<Image> {
         .into_iter()
         .flat_map(with_parents)
         .collect();
-    let mut programs = [None; PROGRAMS.len()];
+    let mut programs = [const { None }; PROGRAMS.len()];
     initramfs::scan(input, &mut |_, member, contents| {
         let path = member.path();
         let text = std::str::from_utf8(path).unwrap_or_default();
@@ -104,14 +123,28 @@ pub fn survey(input: &Path, root: &Path) -> Result<Image> {
         }
         if let Some(position) = PROGRAMS.iter().position(|program| *program == text) {
             programs[position] = match member.is_file() {
-                true => program_for(contents)?,
+                true => program(PROGRAMS[position], contents)?,
                 false => None,
             };
         }
         Ok(())
     })?;
-    image.architecture = programs.into_iter().flatten().next();
+    image.programs = programs.into_iter().flatten().collect();
     Ok(image)
+}
+
+fn program(path: &'static str, contents: &mut dyn Read) -> Result<Option<Program>> {
+    let mut bytes = Vec::new();
+    contents
+        .take(PROGRAM)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Error::of_copy("cannot read the program", &error))?;
+    let architecture = program_for(&mut bytes.as_slice())?;
+    Ok(architecture.map(|architecture| Program {
+        path,
+        architecture,
+        bytes,
+    }))
 }
 
 /// A folder and all above it, topmost first, without the slash in front.

@@ -2,7 +2,8 @@
 //! machine's, and need not be what its name says.
 
 use memchr::memmem;
-use policy::engine::ENGINE;
+use policy::engine::{self, ENGINE, MAGIC};
+use policy::escape;
 
 /// Where the package has both builds.
 pub const INSTALLED: [&str; 2] = [
@@ -45,6 +46,53 @@ pub fn engine_of(program: &[u8]) -> Option<String> {
     })
 }
 
+/// Words of the build without a compiler alone.
+const SMALL: &[u8] = b"this build of switch_root has no compiler";
+
+/// A boot program, as its bytes tell of it. It is not executed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binary {
+    /// `sha256:` and 64 digits.
+    pub digest: String,
+    /// Its engine, which compiled policies must be of; none where it cannot be told.
+    pub engine: Option<String>,
+    /// It has no compiler.
+    pub small: bool,
+}
+
+impl Binary {
+    /// Looks at a program; none where it is another one: each build of ours holds the
+    /// beginning of compiled policies.
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        contains(bytes, MAGIC).then(|| Self {
+            digest: engine::digest(bytes),
+            engine: engine_of(bytes),
+            small: contains(bytes, SMALL),
+        })
+    }
+
+    /// Whether it takes what this srctl compiles, as far as that can be told.
+    pub fn takes_ours(&self) -> bool {
+        self.engine.as_deref().is_none_or(|engine| engine == ENGINE)
+    }
+
+    /// What it is called in findings.
+    pub fn name(&self) -> String {
+        let engine = match &self.engine {
+            Some(engine) => escape::message(engine, 128),
+            None => "of a release that cannot be told".into(),
+        };
+        match self.small {
+            true => format!("{engine}, without a compiler"),
+            false => engine,
+        }
+    }
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    memchr::memmem::find(bytes, part).is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,5 +114,24 @@ mod tests {
         ] {
             assert_eq!(engine_of(none.as_bytes()), None, "{none}");
         }
+    }
+
+    #[test]
+    fn a_program_is_known_by_its_texts() {
+        assert_eq!(Binary::of(b"\x7fELF busybox"), None);
+        let bytes =
+            |engine: &str| [b"\x7fELF", MAGIC, b"switch-root 0", engine.as_bytes(), b"x"].concat();
+        let engine = |text: &str| Binary::of(&bytes(text)).unwrap().engine;
+        assert_eq!(engine("no engine"), None);
+        let name = "switch-root 0.3.0, wasmtime 51";
+        assert_eq!(
+            engine(&format!("{name}switch-root a b, wasmtime 1")).as_deref(),
+            Some(name)
+        );
+        let small = [&bytes("")[..], SMALL].concat();
+        assert!(Binary::of(&small).unwrap().small);
+        assert!(!Binary::of(&bytes(ENGINE)).unwrap().small);
+        assert!(Binary::of(&bytes(ENGINE)).unwrap().takes_ours());
+        assert!(!Binary::of(&bytes(name)).unwrap().takes_ours());
     }
 }

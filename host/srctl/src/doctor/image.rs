@@ -18,10 +18,10 @@ use policy::folder::Policy;
 use policy::{HostFacts, escape, os_release};
 use workshop::loading::quietly;
 
-use super::binary::Binary;
 use super::finding::{Finding, Findings};
 use super::machine::Machine;
 use super::policies;
+use crate::boot_program::Binary;
 use crate::command::{Doctor, MachineOptions};
 use crate::input::shown;
 use crate::policy::time;

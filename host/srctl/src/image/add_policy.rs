@@ -14,6 +14,7 @@ use policy::{consequence, engine, folder};
 use serde_json::{Value, json};
 use workshop::loading;
 
+use crate::boot_program::Binary;
 use crate::command::Format;
 use crate::command::image::AddPolicy;
 use crate::extension::compression;
@@ -145,16 +146,36 @@ fn read(command: &AddPolicy, names: &[String], in_image: &Kept) -> Result<Additi
 
 /// The target triple that is compiled for; `None` where nothing is.
 fn target(command: &AddPolicy, image: &Image) -> Result<Option<String>> {
-    match (command.compile.as_deref(), image.architecture) {
-        (Some(NONE), _) => Ok(None),
-        (Some(target), _) => Ok(Some(target.to_owned())),
-        // As the boot binary is built.
-        (None, Some(architecture)) => Ok(Some(format!("{architecture}-unknown-linux-musl"))),
+    let boot = image
+        .programs
+        .iter()
+        .find_map(|program| Some((program, Binary::of(&program.bytes)?)));
+    let ours = boot.as_ref().map(|(program, _)| *program);
+    let architecture = ours
+        .or(image.programs.first())
+        .map(|program| program.architecture);
+    match (command.compile.as_deref(), architecture) {
+        (Some(NONE), _) => match boot {
+            Some((program, Binary { small: true, .. })) => Err(Error::input(format!(
+                "--compile none would add what cannot run: /{} of {} has no compiler; leave the option out",
+                program.path,
+                shown(&command.initramfs)
+            ))),
+            _ => Ok(None),
+        },
+        (Some(target), _) if target.contains('-') => Ok(Some(target.to_owned())),
+        (Some(architecture), _) => Ok(Some(triple(architecture))),
+        (None, Some(architecture)) => Ok(Some(triple(architecture))),
         (None, None) => Err(Error::input(format!(
             "{} does not tell what to compile for: neither its init nor its switch_root is a program; name a target with --compile x86_64-unknown-linux-musl, or have the policies compiled at boot with --compile none",
             shown(&command.initramfs)
         ))),
     }
+}
+
+/// The target of the boot binary for an architecture, as it is built.
+fn triple(architecture: &str) -> String {
+    format!("{architecture}-unknown-linux-musl")
 }
 
 /// Holds all signatures against what the command line and the initramfs demand, and

@@ -5,8 +5,8 @@ use ::image::tree::{Tree, Want, Wanted};
 use policy::FileKind;
 
 use super::OfMachine;
+use crate::boot_program::Binary;
 use crate::boot_program::{INSTALLED, LIMIT};
-use crate::doctor::binary::Binary;
 use crate::doctor::finding::{Finding, Findings};
 use crate::input::shown;
 
