@@ -23,6 +23,7 @@ cases![
     many_paths_are_shown_when_the_rest_is_deleted,
     many_paths_are_for_root_where_nothing_is_deleted,
     many_paths_that_fill_their_directory_are_shown_at_any_time,
+    directories_that_somebody_made_before_become_those_of_root,
     an_earlier_switch_is_moved_aside_and_reported,
     where_nothing_is_kept_nothing_is_shown,
 ];
@@ -332,6 +333,33 @@ fn many_paths_that_fill_their_directory_are_shown_at_any_time() -> Checked {
     let whole = boots(&scene.options(["--keep-initramfs"]))?;
     whole.everything_left()?;
     others_find(&whole, &expected)
+}
+
+fn directories_that_somebody_made_before_become_those_of_root() -> Checked {
+    need_privileges()?;
+    let nobody = || Make::Owner {
+        user: 65534,
+        group: 65534,
+    };
+    let private = format!("{OURS}/private");
+    for strategy in ["move", "pivot"] {
+        let scene = boot()?
+            .options(["--keep-initramfs", "--strategy", strategy])
+            .file("/secret", "x")
+            .make(OURS, Make::Directory { mode: 0o777 })
+            .make(OURS, nobody())
+            .make(&private, Make::Directory { mode: 0o777 })
+            .make(&private, nobody())
+            .look_at([OURS, private.as_str()]);
+        let booted = boots(&scene)?;
+        others_find(&booted, &[])?;
+        root_finds_all(&booted)?;
+        for (path, mode) in [(OURS, 0o755), (private.as_str(), 0o700)] {
+            let found = booted.seen.files[path].mode;
+            ensure!(found == Some(mode), "{strategy}: {path}: {found:?}");
+        }
+    }
+    Ok(())
 }
 
 fn an_earlier_switch_is_moved_aside_and_reported() -> Checked {

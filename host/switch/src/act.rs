@@ -16,7 +16,7 @@ use nix::unistd::{chdir, chroot, execv, fchdir, pivot_root};
 use policy::session::Dismissed;
 use policy::survivors::Survivor;
 use policy::text::Path;
-use rustix::fs::{self, Mode, OFlags};
+use rustix::fs::{self, Gid, Mode, OFlags, Uid};
 use rustix::mount::{MoveMountFlags, move_mount};
 
 use crate::background::{self, Work};
@@ -347,10 +347,8 @@ fn report_directory(plan: &Plan, new_root: &OwnedFd, report: &mut Report) -> Opt
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let run = plan.run_in_new_root();
-    let opened = fs::openat(new_root, run, flags, Mode::empty()).and_then(|run| {
-        make_directory(&run, DIRECTORY)
-            .and_then(|()| fs::openat(&run, DIRECTORY, flags, Mode::empty()))
-    });
+    let opened = fs::openat(new_root, run, flags, Mode::empty())
+        .and_then(|run| directory_of_root(&run, DIRECTORY, Mode::from_raw_mode(0o755)));
     match opened {
         Ok(directory) => Some(directory),
         Err(error) => {
@@ -376,6 +374,27 @@ pub fn make_directory(parent: impl AsFd, name: &str) -> rustix::io::Result<()> {
         Err(rustix::io::Errno::EXIST) => Ok(()),
         outcome => outcome,
     }
+}
+
+/// Opens a directory that only root can change, with these permissions, which is made if
+/// need be. One that is there may be anybody's who could write to `/run` before.
+///
+/// # Errors
+/// Those of mkdir(2), open(2), chown(2) and chmod(2).
+pub fn directory_of_root(parent: impl AsFd, name: &str, mode: Mode) -> rustix::io::Result<OwnedFd> {
+    let made = fs::mkdirat(&parent, name, mode);
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = fs::openat(parent, name, flags, Mode::empty()).map_err(|error| {
+        // Why it could not be made says more than that it is not there.
+        made.err()
+            .filter(|it| *it != rustix::io::Errno::EXIST)
+            .unwrap_or(error)
+    })?;
+    if made.is_err() {
+        fs::fchown(&directory, Some(Uid::ROOT), Some(Gid::ROOT))?;
+        fs::fchmod(&directory, mode)?;
+    }
+    Ok(directory)
 }
 
 /// Says that a survivor cannot be bound where it is to be carried.

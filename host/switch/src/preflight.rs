@@ -275,11 +275,11 @@ pub fn plan(
     }
     if others.serve() || (!arguments.mounts_stay && !staying.is_empty()) {
         warnings.push(format!(
-            "{}; what they use of its mounts and files stays in memory: stop before the switch what is not needed after it",
+            "{}; what is used of its mounts and files stays in memory: stop before the switch what is not needed after it",
             others.describe()
         ));
     } else if !others.is_empty() {
-        tracing::info!("{}; they keep their root directory", others.describe());
+        tracing::info!("{}; each keeps its root directory", others.describe());
     }
     if store.is_none() {
         warnings.extend(no_places);

@@ -19,6 +19,7 @@ use policy::text::{Path, count};
 use rustix::fs::{self, Mode, OFlags};
 use rustix::mount::{MoveMountFlags, move_mount};
 
+use crate::act::directory_of_root;
 use crate::listing;
 use crate::mount_calls::{Extent, attach, copy, read_only_copy};
 use crate::plan::Plan;
@@ -207,17 +208,9 @@ fn cannot_be_mounted(error: &io::Error) -> String {
 /// Opens the directory that root alone may enter, which is made if need be.
 ///
 /// # Errors
-/// Those of mkdir(2), open(2) and chmod(2).
+/// Those of mkdir(2), open(2), chown(2) and chmod(2).
 pub fn private(directory: &OwnedFd) -> io::Result<OwnedFd> {
-    let mode = Mode::RWXU;
-    let made = fs::mkdirat(directory, PRIVATE, mode);
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let private = fs::openat(directory, PRIVATE, flags, Mode::empty())?;
-    if made.is_err() {
-        // It was there before, whoever made it.
-        fs::fchmod(&private, mode)?;
-    }
-    Ok(private)
+    Ok(directory_of_root(directory, PRIVATE, Mode::RWXU)?)
 }
 
 /// Opens a directory that something is to be mounted on, which is made if need be. What an

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use policy::text::Path;
 use rustix::fs::{self, AtFlags, Mode, OFlags, StatxAttributes, StatxFlags};
 
-use crate::act::make_directory;
+use crate::act::directory_of_root;
 use crate::init::resolve;
 use crate::listing;
 use crate::preserved::{PRESERVED, PRIVATE, WHOLE};
@@ -95,10 +95,9 @@ impl Store {
     /// Opens the directory of the report and the copies, which is made if need be.
     ///
     /// # Errors
-    /// Those of mkdir(2) and open(2).
+    /// Those of mkdir(2), open(2), chown(2) and chmod(2).
     pub fn directory(&self) -> rustix::io::Result<OwnedFd> {
-        make_directory(&self.run, DIRECTORY)?;
-        fs::openat(&self.run, DIRECTORY, FLAGS, Mode::empty())
+        directory_of_root(&self.run, DIRECTORY, Mode::from_raw_mode(0o755))
     }
 
     /// Opens what an earlier run has copied, where there is something.
