@@ -179,7 +179,7 @@ fn other_processes_keep_their_root() -> Checked {
         ensure!(warnings.is_empty(), "{warnings}");
         says(
             &booted.outcome.stderr,
-            &["1 process of the initramfs lives on", "(see); they keep"],
+            &["1 process of the initramfs lives on", "(see); each keeps"],
         )?;
     }
     Ok(())

@@ -27,6 +27,7 @@ cases![
     a_policy_is_put_into_an_initramfs_with_all_that_belongs_to_it,
     a_policy_that_is_added_again_leaves_nothing_of_itself,
     what_cannot_be_loaded_is_not_added,
+    images_of_the_generators_hooks_tell_what_to_compile_for,
     an_initramfs_that_demands_signatures_takes_no_other_policy,
     an_initramfs_is_not_made_to_demand_what_its_policies_do_not_have,
     code_of_a_signed_policy_that_nobody_vouched_for_is_compiled_again,
@@ -489,6 +490,45 @@ fn what_cannot_be_loaded_is_not_added() -> Checked {
         desk.fails(&format!("{add} {rest}"), words)?;
     }
     Ok(())
+}
+
+fn images_of_the_generators_hooks_tell_what_to_compile_for() -> Checked {
+    let desk = workshop()?;
+    let image = |program: &str, bytes: Vec<u8>| {
+        archive::of(
+            &Vec::new()
+                .executable("/init", "#!/bin/sh\n")
+                .executable(program, bytes)
+                .symlink("/sbin/switch_root", program),
+        )
+    };
+    let small = fs::read(crate::tools::small()?)?;
+    let full = fs::read(crate::tools::subject()?)?;
+    desk.write(
+        "aot.img",
+        image("/usr/lib/switch-root/switch_root-aot", small)?,
+    )?;
+    desk.write("full.img", image("/usr/lib/switch-root/switch_root", full)?)?;
+    let add = "image add-policy --compression none --format json a.wasm --output out.img";
+    let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
+    for (options, compiled) in [
+        ("aot.img".to_owned(), serde_json::json!(target)),
+        ("full.img".into(), serde_json::json!(target)),
+        (
+            format!("full.img --compile {}", std::env::consts::ARCH),
+            serde_json::json!(target),
+        ),
+        ("full.img --compile none".into(), serde_json::Value::Null),
+    ] {
+        let command = add.replacen("a.wasm", &format!("{options} a.wasm"), 1);
+        let printed = json(&desk.succeeds(&command)?)?;
+        let found = &printed["policies"][0]["compiled_for"];
+        ensure!(*found == compiled, "{options}: {printed}");
+    }
+    desk.fails(
+        &add.replacen("a.wasm", "aot.img a.wasm --compile none", 1),
+        &["/usr/lib/switch-root/switch_root-aot of aot.img has no compiler"],
+    )
 }
 
 fn an_initramfs_that_demands_signatures_takes_no_other_policy() -> Checked {
