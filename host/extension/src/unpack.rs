@@ -7,6 +7,7 @@
 //! the end.
 
 mod decompress;
+mod headers;
 mod meter;
 mod tree;
 
@@ -22,6 +23,7 @@ use tar::EntryType;
 use crate::error::{Error, Result};
 use crate::interrupt;
 pub use decompress::decompress;
+use headers::Headers;
 pub(crate) use meter::Gauge;
 pub use tree::Modes;
 use tree::Tree;
@@ -94,7 +96,7 @@ impl Unpacker {
     pub fn apply(&mut self, layer: impl Read) -> Result<()> {
         self.tree.begin_layer();
         let gauge = self.gauge.clone();
-        let mut archive = tar::Archive::new(gauge.meter(layer));
+        let mut archive = tar::Archive::new(Headers::new(gauge.meter(layer)));
         let unreadable = |error: std::io::Error| broken(&error);
         gauge.limit(Some(HEADERS));
         for entry in archive.entries().map_err(unreadable)? {
