@@ -9,6 +9,8 @@ use policy::escape;
 use rustix::fs::{self, XattrFlags};
 use rustix::io::Errno;
 
+use crate::mount_calls::LARGEST_ATTRIBUTE;
+
 /// By these overlayfs is directed: to hide a directory, or to take one from elsewhere. They
 /// mean something to it alone. `user.overlay.` is for overlays with the option userxattr,
 /// which is never given.
@@ -17,6 +19,10 @@ pub const OVERLAY: &[u8] = b"trusted.overlay.";
 /// What SELinux decides by.
 const LABEL: &[u8] = b"security.selinux";
 
+/// The most that the attributes of a directory may take, in bytes: some label, lists of
+/// access and a few of somebody's own.
+const MOST: usize = 1 << 20;
+
 /// The attributes of a directory by their names, but those of overlayfs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attributes(BTreeMap<Vec<u8>, Vec<u8>>);
@@ -24,24 +30,32 @@ pub struct Attributes(BTreeMap<Vec<u8>, Vec<u8>>);
 impl Attributes {
     /// Reads all of them. A file system that has none gives none.
     ///
+    /// A layer says itself how long they are, and the kernel repeats that unchecked: nothing
+    /// is allocated by it.
+    ///
     /// # Errors
-    /// Those of flistxattr(2) and fgetxattr(2).
+    /// Those of flistxattr(2) and fgetxattr(2); they take more than [`MOST`].
     pub fn of(directory: impl AsFd) -> io::Result<Self> {
-        let mut names = match fs::flistxattr_query(&directory) {
-            Ok(length) => vec![0; length],
+        let mut names = vec![0; LARGEST_ATTRIBUTE];
+        match fs::flistxattr(&directory, names.as_mut_slice()) {
+            Ok(length) => names.truncate(length),
             Err(Errno::OPNOTSUPP) => return Ok(Self::default()),
             Err(error) => return Err(error.into()),
-        };
-        let length = fs::flistxattr(&directory, names.as_mut_slice())?;
-        names.truncate(length);
+        }
+        let mut value = vec![0; LARGEST_ATTRIBUTE];
+        let mut taken = 0;
         names
             .split(|byte| *byte == 0)
             .filter(|name| !name.is_empty() && !name.starts_with(OVERLAY))
             .map(|name| {
-                let mut value = vec![0; fs::fgetxattr_query(&directory, name)?];
                 let length = fs::fgetxattr(&directory, name, value.as_mut_slice())?;
-                value.truncate(length);
-                Ok((name.to_vec(), value))
+                taken += length;
+                if taken > MOST {
+                    return Err(io::Error::other(format!(
+                        "its attributes take more than {MOST} bytes"
+                    )));
+                }
+                Ok((name.to_vec(), value[..length].to_vec()))
             })
             .collect()
     }

@@ -17,6 +17,14 @@ use crate::mount_calls::LARGEST_ATTRIBUTE;
 /// while a machine starts.
 const ENTRIES: usize = 1_000_000;
 
+/// How long their paths may be, and those together that are still to be looked at, in
+/// bytes: no program could name longer ones, and all of that is in memory.
+const LONGEST: usize = 4096;
+const PENDING: usize = 16 << 20;
+
+/// The magic number of squashfs (`linux/magic.h`).
+const SQUASHFS: i64 = 0x7371_7368;
+
 /// Examines a whole layer.
 ///
 /// # Errors
@@ -33,14 +41,17 @@ pub fn check(layer: BorrowedFd<'_>) -> Result<(), String> {
 
 /// Searches a layer of at most `limit` entries. Gives back what is wrong.
 fn search(layer: BorrowedFd<'_>, limit: usize) -> io::Result<Option<String>> {
-    // A squashfs image without any attribute, such as srctl makes, says so.
-    if fs::flistxattr(layer, &mut [0; 0][..]) == Err(Errno::OPNOTSUPP) {
+    // A squashfs image without any attribute, such as srctl makes, says so. In erofs that is
+    // the answer for one directory.
+    let none = fs::flistxattr(layer, &mut [0; 0][..]) == Err(Errno::OPNOTSUPP);
+    if none && fs::fstatfs(layer)?.f_type == SQUASHFS {
         return Ok(None);
     }
     let mut names = vec![0; LARGEST_ATTRIBUTE];
     let mut to_do = vec![b"/".to_vec()];
-    let mut done = 0;
+    let (mut done, mut pending) = (0, b"/".len());
     while let Some(path) = to_do.pop() {
+        pending -= path.len();
         let directory = open(layer, &path, OFlags::RDONLY | OFlags::DIRECTORY)?;
         let length = fs::flistxattr(&directory, names.as_mut_slice());
         if let Some(name) = directs(&names, length)? {
@@ -59,14 +70,15 @@ fn search(layer: BorrowedFd<'_>, limit: usize) -> io::Result<Option<String>> {
                 )));
             }
             let here = join(&path, name.to_bytes());
-            let kind = match entry.file_type() {
-                FileType::Unknown => {
-                    let stat = fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
-                    FileType::from_raw_mode(stat.st_mode)
+            // Not the kind that the entry tells: the image decides what stands there.
+            let stat = fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+                pending += here.len();
+                if here.len() > LONGEST || pending > PENDING {
+                    return Ok(Some(format!(
+                        "has paths of more than {LONGEST} bytes, or {PENDING} bytes of them at once, too many to be searched for attributes of overlayfs"
+                    )));
                 }
-                kind => kind,
-            };
-            if kind == FileType::Directory {
                 to_do.push(here);
                 continue;
             }
@@ -167,6 +179,27 @@ mod tests {
             fs::lsetxattr(&path, "user.overlay.metacopy", b"", set).unwrap();
         });
         assert_eq!(said, None);
+    }
+
+    #[test]
+    fn layer_whose_paths_are_too_long_is_a_conflict() {
+        let nested = |depth: usize| {
+            move |layer: &std::path::Path| {
+                let mut above: std::os::fd::OwnedFd = File::open(layer).unwrap().into();
+                let name = "d".repeat(240);
+                for _ in 0..depth {
+                    fs::mkdirat(&above, &*name, fs::Mode::RWXU).unwrap();
+                    let flags = OFlags::PATH | OFlags::DIRECTORY;
+                    above = fs::openat(&above, &*name, flags, fs::Mode::empty()).unwrap();
+                }
+            }
+        };
+        assert_eq!(said(ENTRIES, nested(16)), None);
+        let reason = said(ENTRIES, nested(20)).unwrap();
+        assert!(
+            reason.starts_with("has paths of more than 4096 bytes"),
+            "{reason}"
+        );
     }
 
     #[test]
