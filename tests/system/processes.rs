@@ -163,16 +163,19 @@ const AS_IN_THE_INITRAMFS: [&str; 5] = [
     "/other/file=missing",
 ];
 
+/// Boots, and checks that mounts were moved, and that somebody sees what was there before.
+fn moved_with_its_root(scene: &Scene) -> Result<Booted, Stop> {
+    let booted = boots(scene)?;
+    seen(&booted, &AS_IN_THE_INITRAMFS)?;
+    let strategy = booted.report.strategy();
+    ensure!(strategy == "move", "{strategy}");
+    Ok(booted)
+}
+
 fn other_processes_keep_their_root() -> Checked {
     for strategy in ["auto", "move"] {
         let scene = seen_by_somebody(&LOOKED_AT)?.options(["--strategy", strategy]);
-        let booted = boots(&scene)?;
-        seen(&booted, &AS_IN_THE_INITRAMFS)?;
-        ensure!(
-            booted.report.strategy() == "move",
-            "{}",
-            booted.report.strategy()
-        );
+        let booted = moved_with_its_root(&scene)?;
         booted.left(&["/only-old", "/dev", "/proc", "/run", "/sys"])?;
         // Nothing stays for their sake, so there is nothing to warn of.
         let warnings = booted.report.warnings();
@@ -187,13 +190,7 @@ fn other_processes_keep_their_root() -> Checked {
 
 fn pivot_is_not_made_where_others_live() -> Checked {
     let scene = seen_by_somebody(&LOOKED_AT)?.options(["--strategy", "pivot"]);
-    let booted = boots(&scene)?;
-    seen(&booted, &AS_IN_THE_INITRAMFS)?;
-    ensure!(
-        booted.report.strategy() == "move",
-        "{}",
-        booted.report.strategy()
-    );
+    let booted = moved_with_its_root(&scene)?;
     let warnings = booted.report.0["warnings"].to_string();
     says(&warnings, &["--strategy pivot", "(see)", "moved instead"])
 }

@@ -60,8 +60,8 @@ pub struct Configuration {
 ///
 /// # Errors
 /// It is over 16 MiB, not UTF-8 or not YAML; it is something else than a machine
-/// configuration; two documents are about the machine; or the keys that are read hold what they cannot mean. Of those all
-/// are told, each in a line of `FILE: line L column C: KEY ...`.
+/// configuration; two documents are about the machine; or the keys that are read hold what
+/// they cannot mean. Of those all are told, each in a line of `FILE: line L column C: KEY ...`.
 pub fn parse(text: &[u8], file: &str) -> Result<Configuration> {
     let text = utf8(text, file)?;
     let documents = documents(text, file)?;

@@ -67,8 +67,9 @@ pub fn an_image_of_dracut_switches_through_our_switch_root() -> Checked {
     Ok(())
 }
 
-pub fn systemd_in_the_initramfs_switches_with_what_was_preserved_before() -> Checked {
-    let seen = &boots()?.systemd;
+/// Checks that what policies keep is there after systemd switched, and that the report says
+/// who did.
+pub fn preserved_before_systemd_switched(seen: &Seen) -> Checked {
     survivors::are_kept(seen, &survivors::OF_DRACUT)?;
     let report = seen.report()?;
     let all = &report.0;
@@ -76,6 +77,12 @@ pub fn systemd_in_the_initramfs_switches_with_what_was_preserved_before() -> Che
     ensure!(report.deletion() == "skipped", "{all:#}");
     ensure!(!report.deletion_reason().is_empty(), "{all:#}");
     ensure!(report.warnings().is_empty(), "{all:#}");
+    Ok(())
+}
+
+pub fn systemd_in_the_initramfs_switches_with_what_was_preserved_before() -> Checked {
+    let seen = &boots()?.systemd;
+    preserved_before_systemd_switched(seen)?;
     // It is no PID 1, and its messages are those of a service.
     let messages = seen.journal()?;
     let all_well = messages

@@ -2,9 +2,9 @@
 //! lies in the initramfs which the kernel has unpacked, and systemd does the switch.
 
 use super::debian::{Debian, workshop};
-use super::dracut::DRACUT;
+use super::dracut::{DRACUT, preserved_before_systemd_switched};
 use super::survivors;
-use crate::check::{ensure, says};
+use crate::check::says;
 use crate::tools::{Checked, Stop};
 
 /// Whether there is what dracut makes such an image with. On the disks of stable releases there
@@ -35,12 +35,5 @@ pub fn squashed_image_of_dracut_preserves_before_systemd_switches() -> Checked {
     says(&list, &[SQUASHED])?;
     let seen = debian.boot(&debian.image("/boot/squash")?)?;
 
-    survivors::are_kept(&seen, &survivors::OF_DRACUT)?;
-    let report = seen.report()?;
-    let all = &report.0;
-    ensure!(report.strategy() == "delegated", "{all:#}");
-    ensure!(report.deletion() == "skipped", "{all:#}");
-    ensure!(!report.deletion_reason().is_empty(), "{all:#}");
-    ensure!(report.warnings().is_empty(), "{all:#}");
-    Ok(())
+    preserved_before_systemd_switched(&seen)
 }
