@@ -16,6 +16,7 @@ cases![
     restarted_policy_worker_runs_no_native_code_either,
     embedded_policy_runs_without_seccomp,
     machine_is_examined_without_running_its_native_code,
+    other_machine_is_staged_without_running_its_native_code,
 ];
 
 const SETTINGS: &str = r#"{"settings": {"keep": ["/some/file"]}}"#;
@@ -116,4 +117,33 @@ fn machine_is_examined_without_running_its_native_code() -> Checked {
         &finding.to_string(),
         &["seccomp", "examine it on a kernel with seccomp"],
     )
+}
+
+/// Stages the policies of a folder, as on a kernel without seccomp or with it, and gives
+/// what is said of them and whether the native code is in the image.
+fn staged(steps: &[Step], confined: bool) -> Result<(Ran, bool), Stop> {
+    let desk = Desk::new()?;
+    desk.tree("machine", steps)?;
+    desk.tree("image", &[])?;
+    let arguments = "image stage image --root machine";
+    let ran = match confined {
+        true => desk.run(arguments)?,
+        false => run(&desk, arguments)?,
+    };
+    ensure!(ran.status == Some(0), "{}", ran.said());
+    let native = format!("image{POLICIES}/50-keep.cwasm");
+    let staged = desk.path(&native).is_file();
+    Ok((ran, staged))
+}
+
+fn other_machine_is_staged_without_running_its_native_code() -> Checked {
+    let steps = image()?.directory("/etc");
+    let (_, native_alone) = staged(&steps, true)?;
+    ensure!(native_alone, "is staged where seccomp confines it");
+    let (ran, native_alone) = staged(&steps, false)?;
+    ensure!(!native_alone, "{}", ran.said());
+    says(&ran.stderr, &["50-keep is left out", "seccomp"])?;
+    let (ran, beside_its_wasm) = staged(&with_wasm(steps)?, false)?;
+    ensure!(beside_its_wasm, "{}", ran.said());
+    Ok(())
 }

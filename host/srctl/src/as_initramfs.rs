@@ -44,6 +44,11 @@ impl<'r> AsInitramfs<'r> {
         Self { root, operators }
     }
 
+    /// Whether this is the machine that the program runs on.
+    pub fn is_this_one(&self) -> bool {
+        self.root.is_this_one()
+    }
+
     /// The names of the operator's lists.
     fn operators(&self) -> &[OsString] {
         self.operators.as_deref().unwrap_or_default()

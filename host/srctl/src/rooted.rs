@@ -33,6 +33,12 @@ impl Rooted {
         Ok(Self { directory })
     }
 
+    /// Whether it is the root directory of this process.
+    pub fn is_this_one(&self) -> bool {
+        let here = (fs::stat("/"), fs::fstat(&self.directory));
+        matches!(here, (Ok(own), Ok(this)) if (own.st_dev, own.st_ino) == (this.st_dev, this.st_ino))
+    }
+
     /// Opens a path as a process would whose root directory this is.
     pub fn at(&self, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
         let flags = flags | OFlags::CLOEXEC;

@@ -86,9 +86,23 @@ pub fn policy(path: &Path, wasm: Vec<u8>, sidecar: Sidecar) -> Policy {
 /// # Errors
 /// There can be no judge. That the policy cannot be loaded is in the account.
 pub fn load(policy: &Policy, configure: bool) -> Result<Account> {
-    let policies = std::slice::from_ref(policy);
+    load_in(Session::new(std::slice::from_ref(policy)), configure)
+}
+
+/// Like [`load`], for a policy of an image or of another machine: its native code runs only
+/// where seccomp confines it.
+///
+/// # Errors
+/// See [`load`].
+pub fn load_of_an_image(policy: &Policy, configure: bool) -> Result<Account> {
+    load_in(
+        Session::of_an_image(std::slice::from_ref(policy)),
+        configure,
+    )
+}
+
+fn load_in(mut session: Session, configure: bool) -> Result<Account> {
     quietly(|| {
-        let mut session = Session::new(policies);
         session.try_loading(configure).map_err(no_judge)?;
         Ok(session.accounts()[0].clone())
     })

@@ -150,7 +150,8 @@ fn take(
         Ok(piece) => piece,
         Err(reason) => return Ok(Err(Failure::load(Kind::Unreadable, reason))),
     };
-    if let Some(failure) = try_loading(policy, compiled.is_some(), target)? {
+    let trial = trial(policy, compiled.is_some(), target);
+    if let Some(failure) = try_loading(machine, trial.as_ref())? {
         return Ok(Err(failure));
     }
     let embedded = policy.origin == "embedded";
@@ -218,14 +219,14 @@ fn native(
     }
 }
 
-/// Loads a policy in the judge with its settings. What was compiled for another machine is
-/// compiled once more, for this one.
-fn try_loading(policy: &Policy, keep_native: bool, target: &str) -> Result<Option<Failure>> {
+/// A policy as it is tried: compiled from its `.wasm` where it was compiled for another
+/// machine; `None` where this one cannot run it in any form.
+fn trial(policy: &Policy, keep_native: bool, target: &str) -> Option<Policy> {
     let mut trial = policy.clone();
     let own = target.starts_with(&format!("{}-", std::env::consts::ARCH));
     if let Ok(code) = &mut trial.code {
         if code.wasm.is_none() && !own {
-            return Ok(None);
+            return None;
         }
         if code.wasm.is_some() && !(keep_native && own) {
             code.native = None;
@@ -234,7 +235,20 @@ fn try_loading(policy: &Policy, keep_native: bool, target: &str) -> Result<Optio
     let limits = &mut trial.sidecar.limits;
     limits.deadline_ms = limits.deadline_ms.max(PATIENCE);
     limits.total_ms = limits.total_ms.max(PATIENCE);
-    Ok(loading::load(&trial, true)?.failures.into_iter().next())
+    Some(trial)
+}
+
+/// Loads a policy in the policy worker with its settings. Native code of another machine's
+/// files runs confined or not at all.
+fn try_loading(machine: &AsInitramfs<'_>, trial: Option<&Policy>) -> Result<Option<Failure>> {
+    let Some(trial) = trial else {
+        return Ok(None);
+    };
+    let account = match machine.is_this_one() {
+        true => loading::load(trial, true)?,
+        false => loading::load_of_an_image(trial, true)?,
+    };
+    Ok(account.failures.into_iter().next())
 }
 
 fn read(machine: &AsInitramfs<'_>, path: &Path, limit: u64) -> std::result::Result<Piece, String> {
