@@ -8,6 +8,9 @@ use policy::{escape, extensions};
 /// (Jaro-Winkler).
 const ALIKE: f64 = 0.8;
 
+/// How many keys of a list of extensions are named.
+const NAMED: usize = 20;
+
 /// How much of a sentence is shown, in bytes.
 const QUOTED: usize = 300;
 
@@ -41,10 +44,15 @@ pub fn unknown_of_list(unknown: &extensions::Unknown, file: &str) -> Vec<String>
         };
         keys(json).into_iter().map(told)
     });
-    of_file
-        .chain(of_layers)
+    let mut all = of_file.chain(of_layers);
+    let mut named: Vec<String> = (all.by_ref().take(NAMED))
         .map(|sentence| format!("{file}: {}", escape::message(&sentence, QUOTED)))
-        .collect()
+        .collect();
+    named.extend(match all.count() {
+        0 => None,
+        rest => Some(format!("{file}: {rest} more keys are not read")),
+    });
+    named
 }
 
 fn sentence(above: &str, name: &str, known: &[&str]) -> String {
@@ -104,6 +112,18 @@ mod tests {
                 "/extensions.yaml: `layer` is not a key that is read; did you mean `layers`?",
                 "/extensions.yaml: `layers[0].metdata` is not a key that is read; did you mean `metadata`?",
             ]
+        );
+    }
+
+    #[test]
+    fn a_list_of_many_unknown_keys_names_some() {
+        let keys: String = (0..25).map(|key| format!("x{key}: 1\n")).collect();
+        let list = extensions::list(format!("layers: []\n{keys}").as_bytes()).unwrap();
+        let named = unknown_of_list(&list.unknown, "/extensions.yaml");
+        assert_eq!(named.len(), NAMED + 1);
+        assert_eq!(
+            named.last().map(String::as_str),
+            Some("/extensions.yaml: 5 more keys are not read")
         );
     }
 

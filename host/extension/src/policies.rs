@@ -98,7 +98,8 @@ pub struct Additions {
 /// to the folder `root`.
 ///
 /// # Errors
-/// See [`initramfs::scan`]; or a file cannot be written.
+/// See [`initramfs::scan`]; or a folder of policies, what leads to it, or a list of signers
+/// is a symbolic link; or a file cannot be written.
 pub fn survey(input: &Path, root: &Path) -> Result<Image> {
     let mut image = Image {
         policies: Kept::new(root),
@@ -108,10 +109,23 @@ pub fn survey(input: &Path, root: &Path) -> Result<Image> {
         .into_iter()
         .flat_map(with_parents)
         .collect();
+    let below_trust = format!("{}/", TRUST.trim_start_matches('/'));
     let mut programs = [const { None }; PROGRAMS.len()];
     initramfs::scan(input, &mut |_, member, contents| {
         let path = member.path();
         let text = std::str::from_utf8(path).unwrap_or_default();
+        // What is found through it is not known here, nor whether signatures are demanded.
+        if member.is_link() && (wanted.contains(text) || text.starts_with(&below_trust)) {
+            return Err(Error::input(format!(
+                "/{} of the image is a symbolic link, and where it leads is not followed here; make the image with a {} in its place",
+                escape::path(path),
+                if wanted.contains(text) {
+                    "directory"
+                } else {
+                    "file"
+                },
+            )));
+        }
         if let Some(folder) = wanted.get(text) {
             image.folders.insert((*folder).to_owned());
         }

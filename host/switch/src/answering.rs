@@ -22,6 +22,9 @@ use crate::mounts::Mount;
 /// How long the new root may take to be examined.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How many mounts are named that may not answer.
+const NAMED: usize = 4;
+
 /// File systems that the kernel answers for by itself, out of memory or from a block
 /// device. All others are served by somebody, and one that is not known is, too: that costs
 /// no more than a process.
@@ -85,26 +88,44 @@ pub fn examine_ahead(
     patience: Duration,
     examine: impl FnOnce(),
 ) -> Result<(), String> {
-    let Some(suspect) = suspect(mounts, new_root) else {
+    let suspects = suspects(mounts, new_root);
+    if suspects.is_empty() {
         return Ok(());
-    };
+    }
     if comes_back(examine, patience) {
         return Ok(());
     }
     Err(format!(
-        "examining the new root {} took more than {} s, since the {} mounted on {} does not answer; check its server, the network or the program that serves it, and switch again",
+        "examining the new root {} took more than {} s, since {}; check its server, the network or the program that serves it, and switch again",
         Path::from(new_root),
         patience.as_secs(),
-        policy::escape::message(&String::from_utf8_lossy(&suspect.kind), 64),
-        Path::from(suspect.point.as_slice()),
+        accuse(&suspects),
     ))
+}
+
+/// Says which mount does not answer, as far as that is known.
+fn accuse(suspects: &[&Mount]) -> String {
+    let named = suspects.iter().take(NAMED).map(|mount| {
+        let kind = policy::escape::message(&String::from_utf8_lossy(&mount.kind), 64);
+        let point = Path::from(mount.point.as_slice());
+        format!("the {kind} mounted on {point}")
+    });
+    let named: Vec<String> = named.collect();
+    match suspects.len() - named.len() {
+        0 if named.len() == 1 => format!("{} does not answer", named[0]),
+        0 => format!("one of these does not answer: {}", named.join(", ")),
+        rest => format!(
+            "one of these does not answer: {}, or {rest} more",
+            named.join(", ")
+        ),
+    }
 }
 
 /// Looks something up, which may lead to any mount, once a child has done it in time. `None`
 /// where that takes longer.
 pub fn look_up<T>(mounts: &[Mount], patience: Duration, find: impl Fn() -> T) -> Option<T> {
     let ahead = || drop(find());
-    let safe = suspect(mounts, b"/").is_none() || comes_back(ahead, patience);
+    let safe = suspects(mounts, b"/").is_empty() || comes_back(ahead, patience);
     safe.then(find)
 }
 
@@ -119,15 +140,16 @@ fn comes_back(job: impl FnOnce(), patience: Duration) -> bool {
     })
 }
 
-/// The mount that may not answer: the one on the new root, or another one, which may lie on
+/// The mounts that may not answer, first the one on the new root; another one may lie on
 /// the way to it or be what it is made of.
-fn suspect<'m>(mounts: &'m [Mount], new_root: &[u8]) -> Option<&'m Mount> {
+fn suspects<'m>(mounts: &'m [Mount], new_root: &[u8]) -> Vec<&'m Mount> {
     let served = |mount: &&Mount| {
         let known = |kind: &&str| kind.as_bytes() == mount.kind;
         !BY_THE_KERNEL.iter().any(known)
     };
-    let there = mounts.iter().filter(served);
-    there.max_by_key(|mount| mount.point == new_root)
+    let mut suspects: Vec<_> = mounts.iter().filter(served).collect();
+    suspects.sort_by_key(|mount| mount.point != new_root);
+    suspects
 }
 
 /// Has a child do something. Says whether it ended in time.
@@ -190,15 +212,33 @@ mod tests {
     #[test]
     fn only_file_systems_that_somebody_serves_are_suspected() {
         for kind in ["ext4", "overlay", "squashfs", "tmpfs"] {
-            assert_eq!(suspect(&table(kind), b"/sysroot"), None, "{kind}");
+            assert_eq!(suspects(&table(kind), b"/sysroot").len(), 0, "{kind}");
         }
         for kind in ["nfs4", "fuse", "fuse.mergerfs", "fuseblk", "9p", "novel"] {
             let mounts = table(kind);
-            let found = suspect(&mounts, b"/sysroot").map(|mount| mount.id);
-            assert_eq!(found, Some(4), "{kind}");
-            let elsewhere = suspect(&mounts, b"/other").map(|mount| mount.id);
-            assert!(elsewhere.is_some(), "{kind}");
+            let ids = |new_root: &[u8]| -> Vec<_> {
+                let suspects = suspects(&mounts, new_root);
+                suspects.iter().map(|mount| mount.id).collect()
+            };
+            assert_eq!(ids(b"/sysroot"), [4, 3], "{kind}");
+            assert_eq!(ids(b"/other"), [3, 4], "{kind}");
         }
+    }
+
+    #[test]
+    fn mount_at_fault_is_named_alone_where_it_is_known() {
+        let mut mounts = table("nfs4");
+        let one = accuse(&suspects(&mounts, b"/sysroot")[..1]);
+        assert_eq!(one, "the nfs4 mounted on /sysroot does not answer");
+        let two = accuse(&suspects(&mounts, b"/sysroot"));
+        assert_eq!(
+            two,
+            "one of these does not answer: the nfs4 mounted on /sysroot, the nfs4 mounted on /cache"
+        );
+        for _ in 0..5 {
+            mounts.push(mounts[3].clone());
+        }
+        assert!(accuse(&suspects(&mounts, b"/")).ends_with(", or 3 more"));
     }
 
     #[test]
@@ -209,7 +249,7 @@ mod tests {
         let refusal = examine_ahead(&table("nfs4"), b"/sysroot", short, wait).unwrap_err();
         assert!(started.elapsed() < Duration::from_secs(30));
         assert!(
-            refusal.contains("the nfs4 mounted on /sysroot does not answer"),
+            refusal.contains("one of these does not answer: the nfs4 mounted on /sysroot"),
             "{refusal}"
         );
         assert_eq!(

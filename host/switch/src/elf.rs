@@ -170,6 +170,9 @@ impl Elf {
             return Err("is an ELF file whose loader has a path without an end".into());
         }
         path.truncate(path.iter().position(|byte| *byte == 0).unwrap_or(0));
+        if path.is_empty() {
+            return Err("is an ELF file whose loader has an empty path".into());
+        }
         Ok(Some(path))
     }
 }
@@ -210,8 +213,9 @@ fn name(machine: u16) -> String {
 
 fn read(file: &impl FileExt, at: u64, length: usize) -> Result<Vec<u8>, Fault> {
     let mut bytes = vec![0; length];
-    // What begins beyond the largest file is an error of another kind.
-    if i64::try_from(at).is_err() {
+    // What ends beyond the largest file is an error of another kind.
+    let end = at.checked_add(length as u64);
+    if end.is_none_or(|end| i64::try_from(end).is_err()) {
         return Err("is an ELF file that was cut off".into());
     }
     match file.read_exact_at(&mut bytes, at) {

@@ -65,6 +65,7 @@ pub fn about(reason: &str) -> String {
 fn search(log: &mut impl Read) -> Unpacked {
     let mut record = [0; RECORD];
     let mut first = None;
+    let mut gap = false;
     for _ in 0..RECORDS {
         match log.read(&mut record) {
             Ok(0) => break,
@@ -79,13 +80,14 @@ fn search(log: &mut impl Read) -> Unpacked {
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             // What was to be read next is gone, and the next read goes on behind it.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => gap = true,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Unpacked::Unknown(format!("/dev/kmsg cannot be read: {error}")),
         }
     }
     match first {
         Some(1..) => Unpacked::Unknown("the beginning of the kernel's log is gone".into()),
+        _ if gap => Unpacked::Unknown("the kernel's log was overwritten while it was read".into()),
         _ => Unpacked::Whole,
     }
 }
@@ -183,6 +185,16 @@ mod tests {
         assert!(matches!(rest, Unpacked::Unknown(_)), "{rest:?}");
         let rest = read(&["6,700,9,-;x\n", "0,701,9,-;Initramfs unpacking failed: x\n"]);
         assert_eq!(rest, Unpacked::Failed("x".into()));
+        let overwritten = Log(vec![
+            Ok(FIRST),
+            Err(io::ErrorKind::BrokenPipe),
+            Ok("6,9,9,-;x\n"),
+        ]);
+        let overwritten = search(&mut { overwritten });
+        assert!(
+            matches!(overwritten, Unpacked::Unknown(_)),
+            "{overwritten:?}"
+        );
         let denied = search(&mut Log(vec![Err(io::ErrorKind::PermissionDenied)]));
         assert!(matches!(denied, Unpacked::Unknown(_)), "{denied:?}");
     }

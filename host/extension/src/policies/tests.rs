@@ -201,6 +201,44 @@ fn a_hard_link_is_not_replaced() {
 }
 
 #[test]
+fn links_on_the_way_to_policies_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let refusal = |name: &str| {
+        let member = Member {
+            name: name.into(),
+            mode: libc::S_IFLNK | 0o777,
+            size: 4,
+            ..Member::default()
+        };
+        let mut writer = Writer::new(Vec::new());
+        writer
+            .member(&member, &mut &b"/run"[..], &mut |_| {})
+            .unwrap();
+        let input = folder.path().join("in");
+        fs::write(&input, writer.finish().unwrap()).unwrap();
+        survey(&input, &folder.path().join("root"))
+            .err()
+            .map(|error| error.to_string())
+    };
+    for (name, advice) in [
+        ("etc", "directory"),
+        ("etc/switch-root", "directory"),
+        ("usr/lib/switch-root/trust", "directory"),
+        ("usr/lib/switch-root/trust/a.signers", "file"),
+    ] {
+        let refusal = refusal(name).unwrap();
+        let expected = format!("/{name} of the image is a symbolic link");
+        assert!(
+            refusal.contains(&expected) && refusal.ends_with(&format!("{advice} in its place")),
+            "{refusal}"
+        );
+    }
+    for name in ["lib", "etc/mtab", "etc/switch-root/policies.d/50-a.wasm"] {
+        assert_eq!(refusal(name), None, "{name}");
+    }
+}
+
+#[test]
 fn what_is_staged_is_found_as_at_boot() {
     let folder = tempfile::tempdir().unwrap();
     let old: &[Named<'_>] = &[

@@ -133,7 +133,7 @@ fn loader_is_read_as_the_kernel_reads_it() {
 #[test]
 fn what_the_kernel_does_not_execute_is_named() {
     let whole = Made::with_loader("/lib/ld.so");
-    let cases: [(Made, &str); 9] = [
+    let cases: [(Made, &str); 11] = [
         (
             Made {
                 kind: libc::ET_REL,
@@ -183,6 +183,14 @@ fn what_the_kernel_does_not_execute_is_named() {
             },
             "cut off",
         ),
+        (
+            Made {
+                headers_at: i64::MAX as u64 - 7,
+                ..whole.clone()
+            },
+            "cut off",
+        ),
+        (Made::with_loader("\0/lib/ld.so"), "an empty path"),
         (
             Made {
                 rest: b"/lib".to_vec(),
