@@ -208,7 +208,7 @@ fn a_limit_that_is_too_low_is_told_with_what_would_do() -> Checked {
 }
 
 /// A component that passes for a policy by its exports, and whose module starts with this.
-fn starting(start: &Function) -> Vec<u8> {
+pub fn starting(start: &Function) -> Vec<u8> {
     let mut types = TypeSection::new();
     types.ty().function([], []);
     let mut functions = FunctionSection::new();
@@ -278,7 +278,8 @@ fn a_component_that_never_starts_is_ended_by_its_limits() -> Checked {
     )
 }
 
-fn million() -> Vec<u8> {
+/// A module of a million functions, which takes long to compile.
+pub fn large_module() -> Module {
     let mut types = TypeSection::new();
     let mut functions = FunctionSection::new();
     let mut code = CodeSection::new();
@@ -291,8 +292,12 @@ fn million() -> Vec<u8> {
     }
     let mut module = Module::new();
     module.section(&types).section(&functions).section(&code);
+    module
+}
+
+fn million() -> Vec<u8> {
     let mut component = Component::new();
-    component.section(&ModuleSection(&module));
+    component.section(&ModuleSection(&large_module()));
     component.finish()
 }
 

@@ -45,6 +45,7 @@ mod planning;
 mod policies;
 mod policy_cases;
 mod precompiling;
+mod preparing;
 mod preserving;
 mod processes;
 mod pulling;
@@ -125,6 +126,7 @@ fn main() {
         inspecting::cases(),
         measuring::cases(),
         precompiling::cases(),
+        preparing::cases(),
         formats::cases(),
         shells::cases(),
         terminal::cases(),

@@ -2,9 +2,12 @@
 //! that its tools have written into it. It is read and validated, never run.
 
 use policy::bindings::PACKAGE;
+use policy::contract::{self, Import};
 use policy::escape;
 use policy::file;
 use serde::Serialize;
+use wasmparser::component_types::ComponentEntityType;
+use wasmparser::types::TypesRef;
 use wasmparser::{Parser, Payload, Validator};
 
 /// What a component says of itself. All of it is untrusted text.
@@ -14,6 +17,8 @@ pub struct Description {
     pub exports: Vec<String>,
     /// Names of what it imports, in their order.
     pub imports: Vec<String>,
+    /// What is in each of those that is an interface, types aside: what it may call.
+    called: Vec<Option<Vec<String>>>,
     /// What its metadata sections say.
     pub metadata: Metadata,
 }
@@ -60,7 +65,7 @@ pub fn describe(wasm: &[u8]) -> Result<Description, String> {
             escape::message(&error.to_string(), SHOWN)
         )
     };
-    Validator::new().validate_all(wasm).map_err(invalid)?;
+    let types = Validator::new().validate_all(wasm).map_err(invalid)?;
     let mut description = Description::default();
     let mut depth = 0_usize;
     for payload in Parser::new(0).parse_all(wasm) {
@@ -71,8 +76,9 @@ pub fn describe(wasm: &[u8]) -> Result<Description, String> {
             _ if depth > 1 => {}
             Payload::ComponentImportSection(section) => {
                 for import in section {
-                    let import = import.map_err(invalid)?;
-                    description.imports.push(import.name.name.to_owned());
+                    let name = import.map_err(invalid)?.name.name;
+                    description.imports.push(name.to_owned());
+                    description.called.push(functions(types.as_ref(), name));
                 }
             }
             Payload::ComponentExportSection(section) => {
@@ -88,6 +94,16 @@ pub fn describe(wasm: &[u8]) -> Result<Description, String> {
         }
     }
     Ok(description)
+}
+
+/// What an imported interface has that is no type; `None` where it is no interface.
+fn functions(types: TypesRef<'_>, import: &str) -> Option<Vec<String>> {
+    let ComponentEntityType::Instance(id) = types.component_item_for_import(import)?.ty else {
+        return None;
+    };
+    let items = types.get(id)?.exports.iter();
+    let functions = items.filter(|(_, item)| !matches!(item.ty, ComponentEntityType::Type { .. }));
+    Some(functions.map(|(name, _)| name.clone()).collect())
 }
 
 impl Metadata {
@@ -135,6 +151,25 @@ impl Description {
             ));
         }
         Ok(())
+    }
+
+    /// Whether a host of this release would load it, as far as that shows without running
+    /// it: it is of the contract's version, imports nothing else, and answers a question.
+    ///
+    /// # Errors
+    /// It would not: what a boot says after the policy's name.
+    pub fn check_contract(&self) -> Result<(), String> {
+        let imports: Vec<Import<'_>> = (self.imports.iter().zip(&self.called))
+            .map(|(name, called)| Import {
+                name,
+                functions: (called.as_ref())
+                    .map(|functions| functions.iter().map(String::as_str).collect()),
+            })
+            .collect();
+        let exports: Vec<&str> = self.exports.iter().map(String::as_str).collect();
+        contract::questions(&imports, &exports)
+            .map(drop)
+            .map_err(|failure| failure.message)
     }
 
     /// The interfaces of questions that it exports, by their whole names.
@@ -228,6 +263,7 @@ pub(crate) mod tests {
             }
         );
         description.check_policy().unwrap();
+        description.check_contract().unwrap();
         assert_eq!(description.questions().collect::<Vec<_>>(), [PRESERVATION]);
     }
 

@@ -129,10 +129,12 @@ fn engine_for(target: &str) -> Result<Engine, String> {
 /// (never for the build machine's own processor).
 ///
 /// # Errors
-/// What wasmtime says of the component or the target.
+/// It imports what no policy may; or what wasmtime says of the component or the target.
 #[cfg(feature = "compile")]
 pub fn compile(wasm: &[u8], target: &str) -> Result<Vec<u8>, String> {
-    let code = engine_for(target)?
+    let engine = engine_for(target)?;
+    crate::component::check_names(wasm).map_err(|failure| failure.message)?;
+    let code = engine
         .precompile_component(wasm)
         .map_err(|error| format!("cannot compile the component: {error:#}"))?;
     let record = Record {

@@ -20,6 +20,7 @@ use crate::folder::Code;
 use crate::limits::{Limits, fixed};
 use crate::native::Native;
 use crate::protocol::{Answers, Cost, Loading, Protections};
+use crate::sidecar::InPlace;
 
 /// Passes a policy's messages on.
 pub type LogSink = fn(log::Level, String);
@@ -52,7 +53,7 @@ pub struct Policy {
     host: Rc<Host>,
     component: Component,
     /// `None` where it is not to be given any, so that it cannot be asked either.
-    settings: Option<String>,
+    settings: Option<Settings>,
     limits: Limits,
     sink: LogSink,
     /// Which questions it answers.
@@ -62,6 +63,15 @@ pub struct Policy {
     failed: Option<Failure>,
     /// What the component may be run from; the last to go.
     _code: Option<Native>,
+}
+
+/// What a policy is configured with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The JSON text that it is given.
+    pub json: String,
+    /// The same text at its place in the operator's file, for what is said against it.
+    pub in_place: Option<InPlace>,
 }
 
 struct Running {
@@ -128,7 +138,7 @@ impl Hosts {
     pub fn load(
         &self,
         code: &Code,
-        settings: Option<String>,
+        settings: Option<Settings>,
         limits: Limits,
         sink: LogSink,
         loading: &mut Loading,
@@ -192,7 +202,12 @@ impl Hosts {
                 "its ahead-of-time form, native code of an image, is run on a kernel with seccomp alone, and this kernel lacks it (CONFIG_SECCOMP_FILTER)".into()
             };
             if code.wasm.is_none() {
-                return Err(Failure::load(Kind::NotAPolicy, reason));
+                return Err(Failure::load(
+                    Kind::NotAPolicy,
+                    format!(
+                        "has no .wasm, and {reason}; compile it again with `srctl policy compile`, or put its .wasm beside it"
+                    ),
+                ));
             }
             *warning = Some(format!("{reason}; compiled instead"));
         }
@@ -205,6 +220,7 @@ impl Hosts {
     fn compile(&self, wasm: &[u8]) -> Result<(Rc<Host>, Component), Failure> {
         let refuse = |reason: String| Failure::load(Kind::NotAPolicy, reason);
         crate::file::check_component(wasm).map_err(|reason| refuse(reason.into()))?;
+        crate::component::check_names(wasm)?;
         let host = Host::once(&self.compiling, crate::engine::for_compiling)?;
         let component = Component::from_binary(&host.engine, wasm)
             .map_err(|error| refuse(format!("is not a valid component: {}", one_line(&error))))?;
@@ -386,10 +402,37 @@ impl Policy {
     }
 
     fn instantiate(&self, cost: &mut Cost) -> Result<Running, Failure> {
+        let settings = self.settings.as_ref();
+        let json = settings.map(|settings| settings.json.as_str());
+        let outcome = self.configured_with(json, self.sink, cost);
+        let refused = matches!(&outcome, Err(failure) if failure.kind == Kind::Settings);
+        let Some(in_place) = settings.and_then(|it| it.in_place.as_ref()) else {
+            return outcome;
+        };
+        if !refused {
+            return outcome;
+        }
+        // It is asked once more, with what is wrong where the operator has it: a line and a
+        // column in its answer are those of the file then. Whatever else comes of that, the
+        // first answer counts.
+        let quiet: LogSink = |_, _| {};
+        match self.configured_with(Some(in_place.text()), quiet, &mut Cost::default()) {
+            Err(failure) if failure.kind == Kind::Settings => Err(failure),
+            _ => outcome,
+        }
+    }
+
+    /// An instance that was given these settings.
+    fn configured_with(
+        &self,
+        settings: Option<&str>,
+        sink: LogSink,
+        cost: &mut Cost,
+    ) -> Result<Running, Failure> {
         let limits = self.limits;
         let state = State {
             limits,
-            sink: self.sink,
+            sink,
             logged: 0,
             dropped: 0,
             transfer_left: limits.transfer_bytes,
@@ -418,7 +461,7 @@ impl Policy {
                 }
             };
             if self.answers.settings
-                && let Some(settings) = &self.settings
+                && let Some(settings) = settings
             {
                 let policy = ConfigurablePolicy::new(&mut store, &instance).map_err(unfit)?;
                 let configured = policy

@@ -10,7 +10,7 @@ use crate::bindings::types::Extension;
 use crate::extensions;
 use crate::failure::{Failure, Kind};
 use crate::folder::Policy;
-use crate::instance::{self, Hosts, NativeCode};
+use crate::instance::{self, Hosts, NativeCode, Settings};
 use crate::limits::{Limits, fixed};
 use crate::protocol::{self, Cost, Loading, Reply, Request};
 use crate::sandbox;
@@ -76,7 +76,10 @@ fn load(hosts: &Hosts, source: &Policy, configure: bool) -> Result<instance::Pol
     let (policy, warning) = match &source.code {
         Ok(code) => hosts.load(
             code,
-            configure.then(|| source.sidecar.settings_json()),
+            configure.then(|| Settings {
+                json: source.sidecar.settings_json(),
+                in_place: source.sidecar.in_place.clone(),
+            }),
             source.sidecar.limits,
             log,
             &mut loading,

@@ -13,6 +13,8 @@ mod address_space;
 pub mod answer;
 pub mod bindings;
 pub mod compatibility;
+#[cfg(feature = "compile")]
+pub mod component;
 pub mod consequence;
 pub mod contract;
 pub mod engine;

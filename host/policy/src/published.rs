@@ -12,7 +12,7 @@ use crate::bindings::types::{
 use crate::engine;
 use crate::failure::Kind;
 use crate::folder::Code;
-use crate::instance::{Hosts, NativeCode, Policy};
+use crate::instance::{Hosts, NativeCode, Policy, Settings};
 use crate::limits::Limits;
 use crate::native::Native;
 use crate::protocol::{Cost, Loading};
@@ -58,7 +58,10 @@ thread_local! {
 
 fn load(code: &Code, settings: &str) -> Result<Policy, crate::Failure> {
     let sink = |level, message| SAID.with_borrow_mut(|said| said.push((level, message)));
-    let settings = Some(settings.to_owned());
+    let settings = Some(Settings {
+        json: settings.to_owned(),
+        in_place: None,
+    });
     let (policy, warning) = Hosts::new(NativeCode::Any).load(
         code,
         settings,

@@ -1,6 +1,7 @@
 //! The file `NN-name.json` beside a policy: its settings, limits and failure mode.
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::limits::Limits;
 
@@ -33,6 +34,10 @@ pub struct Sidecar {
     /// The path of the file, escaped; nothing where there is none.
     #[serde(skip)]
     pub origin: Option<String>,
+    /// The text of `settings` at the line and the column where the file has it; nothing
+    /// where there is no file.
+    #[serde(skip)]
+    pub in_place: Option<InPlace>,
 }
 
 impl Sidecar {
@@ -41,8 +46,12 @@ impl Sidecar {
     /// # Errors
     /// A sentence that names line and column of what is wrong.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
-        serde_json::from_slice(bytes).map_err(|error| {
+        let parsed: Self = serde_json::from_slice(bytes).map_err(|error| {
             format!("is not a sidecar file: {error}; it holds a JSON object with `settings`, `limits` and `on_failure`, each optional")
+        })?;
+        Ok(Self {
+            in_place: InPlace::of(bytes),
+            ..parsed
         })
     }
 
@@ -54,9 +63,69 @@ impl Sidecar {
     }
 }
 
+/// The settings as they are written, behind as many lines and columns of blanks as the file
+/// has other text in front of them: a policy that refuses this text names a place in the
+/// operator's own file. Two of them do not differ: what the file says is in the other fields.
+#[derive(Clone, Debug, Eq)]
+pub struct InPlace(String);
+
+impl PartialEq for InPlace {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl InPlace {
+    fn of(bytes: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Written<'a> {
+            #[serde(borrow)]
+            settings: Option<&'a RawValue>,
+        }
+        let settings = serde_json::from_slice::<Written<'_>>(bytes)
+            .ok()?
+            .settings?;
+        // It is borrowed, so that it lies in these bytes.
+        let start = settings.get().as_ptr().addr() - bytes.as_ptr().addr();
+        let blank = |byte: &u8| if *byte == b'\n' { '\n' } else { ' ' };
+        let mut text: String = bytes.get(..start)?.iter().map(blank).collect();
+        text.push_str(settings.get());
+        Some(Self(text))
+    }
+
+    /// The JSON text.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_are_found_at_their_place_in_the_file() {
+        let file = b"{\n  \"on_failure\": \"safe\",\n  \"settings\": {\n    \"keep\": [],\n    \"carrry\": 1\n  }\n}\n";
+        let sidecar = Sidecar::parse(file).unwrap();
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[allow(dead_code, reason = "only its error counts")]
+        struct Policys {
+            keep: Vec<String>,
+        }
+        let refuse = |text: &str| serde_json::from_str::<Policys>(text).unwrap_err();
+        let there = refuse(sidecar.in_place.as_ref().unwrap().text());
+        assert_eq!((there.line(), there.column()), (5, 12));
+        // What a policy is given has a place of its own.
+        assert_eq!(refuse(&sidecar.settings_json()).line(), 1);
+        let compact = Sidecar::parse(br#"{"settings":{"keep":[],"carrry":1}}"#).unwrap();
+        let spread = Sidecar::parse(b"{\"settings\":\n{\"keep\":[], \"carrry\":1}}").unwrap();
+        assert_eq!(compact, spread);
+        assert_eq!(
+            Sidecar::parse(b"{\"settings\": null}").unwrap().in_place,
+            None
+        );
+    }
 
     #[test]
     fn every_key_is_optional_and_no_other_is_accepted() {

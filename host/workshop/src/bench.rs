@@ -7,9 +7,8 @@ use std::time::Instant;
 use extension::{Error, Result, interrupt};
 use image::tree::Tree;
 use policy::compatibility::{self, NoReview};
-use policy::folder::{Code, Policy};
+use policy::folder::Policy;
 use policy::limits::Limits;
-use policy::native::Native;
 use policy::session::{Account, Cost, Session};
 use policy::{Failure, HostFacts, Question, engine, escape, preservation};
 use serde::Serialize;
@@ -142,15 +141,7 @@ fn compiled(policy: &Policy) -> Result<Policy> {
     let cannot = |reason: String| Error::input(format!("{}: {reason}", policy.origin));
     let target = engine::target_of(std::env::consts::ARCH);
     let file = engine::compile(wasm.unwrap_or_default(), &target).map_err(cannot)?;
-    let (_, native) = engine::split_native(&file).map_err(cannot)?;
-    let native = Native::copied(native).map_err(|error| cannot(error.to_string()))?;
-    Ok(Policy {
-        code: Ok(Code {
-            wasm: None,
-            native: Some(native),
-        }),
-        ..policy.clone()
-    })
+    loading::natively(policy, &file).map_err(cannot)
 }
 
 /// What came of asking everything once.

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use extension::{Error, Result};
 use policy::engine::{self, Record};
-use policy::sidecar::Sidecar;
 use policy::{Failure, Kind, escape};
 
 use crate::loading;
@@ -57,18 +56,35 @@ pub fn target(triple: Option<&str>, architecture: Option<&str>) -> Result<String
     Ok(triple)
 }
 
-/// Compiles a component for a target, after it was loaded in the judge once, without
-/// settings. No other thread may run: the judge is forked.
+/// Compiles a component for a target, and loads it in the judge once, with the sidecar that is
+/// named or lies beside it; without one it gets no settings. No deadline ends that: to
+/// compile ahead of time is what is done where a boot must not wait. No other thread may run:
+/// the judge is forked.
 ///
 /// # Errors
-/// It cannot be read or compiled, or there can be no judge.
-pub fn compile(path: &Path, target: &str) -> Result<std::result::Result<Compiled, Refused>> {
+/// It cannot be read or compiled, its sidecar is wrong, or there can be no judge.
+pub fn compile(
+    path: &Path,
+    settings: Option<&Path>,
+    target: &str,
+) -> Result<std::result::Result<Compiled, Refused>> {
     let wasm = loading::read(path)?;
-    let policy = loading::policy(path, wasm.clone(), Sidecar::default());
-    let mut account = loading::load(&policy, false)?;
+    let sidecar = loading::sidecar_of(path, settings)?;
+    let configure = sidecar.origin.is_some();
+    let policy = loading::unhurried(&loading::policy(path, wasm.clone(), sidecar));
+    let cannot = |reason: String| Error::input(format!("{}: {reason}", policy.origin));
+    let bytes = engine::compile(&wasm, target);
+    // What was compiled is what is tried, where this machine runs it; why it cannot be
+    // compiled, the judge says in the words of a boot.
+    let own = target.split('-').next() == Some(std::env::consts::ARCH);
+    let trial = match &bytes {
+        Ok(bytes) if own => loading::natively(&policy, bytes).map_err(cannot)?,
+        _ => policy.clone(),
+    };
+    let mut account = loading::load(&trial, configure)?;
     let failure = account.failures.pop();
     let warning = match failure {
-        // A sidecar can raise these, and it is not here.
+        // A sidecar can raise these.
         Some(failure) if matches!(failure.kind, Kind::Fuel | Kind::Memory | Kind::Limit) => {
             Some(failure.message)
         }
@@ -80,8 +96,7 @@ pub fn compile(path: &Path, target: &str) -> Result<std::result::Result<Compiled
         }
         None => None,
     };
-    let cannot = |reason: String| Error::input(format!("{}: {reason}", policy.origin));
-    let bytes = engine::compile(&wasm, target).map_err(cannot)?;
+    let bytes = bytes.map_err(cannot)?;
     let (record, _) = engine::split_native(&bytes).map_err(cannot)?;
     Ok(Ok(Compiled {
         record,

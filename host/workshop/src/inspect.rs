@@ -1,8 +1,9 @@
 //! What can be told of a policy before it is put anywhere: what it says of itself, what it
 //! asks of its host, and what it takes to load it.
 //!
-//! A file is read by its sections first. Then it is loaded in the judge, as at boot; without
-//! a sidecar it gets no settings there, and no question is ever put. Native code is not run.
+//! A file is read by its sections first. Then it is loaded in the judge, as at boot, but with
+//! as much time as that takes; without a sidecar it gets no settings there, and no question is
+//! ever put. Native code is not run.
 
 mod limits;
 mod metadata;
@@ -125,19 +126,22 @@ pub struct LimitsReport {
 /// no good is no error.
 pub fn inspect(path: &Path, settings: Option<&Path>) -> Result<Inspection> {
     let bytes = loading::read(path)?;
-    let sidecar = loading::sidecar(settings)?;
+    let sidecar = loading::sidecar_of(path, settings)?;
     // Native code of whatever engine is told by its ending or its record.
     let is_native = path.extension().is_some_and(|ending| ending == "cwasm");
     if is_native || engine::split_native(&bytes).is_ok() {
         return Ok(native(path, &bytes, &sidecar));
     }
-    component(path, bytes, sidecar, settings.is_some())
+    component(path, bytes, sidecar)
 }
 
-fn component(path: &Path, bytes: Vec<u8>, sidecar: Sidecar, configure: bool) -> Result<Inspection> {
+fn component(path: &Path, bytes: Vec<u8>, sidecar: Sidecar) -> Result<Inspection> {
     let mut inspection = described(path, &bytes, &sidecar);
     let core = inspection.core;
-    let policy = loading::policy(path, bytes, sidecar);
+    let configure = sidecar.origin.is_some();
+    // What takes too long for a boot is said, and is no reason not to be told what it is.
+    let deadline = sidecar.limits.deadline_ms.min(sidecar.limits.total_ms);
+    let policy = loading::unhurried(&loading::policy(path, bytes, sidecar));
     let account = loading::load(&policy, configure)?;
     inspection.limits.required = limits::find(&policy, &core, &account, configure)?;
     inspection.problem = account
@@ -146,6 +150,12 @@ fn component(path: &Path, bytes: Vec<u8>, sidecar: Sidecar, configure: bool) -> 
         .map(|failure| failure.message.clone());
     inspection.usable = inspection.problem.is_none();
     inspection.warnings.clone_from(&account.warnings);
+    let took = account.loading.cost.time_us / 1000;
+    if inspection.usable && took > deadline {
+        inspection.warnings.push(format!(
+            "loading it took {took} ms, most of them to compile it, and a boot waits {deadline} ms: compile it ahead of time with `srctl policy compile`"
+        ));
+    }
     inspection.loading = Some(loaded(&account, configure));
     Ok(inspection)
 }

@@ -1,6 +1,7 @@
 //! Reading a policy's files, and loading it as at boot: in the judge, within its limits.
 
 use std::borrow::Cow;
+use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -8,6 +9,7 @@ use extension::{Error, Kind, Result};
 use policy::file::{self, Links};
 use policy::folder::{Code, Policy};
 use policy::limits::fixed;
+use policy::native::Native;
 use policy::session::{Account, Session};
 use policy::sidecar::Sidecar;
 use policy::{engine, escape};
@@ -46,6 +48,18 @@ pub fn sidecar(path: Option<&Path>) -> Result<Sidecar> {
     })
 }
 
+/// The sidecar of a policy's file: the one that is named, or else `NAME.json` beside it, as
+/// at boot. It has an origin where there is one; an empty one masks what it would replace.
+///
+/// # Errors
+/// See [`sidecar`].
+pub fn sidecar_of(policy: &Path, named: Option<&Path>) -> Result<Sidecar> {
+    let beside = policy.with_extension("json");
+    let is_there = |file: Metadata| file.is_file() && file.len() > 0;
+    let beside = beside.metadata().is_ok_and(is_there).then_some(beside);
+    sidecar(named.or(beside.as_deref()))
+}
+
 fn read_within(path: &Path, limit: u64) -> Result<Vec<u8>> {
     match file::read(path, limit, Links::Follow) {
         Ok(Some((bytes, _))) => Ok(bytes),
@@ -78,6 +92,30 @@ pub fn policy(path: &Path, wasm: Vec<u8>, sidecar: Sidecar) -> Policy {
         sidecar,
         warnings: Vec::new(),
     }
+}
+
+/// The same policy without the deadlines of a boot: who prepares it waits for the compiler.
+pub fn unhurried(policy: &Policy) -> Policy {
+    let mut policy = policy.clone();
+    policy.sidecar.limits.deadline_ms = u64::MAX;
+    policy.sidecar.limits.total_ms = u64::MAX;
+    policy
+}
+
+/// The same policy as it was compiled ahead of time for this machine, without what it was
+/// compiled from.
+///
+/// # Errors
+/// The file is no such code: a sentence.
+pub fn natively(policy: &Policy, cwasm: &[u8]) -> std::result::Result<Policy, String> {
+    let (_, code) = engine::split_native(cwasm)?;
+    Ok(Policy {
+        code: Ok(Code {
+            wasm: None,
+            native: Some(Native::copied(code).map_err(|error| error.to_string())?),
+        }),
+        ..policy.clone()
+    })
 }
 
 /// Loads a policy in the judge and asks it nothing. Without `configure` it is

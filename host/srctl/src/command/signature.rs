@@ -9,7 +9,8 @@ use super::Printing;
 /// `srctl policy sign`.
 #[derive(Debug, Args)]
 pub struct Sign {
-    /// The policy. It is loaded once, so that nothing else is signed.
+    /// The policy: a component that imports nothing but the contract, and answers a question.
+    /// It is checked, and never run.
     #[arg(value_name = "FILE.wasm")]
     pub file: PathBuf,
     /// A private ed25519 key in OpenSSH's format.

@@ -231,10 +231,10 @@ fn load(addition: &Addition, file: &Path, settings: Option<&Path>) -> Result<()>
         return Ok(());
     };
     let with = settings.map_or(String::new(), |path| {
-        format!(", with the settings of {},", shown(path))
+        format!("with the settings of {} ", shown(path))
     });
     Err(Error::input(format!(
-        "{} is not added: it{with} {}",
+        "{} is not added: {with}it {}",
         shown(file),
         failure.message
     )))

@@ -20,11 +20,17 @@ use crate::table::{bytes, table};
 pub fn run(command: &Compile) -> Result<Outcome> {
     let target = compile::target(command.target.as_deref(), command.arch.as_deref())?;
     let outputs = outputs(command)?;
+    if command.settings.is_some() && command.files.len() > 1 {
+        return Err(Error::input(format!(
+            "--settings is for one policy, and {} are to be compiled; compile them one by one",
+            command.files.len()
+        )));
+    }
     let mut compiled = Vec::new();
     let mut refused = Vec::new();
     for (path, output) in command.files.iter().zip(&outputs) {
         interrupt::check()?;
-        match compile::compile(path, &target)? {
+        match compile::compile(path, command.settings.as_deref(), &target)? {
             Ok(policy) => compiled.push((path, output, policy)),
             Err(no) => refused.push(no),
         }

@@ -13,6 +13,10 @@ pub struct Compile {
     /// The policies.
     #[arg(value_name = "FILE.wasm", required = true)]
     pub files: Vec<PathBuf>,
+    /// The sidecar of the one policy: it is tried with these settings, within these limits
+    /// [default: NAME.json beside each]. There is no deadline.
+    #[arg(long, value_name = "FILE")]
+    pub settings: Option<PathBuf>,
     /// The target, such as x86_64-unknown-linux-musl.
     #[arg(long, value_name = "TRIPLE", conflicts_with = "arch")]
     pub target: Option<String>,

@@ -13,8 +13,8 @@ pub struct Inspect {
     /// The policy: a `.wasm`, or a `.cwasm`, which is never run.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Its sidecar: it is given these settings, within these limits. Without one it is made
-    /// into an instance, and nothing of it is called.
+    /// Its sidecar: it is given these settings, within these limits [default: NAME.json beside
+    /// it]. Without one it is made into an instance, and nothing of it is called.
     #[arg(long, value_name = "FILE")]
     pub settings: Option<PathBuf>,
     #[command(flatten)]
