@@ -17,6 +17,7 @@ use crate::tools::{Checked, Stop, cases, program};
 cases![
     the_same_folders_give_the_same_bytes,
     an_archive_holds_the_list_and_the_layers_in_order,
+    layers_are_compressed_as_the_archive_is,
     a_layer_holds_what_the_extension_holds_and_all_of_it_is_roots,
     an_archive_that_cannot_be_written_leaves_what_was_there,
 ];
@@ -84,7 +85,7 @@ fn an_archive_holds_the_list_and_the_layers_in_order() -> Checked {
     ] {
         let file = format!("{compression}.img");
         desk.succeeds(&format!(
-            "extension pack all --compression {compression} --output {file}"
+            "extension pack all --compression {compression} --layer-compression zstd --output {file}"
         ))?;
         let file = desk.path(&file);
         let archive = if check.is_empty() {
@@ -132,6 +133,44 @@ fn an_archive_holds_the_list_and_the_layers_in_order() -> Checked {
             list.contains(&digest),
             "{name} has {digest}, and not\n{list}"
         );
+    }
+    Ok(())
+}
+
+fn layers_are_compressed_as_the_archive_is() -> Checked {
+    let unsquashfs = program("unsquashfs")?;
+    let desk = desk()?;
+    for (options, expected) in [
+        ("", "zstd"),
+        ("--compression xz", "xz"),
+        ("--compression gzip", "gzip"),
+        ("--compression none", "zstd"),
+        ("--compression zstd --layer-compression xz", "xz"),
+    ] {
+        desk.succeeds(&format!("extension pack all {options} --output all.img"))?;
+        let plain = match options {
+            "--compression none" => vec!["cat"],
+            "--compression xz" => vec!["xz", "-d", "-c"],
+            "--compression gzip" => vec!["gzip", "-d", "-c"],
+            _ => vec!["zstd", "-d", "-c"],
+        };
+        let plain = output(
+            Command::new(program(plain[0])?)
+                .args(&plain[1..])
+                .stdin(File::open(desk.path("all.img"))?),
+        )?;
+        for (name, bytes) in &members(&plain)?[1..] {
+            desk.write(name, bytes)?;
+            let said = output(Command::new(&unsquashfs).arg("-s").arg(desk.path(name)))?;
+            says(
+                &String::from_utf8_lossy(&said),
+                &[&format!("Compression {expected}")],
+            )?;
+            // All blocks are read by another implementation.
+            let mut extract = Command::new(&unsquashfs);
+            let extract = extract.args(["-no-progress", "-force", "-dest"]);
+            output(extract.arg(desk.path("unpacked")).arg(desk.path(name)))?;
+        }
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ use crate::initramfs::{EXTENSIONS, ROOT_IMAGE};
 use crate::interrupt;
 use crate::output::{AtomicFile, cannot_write};
 use crate::progress::Progress;
-use crate::squashfs;
+use crate::squashfs::{self, Codec};
 
 /// Layers of one initramfs. Each is a loop device and a layer of the overlay.
 pub const LAYERS: usize = 100;
@@ -41,8 +41,8 @@ pub struct Options<'a> {
     /// Of the archive. Layers are compressed themselves, so a high level takes long
     /// and gains nothing.
     pub compression: Compression,
-    /// The level of zstd in the layers, 1 to 22.
-    pub squashfs_level: i32,
+    /// Of the layers.
+    pub codec: Codec,
     /// How many threads are used.
     pub parallel: usize,
     /// Is told of each layer, and of the archive.
@@ -158,7 +158,7 @@ fn layer(
         .open(&file)
         .map_err(|error| cannot_write(&file, &error))?;
     let how = squashfs::Options {
-        level: options.squashfs_level,
+        codec: options.codec,
         time,
         pool: Some(pool),
         output: &file,

@@ -3,6 +3,7 @@
 //! in whatever order the folder lists them.
 
 mod ahead;
+mod codec;
 mod file;
 mod tree;
 
@@ -14,7 +15,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::thread;
 
-use backhand::compression::{CompressionOptions, Compressor, Zstd};
 use backhand::kind::Kind;
 use backhand::{BackhandError, FilesystemCompressor, FilesystemWriter, NodeHeader};
 use policy::escape;
@@ -24,6 +24,7 @@ use crate::interrupt;
 use crate::output::cannot_write;
 use crate::progress::Task;
 pub use ahead::Pool;
+pub use codec::Codec;
 use tree::{Entry, What};
 
 /// Of data, in bytes. Larger ones compress a little better, and cost the running
@@ -32,8 +33,8 @@ const BLOCK: u32 = 128 * 1024;
 
 /// How an image is made.
 pub struct Options<'a> {
-    /// The level of zstd, 1 to 22.
-    pub level: i32,
+    /// How it is compressed.
+    pub codec: Codec,
     /// When everything in it was changed last, in seconds since 1970.
     pub time: u32,
     /// Threads that compress, besides the caller's. The bytes are the same with
@@ -76,12 +77,7 @@ pub fn source_date_epoch() -> Result<u32> {
 /// something incomplete then.
 pub fn write(rootfs: &Path, output: &File, options: &Options<'_>) -> Result<()> {
     let shown = escape::path(rootfs.as_os_str().as_bytes());
-    if !(1..=22).contains(&options.level) {
-        return Err(Error::input(format!(
-            "there is no level {} of zstd; levels go from 1 to 22",
-            options.level
-        )));
-    }
+    options.codec.check()?;
     let tree = tree::read(rootfs)?;
     let failed = |error: BackhandError| match error {
         BackhandError::StdIo(error) => {
@@ -89,13 +85,8 @@ pub fn write(rootfs: &Path, output: &File, options: &Options<'_>) -> Result<()> 
         }
         error => Error::input(format!("cannot make a layer of {shown}: {error}")),
     };
-    let compressor = FilesystemCompressor::new(
-        Compressor::Zstd,
-        Some(CompressionOptions::Zstd(Zstd {
-            compression_level: options.level as u32,
-        })),
-    )
-    .map_err(failed)?;
+    let (compressor, described) = options.codec.described();
+    let compressor = FilesystemCompressor::new(compressor, described).map_err(failed)?;
     let mut image = FilesystemWriter::default();
     image.set_kind(Kind::new_v4(&ahead::Ahead));
     image.set_compressor(compressor);
@@ -131,7 +122,7 @@ pub fn write(rootfs: &Path, output: &File, options: &Options<'_>) -> Result<()> 
                 What::File(size) => Some(file::Lazy::new(&tree.root, &entry.path, size, None)),
                 _ => None,
             });
-            let _ahead = ahead::begin(scope, options.pool, files, options.level);
+            let _ahead = ahead::begin(scope, options.pool, files, options.codec);
             image.write(&mut buffered)
         })?;
         buffered.flush()?;

@@ -109,7 +109,8 @@ pub enum Config {
 /// `srctl extension pull`.
 #[derive(Debug, Args)]
 pub struct Pull {
-    /// Images: REGISTRY/NAME:TAG, REGISTRY/NAME@DIGEST, oci:FOLDER[:NAME], docker-archive:FILE[:NAME].
+    /// Images: REGISTRY/NAME:TAG, REGISTRY/NAME@DIGEST, oci:FOLDER[:NAME], oci-archive:FILE[:NAME],
+    /// docker-archive:FILE[:NAME].
     #[arg(required = true, value_name = "IMAGE")]
     pub images: Vec<ImageRef>,
     /// The folder that gets a folder for each image.
@@ -217,12 +218,16 @@ pub struct Pack {
 /// How layers and archive are compressed.
 #[derive(Debug, Args)]
 pub struct PackOptions {
-    /// How the archive is compressed. Layers are compressed in themselves.
+    /// How the archive is compressed, and the layers in it, which are compressed in themselves:
+    /// with `none` they have zstd.
     #[arg(long, value_enum, default_value_t)]
     pub compression: Archive,
-    /// zstd level of the layers.
-    #[arg(long, value_name = "LEVEL", default_value_t = 9, value_parser = clap::value_parser!(i32).range(1..=19))]
-    pub layer_level: i32,
+    /// How the layers are compressed, where it is not as the archive is.
+    #[arg(long, value_enum, value_name = "COMPRESSION")]
+    pub layer_compression: Option<Layers>,
+    /// Level of the layers' compression; more than 9 is for zstd alone.
+    #[arg(long, value_name = "LEVEL", default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..=19))]
+    pub layer_level: u32,
 }
 
 /// `srctl extension install`.
@@ -289,6 +294,17 @@ pub enum Archive {
     Gzip,
     /// Not at all.
     None,
+}
+
+/// How layers are compressed. The kernel of the machine has to have it for squashfs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Layers {
+    /// zstd (CONFIG_SQUASHFS_ZSTD).
+    Zstd,
+    /// xz (CONFIG_SQUASHFS_XZ).
+    Xz,
+    /// gzip (CONFIG_SQUASHFS_ZLIB).
+    Gzip,
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::progress::Silent;
 fn options(compression: Compression, parallel: usize) -> Options<'static> {
     Options {
         compression,
-        squashfs_level: 3,
+        codec: Codec::Zstd(3),
         parallel,
         progress: &Silent,
     }

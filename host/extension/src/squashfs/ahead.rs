@@ -18,7 +18,7 @@ use backhand::compression::{CompressionAction, Compressor, DefaultCompressor};
 use backhand::kind::Kind;
 use backhand::{BackhandError, FilesystemCompressor, SuperBlock};
 
-use super::BLOCK;
+use super::{BLOCK, Codec};
 
 /// Blocks of one image that are kept, compressed or not.
 const AHEAD: usize = 64;
@@ -30,7 +30,7 @@ pub struct Pool {
 
 struct Job {
     block: Arc<Vec<u8>>,
-    level: i32,
+    codec: Codec,
     result: SyncSender<Vec<u8>>,
 }
 
@@ -47,7 +47,7 @@ impl Pool {
                 while let Some(job) = jobs.lock().ok().and_then(|jobs| jobs.recv().ok()) {
                     // Where it fails, it fails again when the block is asked for;
                     // who no longer waits wants no result.
-                    if let Ok(compressed) = compress(&job.block, job.level) {
+                    if let Ok(compressed) = job.codec.compress(&job.block) {
                         let _ = job.result.send(compressed);
                     }
                 }
@@ -59,7 +59,7 @@ impl Pool {
 
 /// What the writer on this thread is writing.
 struct Writing {
-    level: i32,
+    codec: Codec,
     /// Blocks that it is going to ask for, in that order.
     blocks: Receiver<Foreseen>,
     /// The next one, where it is known.
@@ -73,8 +73,6 @@ struct Foreseen {
 
 thread_local! {
     static WRITING: RefCell<Option<Writing>> = const { RefCell::new(None) };
-    static CONTEXT: RefCell<Option<(i32, zstd::bulk::Compressor<'static>)>> =
-        const { RefCell::new(None) };
 }
 
 #[cfg(test)]
@@ -83,8 +81,8 @@ thread_local! {
     pub static UNFORESEEN: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-/// While it lives, what this thread compresses through [`Ahead`] is compressed at
-/// its level.
+/// While it lives, what this thread compresses through [`Ahead`] is compressed by
+/// its codec.
 pub struct Guard(());
 
 impl Drop for Guard {
@@ -99,11 +97,11 @@ pub fn begin<'scope, R: Read>(
     scope: &'scope Scope<'scope, '_>,
     pool: Option<&Pool>,
     files: impl Iterator<Item = R> + Send + 'scope,
-    level: i32,
+    codec: Codec,
 ) -> Guard {
     let (sender, blocks) = sync_channel(AHEAD);
     WRITING.set(Some(Writing {
-        level,
+        codec,
         blocks,
         next: None,
     }));
@@ -117,7 +115,7 @@ pub fn begin<'scope, R: Read>(
             let (result, waiting) = sync_channel(1);
             let job = Job {
                 block: block.clone(),
-                level,
+                codec,
                 result,
             };
             let foreseen = Foreseen {
@@ -178,21 +176,7 @@ fn foreseen(writing: &mut Writing, block: &[u8]) -> Option<Vec<u8>> {
     next.result.recv().ok()
 }
 
-/// Compresses a block with the context that this thread has for the level.
-fn compress(block: &[u8], level: i32) -> io::Result<Vec<u8>> {
-    CONTEXT.with_borrow_mut(|context| {
-        if context.as_ref().is_some_and(|(of, _)| *of != level) {
-            *context = None;
-        }
-        let (_, compressor) = match context {
-            Some(context) => context,
-            None => context.insert((level, zstd::bulk::Compressor::new(level)?)),
-        };
-        compressor.compress(block)
-    })
-}
-
-/// Compresses with zstd, or takes what was compressed ahead.
+/// Compresses, or takes what was compressed ahead.
 pub struct Ahead;
 
 impl CompressionAction for Ahead {
@@ -222,7 +206,7 @@ impl CompressionAction for Ahead {
                 None => {
                     #[cfg(test)]
                     UNFORESEEN.set(UNFORESEEN.get() + 1);
-                    Ok(compress(bytes, writing.level)?)
+                    Ok(writing.codec.compress(bytes)?)
                 }
             },
             None => DefaultCompressor.compress(bytes, how, block_size),

@@ -11,12 +11,12 @@ use rustix::fs::{FileType, Mode, mknodat};
 use super::*;
 use crate::progress::Silent;
 
-fn image_with(rootfs: &Path, level: i32, threads: usize) -> Result<Vec<u8>> {
+fn image_with(rootfs: &Path, codec: Codec, threads: usize) -> Result<Vec<u8>> {
     let file = tempfile::NamedTempFile::new().unwrap();
     thread::scope(|scope| {
         let pool = NonZeroUsize::new(threads).map(|threads| Pool::start(scope, threads));
         let options = Options {
-            level,
+            codec,
             time: 0,
             pool: pool.as_ref(),
             output: file.path(),
@@ -27,8 +27,10 @@ fn image_with(rootfs: &Path, level: i32, threads: usize) -> Result<Vec<u8>> {
     Ok(fs::read(file.path()).unwrap())
 }
 
+const CODECS: [Codec; 3] = [Codec::Zstd(3), Codec::Xz(6), Codec::Gzip(6)];
+
 fn image(rootfs: &Path) -> Result<Vec<u8>> {
-    image_with(rootfs, 3, 2)
+    image_with(rootfs, Codec::Zstd(3), 2)
 }
 
 /// Path, mode, and contents or target of everything in an image.
@@ -105,11 +107,16 @@ fn an_image_reads_back_as_what_was_in_the_folder() {
     let folder = tempfile::tempdir().unwrap();
     let files = files();
     make(folder.path(), files.iter());
-    let contents = contents(&image(folder.path()).unwrap());
-    for (path, bytes) in &files {
-        let (mode, read) = &contents[&Path::new("/").join(path)];
-        assert!(*mode == 0o640 && read == bytes, "{}", path.display());
+    for (codec, id) in CODECS.into_iter().zip([6, 4, 1]) {
+        let image = image_with(folder.path(), codec, 2).unwrap();
+        assert_eq!(image[20..22], [id, 0], "{codec:?}");
+        let contents = contents(&image);
+        for (path, bytes) in &files {
+            let (mode, read) = &contents[&Path::new("/").join(path)];
+            assert!(*mode == 0o640 && read == bytes, "{}", path.display());
+        }
     }
+    let contents = contents(&image(folder.path()).unwrap());
     let at = |path: &str| contents[Path::new(path)].clone();
     assert_eq!(at("/"), (0o755, b"<dir>".to_vec()));
     assert_eq!(at("/empty"), (0o1777, b"<dir>".to_vec()));
@@ -133,10 +140,14 @@ fn the_same_files_give_the_same_bytes() {
     if nix::unistd::geteuid().is_root() {
         std::os::unix::fs::chown(two.join("sizes/1"), Some(7), Some(8)).unwrap();
     }
-    let first = image_with(&one, 3, 0).unwrap();
-    for threads in [0, 1, 3] {
-        assert!(first == image_with(&two, 3, threads).unwrap(), "{threads}");
+    for codec in CODECS {
+        let first = image_with(&one, codec, 0).unwrap();
+        for threads in [0, 1, 3] {
+            let again = image_with(&two, codec, threads).unwrap();
+            assert!(first == again, "{codec:?} {threads}");
+        }
     }
+    let first = image(&two).unwrap();
     // What differs shows.
     fs::set_permissions(two.join("sizes/1"), Permissions::from_mode(0o600)).unwrap();
     assert!(first != image(&two).unwrap());
@@ -150,7 +161,7 @@ fn every_block_of_files_is_foreseen() {
     thread::scope(|scope| {
         let pool = Pool::start(scope, NonZeroUsize::MIN);
         let options = Options {
-            level: 1,
+            codec: Codec::Zstd(1),
             time: 0,
             pool: Some(&pool),
             output: Path::new("image"),
@@ -225,8 +236,14 @@ fn what_a_layer_cannot_have_is_named() {
     assert_eq!(contents(&image(folder.path()).unwrap()).len(), 130);
     let error = image(&folder.path().join("no")).unwrap_err();
     assert_eq!(error.kind, crate::Kind::NotFound);
-    let error = image_with(folder.path(), 23, 0).unwrap_err().to_string();
-    assert!(error.contains("levels go from 1 to 22"), "{error}");
+    for (codec, levels) in [
+        (Codec::Zstd(23), "levels go from 1 to 22"),
+        (Codec::Xz(10), "levels go from 0 to 9"),
+        (Codec::Gzip(0), "levels go from 1 to 9"),
+    ] {
+        let error = image_with(folder.path(), codec, 0).unwrap_err();
+        assert!(error.to_string().contains(levels), "{error}");
+    }
 }
 
 #[test]

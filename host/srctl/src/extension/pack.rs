@@ -3,13 +3,14 @@
 use extension::compression::Compression;
 use extension::pack::{self, Extension, Layer};
 use extension::progress::Progress;
+use extension::squashfs::Codec;
 use extension::validate::{Checked, Finding};
 use extension::{Error, Result, folder, validate};
 
 use serde_json::{Value, json};
 
 use super::findings;
-use crate::command::{Archive, Pack, PackOptions};
+use crate::command::{Archive, Layers, Pack, PackOptions};
 use crate::outcome::Outcome;
 use crate::print::{self, print, say};
 use crate::style::Stream;
@@ -17,6 +18,9 @@ use crate::table::{bytes, table};
 
 /// Of xz and gzip. Layers are compressed themselves, so a higher one gains nothing.
 const ARCHIVE_LEVEL: u32 = 1;
+
+/// The highest level of xz and gzip.
+const HIGHEST: u32 = 9;
 
 /// Runs the command. What is invalid is not packed.
 pub fn run(command: &Pack, progress: &dyn Progress) -> Result<Outcome> {
@@ -86,11 +90,29 @@ pub fn compression(archive: Archive) -> Compression {
     }
 }
 
+/// How the command line wants layers to be compressed: a kernel that cannot read an archive
+/// will hardly read a layer of the same format.
+fn codec(command: &PackOptions) -> Codec {
+    let level = command.layer_level;
+    let layers = command
+        .layer_compression
+        .unwrap_or(match command.compression {
+            Archive::Zstd | Archive::None => Layers::Zstd,
+            Archive::Xz => Layers::Xz,
+            Archive::Gzip => Layers::Gzip,
+        });
+    match layers {
+        Layers::Zstd => Codec::Zstd(level as i32),
+        Layers::Xz => Codec::Xz(level.min(HIGHEST)),
+        Layers::Gzip => Codec::Gzip(level.min(HIGHEST)),
+    }
+}
+
 /// How the command line wants layers and archive to be.
 pub fn options<'a>(command: &PackOptions, progress: &'a dyn Progress) -> pack::Options<'a> {
     pack::Options {
         compression: compression(command.compression),
-        squashfs_level: command.layer_level,
+        codec: codec(command),
         parallel: std::thread::available_parallelism().map_or(1, usize::from),
         progress,
     }
