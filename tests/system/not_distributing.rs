@@ -191,7 +191,7 @@ fn what_is_damaged_on_the_way_is_not_written() -> Checked {
             format!("keep@{digest}"),
             "is not what it should be",
         ),
-        (&changed, "keep:v1".to_owned(), "malformed"),
+        (&changed, "keep:v1".to_owned(), "with what is no manifest"),
     ] {
         let pull = format!("policy pull {}/{reference} --output mine.wasm", proxy.host);
         desk.fails(&pull, &["cannot pull", words])?;

@@ -13,11 +13,13 @@ use switch_root_tests::steps::Steps;
 
 use crate::check::{ensure, says};
 use crate::srctl::{Desk, Shelf, closed, extension, same, token_service, tree};
-use crate::tools::{Checked, Stop, cases, program};
+use crate::tools::{Checked, Stop, cases, need_privileges, program};
 
 cases![
     images_come_out_of_a_registry_as_they_went_in,
     a_folder_is_unpacked_as_umoci_unpacks_it,
+    archives_of_skopeo_and_podman_are_read,
+    what_podman_pushes_is_pulled,
     a_password_comes_from_docker_or_from_the_machines_configuration,
     a_token_is_had_from_the_service_that_the_registry_names,
     a_registry_with_an_authority_of_its_own_is_trusted_where_the_configuration_says_so,
@@ -104,6 +106,71 @@ fn a_folder_is_unpacked_as_umoci_unpacks_it() -> Checked {
     };
     ensure!(links(&found)? == 2, "a hard link became a file of its own");
     Ok(())
+}
+
+/// Podman with a store of its own, on a desk.
+fn podman(desk: &Desk) -> Result<Command, Stop> {
+    // It gives files to the owners that an image says.
+    need_privileges()?;
+    let mut command = Command::new(program("podman")?);
+    command.arg("--root").arg(desk.path("podman/graph"));
+    command.arg("--runroot").arg(desk.path("podman/run"));
+    command.args(["--storage-driver", "vfs"]);
+    Ok(command)
+}
+
+fn archives_of_skopeo_and_podman_are_read() -> Checked {
+    let (desk, shelf) = tools()?;
+    let image = format!("{}/tools:v1", shelf.registry.host);
+    let file = |name: &str| desk.path(name).display().to_string();
+    let mut skopeo = Command::new(program("skopeo")?);
+    skopeo.args([
+        "copy",
+        "--quiet",
+        "--insecure-policy",
+        "--src-tls-verify=false",
+    ]);
+    skopeo.arg(format!("docker://{image}"));
+    output(skopeo.arg(format!("oci-archive:{}:some/name:v1", file("skopeo.tar"))))?;
+    desk.succeeds("extension pull oci-archive:skopeo.tar:some/name:v1 --output a")?;
+    let found = desk.path("a/000.oci-archive-skopeo.tar-some-name-v1");
+    same(&desk.path("tools"), &found)?;
+
+    output(podman(&desk)?.args(["pull", "--quiet", "--tls-verify=false", &image]))?;
+    let save = ["save", "--quiet", "--format", "oci-archive", "--output"];
+    output(
+        podman(&desk)?
+            .args(save)
+            .args([&file("podman.tar"), &image]),
+    )?;
+    desk.succeeds("extension pull oci-archive:podman.tar --output b")?;
+    same(
+        &desk.path("tools"),
+        &desk.path("b/000.oci-archive-podman.tar"),
+    )
+}
+
+fn what_podman_pushes_is_pulled() -> Checked {
+    let (desk, shelf) = tools()?;
+    let host = &shelf.registry.host;
+    let mut pack = Command::new(program("tar")?);
+    pack.arg("-C")
+        .arg(desk.path("tools"))
+        .args(["--owner=0", "--group=0", "-cf"]);
+    output(pack.arg(desk.path("layer.tar")).arg("."))?;
+    output(
+        podman(&desk)?
+            .arg("import")
+            .arg(desk.path("layer.tar"))
+            .arg("by-podman:v1"),
+    )?;
+    let to = format!("docker://{host}/by-podman:v1");
+    output(podman(&desk)?.args(["push", "--quiet", "--tls-verify=false", "by-podman:v1", &to]))?;
+    desk.succeeds(&format!("extension pull {host}/by-podman:v1 --output out"))?;
+    same(
+        &desk.path("tools"),
+        &desk.path("out").join(folder(host, "by-podman:v1")),
+    )
 }
 
 fn a_password_comes_from_docker_or_from_the_machines_configuration() -> Checked {

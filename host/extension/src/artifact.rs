@@ -186,7 +186,7 @@ fn pinned(image: &ImageRef, digest: &str) -> String {
 fn name_of_reference(image: &ImageRef) -> String {
     let last = match &image.source {
         Source::Registry(reference) => reference.repository().rsplit('/').next(),
-        Source::Layout { name, .. } => name.as_deref(),
+        Source::Layout { name, .. } | Source::OciArchive { name, .. } => name.as_deref(),
         Source::DockerArchive { .. } => None,
     };
     let name = format!("{}.wasm", last.unwrap_or_default());

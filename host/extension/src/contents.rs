@@ -1,5 +1,6 @@
 //! What is in an extension's root directory: kernel modules, programs, links.
 
+mod attributes;
 mod elf;
 pub mod release;
 mod walk;
@@ -72,6 +73,9 @@ pub struct Contents {
     pub architectures: BTreeMap<&'static str, Vec<u8>>,
     /// The extension-release files, by their paths: one more than [`release::MOST`] at most.
     pub releases: Vec<Release>,
+    /// What has extended attributes, by path, and their names with commas between them:
+    /// layers have none.
+    pub attributes: BTreeMap<Vec<u8>, String>,
 }
 
 impl Contents {

@@ -38,12 +38,15 @@ pub struct Part {
     pub number: usize,
     /// Where it begins, in bytes.
     pub offset: u64,
-    /// Its length in bytes, without the zeros behind it.
+    /// Its length in bytes, without the zeros behind it, unless it has no trailer.
     pub length: u64,
     /// How it is compressed; `None` for an archive as it is.
     pub format: Option<Format>,
     /// How many members its archives have.
     pub members: u64,
+    /// Whether its last archive ends with a trailer. The kernel reads one without, and
+    /// cannot know either that it was not cut off.
+    pub trailer: bool,
 }
 
 /// Reads small files of an initramfs, by their paths from the root, such as

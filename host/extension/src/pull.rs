@@ -47,8 +47,10 @@ use crate::interrupt;
 use crate::progress::Progress;
 use crate::reference::{self, ImageRef, Source};
 use crate::registries::Registries;
+use crate::unpack::Dropped;
 use client::Client;
 use docker_archive::DockerArchive;
+pub(crate) use document::essence;
 use document::{Image, Store};
 use folder::{Output, Staged};
 use layout::Layout;
@@ -81,6 +83,19 @@ pub struct Pulled {
     /// The digest of the platform's manifest, such as `sha256:...`; of a
     /// `docker-archive:`, which has none, that of its configuration.
     pub digest: String,
+    /// The first files that have no longer the extended attributes and file capabilities
+    /// that they have in the image.
+    pub dropped: Vec<Dropped>,
+    /// How many more there are of these.
+    pub dropped_more: usize,
+}
+
+/// An image that is unpacked, and has no name yet.
+struct Unpacked {
+    staged: Staged,
+    digest: String,
+    dropped: Vec<Dropped>,
+    dropped_more: usize,
 }
 
 /// Fetches images and unpacks each to the folder
@@ -144,21 +159,23 @@ pub fn pull(images: &[ImageRef], output: &Path, options: &Options<'_>) -> Result
     interrupt::check()?;
     let mut staged = outcomes.staged;
     staged.sort_by_key(|(position, _)| *position);
-    let digests: Vec<String> = staged
-        .iter()
-        .map(|(_, (_, digest))| digest.clone())
-        .collect();
-    let folders = output.commit(staged.into_iter().map(|(_, (staged, _))| staged).zip(names))?;
-    Ok(images
-        .iter()
-        .zip(folders)
-        .zip(digests)
-        .map(|((image, folder), digest)| Pulled {
-            image: image.clone(),
-            folder,
-            digest,
-        })
-        .collect())
+    let mut folders = Vec::with_capacity(staged.len());
+    let mut pulled = Vec::with_capacity(staged.len());
+    for ((position, unpacked), name) in staged.into_iter().zip(names) {
+        folders.push((unpacked.staged, name));
+        pulled.push(Pulled {
+            image: images[position].clone(),
+            folder: PathBuf::new(),
+            digest: unpacked.digest,
+            dropped: unpacked.dropped,
+            dropped_more: unpacked.dropped_more,
+        });
+    }
+    let folders = output.commit(folders.into_iter())?;
+    for (pulled, folder) in pulled.iter_mut().zip(folders) {
+        pulled.folder = folder;
+    }
+    Ok(pulled)
 }
 
 /// Waits until workers have finished, and ends what they wait for where everything is
@@ -176,7 +193,7 @@ fn attend<T>(workers: &[thread::ScopedJoinHandle<'_, T>], client: &Client<'_>, s
 /// What came of the images, by their positions.
 #[derive(Default)]
 struct Outcomes {
-    staged: Vec<(usize, (Staged, String))>,
+    staged: Vec<(usize, Unpacked)>,
     error: Option<(usize, Error)>,
 }
 
@@ -201,8 +218,8 @@ fn one(
     client: &Client<'_>,
     stop: &Stop,
     options: &Options<'_>,
-) -> Result<(Staged, String)> {
-    let get = || -> Result<(Staged, String)> {
+) -> Result<Unpacked> {
+    let get = || -> Result<Unpacked> {
         stop.check()?;
         let platform = &options.platform;
         let (store, found): (Box<dyn Store + '_>, Image) = match &image.source {
@@ -216,6 +233,11 @@ fn one(
                 let found = layout.resolve(name.as_deref(), platform)?;
                 (Box::new(layout), found)
             }
+            Source::OciArchive { file, name } => {
+                let layout = Layout::archive(file)?;
+                let found = layout.resolve(name.as_deref(), platform)?;
+                (Box::new(layout), found)
+            }
             Source::DockerArchive { file, name } => {
                 let archive = DockerArchive::open(file)?;
                 let found = archive.resolve(name.as_deref(), platform)?;
@@ -223,7 +245,7 @@ fn one(
             }
         };
         let mut staged = output.stage()?;
-        let modes = image::unpack(
+        let (modes, (dropped, dropped_more)) = image::unpack(
             &image.text,
             &found,
             &*store,
@@ -232,7 +254,12 @@ fn one(
             options.progress,
         )?;
         staged.unpacked(modes);
-        Ok((staged, found.digest))
+        Ok(Unpacked {
+            staged,
+            digest: found.digest,
+            dropped,
+            dropped_more,
+        })
     };
     get().map_err(|error| match error.kind {
         Kind::Interrupted => error,

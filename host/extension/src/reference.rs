@@ -26,6 +26,14 @@ pub enum Source {
         /// Which of its images, where it has several.
         name: Option<String>,
     },
+    /// `oci-archive:FILE` or `oci-archive:FILE:NAME`: an OCI image layout in a tar archive, as
+    /// skopeo and Podman write it. The file's name has no colon, the image's may.
+    OciArchive {
+        /// The tar file.
+        file: PathBuf,
+        /// Which of its images, where it has several.
+        name: Option<String>,
+    },
     /// `docker-archive:FILE` or `docker-archive:FILE:NAME`: what `docker save`
     /// writes. The file's name has no colon, the image's may.
     DockerArchive {
@@ -68,6 +76,10 @@ impl FromStr for ImageRef {
             empty(rest, "folder")?;
             let (folder, name) = with_name(rest);
             Source::Layout { folder, name }
+        } else if let Some(rest) = text.strip_prefix("oci-archive:") {
+            empty(rest, "file")?;
+            let (file, name) = with_name(rest);
+            Source::OciArchive { file, name }
         } else if let Some(rest) = text.strip_prefix("docker-archive:") {
             empty(rest, "file")?;
             let (file, name) = with_name(rest);
@@ -75,7 +87,7 @@ impl FromStr for ImageRef {
         } else {
             Source::Registry(registry(text).map_err(|error| {
                 Error::input(format!(
-                    "`{text}` is not an image: {error}; images are written REGISTRY/NAME:TAG, REGISTRY/NAME@sha256:DIGEST, oci:FOLDER or docker-archive:FILE"
+                    "`{text}` is not an image: {error}; images are written REGISTRY/NAME:TAG, REGISTRY/NAME@sha256:DIGEST, oci:FOLDER, oci-archive:FILE or docker-archive:FILE"
                 ))
             })?)
         };
@@ -158,6 +170,15 @@ mod tests {
             source("oci:/a:ghcr.io/b/c:v1"),
             layout("/a", Some("ghcr.io/b/c:v1"))
         );
+        let archive = |file: &str, name: Option<&str>| Source::OciArchive {
+            file: file.into(),
+            name: name.map(str::to_owned),
+        };
+        assert_eq!(source("oci-archive:/a.tar"), archive("/a.tar", None));
+        assert_eq!(
+            source("oci-archive:a.tar:b/c:v1"),
+            archive("a.tar", Some("b/c:v1"))
+        );
         assert_eq!(
             source("docker-archive:a.tar"),
             Source::DockerArchive {
@@ -203,7 +224,14 @@ mod tests {
 
     #[test]
     fn what_is_no_image_is_quoted() {
-        for text in ["", "oci:", "docker-archive:", "a b", "x@sha256:12"] {
+        for text in [
+            "",
+            "oci:",
+            "oci-archive:",
+            "docker-archive:",
+            "a b",
+            "x@sha256:12",
+        ] {
             let error = text.parse::<ImageRef>().unwrap_err().to_string();
             assert!(error.contains(&format!("`{text}`")), "{error}");
         }

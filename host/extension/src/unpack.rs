@@ -2,19 +2,23 @@
 //!
 //! Names, links and whiteouts of an archive are followed inside the folder
 //! alone. What cannot be part of an extension (device nodes, fifos)
-//! is never made; it is told by [`Unpacker::refused`]. Owners, times and
-//! extended attributes of an archive do not matter: layers belong to root in
-//! the end.
+//! is never made; it is told by [`Unpacker::refused`], unless a later layer takes
+//! it away. Owners and times of an archive do not matter: layers belong to root in
+//! the end. Extended attributes are dropped, and reported by [`Unpacker::complete`].
 
+mod attributes;
 mod decompress;
 mod headers;
+mod marks;
 mod meter;
 mod tree;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::ffi::OsStr;
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use policy::escape;
@@ -24,6 +28,7 @@ use crate::error::{Error, Result};
 use crate::interrupt;
 pub use decompress::decompress;
 use headers::Headers;
+pub use marks::Dropped;
 pub(crate) use meter::Gauge;
 pub use tree::Modes;
 use tree::Tree;
@@ -36,7 +41,7 @@ pub const BYTES: u64 = 64 << 30;
 const HEADERS: u64 = 1 << 20;
 /// Bytes that are read and written at a time.
 const CHUNK: usize = 256 << 10;
-/// Entries that were refused and are told one by one.
+/// Entries that were refused, or have lost something, and are told one by one.
 const TOLD: usize = 10;
 
 /// What an archive may hold and an extension may not.
@@ -66,7 +71,6 @@ pub struct Unpacker {
     tree: Tree,
     gauge: Gauge,
     entries: u64,
-    refused: Vec<(PathBuf, Special)>,
     buffer: Vec<u8>,
 }
 
@@ -81,7 +85,6 @@ impl Unpacker {
             tree: Tree::open(folder)?,
             gauge: Gauge::new(BYTES),
             entries: 0,
-            refused: Vec::new(),
             buffer: vec![0; CHUNK],
         })
     }
@@ -120,15 +123,18 @@ impl Unpacker {
         Ok(())
     }
 
-    /// The first entries that were not unpacked, with their names in the
-    /// archive.
-    pub fn refused(&self) -> &[(PathBuf, Special)] {
-        &self.refused
+    /// The first of what the layers have together and an extension may not, by path.
+    pub fn refused(&self) -> Vec<(PathBuf, Special)> {
+        let refused = self.tree.marks.refused().take(TOLD);
+        let owned = |(real, special)| (PathBuf::from(OsStr::from_bytes(real)), special);
+        refused.map(owned).collect()
     }
 
-    /// What is left to be done when the last layer was applied.
-    pub fn complete(self) -> Modes {
-        self.tree.complete()
+    /// What is left to be done when the last layer was applied; and what has no longer the
+    /// attributes that it had: the first ones, and how many more there are.
+    pub fn complete(self) -> (Modes, (Vec<Dropped>, usize)) {
+        let (modes, marks) = self.tree.complete();
+        (modes, marks.dropped(TOLD))
     }
 
     fn entry(&mut self, entry: &mut tar::Entry<'_, impl Read>) -> Result<()> {
@@ -136,7 +142,7 @@ impl Unpacker {
         if kind == EntryType::XGlobalHeader {
             return Ok(());
         }
-        refuse_sparse(entry)?;
+        let attributes = attributes::names(entry)?;
         let name = entry.path_bytes().into_owned();
         let kind = match kind {
             // Archives of the oldest kind have no other mark of a directory.
@@ -170,34 +176,30 @@ impl Unpacker {
             .mode()
             .map_err(|error| broken(&error).within(escape::path(&name)))?
             & 0o7777;
-        match kind {
-            EntryType::Directory => self.tree.directory(&path, mode),
+        let tree = &mut self.tree;
+        let real = match kind {
+            EntryType::Directory => tree.directory(&path, mode)?,
             EntryType::Regular | EntryType::Continuous if mode & 0o6000 != 0 => {
-                self.refuse(&name, Special::SetId)
+                return tree.refuse(&path, Special::SetId);
             }
             EntryType::Regular | EntryType::Continuous => {
                 let size = entry.size();
-                self.tree.file(&path, mode, size, entry, &mut self.buffer)
+                tree.file(&path, mode, size, entry, &mut self.buffer)?
             }
-            EntryType::Symlink => self.tree.symlink(&path, &link_target(entry, &name)?),
-            EntryType::Link => self.tree.hardlink(&path, &link_target(entry, &name)?),
-            EntryType::Char | EntryType::Block => self.refuse(&name, Special::Device),
-            EntryType::Fifo => self.refuse(&name, Special::Fifo),
-            other => Err(Error::input(format!(
-                "the layer's entry {} is of type `{}`, which is not read; an extension may hold files, directories and links only",
-                escape::path(&name),
-                escape::path(&[other.as_byte()])
-            ))),
-        }
-    }
-
-    fn refuse(&mut self, name: &[u8], kind: Special) -> Result<()> {
-        use std::os::unix::ffi::OsStrExt;
-
-        if self.refused.len() < TOLD {
-            let path = PathBuf::from(std::ffi::OsStr::from_bytes(name));
-            self.refused.push((path, kind));
-        }
+            EntryType::Symlink => tree.symlink(&path, &link_target(entry, &name)?)?,
+            // It has the attributes of the file.
+            EntryType::Link => return tree.hardlink(&path, &link_target(entry, &name)?),
+            EntryType::Char | EntryType::Block => return tree.refuse(&path, Special::Device),
+            EntryType::Fifo => return tree.refuse(&path, Special::Fifo),
+            other => {
+                return Err(Error::input(format!(
+                    "the layer's entry {} is of type `{}`, which is not read; an extension may hold files, directories and links only",
+                    escape::path(&name),
+                    escape::path(&[other.as_byte()])
+                )));
+            }
+        };
+        tree.marks.drop_attributes(real, &attributes);
         Ok(())
     }
 }
@@ -218,25 +220,6 @@ fn link_target(entry: &tar::Entry<'_, impl Read>, name: &[u8]) -> Result<Vec<u8>
         "the layer's entry {} is a link {wrong}",
         escape::path(name)
     )))
-}
-
-/// Sparse files are not unpacked: no tool writes them into layers, and the
-/// forms of them differ between readers.
-fn refuse_sparse(entry: &mut tar::Entry<'_, impl Read>) -> Result<()> {
-    let mut sparse = entry.header().entry_type() == EntryType::GNUSparse;
-    if let Some(extensions) = entry.pax_extensions().map_err(|error| broken(&error))? {
-        for extension in extensions {
-            let extension = extension.map_err(|error| broken(&error))?;
-            sparse |= extension.key_bytes().starts_with(b"GNU.sparse.");
-        }
-    }
-    if sparse {
-        return Err(Error::input(format!(
-            "the layer's entry {} is a sparse file, which is not read; build the image without `--sparse`",
-            escape::path(&entry.path_bytes())
-        )));
-    }
-    Ok(())
 }
 
 /// Reading an archive failed.

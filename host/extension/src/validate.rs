@@ -23,6 +23,9 @@
 //! | `owner` | warning | Owners other than root, which packing does away with. |
 //! | `kernel-release` | error | Modules contradict the manifest, or their directory. |
 //! | `kernel-release` | warning | Modules for several kernels. |
+//! | `kernel-modules` | warning | Kernel modules, which no index lists together with the machine's. |
+//! | `microcode` | warning | Microcode, which comes too late in a layer. |
+//! | `attributes` | warning | Extended attributes and file capabilities, which layers do not have. |
 //! | `architecture` | error | Programs contradict the manifest. |
 //! | `architecture` | warning | Programs that no machine runs all of. |
 //! | `duplicate-name` | error | Two extensions of one name. |
@@ -38,6 +41,7 @@ mod links;
 mod paths;
 mod places;
 mod release;
+mod unworking;
 
 use std::path::PathBuf;
 
@@ -116,6 +120,7 @@ fn check(folder: &Unpacked, findings: &mut Collector) -> Result<Checked> {
     let contents = rootfs.map(|rootfs| contents::scan(&rootfs)).transpose()?;
     if let Some(contents) = &contents {
         paths::check(contents, findings);
+        unworking::check(contents, findings);
     }
     let metadata = manifest
         .as_ref()

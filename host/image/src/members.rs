@@ -17,7 +17,7 @@ const MOST: usize = 1 << 20;
 /// What the kernel knows a file with several names by: its device, its number and its type.
 type Number = ((u32, u32), u32, u32);
 
-/// The first name of each file of an archive that says that it has several.
+/// The first name of each file since the last trailer that says that it has several.
 #[derive(Default)]
 pub(crate) struct FirstNames {
     names: HashMap<Number, Vec<u8>>,
@@ -26,12 +26,14 @@ pub(crate) struct FirstNames {
 }
 
 impl FirstNames {
-    /// To be called with each member: numbers count within one archive.
+    /// To be called with each member: numbers count up to a trailer.
     pub fn at(&mut self, place: Place) {
         let archive = Some((place.part, place.archive));
         if self.archive != archive {
             self.archive = archive;
-            self.names.clear();
+            if !place.continues {
+                self.names.clear();
+            }
         }
     }
 

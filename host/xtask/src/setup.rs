@@ -79,8 +79,9 @@ pub const SERVERS: [Tool; 4] = [
         package: "ntfs-3g",
     },
 ];
-/// A registry, and what fills it: the peers that pulling is measured beside, too.
-pub const REGISTRY: [Tool; 4] = [
+/// A registry, and what fills it and reads from it: the peers that pulling is measured beside,
+/// too.
+pub const REGISTRY: [Tool; 5] = [
     Tool {
         program: "docker-registry",
         package: "docker-registry",
@@ -92,6 +93,10 @@ pub const REGISTRY: [Tool; 4] = [
     Tool {
         program: "umoci",
         package: "umoci",
+    },
+    Tool {
+        program: "podman",
+        package: "podman",
     },
     Tool {
         program: "openssl",

@@ -1,6 +1,6 @@
 //! Reading archives, one member after the other.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, BufRead, ErrorKind, Read};
 
 use policy::escape;
 
@@ -10,6 +10,10 @@ use crate::interrupt;
 
 /// Reads one archive, and behind its end not a byte. Itself it reads as the
 /// contents of the member that [`next`](Self::next) gave last.
+///
+/// An archive ends with its trailer, or, as for the kernel, without one where no member
+/// follows: where the input ends or something else begins. The zeros before that belong to
+/// it then, since they may stand between members as well.
 pub struct Reader<R> {
     input: R,
     /// Where the input stands, for errors.
@@ -22,9 +26,10 @@ pub struct Reader<R> {
     padding: usize,
     /// Checksum: what it should be, and what it is so far.
     sum: Option<(u32, u32)>,
+    trailer: bool,
 }
 
-impl<R: Read> Reader<R> {
+impl<R: BufRead> Reader<R> {
     /// Begins with an input that stands at `offset`; `unit` is what errors say
     /// behind that number, such as `of the file`.
     pub fn new(input: R, offset: u64, unit: &'static str) -> Self {
@@ -36,7 +41,13 @@ impl<R: Read> Reader<R> {
             remaining: 0,
             padding: 0,
             sum: None,
+            trailer: false,
         }
+    }
+
+    /// Whether it ended with a trailer. One without may be the beginning of a longer one.
+    pub fn trailer(&self) -> bool {
+        self.trailer
     }
 
     /// How far the input has been read.
@@ -53,6 +64,9 @@ impl<R: Read> Reader<R> {
     #[expect(clippy::should_implement_trait, reason = "it can fail")]
     pub fn next(&mut self) -> Result<Option<Member>> {
         self.skip()?;
+        if !self.member_follows()? {
+            return Ok(None);
+        }
         let start = self.offset;
         let unit = self.unit;
         let broken =
@@ -114,6 +128,7 @@ impl<R: Read> Reader<R> {
         if name == TRAILER {
             // The kernel does not ask for the padding of the last one.
             self.fill_if_there(&mut rest[..length])?;
+            self.trailer = true;
             return Ok(None);
         }
         self.fill(&mut rest[..length], "the padding of a name")?;
@@ -136,6 +151,38 @@ impl<R: Read> Reader<R> {
         // As the kernel does it: links have a checksum of zero.
         self.sum = (with_checksum && member.is_file()).then_some((checksum, 0));
         Ok(Some(member))
+    }
+
+    /// Whether a member is next, behind zeros that may stand before it. Other bytes are left
+    /// to whoever reads what follows.
+    fn member_follows(&mut self) -> Result<bool> {
+        loop {
+            interrupt::check()?;
+            let buffer = match self.input.fill_buf() {
+                Ok(buffer) => buffer,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(self.failed("the header of a member", &error)),
+            };
+            let zeros = buffer.iter().take_while(|byte| **byte == 0).count();
+            let next = buffer.get(zeros).copied();
+            let ended = buffer.is_empty();
+            self.input.consume(zeros);
+            self.offset += zeros as u64;
+            match next {
+                None if ended => return Ok(false),
+                None => {}
+                Some(_) if !self.offset.is_multiple_of(4) => {
+                    return Err(Error::new(
+                        Kind::Corrupt,
+                        format!(
+                            "at offset {} {}: something begins where it is no multiple of four bytes, so the kernel does not read it",
+                            self.offset, self.unit
+                        ),
+                    ));
+                }
+                Some(byte) => return Ok(byte == MAGIC[0]),
+            }
+        }
     }
 
     fn skip(&mut self) -> Result<()> {
@@ -243,7 +290,7 @@ impl<R: Read> Reader<R> {
 }
 
 /// The contents of the last member.
-impl<R: Read> Read for Reader<R> {
+impl<R: BufRead> Read for Reader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         Ok(self.read_contents(buffer)?)
     }

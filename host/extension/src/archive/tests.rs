@@ -105,10 +105,50 @@ fn reading_stops_right_behind_the_end() {
 }
 
 #[test]
-fn wherever_it_is_cut_off_it_is_truncated() {
+fn an_archive_may_end_without_a_trailer() {
     let bytes = written();
+    let members = read(&bytes).unwrap();
+    let trailer = bytes.len() - 124;
+    for (zeros, rest) in [(0, &b""[..]), (5, b""), (512, b""), (4, b"\x1f\x8b")] {
+        let mut bytes = bytes[..trailer].to_vec();
+        bytes.resize(trailer + zeros, 0);
+        bytes.extend_from_slice(rest);
+        let mut input = &bytes[..];
+        let mut reader = Reader::new(&mut input, 0, "of the test");
+        for (member, _) in &members {
+            assert_eq!(reader.next().unwrap().as_ref(), Some(member));
+        }
+        assert_eq!(reader.next().unwrap(), None);
+        assert_eq!(reader.offset(), (trailer + zeros) as u64);
+        assert!(!reader.trailer());
+        assert_eq!(input, rest);
+    }
+    let again = [&bytes[..trailer], &[0; 8], &bytes].concat();
+    assert_eq!(read(&again).unwrap(), [&members[..], &members].concat());
+    let error = read(&[&bytes[..trailer], &[0; 3], &bytes].concat()).unwrap_err();
+    assert!(
+        error.to_string().contains("no multiple of four bytes"),
+        "{error}"
+    );
+    assert_eq!(read(b"").unwrap(), []);
+}
+
+/// Where members end, the padding of their contents included.
+fn boundaries(bytes: &[u8]) -> Vec<usize> {
+    let mut reader = Reader::new(bytes, 0, "of the test");
+    let mut boundaries = vec![0];
+    while let Some(member) = reader.next().unwrap() {
+        boundaries.push(reader.offset() as usize + (member.size as usize).next_multiple_of(4));
+    }
+    boundaries
+}
+
+#[test]
+fn cut_off_within_a_member_it_is_truncated() {
+    let bytes = written();
+    let boundaries = boundaries(&bytes);
     // The padding of the last name may be missing.
-    for length in 0..bytes.len() - 3 {
+    for length in (0..bytes.len() - 3).filter(|length| !boundaries.contains(length)) {
         let error = read(&bytes[..length]).unwrap_err();
         let text = error.to_string();
         assert_eq!(error.kind, Kind::Corrupt);
@@ -136,8 +176,8 @@ fn what_is_wrong_is_named_with_its_offset() {
             "at offset 0 of the test: `070707` stands where",
         ),
         (
-            with(second, b"\x1b"),
-            r"at offset 120 of the test: `\x1b70701` stands",
+            with(second + 1, b"\x1b"),
+            r"at offset 120 of the test: `0\x1b0701` stands",
         ),
         (with(6, b"+0000001"), "holds `+0000001` where"),
         (with(6, b"0000000g"), "holds `0000000g` where"),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Push;
 use crate::component::Description;
 use crate::error::{Error, Result};
+use crate::pull::essence;
 
 /// What configurations are.
 pub(super) const MEDIA_TYPE: &str = "application/vnd.wasm.config.v0+json";
@@ -93,7 +94,7 @@ fn target(description: &Description) -> Option<String> {
 /// # Errors
 /// It is of something else, or malformed.
 pub(super) fn check(manifest: &ImageManifest, config: &[u8]) -> Result<()> {
-    if manifest.config().media_type().as_ref() != MEDIA_TYPE {
+    if essence(manifest.config().media_type().as_ref()) != MEDIA_TYPE {
         return Ok(());
     }
     let digest = manifest.config().digest();

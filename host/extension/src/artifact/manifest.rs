@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{Push, config};
 use crate::component::Description;
 use crate::error::{Error, Result};
+use crate::pull::essence;
 
 /// What manifests are.
 pub(super) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -105,8 +106,8 @@ pub(super) fn write(push: &Push<'_>, config: &[u8], description: &Description) -
 pub(super) fn layer(manifest: &ImageManifest) -> Result<Descriptor> {
     let of = manifest.config().media_type().as_ref();
     let is_wasm = |layer: &Descriptor| {
-        let is = layer.media_type().as_ref();
-        is == LAYER || (OLDER_LAYERS.contains(&is) && of != config::MEDIA_TYPE)
+        let is = essence(layer.media_type().as_ref());
+        is == LAYER || (OLDER_LAYERS.contains(&&*is) && essence(of) != config::MEDIA_TYPE)
     };
     match &**manifest.layers() {
         [only] if is_wasm(only) => Ok(only.clone()),

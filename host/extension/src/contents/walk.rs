@@ -1,13 +1,16 @@
 //! Looking at everything below a directory, without following a link.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use policy::{FileKind, escape};
 use rustix::fs::{self, AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags};
 
+use super::attributes::Attributes;
 use super::elf::{self, HEADER};
 use super::release::{self, MOST};
 use super::{Contents, Entry, Module};
@@ -48,6 +51,7 @@ fn scan_at_most(rootfs: &Path, limit: usize) -> Result<Contents> {
     let stat = fs::fstat(&root).map_err(|error| failed(b"", error))?;
     let mut contents = Contents::default();
     contents.entries.push(entry(Vec::new(), &stat));
+    let mut attributes = Attributes::default();
     let mut length = 0;
     let mut directories = vec![Vec::new()];
     while let Some(directory) = directories.pop() {
@@ -89,7 +93,14 @@ fn scan_at_most(rootfs: &Path, limit: usize) -> Result<Contents> {
                     .map_err(|error| failed(&entry.path, error))?;
                 contents.releases.extend(release);
             }
-            length += entry.path.len() + entry.target.len();
+            let at = rootfs.join(OsStr::from_bytes(&entry.path));
+            let names = attributes
+                .of(&at)
+                .map_err(|error| failed(&entry.path, error))?;
+            length += entry.path.len() + entry.target.len() + names.len();
+            if !names.is_empty() {
+                contents.attributes.insert(entry.path.clone(), names);
+            }
             contents.entries.push(entry);
             if contents.entries.len() > limit || length > PATHS {
                 return Err(Error::input(format!(
@@ -352,6 +363,35 @@ mod tests {
             file(&more.to_string(), b"ID=x");
         }
         assert_eq!(scan(root.path()).unwrap().releases.len(), MOST + 1);
+    }
+
+    #[test]
+    fn attributes_that_somebody_gave_are_found() {
+        let root = tempfile::tempdir().unwrap();
+        write(root.path(), "a/b", b"");
+        write(root.path(), "a/c", b"");
+        let set = |path: &str, name: &str| {
+            rustix::fs::lsetxattr(
+                root.path().join(path),
+                name,
+                b"x",
+                rustix::fs::XattrFlags::empty(),
+            )
+        };
+        // Not every file system has them.
+        if set("a/b", "user.x") == Err(rustix::io::Errno::OPNOTSUPP) {
+            return;
+        }
+        set("a/b", "user.y").unwrap();
+        set("a", "user.overlay.origin").unwrap();
+        let found = scan(root.path()).unwrap().attributes;
+        let names = found.get(&b"a/b"[..]).map(String::as_str);
+        let both = ["user.x, user.y", "user.y, user.x"];
+        assert!(
+            names.is_some_and(|names| both.contains(&names)),
+            "{found:?}"
+        );
+        assert_eq!(found.len(), 1, "{found:?}");
     }
 
     #[test]

@@ -308,6 +308,7 @@ fn rewrite(
     read_part(
         input,
         part.number,
+        false,
         limits,
         &mut |place, member, contents| {
             if leave_out(member) {

@@ -32,6 +32,8 @@ pub struct Place {
     pub archive: usize,
     /// Where its contents begin in the file, where they are not compressed.
     pub contents: Option<u64>,
+    /// Whether the archive before has no trailer, so that numbers of hard links count on.
+    pub continues: bool,
 }
 
 /// Walks through the initramfs in a file, and gives back its parts. Contents that
@@ -72,7 +74,8 @@ pub fn scan_input(input: &mut Input, limits: &Limits, visit: &mut Visit<'_>) -> 
         if input.peek()?.is_empty() {
             break;
         }
-        parts.push(read_part(input, parts.len() + 1, limits, visit)?);
+        let continues = parts.last().is_some_and(|before: &Part| !before.trailer);
+        parts.push(read_part(input, parts.len() + 1, continues, limits, visit)?);
     }
     if parts.is_empty() {
         return Err(Error::input(format!(
@@ -135,6 +138,15 @@ impl Limits {
         self.bytes.take(bytes, decompressed)
     }
 
+    /// As much of what was decompressed as may still be read.
+    fn within<'b>(&self, bytes: &'b [u8]) -> Result<&'b [u8]> {
+        let left = usize::try_from(self.bytes.left.get()).unwrap_or(usize::MAX);
+        match bytes.len().min(left) {
+            0 if !bytes.is_empty() => Err(self.bytes.exceeded(decompressed)),
+            length => Ok(&bytes[..length]),
+        }
+    }
+
     /// Refuses a member by what it says of itself, before it is read.
     fn announced(&self, bytes: u64) -> Result<()> {
         if bytes > self.bytes.left.get() {
@@ -173,10 +185,12 @@ fn decompressed(bytes: u64) -> String {
     }
 }
 
-/// Reads the part that begins where the input stands.
+/// Reads the part that begins where the input stands. `continues` is that of its first
+/// archive, as [`Place`] has it.
 pub fn read_part(
     input: &mut Input,
     number: usize,
+    continues: bool,
     limits: &Limits,
     visit: &mut Visit<'_>,
 ) -> Result<Part> {
@@ -199,8 +213,9 @@ pub fn read_part(
                     part: number,
                     archive: 0,
                     contents: Some(offset),
+                    continues,
                 };
-                read_archive(&mut reader, &place, limits, visit)
+                read_archive(&mut reader, &place, limits, visit).map(|()| reader.trailer())
             } else {
                 Err(Error::input(
                     "it does not begin at a multiple of four bytes, so the kernel does not read it",
@@ -213,9 +228,9 @@ pub fn read_part(
         }
         Some(format) => limits
             .member()
-            .and_then(|()| read_compressed(input, format, number, limits, visit)),
+            .and_then(|()| read_compressed(input, format, number, continues, limits, visit)),
     };
-    result.map_err(|error| {
+    let trailer = result.map_err(|error| {
         let compressed = format.map_or("uncompressed".to_owned(), |format| {
             format!("{format}-compressed")
         });
@@ -231,10 +246,11 @@ pub fn read_part(
         length: input.offset() - offset,
         format,
         members: members - limits.members.left.get() - u64::from(format.is_some()),
+        trailer,
     })
 }
 
-fn read_archive<R: Read>(
+fn read_archive<R: BufRead>(
     reader: &mut Reader<R>,
     place: &dyn Fn(u64) -> Place,
     limits: &Limits,
@@ -248,16 +264,19 @@ fn read_archive<R: Read>(
     Ok(())
 }
 
+/// Whether the last archive in it has a trailer.
 fn read_compressed(
     input: &mut Input,
     format: Format,
     part: usize,
+    continues: bool,
     limits: &Limits,
     visit: &mut Visit<'_>,
-) -> Result<()> {
+) -> Result<bool> {
     let mut contents = BufReader::with_capacity(64 * 1024, compression::reader(format, input)?);
     let failed = |error: io::Error| Error::system("cannot decompress it", &error);
     let mut offset = 0;
+    let mut trailer = !continues;
     for archive in 0.. {
         // Zeros may stand between archives, as outside.
         let first = loop {
@@ -293,11 +312,13 @@ fn read_compressed(
             part,
             archive,
             contents: None,
+            continues: !trailer,
         };
         read_archive(&mut reader, &place, limits, visit)?;
         offset = reader.offset();
+        trailer = reader.trailer();
     }
-    Ok(())
+    Ok(trailer)
 }
 
 /// Counts what is read.
@@ -306,11 +327,23 @@ struct Limited<'a, R> {
     limits: &'a Limits,
 }
 
-impl<R: Read> Read for Limited<'_, R> {
+impl<R: BufRead> Read for Limited<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.input.read(buffer)?;
         self.limits.read(length as u64)?;
         Ok(length)
+    }
+}
+
+impl<R: BufRead> BufRead for Limited<'_, R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        Ok(self.limits.within(self.input.fill_buf()?)?)
+    }
+
+    fn consume(&mut self, length: usize) {
+        self.input.consume(length);
+        let left = &self.limits.bytes.left;
+        left.set(left.get().saturating_sub(length as u64));
     }
 }
 

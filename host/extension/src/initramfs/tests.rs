@@ -152,6 +152,29 @@ fn archives_follow_each_other_within_a_part_too() {
 }
 
 #[test]
+fn an_image_may_end_without_a_trailer_whatever_its_format() {
+    let archive = part(Compression::None, &[("a", b"1"), ("b", &[7; 5000])]);
+    let without = &archive[..archive.len() - 124];
+    let last = part(Compression::Zstd(3), &[("c", b"")]);
+    for compression in FORMATS {
+        let first = compress(compression, without);
+        // As many zeros as lz4 needs to end.
+        let image = image(&[&first, &[0; 8], &last]);
+        let mut continues = Vec::new();
+        let parts = scan(&image.path, &mut |place, _, _| {
+            continues.push(place.continues);
+            Ok(())
+        })
+        .unwrap();
+        let trailers: Vec<_> = parts.iter().map(|part| part.trailer).collect();
+        assert_eq!(trailers, [false, true], "{compression:?}");
+        assert_eq!(continues, [false, false, true], "{compression:?}");
+        let (output, replaced) = replace(&image, b"new").unwrap();
+        assert!(output.starts_with(&first) && replaced.kept == 2);
+    }
+}
+
+#[test]
 fn what_is_no_initramfs_is_named_for_what_it_looks_like() {
     for (first, expected) in [
         (&b"MZ\x90\0"[..], "is no initramfs: it begins with 4d 5a 90"),
@@ -269,11 +292,16 @@ fn a_bomb_is_noticed() {
     let main = part(Compression::Zstd(1), &[("a", &[0; 5000]), ("b", b"")]);
     let empty = compress(Compression::Gzip(1), b"");
     let zeros = compress(Compression::Gzip(1), &[0; 5000]);
+    let archive = part(Compression::None, &[("a", b"")]);
+    let behind = [&archive[..archive.len() - 124], &[0; 5000]].concat();
+    let behind = compress(Compression::Gzip(1), &behind);
     for (parts, members, bytes, expected) in [
         (&[&main][..], 3, 5348, None),
         (&[&main], 2, 5348, Some("more than 2 members")),
         (&[&main], 3, 5347, Some("more than 5347 bytes")),
         (&[&zeros], 3, 4999, Some("more than 4999 bytes")),
+        (&[&behind], 3, 5111, Some("more than 5111 bytes")),
+        (&[&behind], 3, 5112, None),
         (&[&empty, &empty, &empty], 2, 0, Some("more than 2 members")),
     ] {
         let parts: Vec<_> = parts.iter().map(|part| &part[..]).collect();

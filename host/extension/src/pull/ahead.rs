@@ -76,7 +76,7 @@ impl Sender {
         if let Some(givers) = store.givers() {
             what.push_str(&format!(" from {givers}"));
         }
-        let blob = store.blob(&layer.key, layer.size)?;
+        let blob = store.layer(layer)?;
         let mut blob: Box<dyn Read + '_> = match &layer.digest {
             Some(digest) => Box::new(Checked::new(
                 blob,

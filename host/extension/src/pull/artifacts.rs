@@ -98,6 +98,14 @@ pub(crate) fn receive(
             }
             take(&layout, start, choice, &*task)
         }
+        Source::OciArchive { file, name } => {
+            let layout = Layout::archive(file)?;
+            let start = layout.start(name.as_deref(), &choice.platform)?;
+            if let Some(expected) = choice.expected {
+                check_moved(&start, expected)?;
+            }
+            take(&layout, start, choice, &*task)
+        }
         Source::DockerArchive { .. } => Err(no_archive()),
     });
     received.map_err(|error| named("cannot pull", &name, error))
@@ -138,6 +146,9 @@ pub(crate) fn send(image: &ImageRef, parcel: &Parcel<'_>, access: &Access<'_>) -
             }
             writer.manifest(name.as_deref(), parcel.manifest, parcel.media_type)
         }
+        Source::OciArchive { .. } => Err(Error::input(
+            "an oci-archive is read and not written; push to an OCI image layout (oci:FOLDER), and pack that with tar",
+        )),
         Source::DockerArchive { .. } => Err(no_archive()),
     });
     sent.map_err(|error| named("cannot push to", &name, error))

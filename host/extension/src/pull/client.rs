@@ -19,7 +19,9 @@ use ureq::http::{HeaderMap, Response};
 use super::credentials::Keyring;
 use super::endpoint::Endpoint;
 use super::stop::Stop;
-use super::transport::{Answer, Method, Question, Transport, lock, pause, unreachable};
+use super::transport::{
+    Answer, Method, Question, Transport, lock, origin, parse, pause, unreachable,
+};
 use crate::error::{Error, Kind, Result};
 use crate::registries::{Credentials, Registries};
 pub(super) use sending::Order;
@@ -147,6 +149,47 @@ impl<'a> Client<'a> {
         match answer.response.status().as_u16() {
             200 | 206 => Ok(answer.response),
             status => Err(self.refused(endpoint, wanted, status, &mut answer)),
+        }
+    }
+
+    /// Gets what an image's manifest says to be elsewhere, from a byte on: anybody may ask
+    /// for that, so nobody is told who asks. `registry` has given the manifest.
+    ///
+    /// # Errors
+    /// The URL is not one that the registry may name; it does not answer with 200 or 206.
+    pub(super) fn get_elsewhere(
+        &self,
+        registry: Option<&Endpoint>,
+        url: &str,
+        offset: u64,
+        patience: &Patience,
+    ) -> Result<Response<Body>> {
+        let (scheme, host) = origin(&parse(url)?)?;
+        let from = registry.map_or(("https", ""), Endpoint::origin);
+        if !self.transport.may_lead(from, (&scheme, &host)) {
+            return Err(unreachable(
+                &host,
+                "the manifest names it for a layer, by plain HTTP, which is not asked; --plain-http HOST allows it",
+            ));
+        }
+        let question = Question {
+            url: url.to_owned(),
+            authorization: None,
+            headers: match offset {
+                0 => Vec::new(),
+                offset => vec![("range", format!("bytes={offset}-"))],
+            },
+            method: Method::Get,
+        };
+        let answer = self.polite(&host, &question, patience)?;
+        match answer.response.status().as_u16() {
+            200 | 206 => Ok(answer.response),
+            status => Err(unreachable(
+                &host,
+                &format!(
+                    "the manifest names it for a layer, and it answers with the status {status}"
+                ),
+            )),
         }
     }
 

@@ -1,11 +1,11 @@
 //! Configurations of images: which platform they are for, and what their layers are
 //! without compression.
 
-use oci_spec::image::{ImageManifest, MediaType};
+use oci_spec::image::ImageManifest;
 use policy::escape;
 use serde::Deserialize;
 
-use super::document::{LIMIT, Store, json, whole};
+use super::document::{LIMIT, Store, essence, json, whole};
 use super::platform::Platform;
 use crate::error::{Error, Kind, Result};
 use crate::progress::Silent;
@@ -35,11 +35,7 @@ impl Configuration {
     /// # Errors
     /// The image is for another platform. One that does not say is for any.
     pub(super) fn check(&self, platform: &Platform) -> Result<()> {
-        let there = Platform {
-            os: self.os.clone(),
-            architecture: self.architecture.clone(),
-            variant: self.variant.clone().filter(|variant| !variant.is_empty()),
-        };
+        let there = Platform::new(&self.os, &self.architecture, self.variant.as_deref());
         if there.os.is_empty() || there.architecture.is_empty() || platform.takes(&there) {
             return Ok(());
         }
@@ -63,9 +59,11 @@ pub(super) fn check(
     platform: &Platform,
 ) -> Result<()> {
     let descriptor = manifest.config();
-    let known = matches!(descriptor.media_type(), MediaType::ImageConfig)
-        || descriptor.media_type().as_ref() == "application/vnd.docker.container.image.v1+json";
-    if !known {
+    let known = [
+        "application/vnd.oci.image.config.v1+json",
+        "application/vnd.docker.container.image.v1+json",
+    ];
+    if !known.contains(&essence(descriptor.media_type().as_ref()).as_str()) {
         return Ok(());
     }
     let what = format!("the configuration {}", descriptor.digest());

@@ -110,6 +110,7 @@ impl DockerArchive {
                     size: archive.open(layer)?.1,
                     digest: None,
                     diff_id: Some(digest::parse(diff_id)?),
+                    urls: Vec::new(),
                 })
             })
             .collect::<Result<_>>()?;

@@ -1,8 +1,9 @@
 //! Manifests and indexes: from what an image is named by to its layers.
 
+use std::collections::HashMap;
 use std::io::{self, Read};
 
-use oci_spec::image::{Descriptor, Digest, ImageIndex, ImageManifest, MediaType};
+use oci_spec::image::{Descriptor, Digest, ImageIndex, ImageManifest};
 use policy::escape;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -37,6 +38,8 @@ pub(super) struct Layer {
     pub(super) digest: Option<Digest>,
     /// Of the archive without compression.
     pub(super) diff_id: Option<Digest>,
+    /// Where else it is: layers that may not be given on stay where they are from.
+    pub(super) urls: Vec<String>,
 }
 
 /// What is to be unpacked.
@@ -54,6 +57,10 @@ pub(super) trait Store: Sync {
     fn manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>>;
     /// Reads what is known by `key`, of `size` bytes; not verified.
     fn blob(&self, key: &str, size: u64) -> Result<Box<dyn Read + Send + '_>>;
+    /// The same of a layer, which may also be elsewhere.
+    fn layer(&self, layer: &Layer) -> Result<Box<dyn Read + Send + '_>> {
+        self.blob(&layer.key, layer.size)
+    }
     /// Who may have given what is read, for errors; nothing where the image's name
     /// says it already.
     fn givers(&self) -> Option<String> {
@@ -169,6 +176,12 @@ struct Probe {
     layers: Option<serde::de::IgnoredAny>,
 }
 
+/// Whether something can be a manifest or an index at all. A mirror that has none may
+/// answer with a page for people.
+pub(super) fn is_manifest(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<Probe>(bytes).is_ok()
+}
+
 fn read(document: &Document) -> Result<Parsed> {
     let probe: Probe = json(&document.bytes, &document.digest)?;
     if probe.manifests.is_some() && probe.layers.is_some() {
@@ -177,11 +190,10 @@ fn read(document: &Document) -> Result<Parsed> {
             document.digest
         )));
     }
-    let media_type = probe.media_type.or_else(|| {
+    let media_type = probe.media_type.as_deref().map(essence).or_else(|| {
         // `text/plain` and the like say nothing about it.
-        let said = document.media_type.as_deref()?;
-        said.starts_with("application/vnd.")
-            .then(|| said.to_owned())
+        let said = essence(document.media_type.as_deref()?);
+        said.starts_with("application/vnd.").then_some(said)
     });
     match media_type.as_deref() {
         _ if probe.schema_version == Some(1) => Err(schema1(document)),
@@ -229,42 +241,47 @@ pub(super) fn json<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T> {
     })
 }
 
+/// A media type without parameters, such as `charset=utf-8`, in small letters.
+pub(crate) fn essence(media_type: &str) -> String {
+    let essence = media_type.split(';').next().unwrap_or_default();
+    essence.trim().to_ascii_lowercase()
+}
+
+/// Whether an entry of an index is something that is attached to images, such as an
+/// attestation or a signature.
+fn is_attached(entry: &Descriptor) -> bool {
+    let nowhere = |platform: &oci_spec::image::Platform| platform.os().to_string() == "unknown";
+    let annotated = |annotations: &HashMap<String, String>| {
+        annotations.contains_key("vnd.docker.reference.type")
+    };
+    entry.platform().as_ref().is_some_and(nowhere)
+        || entry.annotations().as_ref().is_some_and(annotated)
+}
+
 /// The entry of an index for a platform, and whether it says that it is.
 pub(super) fn choose<'a>(
     entries: &'a [Descriptor],
     platform: &Platform,
 ) -> Result<(&'a Descriptor, bool)> {
-    let known = |entry: &&Descriptor| {
-        // What is attached to images, such as attestations.
-        entry
-            .platform()
-            .as_ref()
-            .is_some_and(|platform| platform.os().to_string() != "unknown")
+    let images = || entries.iter().filter(|entry| !is_attached(entry));
+    let distance = |entry: &&Descriptor| {
+        let there = entry.platform().as_ref()?;
+        platform.distance(&there.into())
     };
-    let takes = |entry: &&Descriptor| {
-        entry
-            .platform()
-            .as_ref()
-            .is_some_and(|there| platform.takes(&there.into()))
-    };
-    // Of several that would do, the one for this very variant: a newer one, such as
-    // amd64/v3, does not run everywhere.
-    let other_variant = |entry: &&Descriptor| {
-        let there = entry.platform().as_ref();
-        there.and_then(|there| there.variant().as_ref()) != platform.variant.as_ref()
-    };
-    let found = entries.iter().filter(takes).min_by_key(other_variant);
-    if let Some(found) = found {
+    let fitting = images().filter_map(|entry| Some((distance(&entry)?, entry)));
+    if let Some((_, found)) = fitting.min_by_key(|(distance, _)| *distance) {
         return Ok((found, true));
     }
-    if let [only] = entries
-        && only.platform().is_none()
-    {
-        return Ok((only, false));
+    // What it is for, its configuration says. What is an artifact is that of an image,
+    // where there is one.
+    let unsaid = || images().filter(|entry| entry.platform().is_none());
+    let mut plain = unsaid().filter(|entry| entry.artifact_type().is_none());
+    let mut all = unsaid();
+    match (plain.next(), plain.next(), all.next(), all.next()) {
+        (Some(only), None, ..) | (None, _, Some(only), None) => return Ok((only, false)),
+        _ => {}
     }
-    let mut there: Vec<String> = entries
-        .iter()
-        .filter(known)
+    let mut there: Vec<String> = images()
         .filter_map(|entry| entry.platform().as_ref())
         .map(|platform| escape::message(&Platform::from(platform).to_string(), 60))
         .collect();
@@ -281,28 +298,30 @@ pub(super) fn choose<'a>(
     ))
 }
 
+/// What layers of images are, each also with the compression behind it.
+const LAYERS: [&str; 4] = [
+    "application/vnd.oci.image.layer.v1.tar",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar",
+    "application/vnd.docker.image.rootfs.diff.tar",
+    "application/vnd.docker.image.rootfs.foreign.diff.tar",
+];
+
+/// How layers are compressed, in the words of both standards.
+const COMPRESSIONS: [&str; 5] = ["", "+gzip", "+zstd", ".gzip", ".zstd"];
+
+fn is_layer(media_type: &str) -> bool {
+    let mut layers = LAYERS.iter();
+    let compression = layers.find_map(|layer| media_type.strip_prefix(layer));
+    compression.is_some_and(|compression| COMPRESSIONS.contains(&compression))
+}
+
 fn layers(manifest: &ImageManifest) -> Result<Vec<Layer>> {
     manifest
         .layers()
         .iter()
         .map(|layer| {
-            let text = layer.media_type().to_string();
-            let known = matches!(
-                layer.media_type(),
-                MediaType::ImageLayer
-                    | MediaType::ImageLayerGzip
-                    | MediaType::ImageLayerZstd
-                    | MediaType::ImageLayerNonDistributable
-                    | MediaType::ImageLayerNonDistributableGzip
-                    | MediaType::ImageLayerNonDistributableZstd
-            ) || matches!(
-                text.as_str(),
-                "application/vnd.docker.image.rootfs.diff.tar"
-                    | "application/vnd.docker.image.rootfs.diff.tar.gzip"
-                    | "application/vnd.docker.image.rootfs.diff.tar.zstd"
-                    | "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
-            );
-            if !known {
+            let text = essence(layer.media_type().as_ref());
+            if !is_layer(&text) {
                 return Err(Error::input(format!(
                     "the layer {} is of the media type `{}`, which is not unpacked",
                     layer.digest(),
@@ -314,6 +333,7 @@ fn layers(manifest: &ImageManifest) -> Result<Vec<Layer>> {
                 size: layer.size(),
                 digest: Some(digest::parse(layer.digest().as_ref())?),
                 diff_id: None,
+                urls: layer.urls().clone().unwrap_or_default(),
             })
         })
         .collect()
@@ -353,5 +373,73 @@ pub(super) fn whole(
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(Error::of_copy(format!("cannot read {what}"), &error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn media_types_are_read_without_their_parameters() {
+        for (written, read) in [
+            ("application/json", "application/json"),
+            ("Application/JSON; charset=utf-8", "application/json"),
+            (" a/b ;x=y;z", "a/b"),
+            ("", ""),
+        ] {
+            assert_eq!(essence(written), read);
+        }
+        for layer in [
+            "application/vnd.oci.image.layer.v1.tar",
+            "application/vnd.oci.image.layer.v1.tar+zstd",
+            "application/vnd.docker.image.rootfs.diff.tar.gzip",
+            "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+        ] {
+            assert!(is_layer(layer), "{layer}");
+        }
+        for other in ["application/vnd.oci.image.layer.v1.tar+bzip2", "text/html"] {
+            assert!(!is_layer(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_attached_to_an_image_is_not_the_image() {
+        let entry = |other: serde_json::Value| {
+            let mut entry = serde_json::json!({
+                "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                "digest": digest::sha256(other.to_string().as_bytes()),
+                "size": 2,
+            });
+            if let (Some(entry), Some(other)) = (entry.as_object_mut(), other.as_object()) {
+                entry.extend(other.clone());
+            }
+            serde_json::from_value::<Descriptor>(entry).unwrap()
+        };
+        let image = entry(serde_json::json!({}));
+        let other = entry(serde_json::json!({"annotations": {"x": "y"}}));
+        let arm = entry(serde_json::json!({"platform": {"os": "linux", "architecture": "arm64"}}));
+        let attached = [
+            serde_json::json!({"platform": {"os": "unknown", "architecture": "unknown"}}),
+            serde_json::json!({"annotations": {"vnd.docker.reference.type": "attestation-manifest"}}),
+            serde_json::json!({"artifactType": "application/vnd.dev.sigstore.bundle"}),
+        ]
+        .map(entry);
+        let platform: Platform = "linux/amd64".parse().unwrap();
+        let chosen = |entries: &[&Descriptor]| {
+            let entries: Vec<Descriptor> = entries.iter().map(|it| (*it).clone()).collect();
+            choose(&entries, &platform).map(|(entry, said)| (entry.clone(), said))
+        };
+        for one in &attached {
+            assert_eq!(chosen(&[one, &image]).unwrap(), (image.clone(), false));
+        }
+        assert_eq!(chosen(&[&attached[0]]).unwrap_err().kind, Kind::NotFound);
+        assert_eq!(chosen(&[&attached[1]]).unwrap_err().kind, Kind::NotFound);
+        // An artifact that stands alone is what is wanted.
+        let artifact = attached[2].clone();
+        assert_eq!(chosen(&[&artifact]).unwrap(), (artifact, false));
+        assert_eq!(chosen(&[&arm, &image]).unwrap(), (image.clone(), false));
+        let error = chosen(&[&arm, &image, &other]).unwrap_err().to_string();
+        assert!(error.contains("it is there for linux/arm64"), "{error}");
     }
 }

@@ -25,6 +25,12 @@ impl Endpoint {
         self.base.starts_with("http:")
     }
 
+    /// Scheme and host.
+    pub(super) fn origin(&self) -> (&str, &str) {
+        let scheme = if self.is_plain() { "http" } else { "https" };
+        (scheme, &self.host)
+    }
+
     /// The URL of something, such as `a/b/manifests/latest`.
     pub(super) fn url(&self, path: &str) -> String {
         match &self.mirrored {

@@ -1,5 +1,6 @@
 //! Unpacking one image, wherever it comes from.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::thread;
 
@@ -11,10 +12,11 @@ use super::document::{Image, Layer, Store};
 use super::stop::Stop;
 use crate::error::{Error, Kind, Result};
 use crate::progress::Progress;
-use crate::unpack::{Modes, Unpacker, decompress};
+use crate::unpack::{Dropped, Modes, Unpacker, decompress};
 
 /// Unpacks the layers of `image` into the empty `folder`. Modes of directories
-/// are what is left to be done.
+/// are what is left to be done; and what has lost attributes is told, see
+/// [`Unpacker::complete`].
 pub(super) fn unpack(
     name: &str,
     image: &Image,
@@ -22,7 +24,7 @@ pub(super) fn unpack(
     folder: &Path,
     stop: &Stop,
     progress: &dyn Progress,
-) -> Result<Modes> {
+) -> Result<(Modes, (Vec<Dropped>, usize))> {
     let size = image
         .layers
         .iter()
@@ -47,6 +49,7 @@ pub(super) fn unpack(
         }
         Ok(())
     })?;
+    check(&unpacker)?;
     Ok(unpacker.complete())
 }
 
@@ -64,24 +67,24 @@ fn apply(unpacker: &mut Unpacker, layer: &Layer, layers: &mut ahead::Layers<'_>)
         }
     };
     applied?;
-    layers.finish()?;
-    if let Some((path, kind)) = unpacker.refused().first() {
-        use std::os::unix::ffi::OsStrExt;
+    layers.finish()
+}
 
-        let others = match unpacker.refused().len() - 1 {
-            0 => String::new(),
-            _ => {
-                let paths: Vec<String> = unpacker.refused()[1..]
-                    .iter()
-                    .map(|(path, _)| escape::path(path.as_os_str().as_bytes()))
-                    .collect();
-                format!(" (and others at {})", paths.join(", "))
-            }
-        };
-        return Err(Error::input(format!(
-            "the image holds {kind} at {}{others}; an extension may hold plain files, directories and links only",
-            escape::path(path.as_os_str().as_bytes())
-        )));
-    }
-    Ok(())
+/// Refuses what an extension may not hold, where the layers together have it: what one
+/// of them brings another may take away.
+fn check(unpacker: &Unpacker) -> Result<()> {
+    let refused = unpacker.refused();
+    let Some(((path, kind), others)) = refused.split_first() else {
+        return Ok(());
+    };
+    let shown = |path: &Path| escape::path(path.as_os_str().as_bytes());
+    let others: Vec<String> = others.iter().map(|(path, _)| shown(path)).collect();
+    let others = match others.as_slice() {
+        [] => String::new(),
+        others => format!(" (and others at {})", others.join(", ")),
+    };
+    Err(Error::input(format!(
+        "the image holds {kind} at {}{others}; an extension may hold plain files, directories and links only",
+        shown(path)
+    )))
 }

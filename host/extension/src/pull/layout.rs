@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::digest;
 use super::document::{self, Document, Image, LIMIT, Store, choose, fetch, json, oversized};
-use super::files::{Files, Folder};
+use super::files::{Archive, Files, Folder};
 use super::platform::Platform;
 use crate::error::{Error, Kind, Result};
 
@@ -39,6 +39,23 @@ impl Layout<Folder> {
     /// See [`Layout::new`].
     pub(super) fn folder(path: &Path) -> Result<Self> {
         Self::new(Folder(path.to_owned()))
+    }
+}
+
+impl Layout<Archive> {
+    /// The layout in a tar archive.
+    ///
+    /// # Errors
+    /// See [`Archive::open`] and [`Layout::new`].
+    pub(super) fn archive(path: &Path) -> Result<Self> {
+        let archive = Archive::open(path)?;
+        if !archive.has("oci-layout") && archive.has("manifest.json") {
+            return Err(Error::input(format!(
+                "{place} is what `docker save` writes, not an OCI archive; name it docker-archive:{place}",
+                place = archive.place()
+            )));
+        }
+        Self::new(archive)
     }
 }
 

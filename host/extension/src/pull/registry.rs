@@ -12,7 +12,7 @@ use ureq::http::header::CONTENT_TYPE;
 
 use super::client::{Client, Patience, Wanted};
 use super::digest;
-use super::document::{self, Document, Image, LIMIT, MANIFESTS, Store};
+use super::document::{self, Document, Image, LIMIT, Layer, MANIFESTS, Store};
 use super::endpoint::{Endpoint, endpoints};
 use super::platform::Platform;
 use super::resume::Blob;
@@ -102,7 +102,11 @@ impl<'a> Repository<'a> {
                         // The connection may have been closed by us.
                         .or_else(|error| self.client.stop().check().and(Err(error)))
                 })
-                .and_then(&check);
+                .and_then(|document| {
+                    let giver = format!("the registry {}", endpoint.host);
+                    check(document).map_err(|error| error.within(giver))
+                })
+                .and_then(|document| manifest_of(endpoint, name, document));
             match found {
                 Ok(document) => {
                     self.good.store(position, Ordering::Relaxed);
@@ -128,7 +132,16 @@ impl Store for Repository<'_> {
     }
 
     fn blob(&self, key: &str, size: u64) -> Result<Box<dyn Read + Send + '_>> {
-        Ok(Box::new(Blob::new(self, key, size)))
+        Ok(Box::new(Blob::new(self, key, size, &[])))
+    }
+
+    fn layer(&self, layer: &Layer) -> Result<Box<dyn Read + Send + '_>> {
+        Ok(Box::new(Blob::new(
+            self,
+            &layer.key,
+            layer.size,
+            &layer.urls,
+        )))
     }
 
     fn givers(&self) -> Option<String> {
@@ -161,6 +174,23 @@ pub(super) fn all_failed(mut failures: Vec<Error>) -> Error {
         }
         (None, _) => Error::input("the registry has no endpoints"),
     }
+}
+
+/// Refuses what is no manifest at all: a mirror may answer with a page for people.
+fn manifest_of(endpoint: &Endpoint, name: &str, document: Document) -> Result<Document> {
+    if document::is_manifest(&document.bytes) {
+        return Ok(document);
+    }
+    let media_type = document.media_type.as_deref().unwrap_or_default();
+    Err(Error::new(
+        Kind::Corrupt,
+        format!(
+            "the registry {} answers for the manifest {} with what is no manifest (its media type is `{}`); it may be a page to log in at, or not a registry",
+            endpoint.host,
+            escape::message(name, 200),
+            escape::message(media_type, 100)
+        ),
+    ))
 }
 
 fn read(endpoint: &Endpoint, name: &str, response: Response<Body>) -> Result<Document> {

@@ -4,18 +4,28 @@ use std::io::{self, Read};
 use std::sync::atomic::Ordering;
 
 use policy::escape;
-use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE};
+use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
 use ureq::http::{HeaderMap, Response};
 use ureq::{Body, BodyReader};
 
 use super::client::Wanted;
-use super::endpoint::Endpoint;
+use super::document::essence;
 use super::registry::{Repository, all_failed, order};
-use super::transport::{io_reason, pause, unreachable};
+use super::transport::{io_reason, origin, parse, pause, unreachable};
 use crate::error::{Error, Kind, Result};
 
 /// Attempts in a row, at one endpoint, that bring no byte.
 const ATTEMPTS: u32 = 5;
+/// Places outside of the registry that are tried.
+const URLS: usize = 5;
+
+/// Where a blob may be.
+enum Place {
+    /// An endpoint, by its position.
+    Endpoint(usize),
+    /// Somewhere else, of which the manifest says that it is there.
+    Url(String),
+}
 
 /// Reads a blob to its end, whatever connections that takes: where one breaks,
 /// the next goes on from there, and where an endpoint fails, another does.
@@ -24,8 +34,8 @@ pub(super) struct Blob<'r> {
     digest: String,
     size: u64,
     got: u64,
-    /// Endpoints that were not given up, by their positions.
-    ahead: Vec<usize>,
+    /// Places that were not given up, the next one last.
+    ahead: Vec<Place>,
     failures: Vec<Error>,
     attempts: u32,
     open: Option<BodyReader<'static>>,
@@ -33,10 +43,18 @@ pub(super) struct Blob<'r> {
 }
 
 impl<'r> Blob<'r> {
-    /// Nothing is asked before the first byte is wanted.
-    pub(super) fn new(repository: &'r Repository<'r>, digest: &str, size: u64) -> Self {
+    /// Nothing is asked before the first byte is wanted. `urls` are asked where no
+    /// endpoint has it.
+    pub(super) fn new(
+        repository: &'r Repository<'r>,
+        digest: &str,
+        size: u64,
+        urls: &[String],
+    ) -> Self {
         let good = repository.good.load(Ordering::Relaxed);
-        let mut ahead: Vec<usize> = order(good, repository.endpoints.len()).collect();
+        let endpoints = order(good, repository.endpoints.len()).map(Place::Endpoint);
+        let urls = urls.iter().take(URLS).cloned().map(Place::Url);
+        let mut ahead: Vec<Place> = endpoints.chain(urls).collect();
         ahead.reverse();
         Self {
             repository,
@@ -54,22 +72,27 @@ impl<'r> Blob<'r> {
     /// Opens it at the byte that is wanted next; `None` is one more attempt
     /// that brought nothing.
     fn reopen(&mut self) -> Result<Option<BodyReader<'static>>> {
-        let Some(&position) = self.ahead.last() else {
+        let Some(place) = self.ahead.last() else {
             return Err(all_failed(std::mem::take(&mut self.failures)));
         };
-        let endpoint = &self.repository.endpoints[position];
-        let wanted = Wanted {
-            repository: self.repository.name(),
-            path: &format!("blobs/{}", self.digest),
-            accept: None,
-            offset: self.got,
+        let client = self.repository.client;
+        let patience = &self.repository.patience;
+        let answered = match place {
+            Place::Endpoint(position) => {
+                let wanted = Wanted {
+                    repository: self.repository.name(),
+                    path: &format!("blobs/{}", self.digest),
+                    accept: None,
+                    offset: self.got,
+                };
+                client.get(&self.repository.endpoints[*position], &wanted, patience)
+            }
+            Place::Url(url) => {
+                let own = self.repository.endpoints.last();
+                client.get_elsewhere(own, url, self.got, patience)
+            }
         };
-        let opened = self
-            .repository
-            .client
-            .get(endpoint, &wanted, &self.repository.patience)
-            .and_then(|response| self.position(endpoint, response));
-        match opened {
+        match answered.and_then(|response| self.position(&self.host(place), response)) {
             Ok(reader) => return Ok(Some(reader)),
             Err(error) if error.kind == Kind::Interrupted => return Err(error),
             // It was there a moment ago.
@@ -87,8 +110,8 @@ impl<'r> Blob<'r> {
         self.repository.client.stop().check()?;
         self.attempts += 1;
         match self.ahead.last() {
-            Some(&position) if self.attempts > ATTEMPTS => {
-                let error = self.broken(&self.repository.endpoints[position], why);
+            Some(place) if self.attempts > ATTEMPTS => {
+                let error = self.broken(&self.host(place), why);
                 self.give_up(error);
                 Ok(())
             }
@@ -96,7 +119,18 @@ impl<'r> Blob<'r> {
         }
     }
 
-    /// The endpoint has failed for good.
+    /// Who is asked at a place, for errors.
+    fn host(&self, place: &Place) -> String {
+        match place {
+            Place::Endpoint(position) => self.repository.endpoints[*position].host.clone(),
+            Place::Url(url) => match parse(url).and_then(|url| origin(&url)) {
+                Ok((_, host)) => host,
+                Err(_) => escape::message(url, 200),
+            },
+        }
+    }
+
+    /// The place has failed for good.
     fn give_up(&mut self, error: Error) {
         self.failures.push(error);
         self.ahead.pop();
@@ -104,22 +138,21 @@ impl<'r> Blob<'r> {
     }
 
     /// Makes an answer one that begins where it should.
-    fn position(
-        &self,
-        endpoint: &Endpoint,
-        response: Response<Body>,
-    ) -> Result<BodyReader<'static>> {
+    fn position(&self, host: &str, response: Response<Body>) -> Result<BodyReader<'static>> {
         let wrong = |what: String| {
             Error::new(
                 Kind::Corrupt,
-                format!(
-                    "the registry {} answers for the blob {} with {what}",
-                    endpoint.host, self.digest
-                ),
+                format!("{host} answers for the blob {} with {what}", self.digest),
             )
         };
         let headers = response.headers();
         let status = response.status().as_u16();
+        let media_type = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
+        if media_type.is_some_and(|it| essence(it) == "text/html") {
+            return Err(wrong(
+                "a page of HTML; it may be one to log in at".to_owned(),
+            ));
+        }
         if status == 206 {
             let (start, total) = content_range(headers)
                 .ok_or_else(|| wrong("a part of it, and does not say which".to_owned()))?;
@@ -158,17 +191,16 @@ impl<'r> Blob<'r> {
                 }
                 Err(error) => io_reason(&error),
             };
-            return Err(unreachable(&endpoint.host, &why));
+            return Err(unreachable(host, &why));
         }
         Ok(reader)
     }
 
-    fn broken(&self, endpoint: &Endpoint, why: &str) -> Error {
+    fn broken(&self, host: &str, why: &str) -> Error {
         Error::new(
             Kind::Unreachable,
             format!(
-                "the connection to {} broke within the blob {}, and {ATTEMPTS} further attempts brought nothing: {} of {} bytes were received ({})",
-                endpoint.host,
+                "the connection to {host} broke within the blob {}, and {ATTEMPTS} further attempts brought nothing: {} of {} bytes were received ({})",
                 self.digest,
                 self.got,
                 self.size,

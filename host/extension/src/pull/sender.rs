@@ -46,8 +46,9 @@ impl<'a> Sender<'a> {
             &[200, 404, 405],
         )?;
         if there.status().as_u16() != 200 {
-            let begun = self.order(&what, self.url("blobs/uploads/"), Method::Post, &[202])?;
-            let mut url = self.place(&begun)?;
+            let uploads = self.url("blobs/uploads/");
+            let begun = self.order(&what, uploads.clone(), Method::Post, &[202])?;
+            let mut url = self.place(&uploads, &begun)?;
             url.push(if url.contains('?') { '&' } else { '?' });
             url.push_str("digest=");
             url.push_str(digest);
@@ -76,7 +77,8 @@ impl<'a> Sender<'a> {
                 &what,
                 self.url(&format!("manifests/{name}")),
                 Method::Put(&upload),
-                &[201],
+                // Some answer as to any other request.
+                &[201, 200],
             )
         };
         let answer = self.client.push(&self.endpoint, order, &self.patience)?;
@@ -128,16 +130,17 @@ impl<'a> Sender<'a> {
 
     /// Where an upload goes that was begun. It has to stay at the registry: it is
     /// sent the policy, and who pushes it.
-    fn place(&self, begun: &Response<Body>) -> Result<String> {
+    fn place(&self, asked: &str, begun: &Response<Body>) -> Result<String> {
         let host = &self.endpoint.host;
         let wrong = |what: &str| Error::input(format!("the registry {host} {what}"));
-        let here = origin(&parse(&self.url(""))?)?;
+        let asked = parse(asked)?;
+        let here = origin(&asked)?;
         let location = begun.headers().get(LOCATION);
         let location = location
             .and_then(|location| location.to_str().ok())
             .ok_or_else(|| wrong("begins an upload and does not say where it goes"))?;
         let url =
-            follow(&here, location).map_err(|_| wrong("sends an upload to what is no URL"))?;
+            follow(&asked, location).map_err(|_| wrong("sends an upload to what is no URL"))?;
         // Such a URL may be as good as a password, so it is not shown.
         let there = parse(&url)
             .and_then(|url| origin(&url))

@@ -5,6 +5,7 @@ mod artifacts;
 mod authentication;
 mod connections;
 mod files;
+mod oddities;
 mod registries;
 
 use std::fs;
@@ -240,7 +241,7 @@ fn a_device_node_fails_the_image_and_is_named() {
         .fails(&[&format!("{}/a/b:v1", server.host)])
         .to_string();
     assert!(
-        error.contains("a device node at rootfs/dev/null (and others at pipe)"),
+        error.contains("a named pipe at pipe (and others at rootfs/dev/null)"),
         "{error}"
     );
 }

@@ -162,7 +162,7 @@ impl<'a> Transport<'a> {
                 .get(LOCATION)
                 .and_then(|location| location.to_str().ok())
                 .unwrap_or_default();
-            url = follow(&at, location)?;
+            url = follow(&uri, location)?;
             // Such a URL is often as good as a password, so it is not shown.
             let next = parse(&url)
                 .and_then(|url| origin(&url))
@@ -285,17 +285,58 @@ pub(super) fn origin(uri: &Uri) -> Result<(String, String)> {
     }
 }
 
-/// The URL that a `Location` names, as it was read at an origin.
-pub(super) fn follow((scheme, host): &(String, String), location: &str) -> Result<String> {
-    if let Some(rest) = location.strip_prefix("//") {
-        Ok(format!("{scheme}://{rest}"))
-    } else if location.starts_with('/') {
-        Ok(format!("{scheme}://{host}{location}"))
-    } else if location.starts_with("http://") || location.starts_with("https://") {
-        Ok(location.to_owned())
-    } else {
-        Err(unreachable(host, "it redirects to what is no URL"))
+/// The URL that a `Location` names, as it was read at another one: see RFC 3986, 5.2.
+pub(super) fn follow(at: &Uri, location: &str) -> Result<String> {
+    let (scheme, host) = origin(at)?;
+    let wrong = || Err(unreachable(&host, "it redirects to what is no URL"));
+    let location = location.split('#').next().unwrap_or_default().trim();
+    if location.starts_with("http://") || location.starts_with("https://") {
+        return Ok(location.to_owned());
     }
+    if let Some(rest) = location.strip_prefix("//") {
+        return Ok(format!("{scheme}://{rest}"));
+    }
+    let (path, query) = match location.find('?') {
+        Some(mark) => location.split_at(mark),
+        None => (location, ""),
+    };
+    let path = match path {
+        "" if query.is_empty() => return wrong(),
+        "" => at.path().to_owned(),
+        path if path.starts_with('/') => path.to_owned(),
+        // Of another scheme.
+        path if path
+            .split('/')
+            .next()
+            .is_some_and(|first| first.contains(':')) =>
+        {
+            return wrong();
+        }
+        path => {
+            let folder = at.path().rfind('/').map_or("", |end| &at.path()[..end]);
+            without_dots(&format!("{folder}/{path}"))
+        }
+    };
+    Ok(format!("{scheme}://{host}{path}{query}"))
+}
+
+/// A path without `.` and `..`, which begins with a slash.
+fn without_dots(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    let mut last = "";
+    for part in path.split('/').skip(1) {
+        last = part;
+        match part {
+            "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    // What a dot stands for is a directory.
+    if matches!(last, "." | "..") {
+        parts.push("");
+    }
+    format!("/{}", parts.join("/"))
 }
 
 #[cfg(test)]
@@ -385,12 +426,22 @@ mod tests {
 
     #[test]
     fn redirects_are_read_as_they_are_written() {
-        let at = ("https".to_owned(), "a.example:1".to_owned());
+        let at: Uri = "https://A.example:1/v2/a/blobs/x?old=1".parse().unwrap();
         let follow = |location| follow(&at, location);
-        assert_eq!(follow("/x?y").unwrap(), "https://a.example:1/x?y");
-        assert_eq!(follow("//b/x").unwrap(), "https://b/x");
-        assert_eq!(follow("http://b/x").unwrap(), "http://b/x");
-        for location in ["", "x", "ftp://b/", "file:///etc/passwd"] {
+        for (location, url) in [
+            ("/x?y", "https://a.example:1/x?y"),
+            ("//b/x", "https://b/x"),
+            ("http://b/x#y", "http://b/x"),
+            ("y/z?u=/v:w", "https://a.example:1/v2/a/blobs/y/z?u=/v:w"),
+            ("./y", "https://a.example:1/v2/a/blobs/y"),
+            ("../uploads/", "https://a.example:1/v2/a/uploads/"),
+            ("../..", "https://a.example:1/v2/"),
+            ("../../../../../y", "https://a.example:1/y"),
+            ("?new=2", "https://a.example:1/v2/a/blobs/x?new=2"),
+        ] {
+            assert_eq!(follow(location).unwrap(), url);
+        }
+        for location in ["", "#x", "ftp://b/", "file:///etc/passwd", "data:x"] {
             assert_eq!(follow(location).unwrap_err().kind, Kind::Unreachable);
         }
     }

@@ -16,7 +16,7 @@ use super::*;
 use crate::error::Kind;
 
 /// An archive, entry by entry; names and targets are taken as they are.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Layer(Vec<u8>);
 
 impl Layer {
@@ -42,6 +42,23 @@ impl Layer {
 
     pub(crate) fn file(self, name: &str, content: &str) -> Self {
         self.entry(EntryType::Regular, name, "", 0o644, content.as_bytes())
+    }
+
+    /// Records of PAX for the entry that follows.
+    pub(crate) fn records(self, records: &[(&str, &str)]) -> Self {
+        let mut text = String::new();
+        for (key, value) in records {
+            let rest = format!(" {key}={value}\n");
+            let digits = (1..4).find(|digits| (rest.len() + digits).to_string().len() == *digits);
+            text.push_str(&format!("{}{rest}", rest.len() + digits.unwrap()));
+        }
+        self.entry(
+            EntryType::XHeader,
+            "PaxHeaders/x",
+            "",
+            0o644,
+            text.as_bytes(),
+        )
     }
 
     pub(crate) fn mode(self, name: &str, mode: u32) -> Self {
@@ -154,7 +171,13 @@ fn files_directories_and_links_are_unpacked_with_their_modes() {
         .hardlink("usr/hard", "usr/a")
         .file("implicit/b", "")
         .end();
-    place.unpack(&[layer]).unwrap().complete().apply().unwrap();
+    place
+        .unpack(&[layer])
+        .unwrap()
+        .complete()
+        .0
+        .apply()
+        .unwrap();
     assert_eq!(
         place.tree(),
         [
@@ -174,7 +197,7 @@ fn files_directories_and_links_are_unpacked_with_their_modes() {
 }
 
 #[test]
-fn special_files_are_told_and_not_made() {
+fn special_files_are_reported_and_not_made() {
     let place = Place::new();
     let layer = Layer::default()
         .special(EntryType::Char, "dev/null")
@@ -191,11 +214,122 @@ fn special_files_are_told_and_not_made() {
             ("dev/null".into(), Special::Device),
             ("dev/sda".into(), Special::Device),
             ("pipe".into(), Special::Fifo),
-            ("usr/setuid".into(), Special::SetId),
-            ("setgid".into(), Special::SetId)
+            ("setgid".into(), Special::SetId),
+            ("usr/setuid".into(), Special::SetId)
         ]
     );
-    assert_eq!(place.tree(), ["a 644 a"]);
+    // Empty files stand for them, which a later layer may remove.
+    assert_eq!(
+        place.tree(),
+        [
+            "a 644 a",
+            "dev/ 755",
+            "dev/null 600 ",
+            "dev/sda 600 ",
+            "pipe 600 ",
+            "setgid 600 ",
+            "usr/ 755",
+            "usr/setuid 600 ",
+        ]
+    );
+}
+
+#[test]
+fn what_a_later_layer_takes_away_is_not_refused() {
+    let lower = |layer: Layer| {
+        layer
+            .mode("bin/su", 0o4755)
+            .special(EntryType::Char, "dev/null")
+            .end()
+    };
+    let gone = Layer::default().file("dev/.wh.null", "");
+    for upper in [
+        Layer::default().file("bin/.wh.su", ""),
+        Layer::default().file(".wh.bin", ""),
+        Layer::default().file("bin/.wh..wh..opq", ""),
+        Layer::default().mode("bin/su", 0o755),
+        Layer::default().directory("bin/su/", 0o755),
+        Layer::default().symlink("bin/su", "busybox"),
+        Layer::default().file("x", "").hardlink("bin/su", "x"),
+    ] {
+        let layers = [lower(Layer::default()), gone.clone().end(), upper.end()];
+        let place = Place::new();
+        assert_eq!(place.unpack(&layers).unwrap().refused(), []);
+    }
+    // It comes again, or stays under another name.
+    for (layers, left) in [
+        (
+            vec![
+                Layer::default().mode("bin/su", 0o755).end(),
+                Layer::default().mode("bin/su", 0o2755).end(),
+            ],
+            "bin/su",
+        ),
+        (
+            vec![
+                Layer::default()
+                    .mode("su", 0o4755)
+                    .hardlink("x", "su")
+                    .end(),
+                Layer::default().file(".wh.su", "").end(),
+            ],
+            "x",
+        ),
+        (
+            vec![
+                Layer::default().mode("su", 0o4755).end(),
+                Layer::default()
+                    .hardlink("x", "su")
+                    .file(".wh.su", "")
+                    .end(),
+            ],
+            "x",
+        ),
+    ] {
+        let unpacker = Place::new().unpack(&layers).unwrap();
+        assert_eq!(unpacker.refused(), [(left.into(), Special::SetId)]);
+    }
+}
+
+#[test]
+fn attributes_that_are_dropped_are_reported_of_the_result() {
+    let capability = ("SCHILY.xattr.security.capability", "x\n");
+    let layers = [
+        Layer::default()
+            .records(&[capability, ("LIBARCHIVE.xattr.user.a", "eA==")])
+            .mode("bin/ping", 0o755)
+            .hardlink("bin/ping6", "bin/ping")
+            .records(&[capability])
+            .mode("gone", 0o755)
+            .records(&[("SCHILY.acl.access", "x")])
+            .directory("d/", 0o755)
+            .records(&[("comment", "x")])
+            .file("plain", "")
+            .end(),
+        Layer::default().file(".wh.gone", "").end(),
+    ];
+    let place = Place::new();
+    let (_, (dropped, more)) = place.unpack(&layers).unwrap().complete();
+    let dropped: Vec<_> = dropped
+        .iter()
+        .map(|one| (one.path.as_str(), one.attributes.as_str()))
+        .collect();
+    let both = "security.capability, user.a";
+    let expected = [
+        ("bin/ping", both),
+        ("bin/ping6", both),
+        ("d", "system.posix_acl_access"),
+    ];
+    assert_eq!((dropped.as_slice(), more), (&expected[..], 0));
+
+    let many = (0..TOLD + 7).fold(Layer::default(), |layer, number| {
+        layer
+            .records(&[capability])
+            .mode(&number.to_string(), 0o755)
+    });
+    let unpacker = Place::new().unpack(&[many.end()]).unwrap();
+    let (_, (dropped, more)) = unpacker.complete();
+    assert_eq!((dropped.len(), more), (TOLD, 7));
 }
 
 #[test]
@@ -260,7 +394,7 @@ fn a_directory_that_we_may_not_write_into_is_written_into_by_later_layers() {
             .file("gone/c", "c")
             .end(),
     ];
-    place.unpack(&layers).unwrap().complete().apply().unwrap();
+    place.unpack(&layers).unwrap().complete().0.apply().unwrap();
     // So that this user can look into it, too.
     let none = place.inside().join("none");
     assert_eq!(none.metadata().unwrap().mode() & 0o7777, 0);

@@ -15,6 +15,8 @@ use policy::escape;
 use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::Special;
+use super::marks::Marks;
 use crate::error::{Error, Kind, Result};
 use crate::interrupt;
 pub(super) use lookup::components;
@@ -31,7 +33,7 @@ const DIRECTORY: OFlags = OFlags::RDONLY
 
 /// A path in the folder, without symlinks, as its components with slashes
 /// between them; the root is empty.
-type Real = Vec<u8>;
+pub(super) type Real = Vec<u8>;
 
 /// The folder.
 pub(super) struct Tree {
@@ -44,6 +46,8 @@ pub(super) struct Tree {
     /// What the layer has written, where there are layers below it.
     written: Option<HashSet<Real>>,
     layers: usize,
+    /// What is not as the layers have it.
+    pub(super) marks: Marks,
 }
 
 /// An open directory.
@@ -75,6 +79,7 @@ impl Tree {
             modes: BTreeMap::new(),
             written: None,
             layers: 0,
+            marks: Marks::default(),
         })
     }
 
@@ -86,15 +91,16 @@ impl Tree {
     }
 
     /// What is done when the last layer was unpacked.
-    pub(super) fn complete(self) -> Modes {
-        Modes {
+    pub(super) fn complete(self) -> (Modes, Marks) {
+        let modes = Modes {
             root: self.root,
             modes: self.modes,
-        }
+        };
+        (modes, self.marks)
     }
 
     /// Makes a directory, or gives one that is there its mode.
-    pub(super) fn directory(&mut self, path: &[&[u8]], mode: u32) -> Result<()> {
+    pub(super) fn directory(&mut self, path: &[&[u8]], mode: u32) -> Result<Real> {
         let (parent, name) = self.parent(path)?;
         let real = parent.child(name);
         check_depth(&real)?;
@@ -116,8 +122,9 @@ impl Tree {
         } else {
             self.modes.insert(real.clone(), mode);
         }
-        self.note(real);
-        Ok(())
+        self.marks.forget(&real);
+        self.note(real.clone());
+        Ok(real)
     }
 
     /// Makes a file of exactly `size` bytes.
@@ -128,7 +135,7 @@ impl Tree {
         size: u64,
         content: &mut impl Read,
         buffer: &mut [u8],
-    ) -> Result<()> {
+    ) -> Result<Real> {
         let (parent, name) = self.parent(path)?;
         let real = parent.child(name);
         let cannot = |error| failed("write", &real, error);
@@ -166,17 +173,24 @@ impl Tree {
         }
         // After the content: writing takes setuid away.
         fs::fchmod(&fd, Mode::from_raw_mode(mode)).map_err(cannot)?;
-        self.note(real);
-        Ok(())
+        self.note(real.clone());
+        Ok(real)
+    }
+
+    /// Puts an empty file where something is that must not be there in the end: a later
+    /// layer may take it away, and links to it are as bad.
+    pub(super) fn refuse(&mut self, path: &[&[u8]], special: Special) -> Result<()> {
+        let real = self.file(path, 0o600, 0, &mut std::io::empty(), &mut [])?;
+        self.marks.refuse(real, special)
     }
 
     /// Makes a symlink, which may point anywhere.
-    pub(super) fn symlink(&mut self, path: &[&[u8]], target: &[u8]) -> Result<()> {
+    pub(super) fn symlink(&mut self, path: &[&[u8]], target: &[u8]) -> Result<Real> {
         let (parent, name) = self.parent(path)?;
         let real = parent.child(name);
         self.place(&parent, name, || fs::symlinkat(target, &parent.fd, name))?;
-        self.note(real);
-        Ok(())
+        self.note(real.clone());
+        Ok(real)
     }
 
     /// Gives a file of the image another name.
@@ -222,6 +236,7 @@ impl Tree {
                     AtFlags::empty(),
                 )
             })?;
+            self.marks.link(&target_parent.child(target_name), &real)?;
         }
         self.note(real);
         Ok(())

@@ -101,7 +101,10 @@ fn nothing_is_wrong_with_a_good_extension() {
         .link("000.a/rootfs/usr/local/bin/b", "a")
         .link("000.a/rootfs/usr/local/lib/c", "../../lib/firmware")
         .directory("000.a/rootfs/usr/local/empty", 0o755);
-    assert_told(&extensions, &[]);
+    assert_told(
+        &extensions,
+        &[(WARNING, "kernel-modules", "/usr/lib/modules/6.1.0")],
+    );
     let (checked, _) = validate(&folder::list(extensions.0.path()).unwrap()).unwrap();
     assert_eq!(checked[0].name, "000.a");
     assert_eq!(checked[0].manifest.as_ref().unwrap().name, "a");
@@ -356,6 +359,8 @@ fn kernels_and_machines_are_compared_with_the_manifest() {
     assert_told(
         &extensions,
         &[
+            (WARNING, "kernel-modules", "/usr/lib/modules/6.1.0"),
+            (WARNING, "kernel-modules", "/usr/lib/modules/6.1.2"),
             (ERROR, "kernel-release", "/usr/lib/modules/6.1.0/a.ko"),
             (ERROR, "kernel-release", "/usr/lib/modules/6.1.0"),
             (WARNING, "kernel-release", "/usr/lib/modules"),
@@ -363,6 +368,32 @@ fn kernels_and_machines_are_compared_with_the_manifest() {
             (WARNING, "architecture", "/"),
         ],
     );
+}
+
+#[test]
+fn what_does_not_work_in_a_layer_is_a_warning() {
+    let extensions = Extensions::new();
+    extensions
+        .add("000.a", "name: a, version: 1")
+        .file(
+            "000.a/rootfs/usr/lib/firmware/intel-ucode/06-8e",
+            b"x",
+            0o644,
+        )
+        .file("000.a/rootfs/usr/lib/firmware/amd-ucode/x.bin", b"x", 0o644)
+        .file("000.a/rootfs/usr/lib/firmware/amd-ucode.txt", b"x", 0o644)
+        .file("000.a/rootfs/usr/local/bin/ping", b"x", 0o755);
+    let mut expected = vec![
+        (WARNING, "microcode", "/usr/lib/firmware/amd-ucode"),
+        (WARNING, "microcode", "/usr/lib/firmware/intel-ucode"),
+    ];
+    let ping = extensions.at("000.a/rootfs/usr/local/bin/ping");
+    // Not every file system has attributes.
+    let flags = rustix::fs::XattrFlags::empty();
+    if rustix::fs::lsetxattr(&ping, "user.x", b"x", flags).is_ok() {
+        expected.push((WARNING, "attributes", "/usr/local/bin/ping"));
+    }
+    assert_told(&extensions, &expected);
 }
 
 #[test]

@@ -106,6 +106,7 @@ const PLACE: Place = Place {
     part: 1,
     archive: 0,
     contents: None,
+    continues: false,
 };
 
 impl Walk<'_> {

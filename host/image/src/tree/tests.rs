@@ -233,6 +233,32 @@ fn hard_links_share_contents_within_one_archive() {
 }
 
 #[test]
+fn numbers_of_hard_links_count_up_to_a_trailer() {
+    let first = Archive::new().hard("a", 1, "first").bytes();
+    let second = Archive::new().hard("b", 1, "").bytes();
+    let without = &first[..first.len() - 124];
+    let gzip = |bytes: &[u8]| {
+        let mut compressed = Vec::new();
+        let mut encoder = encoder(Compression::Gzip(1), 1, &mut compressed).unwrap();
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap();
+        compressed
+    };
+    for (image, linked, warned) in [
+        ([without, &second].concat(), true, false),
+        ([&gzip(without)[..], &gzip(&second)].concat(), true, false),
+        ([&first[..], &second].concat(), false, false),
+        (without.to_vec(), false, true),
+    ] {
+        let tree = read_bytes(&image, &Wanted::default()).unwrap();
+        let b = tree.find(b"/b");
+        assert_eq!(b.is_some() && b == tree.find(b"/a"), linked);
+        let warnings = tree.warnings();
+        assert_eq!(!warnings.is_empty(), warned, "{warnings:?}");
+    }
+}
+
+#[test]
 fn a_file_that_is_linked_to_itself_is_lost() {
     let tree = read(Archive::new().hard("a", 1, "1").hard("a", 1, "2"));
     assert_eq!(show(&tree), [""; 0]);

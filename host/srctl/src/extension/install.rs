@@ -19,7 +19,7 @@ use policy::compatibility::{Judged, Outcome as Verdict};
 use serde_json::{Value, json};
 
 use super::pack::{options as packing, report_invalid, to_pack};
-use super::pull::options as pulling;
+use super::pull::{options as pulling, warn_of_dropped};
 use super::validate::{reasons, verdict, verdict_tone, verdicts};
 use super::{findings, record};
 use crate::access::with_plain_http;
@@ -91,6 +91,7 @@ pub fn run(command: &Install, progress: &dyn Progress) -> Result<Outcome> {
 
     let unpacked = folder_of("extensions");
     let pulled = pull::pull(&images, &unpacked, &pulling)?;
+    warn_of_dropped(&pulled);
     let (checked, findings) = validate::validate(&folder::list(&unpacked)?)?;
     let unfit = unfit(&checked, &kernels, &found.root);
     for sentence in &unfit {

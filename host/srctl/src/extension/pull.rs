@@ -4,8 +4,10 @@ use std::path::Path;
 
 use extension::Result;
 use extension::progress::Progress;
-use extension::pull::{self, Platform};
+use extension::pull::{self, Platform, Pulled};
 use extension::registries::Registries;
+use extension::unpack::Dropped;
+use policy::escape;
 use serde_json::{Value, json};
 
 use crate::access;
@@ -20,6 +22,7 @@ pub fn run(command: &Pull, progress: &dyn Progress) -> Result<Outcome> {
     let platform = command.registries.platform.clone().unwrap_or_default();
     let options = options(&command.registries, platform, &registries, progress);
     let pulled = pull::pull(&command.images, &command.output, &options)?;
+    warn_of_dropped(&pulled);
     if command.printing.json() {
         let pulled: Value = pulled
             .iter()
@@ -28,6 +31,8 @@ pub fn run(command: &Pull, progress: &dyn Progress) -> Result<Outcome> {
                     "folder": name(&pulled.folder),
                     "image": pulled.image.to_string(),
                     "digest": pulled.digest,
+                    "dropped": dropped(&pulled.dropped),
+                    "dropped_more": pulled.dropped_more,
                 })
             })
             .collect();
@@ -46,6 +51,33 @@ pub fn run(command: &Pull, progress: &dyn Progress) -> Result<Outcome> {
         .collect();
     print(&table(["FOLDER", "IMAGE", "DIGEST"], &rows))?;
     Ok(Outcome::Fine)
+}
+
+fn dropped(files: &[Dropped]) -> Value {
+    files
+        .iter()
+        .map(|file| json!({"path": file.path, "attributes": file.attributes}))
+        .collect()
+}
+
+/// Reports each file that has lost something by being unpacked.
+pub fn warn_of_dropped(pulled: &[Pulled]) {
+    for image in pulled {
+        let name = escape::message(&image.image.text, 300);
+        for file in &image.dropped {
+            tracing::warn!(
+                "dropped {} of {} in {name}, since layers hold no extended attributes; what a program needs of capabilities has to come from what starts it",
+                file.attributes,
+                file.path
+            );
+        }
+        if image.dropped_more > 0 {
+            tracing::warn!(
+                "dropped the extended attributes of {} more files in {name}",
+                image.dropped_more
+            );
+        }
+    }
 }
 
 /// How the command line wants images to be pulled.

@@ -230,7 +230,7 @@ fn layer(data: &[u8]) {
     let mut unpacker = Unpacker::new(&root).expect("the root is opened");
     let whole = unpacker.apply(data).is_ok();
     if whole {
-        unpacker.complete().apply().expect("modes are set");
+        unpacker.complete().0.apply().expect("modes are set");
         let _ = contents::scan(&root);
     }
     let nodes = nodes_of_folder(&root);

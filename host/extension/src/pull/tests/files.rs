@@ -62,6 +62,27 @@ fn a_layout_is_unpacked_by_name() {
 }
 
 #[test]
+fn a_layout_may_be_in_an_archive() {
+    let pull = Pull::new();
+    let folder = pull.folder.path().join("layout");
+    layout(&folder, &["one", "two"]);
+    let file = pull.folder.path().join("images.tar");
+    archive(&folder, &file);
+    let shown = file.display();
+    let pulled = pull.pull(&[&format!("oci-archive:{shown}:two")]);
+    assert_eq!(tree(&pulled.unwrap()[0].folder), unpacked("two"));
+    let pull = Pull::new();
+    let error = pull.fails(&[&format!("oci-archive:{shown}")]).to_string();
+    assert!(error.contains("several images"), "{error}");
+    let docker_archive = pull.folder.path().join("docker.tar");
+    docker(&docker_archive, None);
+    let error = pull
+        .fails(&[&format!("oci-archive:{}", docker_archive.display())])
+        .to_string();
+    assert!(error.contains("name it docker-archive:"), "{error}");
+}
+
+#[test]
 fn a_layout_with_nested_indexes_leads_to_the_platform() {
     let pull = Pull::new();
     let folder = pull.folder.path().join("layout");

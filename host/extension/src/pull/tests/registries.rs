@@ -248,7 +248,7 @@ fn what_is_no_image_is_named() {
             "schema 1",
         ),
         ("application/json", r#"{"schemaVersion": 1}"#, "schema 1"),
-        ("application/json", "{", "malformed"),
+        ("application/json", "{", "with what is no manifest"),
         (
             "application/json",
             r#"{"schemaVersion": 2, "layers": [], "manifests": []}"#,

@@ -37,11 +37,13 @@ impl Tree {
                     return Ok(false);
                 }
                 self.modes.remove(&real);
+                self.marks.forget(&real);
                 fs::unlinkat(&parent.fd, name, AtFlags::REMOVEDIR).map_err(cannot)?;
             }
             Err(Errno::NOENT) => {}
             Err(Errno::NOTDIR | Errno::LOOP) if spared => return Ok(false),
             Err(Errno::NOTDIR | Errno::LOOP) => {
+                self.marks.forget(&real);
                 fs::unlinkat(&parent.fd, name, AtFlags::empty()).map_err(cannot)?;
             }
             Err(error) => return Err(cannot(error)),

@@ -37,6 +37,31 @@ fn the_same_policy_is_sent_once_and_is_the_same_artifact() {
 }
 
 #[test]
+fn an_upload_may_go_to_a_relative_place_and_be_answered_with_200() {
+    let content = Mutex::new(Content::default());
+    let server = Server::start(move |request| {
+        let reply = content.lock().unwrap().take(request);
+        match (request.method.as_str(), reply.status) {
+            ("POST", 202) => Reply::status(202).with("location", "1?state=x%3D"),
+            ("PUT", 201) if request.path.contains("/manifests/") => Reply {
+                status: 200,
+                ..reply
+            },
+            _ => reply,
+        }
+    });
+    let to = format!("{}:v1", place(&server));
+    Operator::default().push(&wasm(), None, &to).unwrap();
+    let paths = server.paths();
+    assert!(
+        paths
+            .iter()
+            .any(|path| path.starts_with("/v2/a/b/blobs/uploads/1?state=x%3D&digest=")),
+        "{paths:?}"
+    );
+}
+
+#[test]
 fn a_token_is_for_pushing_and_goes_to_its_registry_alone() {
     let tokens =
         Server::start(
@@ -186,7 +211,7 @@ fn an_upload_stays_at_its_registry() {
             "which is another place and not followed",
         ),
         (String::new(), "does not say where it goes"),
-        ("upload".to_owned(), "what is no URL"),
+        ("mailto:upload".to_owned(), "what is no URL"),
         ("file:///etc/passwd".to_owned(), "what is no URL"),
         (tls(&other), "which is another place and not followed"),
     ] {
