@@ -80,7 +80,7 @@ fn extensions(command: &Bench, image: Option<&Image>) -> Result<Option<(String, 
 
 fn host(command: &Bench, image: Option<&Image>) -> Result<HostFacts> {
     let host = match image {
-        Some(image) => plan::host(image, &command.machine)?.0,
+        Some(image) => plan::host(image, &command.machine, None)?.0,
         None => facts::facts(&command.machine, Found::default(), &Platform::default())?,
     };
     host.ok_or_else(|| {
