@@ -16,8 +16,9 @@ const OPERATOR: &str = "/etc/switch-root/policies.d";
 type Attack = (&'static str, &'static str, &'static [&'static str]);
 
 /// Policies whose preservation review fails.
-const ATTACKS: [Attack; 18] = [
+const ATTACKS: [Attack; 19] = [
     ("trap", "traps", &["trap"]),
+    ("panic", "panics", &["trap"]),
     ("loop", "loops", &["fuel", "100000000"]),
     (
         "allocate-forever",

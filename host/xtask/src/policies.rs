@@ -217,7 +217,8 @@ mod tests {
             ),
             (
                 "extension-allowlist",
-                vec![types],
+                // For what a panic says.
+                vec![log, types],
                 vec!["compatibility", "settings"],
             ),
             (

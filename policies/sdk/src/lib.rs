@@ -44,6 +44,8 @@ pub mod sentence;
 
 mod configuration;
 mod globs;
+#[cfg(all(target_family = "wasm", feature = "panics"))]
+mod panics;
 mod policy;
 mod selection;
 mod types;

@@ -2,7 +2,9 @@
 //!
 //! There is a function and a macro for each level: `log::info("text")` costs the component
 //! next to nothing, `log::info!("{count} files")` brings the formatting code of the standard
-//! library with it (about 10 KB). A policy that uses neither does not import the host's log.
+//! library with it (about 10 KB). The message of a panic is logged too, at `error`, unless the
+//! feature `panics` is left out; a policy without that and without messages does not import the
+//! host's log.
 //!
 //! The host caps messages in count and in size, escapes control characters, and reports what
 //! it dropped. In a native build, which is where a policy's tests run, they go to stderr.

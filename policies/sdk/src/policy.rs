@@ -57,6 +57,7 @@ impl<P: Preservation> bindings::preservation::exports::switch_root::policy::pres
     for Exported<P>
 {
     fn review(directory: Vec<u8>, entries: Vec<Entry>) -> Result<Vec<Decision>, String> {
+        begin();
         P::review(&directory, &entries)
     }
 }
@@ -65,6 +66,7 @@ impl<P: Compatibility> bindings::compatibility::exports::switch_root::policy::co
     for Exported<P>
 {
     fn review(host: HostFacts, extensions: Vec<Extension>) -> Result<Vec<Verdict>, String> {
+        begin();
         P::review(&host, &extensions)
     }
 }
@@ -73,8 +75,15 @@ impl<P: Settings> bindings::settings::exports::switch_root::policy::settings::Gu
     for Exported<P>
 {
     fn configure(json: String) -> Result<(), String> {
+        begin();
         P::configure(&json)
     }
+}
+
+/// What precedes every call of the host.
+fn begin() {
+    #[cfg(all(target_family = "wasm", feature = "panics"))]
+    crate::panics::are_logged();
 }
 
 /// Makes a type the policy that this crate's component is.

@@ -24,6 +24,7 @@ sources!(
     "globs/tests.rs",
     "lib.rs",
     "log.rs",
+    "panics.rs",
     "path.rs",
     "policy.rs",
     "selection.rs",

@@ -16,6 +16,8 @@ pub enum Attack {
     None,
     /// Executes an unreachable instruction.
     Trap,
+    /// Panics, as a defect would.
+    Panic,
     /// Never returns.
     Loop,
     /// Takes memory until there is no more.

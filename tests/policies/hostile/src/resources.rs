@@ -13,6 +13,7 @@ const GIANT: usize = 8 << 20;
 pub(crate) fn strike(attack: Attack) -> Result<(), String> {
     match attack {
         Attack::Trap => trap(),
+        Attack::Panic => panic!("as a defect does"),
         Attack::Loop => loop {
             black_box(());
         },
