@@ -29,9 +29,10 @@ cases![
 /// What inspecting something large may take, by an unoptimized build on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Puts a policy of the tests on the desk.
+/// Puts a policy of the tests on the desk, into a folder where the name has one.
 pub fn put(desk: &Desk, name: &str) -> Checked {
-    desk.write(&format!("{name}.wasm"), bytes(policy(name)?)?)
+    let file = name.rsplit('/').next().unwrap_or(name);
+    desk.write(&format!("{name}.wasm"), bytes(policy(file)?)?)
 }
 
 /// Inspects a file, which must change nothing and end with this status.
@@ -207,7 +208,25 @@ fn a_limit_that_is_too_low_is_told_with_what_would_do() -> Checked {
     in_text(&desk, "keep-paths.wasm --settings low.json", 3, &words).map(drop)
 }
 
-/// A component that passes for a policy by its exports, and whose module starts with this.
+/// A component that passes for a policy by its exports, with this module.
+pub fn passing(module: &Module) -> Vec<u8> {
+    let mut core = InstanceSection::new();
+    core.instantiate(0, Vec::<(&str, ModuleArg)>::new());
+    let mut instances = ComponentInstanceSection::new();
+    instances.export_items(Vec::<(&str, ComponentExportKind, u32)>::new());
+    let mut exports = ComponentExportSection::new();
+    let name = "switch-root:policy/preservation@0.1.0";
+    exports.export(name, ComponentExportKind::Instance, 0, None);
+    let mut component = Component::new();
+    component
+        .section(&ModuleSection(module))
+        .section(&core)
+        .section(&instances)
+        .section(&exports);
+    component.finish()
+}
+
+/// The same with a module that starts with this.
 pub fn starting(start: &Function) -> Vec<u8> {
     let mut types = TypeSection::new();
     types.ty().function([], []);
@@ -221,20 +240,7 @@ pub fn starting(start: &Function) -> Vec<u8> {
         .section(&functions)
         .section(&StartSection { function_index: 0 })
         .section(&code);
-    let mut core = InstanceSection::new();
-    core.instantiate(0, Vec::<(&str, ModuleArg)>::new());
-    let mut instances = ComponentInstanceSection::new();
-    instances.export_items(Vec::<(&str, ComponentExportKind, u32)>::new());
-    let mut exports = ComponentExportSection::new();
-    let name = "switch-root:policy/preservation@0.1.0";
-    exports.export(name, ComponentExportKind::Instance, 0, None);
-    let mut component = Component::new();
-    component
-        .section(&ModuleSection(&module))
-        .section(&core)
-        .section(&instances)
-        .section(&exports);
-    component.finish()
+    passing(&module)
 }
 
 fn a_component_that_never_starts_is_ended_by_its_limits() -> Checked {
@@ -278,14 +284,14 @@ fn a_component_that_never_starts_is_ended_by_its_limits() -> Checked {
     )
 }
 
-/// A module of a million functions, which takes long to compile.
-pub fn large_module() -> Module {
+/// A module of many functions, which takes long to compile.
+pub fn large_module(count: usize) -> Module {
     let mut types = TypeSection::new();
     let mut functions = FunctionSection::new();
     let mut code = CodeSection::new();
     let mut body = Function::new([]);
     body.instructions().end();
-    for _ in 0..1_000_000 {
+    for _ in 0..count {
         types.ty().function([], []);
         functions.function(0);
         code.function(&body);
@@ -297,7 +303,7 @@ pub fn large_module() -> Module {
 
 fn million() -> Vec<u8> {
     let mut component = Component::new();
-    component.section(&ModuleSection(&large_module()));
+    component.section(&ModuleSection(&large_module(1_000_000)));
     component.finish()
 }
 
@@ -396,7 +402,7 @@ fn what_cannot_be_read_is_an_error() -> Checked {
         "policy inspect nowhere.wasm",
         &["there is no file nowhere.wasm"],
     )?;
-    desk.fails("policy inspect .", &["not a regular file"])?;
+    desk.fails("policy inspect .", &["there is no component in ."])?;
     put(&desk, "keep-paths")?;
     let arguments = "policy inspect keep-paths.wasm --settings nowhere.json";
     desk.fails(arguments, &["there is no file nowhere.json"])

@@ -4,6 +4,7 @@
 //! this directory says how to run them by hand.
 
 mod aarch64;
+mod asking;
 mod book;
 mod check;
 mod command_line;
@@ -127,6 +128,7 @@ fn main() {
         measuring::cases(),
         precompiling::cases(),
         preparing::cases(),
+        asking::cases(),
         formats::cases(),
         shells::cases(),
         terminal::cases(),

@@ -13,6 +13,7 @@ cases![
     extensions_are_measured_with_the_machine_they_are_for,
     a_policy_that_fails_is_told_with_how_near_it_came_to_its_limits,
     what_cannot_be_measured_is_an_error,
+    without_a_tree_it_says_what_it_needs_and_measures_loading,
 ];
 
 const EXTENSIONS: &str = "layers:\n- image: 000.a.sqsh\n  metadata: {name: a, version: '1', author: Somebody, description: An a.}\n";
@@ -177,4 +178,21 @@ fn what_cannot_be_measured_is_an_error() -> Checked {
     let ran = desk.run("policy bench default.wasm --rounds 0")?;
     ensure!(ran.status == Some(2), "{}", ran.said());
     Ok(())
+}
+
+fn without_a_tree_it_says_what_it_needs_and_measures_loading() -> Checked {
+    let desk = desk()?;
+    let measured = bench(&desk, "keep-paths.wasm --rounds 2", 0)?;
+    for load in ["load_wasm", "load_native"] {
+        ensure!(measured[load]["fuel"].as_u64() > Some(0), "{measured:#}");
+    }
+    says(
+        &measured["warnings"].to_string(),
+        &["give --tree IMAGE|DIR"],
+    )?;
+    let measured = bench(&desk, "default.wasm --rounds 1", 0)?;
+    says(
+        &measured["warnings"].to_string(),
+        &["give --tree IMAGE|DIR", "give --extensions FILE"],
+    )
 }

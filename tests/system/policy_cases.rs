@@ -21,6 +21,8 @@ cases![
     what_is_no_policy_is_refused_in_the_words_of_a_boot,
     cases_that_cannot_be_understood_say_where,
     an_image_can_be_the_initramfs_of_a_case,
+    a_failed_case_shows_what_the_policy_logged,
+    a_policy_without_cases_is_told_where_they_belong,
 ];
 
 /// A desk with a shipped policy, and its cases.
@@ -299,5 +301,43 @@ fn an_image_can_be_the_initramfs_of_a_case() -> Checked {
     says(
         &ran.stdout,
         &["the case cases/a.yaml: ", "image.cpio", "truncated"],
+    )
+}
+
+fn a_failed_case_shows_what_the_policy_logged() -> Checked {
+    let case = |attack: &str| {
+        format!("tree: {{/a: text}}\nsettings: {{attack: {attack}}}\nexpect: {{}}\n")
+    };
+    let files = [
+        ("bad.yaml", &case("panic")),
+        ("good.yaml", &case("log-control")),
+    ];
+    let desk = desk("hostile", &files.map(|(name, text)| (name, text.as_str())))?;
+    let ran = desk.run("policy test hostile.wasm --junit results.xml")?;
+    ensure!(ran.status == Some(3), "{}", ran.said());
+    let words = ["what it logged:", "error: panicked at ", "as a defect does"];
+    says(&ran.stdout, &words)?;
+    // As other tests do, those that pass say nothing.
+    ensure!(!ran.stdout.contains("all is well"), "{}", ran.said());
+    let xml = String::from_utf8(desk.read("results.xml")?).unwrap_or_default();
+    says(&xml, &["<system-out>error: panicked at "])?;
+    let ran = desk.run("policy test hostile.wasm --format json")?;
+    let cases = &json(&ran.stdout)?[0]["cases"];
+    ensure!(
+        cases[0]["log"][0]["level"] == "error" && cases[1]["log"] == json!([]),
+        "{cases:#}"
+    );
+    Ok(())
+}
+
+fn a_policy_without_cases_is_told_where_they_belong() -> Checked {
+    let desk = Desk::new()?;
+    desk.write("keep-paths.wasm", policy("keep-paths")?.bytes()?)?;
+    desk.fails(
+        "policy test keep-paths.wasm",
+        &[
+            "there is no folder `cases` beside keep-paths.wasm",
+            "--cases",
+        ],
     )
 }

@@ -177,6 +177,10 @@ fn a_target_that_cannot_be_compiled_for_is_told_with_those_that_can() -> Checked
             ],
         )?;
     }
+    // As images of containers call it, which is no other target.
+    let printed = desk.succeeds("policy compile default.wasm --arch amd64 --format json")?;
+    let record = &json(&printed)?["compiled"][0]["record"];
+    ensure!(record["target"] == "x86_64-unknown-linux-musl", "{printed}");
     let both = desk.run("policy compile default.wasm --arch x86_64 --target x")?;
     ensure!(both.status == Some(2), "{}", both.said());
     Ok(())

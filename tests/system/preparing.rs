@@ -43,7 +43,7 @@ fn large() -> Vec<u8> {
     component
         .section(&types)
         .section(&imports)
-        .section(&ModuleSection(&large_module()))
+        .section(&ModuleSection(&large_module(1_000_000)))
         .section(&instances)
         .section(&exports);
     component.finish()

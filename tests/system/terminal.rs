@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use switch_root_tests::steps::Steps;
 
 use crate::check::{ensure, says};
+use crate::inspecting::{large_module, passing};
 use crate::srctl::{Desk, Ran, extension, manifest, noise};
 use crate::tools::{self, Checked, Stop, cases, program};
 
@@ -16,6 +17,7 @@ cases![
     colours_are_as_the_command_line_wants_them,
     colours_only_repeat_what_words_say,
     progress_is_shown_on_a_terminal_once_it_takes_long,
+    a_policy_that_takes_long_to_compile_is_named,
 ];
 
 const ESCAPE: char = '\x1b';
@@ -65,15 +67,6 @@ fn piped(desk: &Desk, arguments: &str, environment: &[(&str, &str)]) -> Result<R
         .envs(environment.iter().copied())
         .output()?;
     Ok(Ran::new(arguments, &output))
-}
-
-/// A text without what changes the colour of it.
-pub fn without_colours(text: &str) -> String {
-    let mut parts = text.split(ESCAPE);
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |text, part| {
-        text + part.split_once('m').map_or(part, |(_, rest)| rest)
-    })
 }
 
 fn has_colours(ran: &Ran) -> bool {
@@ -151,7 +144,15 @@ fn colours_only_repeat_what_words_say() -> Checked {
         (&plain.stdout, &coloured.stdout),
         (&plain.stderr, &coloured.stderr),
     ] {
-        let stripped = without_colours(coloured);
+        let mut stripped = String::new();
+        for (number, part) in coloured.split(ESCAPE).enumerate() {
+            let rest = part.split_once('m').map(|(_, rest)| rest);
+            stripped.push_str(if number == 0 {
+                part
+            } else {
+                rest.unwrap_or(part)
+            });
+        }
         ensure!(stripped == *text, "{stripped}\nis not\n{text}");
     }
     says(&plain.stdout, &["error: 001.b: ", "incompatible"])
@@ -194,6 +195,32 @@ fn progress_is_shown_on_a_terminal_once_it_takes_long() -> Checked {
     for quiet in ["--quiet", "-q"] {
         let ran = on_terminal(&desk, &format!("{pack} {quiet}"), &[])?;
         ensure!(bars(&ran) == 0, "{}", ran.said());
+    }
+    Ok(())
+}
+
+fn a_policy_that_takes_long_to_compile_is_named() -> Checked {
+    let desk = Desk::new()?;
+    // As many functions as take this machine some seconds.
+    let mut functions = 4_000;
+    loop {
+        desk.write("large.wasm", passing(&large_module(functions)))?;
+        let begun = Instant::now();
+        let ran = piped(&desk, "policy inspect large.wasm", &[])?;
+        ensure!(bars(&ran) == 0, "{}", ran.said());
+        if begun.elapsed() > Duration::from_secs(2) {
+            break;
+        }
+        functions *= 2;
+    }
+    // In the policy worker, and where there is none.
+    for arguments in ["policy inspect large.wasm", "policy compile large.wasm"] {
+        let ran = on_terminal(&desk, arguments, &[])?;
+        ensure!(ran.status == Some(3), "{}", ran.said());
+        ensure!(bars(&ran) > 1, "no progress: {}", ran.said());
+        says(&ran.stdout, &["large", "compiling"])?;
+        let last = ran.stdout.rsplit("\x1b[2K").next().unwrap_or_default();
+        says(last, &["does not fit the contract"])?;
     }
     Ok(())
 }

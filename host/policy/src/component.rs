@@ -5,15 +5,17 @@
 use wasmparser::{ComponentTypeRef, Parser, Payload};
 
 use crate::contract::{self, Import};
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
+use crate::file;
 
 /// Refuses what its names alone exclude: other imports than the contract's, another version
 /// of it, or no question. What cannot be read is passed over: the compiler refuses it, in
 /// its own words. So are the functions of an interface, which it knows the types of.
 ///
 /// # Errors
-/// As of [`contract::questions`].
+/// It is no component; or as of [`contract::questions`].
 pub fn check_names(wasm: &[u8]) -> Result<(), Failure> {
+    file::check_component(wasm).map_err(|reason| Failure::load(Kind::NotAPolicy, reason))?;
     let mut imports = Vec::new();
     let mut exports = Vec::new();
     let mut depth = 0_usize;
@@ -78,9 +80,9 @@ mod tests {
             "switch-root:policy/types@0.1.0",
             "wasi:clocks/wall-clock@0.2.000",
         );
-        assert_eq!(failure.kind, crate::Kind::Imports, "{}", failure.message);
+        assert_eq!(failure.kind, Kind::Imports, "{}", failure.message);
         let failure = renamed("@0.1.0", "@0.9.0");
-        assert_eq!(failure.kind, crate::Kind::Version, "{}", failure.message);
+        assert_eq!(failure.kind, Kind::Version, "{}", failure.message);
     }
 
     #[test]
@@ -88,7 +90,7 @@ mod tests {
         for length in [0, 7, 8, 9, DEFAULT.len() / 2, DEFAULT.len() - 1] {
             let cut = &DEFAULT[..length];
             if let Err(failure) = check_names(cut) {
-                assert_eq!(failure.kind, crate::Kind::NotAPolicy, "{length}");
+                assert_eq!(failure.kind, Kind::NotAPolicy, "{length}");
             }
         }
     }

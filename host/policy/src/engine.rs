@@ -91,8 +91,14 @@ pub fn split_native(file: &[u8]) -> Result<(Record, &[u8]), String> {
 }
 
 /// The target triple of an architecture, as the static binaries of switch-root have it.
+/// Images of containers have other names for two of them.
 #[cfg(feature = "compile")]
 pub fn target_of(architecture: &str) -> String {
+    let architecture = match architecture {
+        "amd64" => "x86_64",
+        "arm64" => "aarch64",
+        other => other,
+    };
     format!("{architecture}-unknown-linux-musl")
 }
 
@@ -226,6 +232,14 @@ mod tests {
                 .unwrap_err()
                 .contains("source")
         );
+    }
+
+    #[test]
+    #[cfg(feature = "compile")]
+    fn both_names_of_an_architecture_are_one_target() {
+        assert_eq!(target_of("amd64"), target_of("x86_64"));
+        assert_eq!(target_of("arm64"), "aarch64-unknown-linux-musl");
+        assert_eq!(target_of("riscv64gc"), "riscv64gc-unknown-linux-musl");
     }
 
     #[test]

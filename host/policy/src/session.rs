@@ -2,6 +2,7 @@
 //! allowed, and going on without the policy that brought it down.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -10,6 +11,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{ForkResult, Pid, fork, pipe2, read, write};
+use serde::Serialize;
 
 use crate::bindings::log::Level;
 use crate::escape;
@@ -36,6 +38,28 @@ const FLOOD: u32 = 10_000;
 const WARNINGS: usize = 16;
 /// The largest frame that holds no answer, in bytes.
 const SMALL_FRAME: usize = 64 << 10;
+
+/// How often it is shown that a session waits.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What a session waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting<'a> {
+    /// The policy that is awaited.
+    pub policy: &'a str,
+    /// What is done with it: `loading`, `compiling` or `asking`.
+    pub what: &'static str,
+}
+
+/// Who shows what sessions of this process wait for, if anybody does.
+static SHOW: OnceLock<fn(Option<Waiting<'_>>)> = OnceLock::new();
+
+/// Has this called some times a second while a session waits, and with nothing when it ends.
+/// It must start no thread: judges are forked meanwhile. A boot shows nothing.
+pub fn show_waiting(show: fn(Option<Waiting<'_>>)) {
+    // The first one stays.
+    let _ = SHOW.set(show);
+}
 
 /// What became of one policy in the whole session.
 #[derive(Clone, Debug, Default)]
@@ -92,6 +116,17 @@ pub struct Session<'a> {
     configure: bool,
     /// What each answer took, where somebody wants to know.
     costs: Option<Vec<Cost>>,
+    /// What the policies logged, where somebody wants to know.
+    messages: Option<Vec<Message>>,
+}
+
+/// What a policy logged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Message {
+    /// How much it matters.
+    pub level: &'static str,
+    /// What it says, escaped.
+    pub message: String,
 }
 
 /// One judge process.
@@ -153,6 +188,7 @@ impl<'a> Session<'a> {
             native,
             configure: true,
             costs: None,
+            messages: None,
         }
     }
 
@@ -315,6 +351,19 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// From now on what policies log is kept, too, as far as it is passed on.
+    pub fn keep_messages(&mut self) {
+        self.messages.get_or_insert_default();
+    }
+
+    /// What was logged since.
+    pub fn take_messages(&mut self) -> Vec<Message> {
+        self.messages
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+
     /// From now on the cost of each answer is kept, too.
     pub fn keep_costs(&mut self) {
         self.costs.get_or_insert_default();
@@ -401,11 +450,7 @@ impl<'a> Session<'a> {
         deadline: Instant,
     ) -> Result<Reply, Death> {
         for _ in 0..FLOOD {
-            let judge = self
-                .judge
-                .as_mut()
-                .ok_or_else(|| Death::crash("has no judge"))?;
-            match judge.receive(deadline, limit)? {
+            match self.receive_shown(current, limit, deadline)? {
                 Reply::Log { level, message } => self.pass_on(current, level, &message),
                 Reply::Warning(message) => {
                     if let Some(index) = current
@@ -425,6 +470,40 @@ impl<'a> Session<'a> {
         Err(Death::new(Kind::Limit, "flooded the host with messages"))
     }
 
+    /// Waits for the next reply, and has that shown where somebody shows it.
+    fn receive_shown(
+        &mut self,
+        current: Option<usize>,
+        limit: usize,
+        deadline: Instant,
+    ) -> Result<Reply, Death> {
+        let judge = self
+            .judge
+            .as_mut()
+            .ok_or_else(|| Death::crash("has no judge"))?;
+        let (Some(show), Some(index)) = (SHOW.get(), current) else {
+            return judge.receive(deadline, limit);
+        };
+        let policy = &self.policies[index];
+        let is_native = (policy.code.as_ref()).is_ok_and(|code| code.native.is_some());
+        let waiting = Waiting {
+            policy: &policy.name,
+            what: match (judge.loaded, is_native) {
+                (true, _) => "asking",
+                (false, true) => "loading",
+                (false, false) => "compiling",
+            },
+        };
+        loop {
+            show(Some(waiting));
+            let tick = deadline.min(Instant::now() + TICK);
+            match judge.receive(tick, limit) {
+                Err(death) if death.kind == Kind::Deadline && tick < deadline => {}
+                other => return other,
+            }
+        }
+    }
+
     /// Writes a policy's message to the log, as long as there are not too many.
     fn pass_on(&mut self, current: Option<usize>, level: Level, message: &str) {
         let Some(index) = current else { return };
@@ -440,11 +519,26 @@ impl<'a> Session<'a> {
             return;
         }
         let message = escape::message(message, fixed::ERROR_MESSAGE * 4);
-        match level {
-            Level::Error => tracing::error!("policy {name} says: {message}"),
-            Level::Warn => tracing::warn!("policy {name} says: {message}"),
-            Level::Info => tracing::info!("policy {name} says: {message}"),
-            Level::Debug => tracing::debug!("policy {name} says: {message}"),
+        let level = match level {
+            Level::Error => {
+                tracing::error!("policy {name} says: {message}");
+                "error"
+            }
+            Level::Warn => {
+                tracing::warn!("policy {name} says: {message}");
+                "warn"
+            }
+            Level::Info => {
+                tracing::info!("policy {name} says: {message}");
+                "info"
+            }
+            Level::Debug => {
+                tracing::debug!("policy {name} says: {message}");
+                "debug"
+            }
+        };
+        if let Some(messages) = &mut self.messages {
+            messages.push(Message { level, message });
         }
     }
 
@@ -566,6 +660,9 @@ impl<'a> Session<'a> {
 
 impl Drop for Session<'_> {
     fn drop(&mut self) {
+        if let Some(show) = SHOW.get() {
+            show(None);
+        }
         self.dismiss();
     }
 }

@@ -10,11 +10,10 @@ pub mod project;
 mod rehearse;
 pub mod signature;
 mod status;
-pub mod statuses;
 
 use std::path::PathBuf;
 
-use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use extension::pull::Platform;
 use extension::reference::ImageRef;
 
@@ -27,7 +26,7 @@ pub use status::{REPORT, Status, StatusFormat};
 
 /// The operator's side of switch-root.
 #[derive(Debug, Parser)]
-#[command(name = "srctl", version, propagate_version = true)]
+#[command(name = "srctl", version, propagate_version = true, after_help = EXIT)]
 pub struct Command {
     /// What to do.
     #[command(subcommand)]
@@ -40,21 +39,11 @@ pub struct Command {
     pub color: ColorChoice,
 }
 
-/// The command line with the exit statuses and examples of each command.
-pub fn definition() -> clap::Command {
-    statuses::described(Command::command())
-}
-
-/// What this process was called with. What is wrong with it ends the process.
-pub fn parse() -> Command {
-    let mut matches = definition().get_matches();
-    Command::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit())
-}
-
-/// Ends the process as the parser does where the command line is wrong.
-pub fn usage(kind: clap::error::ErrorKind, reason: &str) -> ! {
-    definition().error(kind, reason).exit()
-}
+const EXIT: &str = "\
+Exit status: 0 where all went well; 1 where something failed; 2 where the command line is wrong; \
+3 where an extension is invalid or incompatible, a policy or its signature is not accepted, a \
+switch would be refused or has left something undone, a machine has a problem, or two things \
+differ; 130 where it was interrupted.";
 
 /// What there is to do.
 #[derive(Debug, Subcommand)]
@@ -186,19 +175,16 @@ pub struct Validate {
     pub printing: Printing,
 }
 
-/// The machine that extensions are for, as policies are told of it: the one that boots, and
-/// not the one that srctl runs on.
+/// The machine that extensions are for, as policies are told of it.
 #[derive(Clone, Debug, Default, Args)]
 pub struct MachineOptions {
-    /// The os-release file of the operating system that is booted, which extensions have to
-    /// fit [default: that of the image's root image, or of the image].
+    /// Its os-release file.
     #[arg(long, value_name = "FILE")]
     pub os_release: Option<PathBuf>,
-    /// The version of the operating system that is booted, in place of its os-release file: a
-    /// version of Talos Linux, unless --target-os names another.
+    /// The version of its operating system, in place of an os-release file.
     #[arg(long, value_name = "VERSION", conflicts_with = "os_release")]
     pub target_version: Option<String>,
-    /// The operating system that --target-version is a version of, as the ID of its os-release.
+    /// The operating system that --target-version is of, as os-release names it.
     #[arg(
         long,
         value_name = "ID",
@@ -206,12 +192,10 @@ pub struct MachineOptions {
         requires = "target_version"
     )]
     pub target_os: String,
-    /// The release of the kernel that is booted, as `uname -r` prints it there [default: the
-    /// one that the image has modules for].
+    /// `uname -r` of its kernel.
     #[arg(long, value_name = "RELEASE")]
     pub kernel_release: Option<String>,
-    /// The architecture of the machine that boots, as `uname -m` prints it there [default: what
-    /// the image's init is a program for, or this machine's].
+    /// `uname -m` of its kernel [default: what the initramfs' init is for; this machine's].
     #[arg(long, value_name = "ARCH")]
     pub architecture: Option<String>,
 }
@@ -326,9 +310,10 @@ pub enum Layers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_well_formed() {
-        definition().debug_assert();
+        Command::command().debug_assert();
     }
 }

@@ -8,7 +8,6 @@ mod pull;
 mod validate;
 
 pub use pack::compression;
-pub use validate::verdict_tone;
 
 use std::path::Path;
 

@@ -44,7 +44,11 @@ pub fn facts(
             .unwrap_or_default(),
         architecture: options
             .architecture
-            .clone()
+            .as_deref()
+            .map(|named| match named {
+                "amd64" | "arm64" => uname_machine(named).to_owned(),
+                _ => named.to_owned(),
+            })
             .or_else(|| found.architecture.map(str::to_owned))
             .unwrap_or_else(|| uname_machine(&platform.architecture).to_owned()),
         kernel_command_line: String::new(),

@@ -4,14 +4,15 @@ mod add_policy;
 mod stage;
 
 use extension::Result;
+use extension::progress::Progress;
 
 use crate::command::image::Image;
 use crate::outcome::Outcome;
 
 /// Runs one of the commands; `quiet` is for those that tell what they did.
-pub fn run(command: &Image, quiet: bool) -> Result<Outcome> {
+pub fn run(command: &Image, quiet: bool, progress: &dyn Progress) -> Result<Outcome> {
     match command {
-        Image::AddPolicy(options) => add_policy::run(options),
-        Image::Stage(options) => stage::run(options, quiet),
+        Image::AddPolicy(options) => add_policy::run(options, progress),
+        Image::Stage(options) => stage::run(options, quiet, progress),
     }
 }

@@ -29,6 +29,7 @@ use std::process::ExitCode;
 
 use ::extension::interrupt;
 use ::extension::{Error, Result};
+use clap::Parser;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use command::{Command, What};
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
         return code;
     }
     style::choose_early(std::env::args_os().skip(1));
-    let command = command::parse();
+    let command = Command::parse();
     style::choose(command.color);
     log::start();
     outcome::exit_code(run(&command))
@@ -63,7 +64,7 @@ fn run(command: &Command) -> Result<Outcome> {
         What::Man(options) => documents::man(options.output.as_deref()),
         What::Policy(what) => policy::run(what, &*progress),
         What::Rehearse(what) => rehearse::run(what, &*progress),
-        What::Image(what) => image::run(what, command.quiet),
+        What::Image(what) => image::run(what, command.quiet, &*progress),
         What::Status(what) => status::run(what),
         What::Doctor(what) => doctor::run(what, &*progress),
     }

@@ -1,5 +1,6 @@
 //! `srctl policy`.
 
+mod about;
 mod bench;
 mod build;
 mod compile;
@@ -7,18 +8,20 @@ mod inspect;
 mod new;
 mod pull;
 mod push;
+mod run;
 mod sign;
 mod test;
 pub mod trust;
 mod verify;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use extension::artifact::Access;
 use extension::progress::Progress;
 use extension::registries::Registries;
 use extension::{Error, Result};
 use policy::limits::fixed;
+use workshop::project::component;
 
 use crate::access;
 use crate::command::policy::{Policy, Registry};
@@ -32,9 +35,10 @@ pub fn run(command: &Policy, progress: &dyn Progress) -> Result<Outcome> {
         Policy::Verify(options) => verify::run(options),
         Policy::New(options) => new::run(options),
         Policy::Build(options) => build::run(options),
-        Policy::Test(options) => test::run(options),
+        Policy::Test(options) => test::run(options, progress),
+        Policy::Run(options) => run::run(options, progress),
         Policy::Inspect(options) => inspect::run(options),
-        Policy::Compile(options) => compile::run(options),
+        Policy::Compile(options) => compile::run(options, progress),
         Policy::Bench(options) => bench::run(options, progress),
         Policy::Push(options) => push::run(options, progress),
         Policy::Pull(options) => pull::run(options, progress),
@@ -67,6 +71,11 @@ fn with_access<T>(
         docker_config: options.access.docker_config.clone(),
         progress,
     })
+}
+
+/// The files of policies, of which some are named by the folders of their projects.
+pub fn components(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    paths.iter().map(|path| component(path)).collect()
 }
 
 /// Reads the file of a policy.

@@ -10,17 +10,19 @@
 //! ```
 //!
 //! What ends within a second shows nothing. A task has a thread while it is under way: end
-//! it (drop it) before the judge is forked.
+//! it (drop it) before the judge is forked. What a session with the judge waits for is shown
+//! by [`waiting`], without a thread.
 
 use std::io::{IsTerminal, Write};
-use std::sync::OnceLock;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use extension::progress::{Progress, Silent, Task};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use policy::escape;
+use policy::session::{Waiting, show_waiting};
 
 /// How long the work has gone on when it is first shown.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -44,6 +46,7 @@ pub fn progress(quiet: bool) -> Box<dyn Progress> {
     if quiet || !std::io::stderr().is_terminal() {
         return Box::new(Silent);
     }
+    show_waiting(waiting);
     Box::new(Bars {
         bars: SHOWN.get_or_init(MultiProgress::new).clone(),
         began: OnceLock::new(),
@@ -59,6 +62,64 @@ pub fn beside_bars(text: &[u8]) -> std::io::Result<()> {
         Some(bars) => bars.suspend(write),
         None => write(),
     }
+}
+
+/// A policy that is waited for.
+struct Awaited {
+    /// Since when sessions have waited, the last one and those before.
+    since: Instant,
+    ticked: Instant,
+    bar: Option<ProgressBar>,
+}
+
+/// Shows what a session waits for, once that has gone on for long.
+fn waiting(what: Option<Waiting<'_>>) {
+    static AWAITED: Mutex<Option<Awaited>> = Mutex::new(None);
+    let mut state = AWAITED.lock().unwrap_or_else(PoisonError::into_inner);
+    let now = Instant::now();
+    let awaited = state.get_or_insert(Awaited {
+        since: now,
+        ticked: now,
+        bar: None,
+    });
+    let Some(what) = what else {
+        if let Some(bar) = awaited.bar.take() {
+            bar.finish_and_clear();
+        }
+        return;
+    };
+    // There are as many calls as answers, and each draws.
+    if now - awaited.since < PATIENCE || now - awaited.ticked < TICK / 2 {
+        return;
+    }
+    awaited.ticked = now;
+    let bar = awaited.bar.get_or_insert_with(|| {
+        let bar = new_bar(None);
+        SHOWN.get_or_init(MultiProgress::new).add(bar)
+    });
+    bar.set_prefix(shown(what.policy));
+    bar.set_message(what.what);
+    bar.tick();
+}
+
+/// A bar that is on no terminal yet.
+fn new_bar(bytes: Option<u64>) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(bytes, ProgressDrawTarget::hidden());
+    let template = if bytes.is_some() {
+        "{prefix:<30!} {msg:<9} {wide_bar} {bytes:>10}/{total_bytes:<10}"
+    } else {
+        "{prefix:<30!} {msg:<9} {spinner} {done:>10}"
+    };
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style.with_key("done", done)),
+        Err(_) => bar,
+    }
+}
+
+/// A name as it fits a bar.
+fn shown(name: &str) -> String {
+    let name = escape::message(name, NAME);
+    escape::visible(&name).into_owned()
 }
 
 struct Bars {
@@ -77,17 +138,8 @@ struct Bar {
 
 impl Progress for Bars {
     fn begin(&self, name: &str, bytes: Option<u64>) -> Box<dyn Task> {
-        let bar = ProgressBar::with_draw_target(bytes, ProgressDrawTarget::hidden());
-        let template = if bytes.is_some() {
-            "{prefix:<30!} {msg:<8} {wide_bar} {bytes:>10}/{total_bytes:<10}"
-        } else {
-            "{prefix:<30!} {msg:<8} {spinner} {done:>10}"
-        };
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.with_key("done", done));
-        }
-        let name = escape::message(name, NAME);
-        bar.set_prefix(escape::visible(&name).into_owned());
+        let bar = new_bar(bytes);
+        bar.set_prefix(shown(name));
         let now = Instant::now();
         let patience = *self.began.get_or_init(|| now) + PATIENCE;
         let wait = patience.max(now + FLICKER) - now;

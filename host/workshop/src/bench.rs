@@ -4,6 +4,7 @@ mod figures;
 
 use std::time::Instant;
 
+use extension::progress::Progress;
 use extension::{Error, Result, interrupt};
 use image::tree::Tree;
 use policy::compatibility::{self, NoReview};
@@ -81,7 +82,12 @@ pub struct Directory {
 /// # Errors
 /// There can be no judge, the component cannot be compiled, the extensions cannot be read,
 /// or the user has interrupted. That the policy fails is no error.
-pub fn measure(policy: &Policy, questions: &Questions<'_>, rounds: u32) -> Result<Measured> {
+pub fn measure(
+    policy: &Policy,
+    questions: &Questions<'_>,
+    rounds: u32,
+    progress: &dyn Progress,
+) -> Result<Measured> {
     let mut measured = Measured {
         file: policy.origin.clone(),
         digest: policy.digest.clone().unwrap_or_default(),
@@ -108,7 +114,7 @@ pub fn measure(policy: &Policy, questions: &Questions<'_>, rounds: u32) -> Resul
     }
     measured.load_wasm = loads.figures();
 
-    let policies = [compiled(policy)?];
+    let policies = [compiled(policy, progress)?];
     let mut native = Gathered::default();
     let mut rounds_done = Vec::new();
     for _ in 0..rounds {
@@ -132,7 +138,7 @@ pub fn measure(policy: &Policy, questions: &Questions<'_>, rounds: u32) -> Resul
 }
 
 /// The same policy, compiled ahead of time: what there is to run does not differ.
-fn compiled(policy: &Policy) -> Result<Policy> {
+fn compiled(policy: &Policy, progress: &dyn Progress) -> Result<Policy> {
     let wasm = policy
         .code
         .as_ref()
@@ -140,7 +146,8 @@ fn compiled(policy: &Policy) -> Result<Policy> {
         .and_then(|code| code.wasm.as_deref());
     let cannot = |reason: String| Error::input(format!("{}: {reason}", policy.origin));
     let target = engine::target_of(std::env::consts::ARCH);
-    let file = engine::compile(wasm.unwrap_or_default(), &target).map_err(cannot)?;
+    let file = loading::ahead(&policy.name, wasm.unwrap_or_default(), &target, progress)
+        .map_err(cannot)?;
     loading::natively(policy, &file).map_err(cannot)
 }
 
@@ -184,6 +191,9 @@ fn round(policies: &[Policy], questions: &Questions<'_>) -> Result<Round> {
             })?;
         let cost = session.take_costs().pop();
         compatibility = cost.map(|cost| (judged.len(), cost));
+    }
+    if questions.tree.is_none() && questions.extensions.is_none() {
+        session.try_loading(true).map_err(loading::no_judge)?;
     }
     let waited_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     Ok(Round {
@@ -252,21 +262,23 @@ fn gather(measured: &mut Measured, rounds: &[Round], questions: &Questions<'_>, 
         .collect();
     measured.limits = nearest.shares(limits);
     let answers = last.account.answers;
-    for (question, name, given) in [
+    for (question, name, given, option) in [
         (
             Question::Preservation,
             "preservation",
             questions.tree.is_some(),
+            "--tree IMAGE|DIR",
         ),
         (
             Question::Compatibility,
             "compatibility",
             questions.extensions.is_some(),
+            "--extensions FILE",
         ),
     ] {
         match (answers.to(question), given) {
             (true, false) => measured.warnings.push(format!(
-                "it answers {name} and was not asked: there is nothing to ask about"
+                "it answers {name} and was not asked: there is nothing to ask about, give {option}"
             )),
             (false, true) if measured.failures.is_empty() => {
                 measured.warnings.push(format!("it does not answer {name}"));

@@ -16,13 +16,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use extension::{Error, Result};
+use policy::session::Message;
 
 pub use case::{Answers, Case, Opinion, Say};
 pub use component::Component;
+pub use initramfs::Initramfs;
 pub use junit::report as junit;
 
-use ask::{Questions, Thrice};
-use initramfs::Initramfs;
+use ask::Repeated;
 
 /// How the file of a case is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub struct Outcome {
     pub name: String,
     /// How it ended.
     pub verdict: Verdict,
+    /// What the policy logged, where the case failed.
+    pub log: Vec<Message>,
     /// How long it took.
     pub time: Duration,
 }
@@ -96,26 +99,39 @@ pub fn find(path: &Path) -> Result<Vec<PathBuf>> {
 /// Runs one case; with `bless`, writes the answers into it. No other thread may run.
 pub fn run(component: &Component, file: &Path, bless: bool) -> Outcome {
     let started = Instant::now();
-    let verdict = decide(component, file, bless).unwrap_or_else(Verdict::Unusable);
+    let mut log = Vec::new();
+    let verdict = decide(component, file, bless, &mut log).unwrap_or_else(Verdict::Unusable);
+    // As of other tests, what was said on the way matters where the end is bad.
+    if !matches!(verdict, Verdict::Failed(_)) {
+        log.clear();
+    }
     Outcome {
         name: file.display().to_string(),
         verdict,
+        log,
         time: started.elapsed(),
     }
 }
 
-fn decide(component: &Component, file: &Path, bless: bool) -> Result<Verdict> {
+fn decide(
+    component: &Component,
+    file: &Path,
+    bless: bool,
+    log: &mut Vec<Message>,
+) -> Result<Verdict> {
     let text = case::read_text(file)?;
     let case = case::parse(&text, file)?;
     let initramfs = Initramfs::of(&case, file)?;
     check(&case, initramfs.is_some(), file)?;
-    let questions = Questions::of(&case, initramfs);
+    let questions = ask::questions(&case, initramfs);
     let policy = component.policy(case.settings.clone(), &case.limits, file);
-    let Thrice {
+    let Repeated {
         first,
+        log: said,
         again,
         elsewhere,
     } = ask::ask(&policy, &questions)?;
+    *log = said;
     for (other, judge) in [(again, "the same judge"), (elsewhere, "another judge")] {
         let mut lines = difference::lines(&first, &other);
         if !lines.is_empty() {

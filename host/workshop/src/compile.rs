@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use extension::progress::Progress;
 use extension::{Error, Result};
 use policy::engine::{self, Record};
 use policy::{Failure, Kind, escape};
@@ -67,13 +68,14 @@ pub fn compile(
     path: &Path,
     settings: Option<&Path>,
     target: &str,
+    progress: &dyn Progress,
 ) -> Result<std::result::Result<Compiled, Refused>> {
     let wasm = loading::read(path)?;
     let sidecar = loading::sidecar_of(path, settings)?;
     let configure = sidecar.origin.is_some();
     let policy = loading::unhurried(&loading::policy(path, wasm.clone(), sidecar));
     let cannot = |reason: String| Error::input(format!("{}: {reason}", policy.origin));
-    let bytes = engine::compile(&wasm, target);
+    let bytes = loading::ahead(&policy.name, &wasm, target, progress);
     // What was compiled is what is tried, where this machine runs it; why it cannot be
     // compiled, the judge says in the words of a boot.
     let own = target.split('-').next() == Some(std::env::consts::ARCH);

@@ -1,10 +1,12 @@
 //! What authors and operators do with policies before they ship.
 //!
 //! A policy is begun ([`project`]) and built ([`build`]) in one of several languages
-//! ([`language`]), tried with cases ([`cases`]), looked at ([`inspect`]), measured
+//! ([`language`]), tried with cases ([`cases`]) and by hand ([`ask`]), inspected
+//! ([`inspect`]), measured
 //! ([`bench`]) and compiled ahead of time ([`compile`]). Wherever it runs, it runs as at
 //! boot: in the judge ([`loading`]).
 
+pub mod ask;
 pub mod bench;
 pub mod build;
 pub mod cases;

@@ -5,6 +5,7 @@ use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use extension::progress::Progress;
 use extension::{Error, Kind, Result};
 use policy::file::{self, Links};
 use policy::folder::{Code, Policy};
@@ -116,6 +117,33 @@ pub fn natively(policy: &Policy, cwasm: &[u8]) -> std::result::Result<Policy, St
         }),
         ..policy.clone()
     })
+}
+
+/// Compiles a component ahead of time, and shows that it does, under this name.
+///
+/// # Errors
+/// See [`engine::compile`].
+pub fn ahead(
+    name: &str,
+    wasm: &[u8],
+    target: &str,
+    progress: &dyn Progress,
+) -> std::result::Result<Vec<u8>, String> {
+    let task = progress.begin(name, None);
+    task.say("compiling");
+    engine::compile(wasm, target)
+}
+
+/// The same policy, compiled ahead of time for this machine: what is asked by hand need not
+/// wait within a boot's deadline for that. Where it cannot be compiled it is as it was, so
+/// that the judge says why.
+pub fn prepared(policy: &Policy, progress: &dyn Progress) -> Policy {
+    let code = policy.code.as_ref().ok();
+    let wasm = code.and_then(|code| code.wasm.as_deref());
+    let target = engine::target_of(std::env::consts::ARCH);
+    ahead(&policy.name, wasm.unwrap_or_default(), &target, progress)
+        .and_then(|file| natively(policy, &file))
+        .unwrap_or_else(|_| policy.clone())
 }
 
 /// Loads a policy in the judge and asks it nothing. Without `configure` it is

@@ -1,5 +1,6 @@
 //! Begins the project of a policy: a folder that builds, and whose cases pass, as it is made.
 
+mod built;
 mod files;
 mod sdk;
 
@@ -10,6 +11,8 @@ use std::path::{Path, PathBuf};
 use extension::{Error, Result};
 
 use crate::language::Language;
+
+pub use built::component;
 
 /// The questions that a policy is to answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

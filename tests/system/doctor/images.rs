@@ -4,7 +4,6 @@ use super::patient::{
     ETC, Files, Machine, OTHER_ENGINE, PROGRAM, boot_program, desk, engine, findings, has, well,
 };
 use crate::check::ensure;
-use crate::not_rehearsing::foreign_program;
 use crate::tools::{Checked, need_privileges};
 
 /// One thing is changed; the checks that then want something to be done, and words.
@@ -20,10 +19,6 @@ pub fn each_thing_about_an_image_has_its_finding() -> Checked {
         .link("/init", "usr/lib/systemd/systemd")
         .program("/usr/lib/systemd/systemd", "systemd")
         .without("/scripts");
-    let by_unit = by_systemd
-        .clone()
-        .program(PROGRAM, program.clone())
-        .file("/usr/lib/systemd/system/switch-root-preserve.service", "");
     let keep = |ending: &str| format!("{ETC}/50-more.{ending}");
     let by_busybox = image
         .clone()
@@ -101,21 +96,18 @@ pub fn each_thing_about_an_image_has_its_finding() -> Checked {
         ),
         (
             "systemd without our unit",
-            by_systemd.program(PROGRAM, program),
+            by_systemd.clone().program(PROGRAM, program.clone()),
             &["image-binary problem"],
             &["has no switch-root-preserve.service"],
         ),
         (
             "systemd",
-            by_unit.clone(),
+            by_systemd.program(PROGRAM, program).file(
+                "/usr/lib/systemd/system/switch-root-preserve.service",
+                "",
+            ),
             &[],
             &["is called by systemd"],
-        ),
-        (
-            "a program of another machine",
-            by_unit.program("/usr/lib/systemd/systemd", foreign_program()),
-            &["image unknown"],
-            &["is for aarch64", "its policies are not tried here"],
         ),
         (
             "a policy that is compiled at boot",
@@ -138,7 +130,7 @@ pub fn each_thing_about_an_image_has_its_finding() -> Checked {
                 "/usr/bin/run-init",
                 boot_program(OTHER_ENGINE, ""),
             ),
-            &["image-binary warning", "policy-compiled unknown"],
+            &["image-binary warning"],
             &["is not known here"],
         ),
         (

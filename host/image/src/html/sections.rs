@@ -181,10 +181,7 @@ pub fn extensions(page: &mut String, extensions: &Value) {
              <td>{reasons}</td><td>{}</td></tr>",
             code(string(extension, "name")),
             html(string(extension, "version")),
-            html(match string(extension, "verdict") {
-                "" => "not asked",
-                verdict => verdict,
-            }),
+            html(string(extension, "verdict")),
             code(string(extension, "image")),
         ));
     }

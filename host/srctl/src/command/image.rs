@@ -14,22 +14,18 @@ pub enum Image {
     AddPolicy(AddPolicy),
     /// Put this machine's policies into the root of an initramfs under construction: loaded
     /// once, compiled, and with the signers that it accepts. For what makes initramfs images.
-    ///
-    /// Taken are /usr/lib/switch-root/policies.d, /etc/switch-root/policies.d and, for the signers
-    /// that are accepted, /etc/switch-root/trust/*.signers. A policy that a boot would not run is
-    /// left out, with a warning. A compiled form that lies beside a policy already and is accepted
-    /// is taken as it is.
     Stage(Stage),
 }
 
 /// `srctl image add-policy`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct AddPolicy {
     /// The initramfs to start from. It is not changed.
     #[arg(value_name = "INITRAMFS")]
     pub initramfs: PathBuf,
-    /// The policies. The signature of each is POLICY.wasm.sig, beside it.
-    #[arg(value_name = "POLICY.wasm", required = true)]
+    /// The policies, or the folders of their projects. The signature of each is POLICY.wasm.sig,
+    /// beside it.
+    #[arg(value_name = "POLICY.wasm|DIR", required = true)]
     pub policies: Vec<PathBuf>,
     /// The initramfs to write: there whole, or not at all.
     #[arg(long, short, value_name = "OUT")]
@@ -66,6 +62,7 @@ pub struct AddPolicy {
 
 /// `srctl image stage`.
 #[derive(Debug, Args)]
+#[command(after_help = STAGED)]
 pub struct Stage {
     /// The root of the initramfs, before it is packed. Its policy folders and its list of
     /// signers are replaced.
@@ -85,3 +82,12 @@ pub struct Stage {
     #[command(flatten)]
     pub printing: Printing,
 }
+
+const STAGED: &str = "\
+Taken are /usr/lib/switch-root/policies.d, /etc/switch-root/policies.d and, for the signers that \
+are accepted, /etc/switch-root/trust/*.signers. A policy that a boot would not run is left out, \
+with a warning. A compiled form that lies beside a policy already and is accepted is taken as it \
+is.
+
+Exit status: 0 where it was staged, if without policies; 3 where --strict refused; 1 where \
+something failed, and nothing was staged.";

@@ -3,6 +3,7 @@
 mod bench;
 mod compile;
 mod inspect;
+mod run;
 mod test;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use super::{AccessOptions, Printing};
 pub use bench::Bench;
 pub use compile::Compile;
 pub use inspect::Inspect;
+pub use run::Run;
 pub use test::Test;
 
 /// `srctl policy`.
@@ -28,6 +30,8 @@ pub enum Policy {
     Build(Build),
     /// Run the cases of a policy: each says what it is asked, and what it has to answer.
     Test(Test),
+    /// Ask a policy once, about an initramfs or extensions, and print its answer.
+    Run(Run),
     /// Tell what a policy is: who made it, which questions it answers, what it imports, and
     /// the limits that it needs. It is loaded in a sandbox, and asked nothing.
     Inspect(Inspect),
@@ -49,8 +53,8 @@ pub enum Policy {
 /// `srctl policy push`.
 #[derive(Debug, Args)]
 pub struct Push {
-    /// The policy: a component. It is checked, and never run.
-    #[arg(value_name = "FILE.wasm")]
+    /// The policy: a component, or the folder of its project. It is checked, and never run.
+    #[arg(value_name = "FILE.wasm|DIR")]
     pub file: PathBuf,
     /// Where it goes: REGISTRY/NAME:TAG, oci:FOLDER[:NAME].
     #[arg(value_name = "REFERENCE")]

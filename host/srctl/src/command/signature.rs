@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Printing;
+use crate::as_initramfs::SIGNERS;
 
 /// `srctl policy sign`.
 #[derive(Debug, Args)]
 pub struct Sign {
     /// The policy: a component that imports nothing but the contract, and answers a question.
-    /// It is checked, and never run.
-    #[arg(value_name = "FILE.wasm")]
+    /// It is checked, and never run. Or the folder of its project.
+    #[arg(value_name = "FILE.wasm|DIR")]
     pub file: PathBuf,
     /// A private ed25519 key in OpenSSH's format.
     #[arg(long, value_name = "KEYFILE")]
@@ -24,12 +25,12 @@ pub struct Sign {
 /// `srctl policy verify`.
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// The policy. Its signature is FILE.wasm.sig, beside it.
-    #[arg(value_name = "FILE.wasm")]
+    /// The policy, or the folder of its project. Its signature is FILE.wasm.sig, beside it.
+    #[arg(value_name = "FILE.wasm|DIR")]
     pub file: PathBuf,
     /// Whose signatures are accepted: a list in the format of OpenSSH's allowed_signers, or a
     /// folder with such lists (*.signers).
-    #[arg(long, value_name = "FILE|DIR")]
+    #[arg(long, value_name = "FILE|DIR", default_value = SIGNERS)]
     pub signers: PathBuf,
     #[command(flatten)]
     pub printing: Printing,

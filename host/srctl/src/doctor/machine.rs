@@ -93,11 +93,10 @@ impl Machine {
     /// Whether a switch runs on its kernel.
     pub fn kernel(&self, findings: &mut Vec<Finding>) {
         let Some(release) = &self.kernel else {
-            return findings.unknown(
+            return findings.note(
                 "kernel",
                 "kernel",
                 "is not known: the root directory is not that of a running machine, and it has not the modules of one kernel",
-                "make sure that it is Linux 5.12 or newer; with the modules of one kernel in /lib/modules it is known",
             );
         };
         let about = escape::message(release, 256);
@@ -109,11 +108,10 @@ impl Machine {
                 "install a newer kernel",
             ),
             Some(_) => findings.ok("kernel", about, "is a kernel that a switch runs on"),
-            None => findings.unknown(
+            None => findings.note(
                 "kernel",
                 about,
-                "is not a version that can be read",
-                "make sure that it is Linux 5.12 or newer",
+                "is no version that can be read; a switch needs Linux 5.12 or newer",
             ),
         }
     }
@@ -155,13 +153,13 @@ impl Machine {
                 );
             }
             Err(reason) => {
-                return findings.unknown("report", REPORT, reason, "examine it as root");
+                return findings.warning("report", REPORT, reason, "look at it as root");
             }
         };
         let report = match status::parse(text) {
             Ok(read) => Report::of(&read.value),
             Err(reason) => {
-                return findings.unknown(
+                return findings.warning(
                     "report",
                     REPORT,
                     reason,
@@ -187,14 +185,6 @@ impl Machine {
                     complaints.join(", ")
                 ),
                 "see srctl status",
-            );
-        }
-        if let Some(newer) = report.newer() {
-            return findings.unknown(
-                "report",
-                REPORT,
-                format!("has schema {newer}, which this srctl does not know"),
-                "use a newer srctl",
             );
         }
         findings.ok(

@@ -6,6 +6,7 @@ use extension::initramfs::Replaced;
 use extension::kept::Kept;
 use extension::output::AtomicFile;
 use extension::policies::{self, Addition, Additions, Image};
+use extension::progress::Progress;
 use extension::{Error, Result};
 use policy::session::Session;
 use policy::sidecar::Sidecar;
@@ -20,7 +21,7 @@ use crate::command::image::AddPolicy;
 use crate::extension::compression;
 use crate::input::{self, shown};
 use crate::outcome::Outcome;
-use crate::policy::{read as read_policy, trust};
+use crate::policy::{components, read as read_policy, trust};
 use crate::print;
 use crate::table::{bytes, table};
 
@@ -30,7 +31,11 @@ mod native;
 const NONE: &str = "none";
 
 /// Runs the command. What is wrong is found before anything is written.
-pub fn run(command: &AddPolicy) -> Result<Outcome> {
+pub fn run(command: &AddPolicy, progress: &dyn Progress) -> Result<Outcome> {
+    let command = &AddPolicy {
+        policies: components(&command.policies)?,
+        ..command.clone()
+    };
     let names = names(command)?;
     let mut output = AtomicFile::create(&command.output)?;
     let work = output.folder_beside()?;
@@ -45,7 +50,8 @@ pub fn run(command: &AddPolicy) -> Result<Outcome> {
     }
     if let Some(target) = &target {
         for (addition, file) in additions.policies.iter_mut().zip(&command.policies) {
-            let native = engine::compile(&addition.wasm, target).map_err(|reason| {
+            let compiled = loading::ahead(&addition.name, &addition.wasm, target, progress);
+            let native = compiled.map_err(|reason| {
                 Error::input(format!(
                     "{} {reason}; with --compile none it is compiled at boot",
                     shown(file)
@@ -54,7 +60,7 @@ pub fn run(command: &AddPolicy) -> Result<Outcome> {
             addition.native = Some(native);
         }
     }
-    native::list(command, &mut additions, &image, target.is_some())?;
+    native::list(command, &mut additions, &image, target.is_some(), progress)?;
     let replaced = additions.write(
         &command.initramfs,
         &image,
@@ -164,18 +170,14 @@ fn target(command: &AddPolicy, image: &Image) -> Result<Option<String>> {
             _ => Ok(None),
         },
         (Some(target), _) if target.contains('-') => Ok(Some(target.to_owned())),
-        (Some(architecture), _) => Ok(Some(triple(architecture))),
-        (None, Some(architecture)) => Ok(Some(triple(architecture))),
+        (Some(architecture), _) | (None, Some(architecture)) => {
+            Ok(Some(engine::target_of(architecture)))
+        }
         (None, None) => Err(Error::input(format!(
             "{} does not tell what to compile for: neither its init nor its switch_root is a program; name a target with --compile x86_64-unknown-linux-musl, or have the policies compiled at boot with --compile none",
             shown(&command.initramfs)
         ))),
     }
-}
-
-/// The target of the boot binary for an architecture, as it is built.
-fn triple(architecture: &str) -> String {
-    format!("{architecture}-unknown-linux-musl")
 }
 
 /// Holds all signatures against what the command line and the initramfs demand, and
@@ -240,6 +242,12 @@ fn load(addition: &Addition, file: &Path, settings: Option<&Path>) -> Result<()>
     )))
 }
 
+/// What the image holds of it to be run: both forms, as `image stage` has it.
+fn size(policy: &Addition) -> u64 {
+    let native = policy.native.as_ref().map_or(0, Vec::len);
+    (policy.wasm.len() + native) as u64
+}
+
 fn summarize(
     command: &AddPolicy,
     additions: &Additions,
@@ -270,9 +278,13 @@ fn summarize(
         .map(|(policy, signer)| {
             [
                 policy.name.clone(),
-                bytes(policy.wasm.len() as u64),
+                bytes(size(policy)),
                 target.unwrap_or("(at boot)").to_owned(),
-                signer.clone().unwrap_or_else(|| "(not verified)".into()),
+                match (signer, &policy.signature) {
+                    (Some(signer), _) => signer.clone(),
+                    (None, Some(_)) => "(not verified)".into(),
+                    (None, None) => "(not signed)".into(),
+                },
             ]
         })
         .collect();

@@ -11,6 +11,7 @@ mod show;
 
 use std::path::Path;
 
+use extension::progress::Progress;
 use extension::{Error, Result, interrupt};
 use policy::engine;
 use policy::folder;
@@ -27,7 +28,7 @@ use folders::Folders;
 use gather::Gathered;
 
 /// Runs the command. Nothing is written before everything was tried.
-pub fn run(command: &Stage, quiet: bool) -> Result<Outcome> {
+pub fn run(command: &Stage, quiet: bool, progress: &dyn Progress) -> Result<Outcome> {
     let root = open(&command.root)?;
     let machine = AsInitramfs::of(&root);
     let image = open(&command.directory)?;
@@ -37,7 +38,7 @@ pub fn run(command: &Stage, quiet: bool) -> Result<Outcome> {
     // In the process of the judge, which is forked: before anything starts threads.
     let fits = binary.as_ref().is_none_or(Binary::fits);
     let mut gathered = gather::gather(&machine, &target, fits)?;
-    gathered.compile(&target, fits)?;
+    gathered.compile(&target, fits, progress)?;
     if let Some(binary) = binary.as_ref().filter(|_| !fits && gathered.needs_engine) {
         tracing::warn!(
             "{} is of {}, and this srctl compiles for {}: policies are staged without their compiled forms, which it would not take; install both programs in the same version",

@@ -2,18 +2,15 @@
 
 use std::fmt::Write;
 
-use ::image::image::Image;
 use ::image::tree::Wanted;
+use extension::Result;
 use extension::progress::Progress;
-use extension::pull::Platform;
-use extension::{Error, Result};
-use policy::HostFacts;
 use workshop::bench::{self, Extensions, Figures, Measured, Questions};
 use workshop::loading;
+use workshop::project::component;
 
-use super::{time, value};
+use super::{about, time, value};
 use crate::command::policy::Bench;
-use crate::facts::{self, Found};
 use crate::outcome::Outcome;
 use crate::plan;
 use crate::print;
@@ -25,9 +22,10 @@ const SHOWN: usize = 20;
 
 /// Runs the command.
 pub fn run(command: &Bench, progress: &dyn Progress) -> Result<Outcome> {
-    let sidecar = loading::sidecar(command.settings.as_deref())?;
-    let wasm = loading::read(&command.file)?;
-    let policy = loading::policy(&command.file, wasm, sidecar);
+    let file = component(&command.file)?;
+    let wasm = loading::read(&file)?;
+    let sidecar = loading::sidecar_of(&file, command.settings.as_deref())?;
+    let policy = loading::policy(&file, wasm, sidecar);
     let image = match &command.tree {
         Some(path) => Some(plan::read(
             path,
@@ -37,9 +35,9 @@ pub fn run(command: &Bench, progress: &dyn Progress) -> Result<Outcome> {
         )?),
         None => None,
     };
-    let extensions = extensions(command, image.as_ref())?;
+    let extensions = about::extensions(command.extensions.as_deref(), image.as_ref())?;
     let host = match &extensions {
-        Some(_) => Some(host(command, image.as_ref())?),
+        Some(_) => Some(about::host(&command.machine, image.as_ref())?),
         None => None,
     };
     let questions = Questions {
@@ -49,7 +47,7 @@ pub fn run(command: &Bench, progress: &dyn Progress) -> Result<Outcome> {
             .zip(extensions.as_ref())
             .map(|(host, (origin, file))| Extensions { host, file, origin }),
     };
-    let measured = bench::measure(&policy, &questions, command.rounds)?;
+    let measured = bench::measure(&policy, &questions, command.rounds, progress)?;
     if command.printing.json() {
         print::json(&value(&measured)?)?;
     } else {
@@ -59,34 +57,6 @@ pub fn run(command: &Bench, progress: &dyn Progress) -> Result<Outcome> {
         Outcome::Fine
     } else {
         Outcome::Unfit
-    })
-}
-
-/// The `extensions.yaml` that is given, or that the tree has.
-fn extensions(command: &Bench, image: Option<&Image>) -> Result<Option<(String, Vec<u8>)>> {
-    if let Some(path) = &command.extensions {
-        let file = loading::extensions(path)?;
-        return Ok(Some((loading::shown(path), file)));
-    }
-    Ok(image.and_then(|image| {
-        ["/extensions.yaml", "/etc/extensions.yaml"]
-            .into_iter()
-            .find_map(|path| {
-                let file = image.tree.contents(path.as_bytes()).ok()?;
-                Some((format!("{path} of the tree"), file.to_vec()))
-            })
-    }))
-}
-
-fn host(command: &Bench, image: Option<&Image>) -> Result<HostFacts> {
-    let host = match image {
-        Some(image) => plan::host(image, &command.machine, None)?.0,
-        None => facts::facts(&command.machine, Found::default(), &Platform::default())?,
-    };
-    host.ok_or_else(|| {
-        Error::input(
-            "the policy cannot be asked about extensions without an operating system to ask about; name its os-release with --os-release FILE, or its version with --target-version VERSION",
-        )
     })
 }
 

@@ -7,17 +7,23 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use extension::output::{AtomicFile, cannot_write};
+use extension::progress::Progress;
 use extension::{Error, Result, interrupt};
 use serde_json::{Value, json};
 use workshop::compile::{self, Compiled, Refused};
 
+use super::components;
 use crate::command::policy::Compile;
 use crate::outcome::Outcome;
 use crate::print;
 use crate::table::{bytes, table};
 
 /// Runs the command. Nothing is written before everything was compiled.
-pub fn run(command: &Compile) -> Result<Outcome> {
+pub fn run(command: &Compile, progress: &dyn Progress) -> Result<Outcome> {
+    let command = &Compile {
+        files: components(&command.files)?,
+        ..command.clone()
+    };
     let target = compile::target(command.target.as_deref(), command.arch.as_deref())?;
     let outputs = outputs(command)?;
     if command.settings.is_some() && command.files.len() > 1 {
@@ -30,7 +36,7 @@ pub fn run(command: &Compile) -> Result<Outcome> {
     let mut refused = Vec::new();
     for (path, output) in command.files.iter().zip(&outputs) {
         interrupt::check()?;
-        match compile::compile(path, command.settings.as_deref(), &target)? {
+        match compile::compile(path, command.settings.as_deref(), &target, progress)? {
             Ok(policy) => compiled.push((path, output, policy)),
             Err(no) => refused.push(no),
         }

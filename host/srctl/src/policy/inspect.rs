@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use extension::Result;
 use workshop::inspect::{self, Inspection, Kind, Loaded};
+use workshop::project::component;
 
 use super::{time, value};
 use crate::command::policy::Inspect;
@@ -14,7 +15,8 @@ use crate::table::{bytes, count, table};
 
 /// Runs the command.
 pub fn run(command: &Inspect) -> Result<Outcome> {
-    let inspection = inspect::inspect(&command.file, command.settings.as_deref())?;
+    let file = component(&command.file)?;
+    let inspection = inspect::inspect(&file, command.settings.as_deref())?;
     if command.printing.json() {
         print::json(&value(&inspection)?)?;
     } else {
@@ -85,10 +87,14 @@ fn text(inspection: &Inspection) -> String {
             ),
         );
     }
-    for (name, names) in [
-        ("imports", &inspection.imports),
-        ("exports", &inspection.exports),
-    ] {
+    // Of what a component has for its own use, such as Python's `exports`, no host knows.
+    let is_interface = |name: &&String| name.contains(':');
+    let exports = inspection.exports.iter().filter(is_interface);
+    let exports: Vec<String> = match inspection.kind {
+        Kind::Component => exports.cloned().collect(),
+        _ => inspection.exports.clone(),
+    };
+    for (name, names) in [("imports", &inspection.imports), ("exports", &exports)] {
         for (number, value) in names.iter().enumerate() {
             line(if number == 0 { name } else { "" }, value);
         }

@@ -11,6 +11,7 @@ use policy::file::{self, Links};
 use policy::limits::fixed;
 use policy::trust::signature_path;
 use serde_json::json;
+use workshop::project::component;
 
 use super::with_access;
 use crate::command::Format;
@@ -20,18 +21,15 @@ use crate::print::{json, print};
 
 /// Runs the command.
 pub fn run(command: &Push, progress: &dyn Progress) -> Result<Outcome> {
-    let wasm = read(&command.file, fixed::POLICY_FILE)?.ok_or_else(|| {
-        Error::new(
-            Kind::NotFound,
-            format!("there is no {}", shown(&command.file)),
-        )
-    })?;
-    let beside = signature_path(&command.file);
+    let file = component(&command.file)?;
+    let wasm = read(&file, fixed::POLICY_FILE)?
+        .ok_or_else(|| Error::new(Kind::NotFound, format!("there is no {}", shown(&file))))?;
+    let beside = signature_path(&file);
     let signature = match read(&beside, SIGNATURE)? {
         Some(bytes) => Some(signature(&beside, bytes)?),
         None => None,
     };
-    let name = command.file.file_name().unwrap_or_default();
+    let name = file.file_name().unwrap_or_default();
     let name = escape::path(name.as_bytes());
     let push = artifact::Push {
         wasm: &wasm,

@@ -5,6 +5,7 @@ use std::io::Write;
 use extension::output::AtomicFile;
 use extension::{Error, Result, component, sign};
 use policy::trust::signature_path;
+use workshop::project;
 
 use crate::command::signature::Sign;
 use crate::input::{read_up_to, shown};
@@ -16,8 +17,9 @@ const KEY: u64 = 64 << 10;
 
 /// Runs the command. What is no policy is not signed.
 pub fn run(command: &Sign) -> Result<Outcome> {
-    let file = shown(&command.file);
-    let wasm = super::read(&command.file)?;
+    let policy = project::component(&command.file)?;
+    let file = shown(&policy);
+    let wasm = super::read(&policy)?;
     // Nothing of it is run: who signs has read what they sign, and may have no time for it.
     component::describe(&wasm)
         .and_then(|component| component.check_contract())
@@ -28,7 +30,7 @@ pub fn run(command: &Sign) -> Result<Outcome> {
     let path = command
         .output
         .clone()
-        .unwrap_or_else(|| signature_path(&command.file));
+        .unwrap_or_else(|| signature_path(&policy));
     let mut output = AtomicFile::create(&path)?;
     output
         .write_all(sign::sign(&key, &wasm)?.as_bytes())

@@ -2,13 +2,15 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
 use extension::output::{AtomicFile, cannot_write};
+use extension::progress::Progress;
 use extension::{Error, Result, interrupt};
 use policy::escape;
 use serde_json::{Value, json};
 use workshop::cases::{self, Component, Outcome as CaseOutcome, Verdict};
+use workshop::project;
 
 use crate::command::policy::Test;
 use crate::outcome::Outcome;
@@ -16,7 +18,8 @@ use crate::print;
 use crate::style::{Stream, Tone, paint};
 
 /// Runs the command.
-pub fn run(command: &Test) -> Result<Outcome> {
+pub fn run(command: &Test, progress: &dyn Progress) -> Result<Outcome> {
+    let began = Instant::now();
     let mut suites = Vec::new();
     for path in &command.paths {
         let (component, cases) = find(path, &command.cases)?;
@@ -29,7 +32,7 @@ pub fn run(command: &Test) -> Result<Outcome> {
         .transpose()?;
     let mut results = Vec::new();
     for (path, cases) in suites {
-        let component = Component::read(&path)?;
+        let component = Component::read(&path, progress)?;
         let mut outcomes = Vec::new();
         for case in cases {
             let wanted = |text: &String| case.display().to_string().contains(text.as_str());
@@ -55,7 +58,7 @@ pub fn run(command: &Test) -> Result<Outcome> {
     if command.printing.json() {
         print::json(&as_json(&results))?;
     } else {
-        print::print(&summary(&all))?;
+        print::print(&summary(&all, began.elapsed()))?;
     }
     if let (Some(output), Some(path)) = (junit, &command.junit) {
         let report = cases::junit(&results)
@@ -81,16 +84,18 @@ pub fn run(command: &Test) -> Result<Outcome> {
 
 /// The component that a path names, and its cases.
 fn find(path: &Path, cases: &[PathBuf]) -> Result<(PathBuf, Vec<PathBuf>)> {
-    let metadata = std::fs::metadata(path)
+    std::fs::metadata(path)
         .map_err(|error| Error::system(format!("cannot read {}", path.display()), &error))?;
-    let component = if metadata.is_dir() {
-        built(path)?
-    } else {
-        path.to_owned()
-    };
+    let component = project::component(path)?;
     let own;
     let folders = if cases.is_empty() {
         own = [component.parent().unwrap_or(Path::new("")).join("cases")];
+        if !own[0].exists() {
+            return Err(Error::input(format!(
+                "there is no folder `cases` beside {}; make it, with a case in it, or name one with --cases PATH",
+                component.display()
+            )));
+        }
         &own[..]
     } else {
         cases
@@ -100,67 +105,6 @@ fn find(path: &Path, cases: &[PathBuf]) -> Result<(PathBuf, Vec<PathBuf>)> {
         found.extend(cases::find(folder)?);
     }
     Ok((component, found))
-}
-
-/// The component of a project, as `srctl policy build` writes it.
-fn built(project: &Path) -> Result<PathBuf> {
-    let shown = project.display();
-    let failed = |error| Error::system(format!("cannot read {shown}"), &error);
-    let build = format!("build it with `srctl policy build {shown}`");
-    let mut components = Vec::new();
-    for entry in std::fs::read_dir(project).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        if path.extension().is_some_and(|ending| ending == "wasm") {
-            components.push(path);
-        }
-    }
-    let component = match components.pop() {
-        Some(component) if components.is_empty() => component,
-        None => {
-            return Err(Error::input(format!(
-                "there is no component in {shown}; {build}"
-            )));
-        }
-        Some(_) => {
-            return Err(Error::input(format!(
-                "{shown} holds more than one component; name the one to test"
-            )));
-        }
-    };
-    let age = std::fs::metadata(&component)
-        .and_then(|component| component.modified())
-        .map_err(failed)?;
-    if let Some(source) = newer(project, age)? {
-        tracing::warn!(
-            "{} is older than {}; {build}",
-            component.display(),
-            source.display()
-        );
-    }
-    Ok(component)
-}
-
-/// A source that is newer than the component: of the files beside it, and in `src`.
-fn newer(project: &Path, age: SystemTime) -> Result<Option<PathBuf>> {
-    for folder in [project.to_owned(), project.join("src")] {
-        let Ok(entries) = std::fs::read_dir(&folder) else {
-            continue;
-        };
-        for entry in entries {
-            let failed = |error| Error::system(format!("cannot read {}", folder.display()), &error);
-            let path = entry.map_err(failed)?.path();
-            let source = ["rs", "c", "h", "js", "py", "toml", "wit"];
-            let ending = path.extension().unwrap_or_default();
-            if !source.iter().any(|known| ending == *known) {
-                continue;
-            }
-            let changed = std::fs::metadata(&path).and_then(|file| file.modified());
-            if changed.is_ok_and(|changed| changed > age) {
-                return Ok(Some(path));
-            }
-        }
-    }
-    Ok(None)
 }
 
 fn failed(outcome: &CaseOutcome) -> bool {
@@ -203,12 +147,18 @@ fn line(outcome: &CaseOutcome) -> String {
     for detail in details(&outcome.verdict) {
         text.push_str(&format!("    {detail}\n"));
     }
+    if !outcome.log.is_empty() {
+        text.push_str("    what it logged:\n");
+    }
+    for message in &outcome.log {
+        text.push_str(&format!("      {}: {}\n", message.level, message.message));
+    }
     text
 }
 
-fn summary(outcomes: &[&CaseOutcome]) -> String {
+/// The end, with the time that all of it took: compiling the components, too.
+fn summary(outcomes: &[&CaseOutcome], time: Duration) -> String {
     let failed = outcomes.iter().filter(|outcome| failed(outcome)).count();
-    let time: Duration = outcomes.iter().map(|outcome| outcome.time).sum();
     format!(
         "\ntest result: {}. {} passed; {failed} failed; finished in {:.2} s\n",
         paint(
@@ -230,6 +180,7 @@ fn as_json(results: &[(String, Vec<CaseOutcome>)]) -> Value {
                     "case": outcome.name,
                     "result": word(&outcome.verdict).to_lowercase(),
                     "details": details(&outcome.verdict),
+                    "log": outcome.log,
                     "seconds": outcome.time.as_secs_f64(),
                 })
             })

@@ -2,6 +2,7 @@
 
 use extension::Result;
 use serde_json::json;
+use workshop::project::component;
 
 use super::trust;
 use crate::command::Format;
@@ -13,10 +14,11 @@ use crate::print::{self, print, say};
 /// Runs the command.
 pub fn run(command: &Verify) -> Result<Outcome> {
     let accepted = trust::read(&command.signers)?;
-    let wasm = super::read(&command.file)?;
-    let signature = trust::signature(&command.file)?;
-    let file = shown(&command.file);
-    let checked = trust::check(&accepted, &command.file, &wasm, signature.as_deref());
+    let policy = component(&command.file)?;
+    let wasm = super::read(&policy)?;
+    let signature = trust::signature(&policy)?;
+    let file = shown(&policy);
+    let checked = trust::check(&accepted, &policy, &wasm, signature.as_deref());
     if command.printing.format == Format::Json {
         print::json(&match &checked {
             Ok(signed) => json!({

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use extension::progress::Progress;
 use extension::{Error, Result};
 use policy::folder::{Code, Policy};
 use policy::limits::Limits;
 use policy::native::Native;
 use policy::sidecar::Sidecar;
-use policy::{engine, escape};
+use policy::{Failure, component, engine, escape, file};
 use serde_json::Value;
 
 use super::case::Overrides;
@@ -18,7 +19,8 @@ pub struct Component {
     name: String,
     origin: String,
     digest: String,
-    native: Native,
+    /// Or how a boot would refuse to load it.
+    native: std::result::Result<Native, Failure>,
     limits: Limits,
 }
 
@@ -28,26 +30,24 @@ impl Component {
     ///
     /// # Errors
     /// The file, and why it is no policy: in the words of a boot. Or the sidecar is wrong.
-    pub fn read(path: &Path) -> Result<Self> {
+    pub fn read(path: &Path, progress: &dyn Progress) -> Result<Self> {
         let wrong = |reason: String| Error::input(format!("{} {reason}", path.display()));
         let wasm = loading::read(path)?;
-        let beside = path.with_extension("json");
-        let sidecar = loading::sidecar(beside.exists().then_some(beside.as_path()))?;
+        let sidecar = loading::sidecar_of(path, None)?;
         let name = path.file_stem().unwrap_or_default();
         let name = escape::path(name.as_encoded_bytes());
-        let target = engine::target_of(std::env::consts::ARCH);
-        let native = match engine::compile(&wasm, &target) {
-            Ok(native) => native,
-            Err(error) => return Err(wrong(refusal(path, wasm).unwrap_or(error))),
+        file::check_component(&wasm).map_err(|reason| wrong(reason.into()))?;
+        let digest = engine::digest(&wasm);
+        let native = match component::check_names(&wasm) {
+            Ok(()) => Ok(compile(path, wasm, progress).map_err(wrong)?),
+            // What a boot says of it can be what a case expects.
+            Err(failure) => Err(failure),
         };
-        let record =
-            engine::split_native(&native).map(|(record, code)| (record, native.len() - code.len()));
-        let (record, start) = record.map_err(wrong)?;
         Ok(Self {
             name,
             origin: path.display().to_string(),
-            digest: record.source,
-            native: Native::copied(&native[start..]).map_err(|error| wrong(error.to_string()))?,
+            digest,
+            native,
             limits: sidecar.limits,
         })
     }
@@ -58,9 +58,9 @@ impl Component {
             name: self.name.clone(),
             origin: format!("{} with the settings of {}", self.origin, case.display()),
             digest: Some(self.digest.clone()),
-            code: Ok(Code {
+            code: self.native.clone().map(|native| Code {
                 wasm: None,
-                native: Some(self.native.clone()),
+                native: Some(native),
             }),
             signed_by: None,
             native_signed_by: None,
@@ -72,6 +72,20 @@ impl Component {
             warnings: Vec::new(),
         }
     }
+}
+
+fn compile(
+    path: &Path,
+    wasm: Vec<u8>,
+    progress: &dyn Progress,
+) -> std::result::Result<Native, String> {
+    let target = engine::target_of(std::env::consts::ARCH);
+    let file = match loading::ahead(&loading::shown(path), &wasm, &target, progress) {
+        Ok(file) => file,
+        Err(error) => return Err(refusal(path, wasm).unwrap_or(error)),
+    };
+    let (_, code) = engine::split_native(&file)?;
+    Native::copied(code).map_err(|error| error.to_string())
 }
 
 /// What the judge says of a component that cannot be compiled.

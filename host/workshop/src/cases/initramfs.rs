@@ -17,6 +17,16 @@ pub struct Initramfs {
     mounts: BTreeSet<Vec<u8>>,
 }
 
+impl From<Tree> for Initramfs {
+    /// A tree that was read: nothing is mounted in it.
+    fn from(tree: Tree) -> Self {
+        Self {
+            tree,
+            mounts: BTreeSet::new(),
+        }
+    }
+}
+
 impl Initramfs {
     /// Makes what a case describes; `None` where it describes none. `file` is the
     /// case's.
@@ -28,18 +38,12 @@ impl Initramfs {
             let image = file.parent().unwrap_or(Path::new("")).join(image);
             let (tree, _) = Tree::read(&image, &Limits::default())
                 .map_err(|error| error.within(format!("the case {}", file.display())))?;
-            return Ok(Some(Self {
-                tree,
-                mounts: BTreeSet::new(),
-            }));
+            return Ok(Some(tree.into()));
         }
         let Some(items) = &case.tree else {
             return Ok(None);
         };
-        let mut made = Self {
-            tree: Tree::new(),
-            mounts: BTreeSet::new(),
-        };
+        let mut made = Self::from(Tree::new());
         for (path, item) in items {
             made.add(path, item).map_err(|reason| {
                 Error::input(format!("the case {}: `{path}` {reason}", file.display()))

@@ -2,6 +2,8 @@
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
+use policy::session::Message;
+
 use super::{Outcome, Verdict};
 
 /// The report of one or more policies, each a suite: its name, and its cases.
@@ -28,6 +30,10 @@ pub fn report(suites: &[(String, Vec<Outcome>)]) -> Result<String, String> {
             }
             let mut case = TestCase::new(outcome.name.as_str(), status);
             case.set_time(outcome.time);
+            if !outcome.log.is_empty() {
+                let line = |it: &Message| format!("{}: {}\n", it.level, it.message);
+                case.set_system_out(outcome.log.iter().map(line).collect::<String>());
+            }
             suite.add_test_case(case);
         }
         report.add_test_suite(suite);

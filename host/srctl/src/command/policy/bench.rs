@@ -8,9 +8,10 @@ use crate::command::{LimitOptions, MachineOptions, Printing};
 
 /// `srctl policy bench`.
 #[derive(Debug, Args)]
+#[command(after_help = EXIT)]
 pub struct Bench {
-    /// The policy.
-    #[arg(value_name = "FILE.wasm")]
+    /// The policy, or the folder of its project.
+    #[arg(value_name = "FILE.wasm|DIR")]
     pub file: PathBuf,
     /// The initramfs that it is asked about, or a folder that one would be made of.
     #[arg(long, value_name = "IMAGE|DIR")]
@@ -19,7 +20,7 @@ pub struct Bench {
     /// is not given.
     #[arg(long, value_name = "FILE")]
     pub extensions: Option<PathBuf>,
-    /// Its sidecar, with settings and limits.
+    /// Its sidecar, with settings and limits [default: NAME.json beside it].
     #[arg(long, value_name = "FILE")]
     pub settings: Option<PathBuf>,
     /// How often everything is done.
@@ -33,3 +34,7 @@ pub struct Bench {
     #[command(flatten)]
     pub printing: Printing,
 }
+
+const EXIT: &str = "\
+Exit status: 0 where it answered, however long that took; 3 where it failed; 1 where something \
+failed; 2 where the command line is wrong; 130 where it was interrupted.";

@@ -7,10 +7,11 @@ use clap::Args;
 use crate::command::Printing;
 
 /// `srctl policy compile`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXIT)]
 pub struct Compile {
-    /// The policies.
-    #[arg(value_name = "FILE.wasm", required = true)]
+    /// The policies, or the folders of their projects.
+    #[arg(value_name = "FILE.wasm|DIR", required = true)]
     pub files: Vec<PathBuf>,
     /// The sidecar of the one policy: it is tried with these settings, within these limits
     /// [default: NAME.json beside each]. There is no deadline.
@@ -19,8 +20,8 @@ pub struct Compile {
     /// The target, such as x86_64-unknown-linux-musl.
     #[arg(long, value_name = "TRIPLE", conflicts_with = "arch")]
     pub target: Option<String>,
-    /// The architecture of the target, as triples begin; that of this machine where neither
-    /// is given.
+    /// The architecture of the target, as triples begin, or as images of containers have it;
+    /// that of this machine where neither is given.
     #[arg(long, value_name = "ARCH")]
     pub arch: Option<String>,
     /// Where to write: a folder, or for one policy a file. Each beside its `.wasm` where it
@@ -30,3 +31,7 @@ pub struct Compile {
     #[command(flatten)]
     pub printing: Printing,
 }
+
+const EXIT: &str = "\
+Exit status: 0 where all were compiled; 3 where no host would run one, and nothing was written; \
+1 where something failed; 2 where the command line is wrong; 130 where it was interrupted.";

@@ -8,9 +8,10 @@ use crate::command::Printing;
 
 /// `srctl policy inspect`.
 #[derive(Debug, Args)]
+#[command(after_help = EXIT)]
 pub struct Inspect {
-    /// The policy: a `.wasm`, or a `.cwasm`, which is never run.
-    #[arg(value_name = "FILE")]
+    /// The policy: a `.wasm`, or the folder of its project; or a `.cwasm`, which is never run.
+    #[arg(value_name = "FILE|DIR")]
     pub file: PathBuf,
     /// Its sidecar: it is given these settings, within these limits [default: NAME.json beside
     /// it]. Without one it is made into an instance, and nothing of it is called.
@@ -19,3 +20,7 @@ pub struct Inspect {
     #[command(flatten)]
     pub printing: Printing,
 }
+
+const EXIT: &str = "\
+Exit status: 0 where a host runs it; 3 where none does; 1 where something failed; 2 where the \
+command line is wrong.";

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use extension::policies::{Additions, Image};
+use extension::progress::Progress;
 use extension::{Error, Result};
 use policy::folder::{self, Found};
 use policy::limits::fixed;
@@ -11,6 +12,7 @@ use policy::source::Source;
 use policy::trust::Trust;
 use policy::trust::compiled::{COMPILED, Compiled};
 use policy::{engine, escape};
+use workshop::loading;
 
 use crate::command::image::AddPolicy;
 use crate::input::shown;
@@ -23,6 +25,7 @@ pub fn list(
     additions: &mut Additions,
     image: &Image,
     compile: bool,
+    progress: &dyn Progress,
 ) -> Result<()> {
     let policies = &image.policies;
     if !matches!(Trust::of(policies), Ok(Some(_))) {
@@ -66,10 +69,10 @@ pub fn list(
             );
             continue;
         }
-        let native = engine::compile(wasm, &target).map_err(|reason| {
+        let name = escape::path(path.as_os_str().as_encoded_bytes());
+        let native = loading::ahead(&name, wasm, &target, progress).map_err(|reason| {
             Error::input(format!(
-                "cannot compile {} of {} again: {reason}; with --compile none it is compiled at boot",
-                escape::path(path.as_os_str().as_encoded_bytes()),
+                "cannot compile {name} of {} again: {reason}; with --compile none it is compiled at boot",
                 shown(&command.initramfs)
             ))
         })?;

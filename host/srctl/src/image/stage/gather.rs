@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use extension::progress::Progress;
 use extension::{Result, interrupt};
 use policy::folder::{self, Found, Policy};
 use policy::limits::fixed;
@@ -278,7 +279,7 @@ impl Gathered {
     ///
     /// # Errors
     /// It was interrupted.
-    pub fn compile(&mut self, target: &str, fits: bool) -> Result<()> {
+    pub fn compile(&mut self, target: &str, fits: bool, progress: &dyn Progress) -> Result<()> {
         for mut staged in std::mem::take(&mut self.staged) {
             interrupt::check()?;
             let reason = match (&staged.wasm, fits) {
@@ -286,7 +287,7 @@ impl Gathered {
                     "has no .wasm, and the boot binary is of another version than its compiled form".to_owned(),
                 ),
                 (Some(wasm), true) if staged.compiled.is_none() => {
-                    match engine::compile(wasm.contents(), target) {
+                    match loading::ahead(&staged.name, wasm.contents(), target, progress) {
                         Ok(bytes) => {
                             let path = wasm.path.with_extension("cwasm");
                             staged.compiled = Some(Piece::bytes(&path, bytes));

@@ -1,0 +1,53 @@
+//! `srctl policy run`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::command::{LimitOptions, MachineOptions, Printing};
+
+/// `srctl policy run`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT)]
+pub struct Run {
+    /// The policy, or the folder of its project.
+    #[arg(value_name = "FILE.wasm|DIR")]
+    pub file: PathBuf,
+    /// The initramfs whose paths it is asked about, or a folder that one would be made of.
+    #[arg(
+        long,
+        value_name = "IMAGE|DIR",
+        required_unless_present_any = ["extensions", "extension"]
+    )]
+    pub tree: Option<PathBuf>,
+    /// The extensions that it is asked about: an extensions.yaml; that of the tree where neither
+    /// this nor --extension is given.
+    #[arg(long, value_name = "FILE")]
+    pub extensions: Option<PathBuf>,
+    /// One more extension that it is asked about, by its metadata.
+    #[arg(long, value_name = "NAME[=VERSION]")]
+    pub extension: Vec<String>,
+    /// Its sidecar, with settings and limits [default: NAME.json beside it].
+    #[arg(long, value_name = "FILE")]
+    pub settings: Option<PathBuf>,
+    #[command(flatten)]
+    pub machine: MachineOptions,
+    /// The kernel command line of the machine that the extensions are for.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub kernel_command_line: String,
+    #[command(flatten)]
+    pub limits: LimitOptions,
+    #[command(flatten)]
+    pub printing: Printing,
+}
+
+const EXIT: &str = "\
+It is asked as at boot, in the sandbox and within its limits, but compiled before. What is not in \
+the answer is deleted.
+
+Examples:
+  srctl policy run my-policy --tree initramfs.img
+  srctl policy run my-policy.wasm --extension zfs=2.3.1 --target-version 1.10.0 --format json
+
+Exit status: 0 where it answered; 3 where it failed; 1 where something failed; 2 where the command \
+line is wrong; 130 where it was interrupted.";

@@ -1,0 +1,49 @@
+//! What a policy is asked about by `run` and `bench`: extensions, and the machine that they
+//! are for.
+
+use std::path::Path;
+
+use ::image::image::Image;
+use extension::pull::Platform;
+use extension::{Error, Result};
+use policy::HostFacts;
+use workshop::loading;
+
+use crate::command::MachineOptions;
+use crate::facts::{self, Found};
+use crate::plan;
+
+/// The `extensions.yaml` that is given, or that the tree has, with a name for it.
+pub fn extensions(
+    given: Option<&Path>,
+    image: Option<&Image>,
+) -> Result<Option<(String, Vec<u8>)>> {
+    if let Some(path) = given {
+        let file = loading::extensions(path)?;
+        return Ok(Some((loading::shown(path), file)));
+    }
+    Ok(image.and_then(|image| {
+        ["/extensions.yaml", "/etc/extensions.yaml"]
+            .into_iter()
+            .find_map(|path| {
+                let file = image.tree.contents(path.as_bytes()).ok()?;
+                Some((format!("{path} of the tree"), file.to_vec()))
+            })
+    }))
+}
+
+/// The machine, by the command line and the tree.
+///
+/// # Errors
+/// Neither says which operating system it has.
+pub fn host(options: &MachineOptions, image: Option<&Image>) -> Result<HostFacts> {
+    let host = match image {
+        Some(image) => plan::host(image, options)?.0,
+        None => facts::facts(options, Found::default(), &Platform::default())?,
+    };
+    host.ok_or_else(|| {
+        Error::input(
+            "the policy cannot be asked about extensions without an operating system to ask about; name its os-release with --os-release FILE, or its version with --target-version VERSION",
+        )
+    })
+}
