@@ -5,12 +5,14 @@ use switch_root_tests::archive;
 use switch_root_tests::steps::{Make, Step, Steps};
 
 use crate::check::{ensure, says};
+use crate::planning::nobodys;
 use crate::srctl::{Desk, json};
 use crate::tools::{Checked, Stop, cases, policy};
 
 cases![
     images_are_compared_entry_by_entry_and_in_their_plans,
     folders_of_policies_are_compared_and_what_they_change_in_a_plan,
+    what_is_not_known_of_both_is_no_sameness,
     what_cannot_be_compared_is_refused,
 ];
 
@@ -114,6 +116,30 @@ fn folders_of_policies_are_compared_and_what_they_change_in_a_plan() -> Checked 
         "{difference:#}"
     );
     desk.changes_nothing("diff a a --image image", 0)?;
+    Ok(())
+}
+
+fn what_is_not_known_of_both_is_no_sameness() -> Checked {
+    let desk = Desk::new()?;
+    desk.write("a", archive::of(&nobodys()?)?)?;
+    let ran = desk.changes_nothing("diff a a", 4)?;
+    says(
+        &ran.stdout,
+        &[
+            "NOT KNOWN: whether the extensions",
+            "no difference in what is known",
+        ],
+    )?;
+    desk.changes_nothing("diff a a --target-version 1.7.0", 0)?;
+    desk.write("b", archive::of(&nobodys()?.file("/more", "more"))?)?;
+    let ran = desk.changes_nothing("diff a b --format json", 3)?;
+    let difference = json(&ran.stdout)?;
+    ensure!(
+        difference["unknown"]
+            .as_array()
+            .is_some_and(|it| !it.is_empty()),
+        "{difference:#}"
+    );
     Ok(())
 }
 

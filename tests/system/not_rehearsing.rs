@@ -82,12 +82,16 @@ fn an_image_that_is_too_large_is_refused() -> Checked {
     fails(&desk, "image --max-bytes 2000000", &["--max-bytes"])
 }
 
-fn an_image_for_another_architecture_is_refused() -> Checked {
-    // The header of a program for 64-bit ARM.
+/// The header of a program for 64-bit ARM.
+pub fn foreign_program() -> Vec<u8> {
     let mut header = vec![0_u8; 64];
     header[..7].copy_from_slice(&[0x7f, b'E', b'L', b'F', 2, 1, 1]);
     header[18] = 183;
-    let desk = desk(|tree| tree.executable("/init", header))?;
+    header
+}
+
+fn an_image_for_another_architecture_is_refused() -> Checked {
+    let desk = desk(|tree| tree.executable("/init", foreign_program()))?;
     fails(&desk, "image", &["a program for aarch64", "on x86_64"])
 }
 

@@ -9,6 +9,7 @@ use switch_root_tests::steps::{Content, Step, Steps};
 
 use crate::check::{ensure, says};
 use crate::srctl::{Desk, json};
+use crate::terminal::without_colours;
 use crate::tools::{Checked, Stop, cases, policy, program};
 use crate::unpacking::{self, Member};
 
@@ -20,6 +21,12 @@ cases![
     directional_characters_are_escaped_for_people_and_not_in_json,
     policies_beside_the_image_join_those_in_it,
     extensions_are_judged_for_the_machine_of_the_image,
+    extensions_of_an_unknown_system_are_planned_and_unknown,
+    a_plan_lists_every_path_with_its_disposition,
+    a_full_plan_leaves_nothing_out_and_counts_what_stays,
+    plans_and_differences_are_coloured_where_that_is_asked_for,
+    a_path_that_only_a_boot_makes_is_explained,
+    the_image_of_the_running_kernel_is_planned_where_none_is_named,
     a_plan_is_written_to_a_file_whole_or_not_at_all,
     a_plan_is_a_page_too,
 ];
@@ -322,18 +329,173 @@ fn extensions_are_judged_for_the_machine_of_the_image() -> Checked {
         let found = report.extensions()["modules.dep.sqsh"].0.clone();
         ensure!(found == "compatible", "{empty}: {found}");
     }
-    let nobody = steps()?
-        .into_iter()
-        .filter(|step| step.path != b"/etc/os-release");
-    let nobody: Vec<Step> = nobody.collect();
-    desk.write(
-        "image",
-        archive::of(&nobody.file("/extensions.yaml", list))?,
+    Ok(())
+}
+
+/// An image with an extension, which does not say which operating system it boots.
+pub fn nobodys() -> Result<Vec<Step>, Stop> {
+    let list = "layers:\n  - image: a.sqsh\n    metadata: {name: a, version: '1', compatibility: {talos: {version: '>= 1.6.0'}}}\n";
+    let mut steps = steps()?;
+    steps.retain(|step| step.path != b"/etc/os-release");
+    Ok(steps.file("/extensions.yaml", list))
+}
+
+fn extensions_of_an_unknown_system_are_planned_and_unknown() -> Checked {
+    let desk = desk(&nobodys()?)?;
+    let plan = json(&desk.changes_nothing("plan image --format json", 4)?.stdout)?;
+    ensure!(
+        plan["extensions"][0]["name"] == "a" && plan["extensions"][0]["verdict"].is_null(),
+        "{plan:#}"
+    );
+    says(
+        &plan["unknown"].to_string(),
+        &[
+            "does not say which operating system",
+            "--os-release FILE",
+            "--target-version",
+        ],
     )?;
+    // All that does not depend on it is there.
+    ensure!(
+        at(&plan, "/etc/machine.conf")["fate"] == "carry",
+        "{plan:#}"
+    );
+    let text = desk.changes_nothing("plan image", 4)?.stdout;
+    let line = text.lines().nth(1).unwrap_or_default();
+    says(line, &["NOT KNOWN: whether the extensions are compatible"])?;
+    says(&text, &["not asked"])?;
+    desk.changes_nothing("plan image --target-version 1.7.0", 0)?;
+    // A no is a no, whatever else is not known.
+    desk.changes_nothing("plan image --target-version 1.5.0", 3)?;
+    let bad = nobodys()?.file(format!("{POLICIES}/60-bad.wasm"), "no policy");
+    desk.write("image", archive::of(&bad)?)?;
+    desk.changes_nothing("plan image", 3)?;
+    Ok(())
+}
+
+/// What many directories have of one file that is kept and one that is not.
+fn many() -> Result<Vec<Step>, Stop> {
+    let mut steps = steps()?;
+    for number in 0..80 {
+        steps = steps
+            .file(format!("/var/log/boot-{number:02}/keep"), "1")
+            .file(format!("/var/log/boot-{number:02}/big"), "0123456789");
+    }
+    let settings = r#"{"settings": {"keep": ["/var/log/*/keep"]}}"#;
+    Ok(steps
+        .file(format!("{POLICIES}/60-more.json"), settings)
+        .file(format!("{POLICIES}/60-more.wasm"), policy("keep-paths")?))
+}
+
+fn a_plan_lists_every_path_with_its_disposition() -> Checked {
+    let desk = desk(&many()?)?;
+    let list = desk.succeeds("plan image --list")?;
+    for line in [
+        "part\t/",
+        "part\t/var/log/boot-79",
+        "keep\t/var/log/boot-79/keep",
+        "delete\t/var/log/boot-79/big",
+        "carry\t/etc/machine.conf",
+        "delete\t/usr/lib/large",
+    ] {
+        ensure!(list.lines().any(|it| it == line), "no {line:?} in\n{list}");
+    }
+    let plan = plan(&desk, "image --full")?;
+    let entries = plan["summary"]["total"]["files"].as_u64().unwrap_or(0)
+        + plan["summary"]["total"]["directories"]
+            .as_u64()
+            .unwrap_or(0);
+    ensure!(list.lines().count() as u64 == entries, "{entries}\n{list}");
+    desk.tree("odd", &Vec::new().file("/odd\n\u{202e}\\name", ""))?;
+    let list = desk.succeeds("plan odd --list")?;
+    says(&list, &["delete\t/odd\\x0a\\xe2\\x80\\xae\\\\name\n"])?;
+    for other in ["--full", "--depth 2", "--format json", "--explain /etc"] {
+        desk.changes_nothing(&format!("plan image --list {other}"), 2)?;
+    }
+    Ok(())
+}
+
+fn a_full_plan_leaves_nothing_out_and_counts_what_stays() -> Checked {
+    let long = "n".repeat(250);
+    let desk = desk(&many()?.file(format!("/usr/share/{long}"), ""))?;
+    let short = desk.succeeds("plan image")?;
+    says(&short, &["21 more", "part", "stays: 21 B in 21 files"])?;
+    let full = desk.succeeds("plan image --full")?;
+    says(&full, &["boot-79/", &long])?;
+    for word in [" more ", "…"] {
+        ensure!(!full.contains(word), "{full}");
+    }
+    Ok(())
+}
+
+fn plans_and_differences_are_coloured_where_that_is_asked_for() -> Checked {
+    let desk = desk(&steps()?)?;
+    desk.write("other", archive::of(&steps()?.file("/more", ""))?)?;
+    for (arguments, status) in [("plan image", 0), ("diff image other", 3)] {
+        let plain = desk.changes_nothing(arguments, status)?.stdout;
+        let coloured = format!("{arguments} --color always");
+        let coloured = desk.changes_nothing(&coloured, status)?.stdout;
+        ensure!(coloured.contains("\x1b[32m"), "{coloured:?}");
+        let stripped = without_colours(&coloured);
+        ensure!(stripped == plain, "{stripped}\nis not\n{plain}");
+    }
+    Ok(())
+}
+
+fn a_path_that_only_a_boot_makes_is_explained() -> Checked {
+    let desk = desk(&steps()?.symlink("/var/boot", "log/boot"))?;
     desk.fails(
-        "plan image",
-        &["does not tell which operating system", "--os-release FILE"],
-    )
+        "plan image --explain /var/log/boot/later",
+        &["is not in the image", "--as file,size=70000"],
+    )?;
+    let later = "plan image --explain /var/boot/later/on --as file,size=70000";
+    let text = desk.succeeds(later)?;
+    says(
+        &text,
+        &[
+            "/var/log/boot/later/on: a file, 68.4 KiB",
+            "it is not in the image",
+            "survives, by 50-keep-paths",
+        ],
+    )?;
+    let explained = json(&desk.succeeds(&format!("{later} --format json"))?)?;
+    ensure!(
+        explained["supposed"] == true && explained["fate"] == "keep",
+        "{explained:#}"
+    );
+    desk.fails(
+        "plan image --explain /etc/machine.conf --as file",
+        &["is in the image, a file", "leave --as out"],
+    )?;
+    for wrong in [
+        "--as file",
+        "--explain /x --as dir",
+        "--explain /x --as file,7",
+    ] {
+        desk.changes_nothing(&format!("plan image {wrong}"), 2)?;
+    }
+    Ok(())
+}
+
+fn the_image_of_the_running_kernel_is_planned_where_none_is_named() -> Checked {
+    let desk = Desk::new()?;
+    let named = desk.run("plan")?;
+    let found = desk.run("doctor --format json")?;
+    match json(&found.stdout)?["image"].as_str() {
+        Some(image) => ensure!(named.stdout.starts_with(image), "{}", named.said()),
+        None => {
+            ensure!(named.status == Some(1), "{}", named.said());
+            says(
+                &named.stderr,
+                &[
+                    "the initramfs image",
+                    "is not found under any name",
+                    "name the image",
+                ],
+            )?;
+        }
+    }
+    Ok(())
 }
 
 fn a_plan_is_written_to_a_file_whole_or_not_at_all() -> Checked {

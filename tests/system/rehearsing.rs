@@ -20,6 +20,7 @@ cases![
     a_switch_goes_as_planned_and_leaves_nothing_behind,
     what_policies_keep_survives_as_planned,
     an_extension_that_is_incompatible_is_told_by_the_exit_status,
+    verdicts_for_an_unknown_system_are_unknown,
     a_policy_that_fails_keeps_everything_as_planned,
     a_refusal_that_was_planned_is_no_difference,
     what_is_otherwise_than_in_a_given_plan_is_told_line_by_line,
@@ -193,6 +194,31 @@ fn an_extension_that_is_incompatible_is_told_by_the_exit_status() -> Checked {
         let desk = desk(|tree| tree.file("/extensions.yaml", extensions(versions).as_str()))?;
         let ran = rehearse(&desk, "image --os-release os-release", status)?;
         says(&ran.stdout, &["000.one.sqsh", word, "as planned"])?;
+    }
+    Ok(())
+}
+
+fn verdicts_for_an_unknown_system_are_unknown() -> Checked {
+    for versions in [">= v1.6.0", ">= v2.0.0"] {
+        let desk = desk(|tree| tree.file("/extensions.yaml", extensions(versions).as_str()))?;
+        let ran = rehearse(&desk, "image", 4)?;
+        says(
+            &ran.stdout,
+            &[
+                "NOT KNOWN: whether the extensions",
+                "--os-release FILE",
+                "as planned",
+            ],
+        )?;
+        // Not a difference where the plan could not ask.
+        let plan = desk.run("plan image --format json")?;
+        ensure!(plan.status == Some(4), "{}", plan.said());
+        desk.write("plan.json", &plan.stdout)?;
+        let ran = rehearse(&desk, "image --plan plan.json", 4)?;
+        says(
+            &ran.stdout,
+            &["no policy was asked about extension 000.one"],
+        )?;
     }
     Ok(())
 }

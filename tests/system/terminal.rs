@@ -69,6 +69,15 @@ fn piped(desk: &Desk, arguments: &str, environment: &[(&str, &str)]) -> Result<R
     Ok(Ran::new(arguments, &output))
 }
 
+/// A text without what changes the colour of it.
+pub fn without_colours(text: &str) -> String {
+    let mut parts = text.split(ESCAPE);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| {
+        text + part.split_once('m').map_or(part, |(_, rest)| rest)
+    })
+}
+
 fn has_colours(ran: &Ran) -> bool {
     ran.stdout.contains(ESCAPE) || ran.stderr.contains(ESCAPE)
 }
@@ -144,15 +153,7 @@ fn colours_only_repeat_what_words_say() -> Checked {
         (&plain.stdout, &coloured.stdout),
         (&plain.stderr, &coloured.stderr),
     ] {
-        let mut stripped = String::new();
-        for (number, part) in coloured.split(ESCAPE).enumerate() {
-            let rest = part.split_once('m').map(|(_, rest)| rest);
-            stripped.push_str(if number == 0 {
-                part
-            } else {
-                rest.unwrap_or(part)
-            });
-        }
+        let stripped = without_colours(coloured);
         ensure!(stripped == *text, "{stripped}\nis not\n{text}");
     }
     says(&plain.stdout, &["error: 001.b: ", "incompatible"])

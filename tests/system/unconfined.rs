@@ -82,7 +82,18 @@ fn native_code_without_its_wasm_is_refused() -> Checked {
     says(
         &policy["failures"].to_string(),
         &["ahead-of-time", "seccomp", "CONFIG_SECCOMP_FILTER"],
-    )
+    )?;
+    // Which says nothing of a boot.
+    let desk = desk(&steps)?;
+    for arguments in ["plan image", "diff image image"] {
+        let ran = run(&desk, arguments)?;
+        ensure!(ran.status == Some(4), "{}", ran.said());
+        says(
+            &ran.stdout,
+            &["NOT KNOWN: whether policy 50-keep can be loaded"],
+        )?;
+    }
+    Ok(())
 }
 
 fn restarted_policy_worker_runs_no_native_code_either() -> Checked {

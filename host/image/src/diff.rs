@@ -4,14 +4,13 @@ mod entries;
 
 use std::collections::BTreeMap;
 
-use policy::account::ExtensionReport;
 use policy::consequence::Deletion;
 use policy::folder::Policy;
 use policy::text::Path;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::plan::{Fate, Report};
+use crate::plan::{Fate, PlannedExtension, Report};
 pub use entries::{Entry, entries};
 
 /// The version of the schema of [`Difference`].
@@ -32,6 +31,8 @@ pub struct Difference {
     pub extensions: Vec<Change<Verdict>>,
     /// Whether the switch would be refused, and whether the rest is deleted.
     pub outcome: Vec<Change<Outcome>>,
+    /// What the plans could not find out, and could not be compared.
+    pub unknown: Vec<String>,
 }
 
 impl Difference {
@@ -44,10 +45,11 @@ impl Difference {
             survivors: Vec::new(),
             extensions: Vec::new(),
             outcome: Vec::new(),
+            unknown: Vec::new(),
         }
     }
 
-    /// Whether all is the same.
+    /// Whether all that is known is the same.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
             && self.policies.is_empty()
@@ -61,6 +63,12 @@ impl Difference {
         self.survivors = compare(survivals(before), survivals(after));
         self.extensions = compare(verdicts(before), verdicts(after));
         self.outcome = compare(outcome(before), outcome(after));
+        self.unknown.clone_from(&before.unknown);
+        for sentence in &after.unknown {
+            if !self.unknown.contains(sentence) {
+                self.unknown.push(sentence.clone());
+            }
+        }
     }
 
     /// Adds what changes between two sets of policies.
@@ -196,14 +204,14 @@ pub struct Verdict {
     pub name: String,
     /// Its version.
     pub version: String,
-    /// The sum of the verdicts.
-    pub verdict: policy::compatibility::Outcome,
+    /// The sum of the verdicts; absent where the policies could not be asked.
+    pub verdict: Option<policy::compatibility::Outcome>,
     /// Why it is incompatible: each a policy's name and its words.
     pub reasons: Vec<String>,
 }
 
 fn verdicts(report: &Report) -> BTreeMap<Vec<u8>, Verdict> {
-    let verdict = |one: &ExtensionReport| Verdict {
+    let verdict = |one: &PlannedExtension| Verdict {
         name: one.name.clone(),
         version: one.version.clone(),
         verdict: one.verdict,

@@ -5,13 +5,14 @@
 mod branch;
 mod explain;
 mod report;
+mod supposed;
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path as FilePath;
 
 use extension::{Error, Result, known_keys};
-use policy::account::{self, ExtensionReport, Reason};
-use policy::compatibility::{self, NoReview, Outcome};
+use policy::account::{self, PolicyReport, Reason};
+use policy::compatibility::{self, NoReview};
 use policy::consequence::{self, Deletion};
 use policy::folder;
 use policy::keep::Keep;
@@ -19,7 +20,7 @@ use policy::limits::fixed;
 use policy::preservation::{self, Review};
 use policy::session::Session;
 use policy::survivors::{self, Carry, HOST, Kept};
-use policy::{FileKind, HostFacts, escape, extensions};
+use policy::{Failure, FileKind, HostFacts, escape, extensions};
 
 use crate::files::Files;
 use crate::image::Image;
@@ -27,7 +28,8 @@ use branch::Branches;
 pub use branch::{Branch, Fate, Summary};
 use explain::Watch;
 pub use explain::{Explanation, Said, Step};
-pub use report::{ImageReport, PartReport, Report, Survivor};
+pub use report::{ImageReport, PartReport, PlannedExtension, Report, Survivor};
+pub use supposed::Supposed;
 
 /// The version of the schema of [`Report`]. Fields may be added within one version.
 pub const SCHEMA: u32 = 1;
@@ -47,6 +49,8 @@ pub struct Asking<'a> {
     pub full: bool,
     /// A path, of which is to be told who said what.
     pub explain: Option<&'a [u8]>,
+    /// That path is not of the image: see [`Image::suppose`].
+    pub supposed: bool,
 }
 
 /// A plan, and what was to be explained.
@@ -61,18 +65,20 @@ pub struct Plan {
 /// What the policies say of the extensions.
 #[derive(Default)]
 struct Judgement {
-    extensions: Vec<ExtensionReport>,
+    extensions: Vec<PlannedExtension>,
     refused: Option<String>,
     warnings: Vec<String>,
+    /// Why the policies were not asked about extensions that there are.
+    unknown: Option<String>,
 }
 
 /// Makes the plan. No other thread may run: the process that runs the policies is
 /// forked.
 ///
 /// # Errors
-/// The folder of policies cannot be read, there are extensions and nobody tells which
-/// operating system they are for, or the path to be explained is not there. A policy
-/// that fails is no error: it is in the report.
+/// The folder of policies cannot be read, or the path to be explained is not there. A
+/// policy that fails is no error: it is in the report, and so is what could not be found
+/// out.
 pub fn make(image: &Image, asking: &Asking<'_>) -> Result<Plan> {
     if let Some(folder) = asking.policies {
         std::fs::read_dir(folder).map_err(|error| {
@@ -91,7 +97,7 @@ pub fn make(image: &Image, asking: &Asking<'_>) -> Result<Plan> {
     let mut session = Session::of_an_image(&policies);
     let whole = image.boots_whole();
     // In the order of the boot, since a policy that failed is not asked again.
-    let judgement = judge(image, &mut session, asking)?;
+    let judgement = judge(image, &mut session, asking);
     let review = preservation::review_watched(
         &mut session,
         &mut |directory| tree.list(directory),
@@ -110,6 +116,7 @@ pub fn make(image: &Image, asking: &Asking<'_>) -> Result<Plan> {
         (_, Some(failed)) => Deletion::Skip(failed),
         _ => Deletion::Delete,
     };
+    let unknown = unknown(&session, judgement.unknown, review.as_ref().err());
     let review = review.unwrap_or_default();
     let survivors = survivors(&review, &session);
     let mut warnings = tree.warnings();
@@ -138,7 +145,7 @@ pub fn make(image: &Image, asking: &Asking<'_>) -> Result<Plan> {
             (None, Deletion::Skip(reason)) => Some(format!("nothing would be deleted: {reason}")),
             (None, Deletion::Delete) => None,
         };
-        watch.explain(&session, fate, &survivors, stays)
+        watch.explain(&session, fate, &survivors, stays, asking.supposed)
     });
     let report = Report {
         schema: SCHEMA,
@@ -154,6 +161,7 @@ pub fn make(image: &Image, asking: &Asking<'_>) -> Result<Plan> {
         refused,
         summary,
         warnings,
+        unknown,
     };
     session.take_dismissed().wait();
     Ok(Plan {
@@ -210,31 +218,54 @@ fn list(image: &Image) -> std::result::Result<Option<(&'static str, Vec<u8>)>, S
     Ok(None)
 }
 
+/// What could not be found out here and would decide, a sentence each.
+fn unknown(
+    session: &Session<'_>,
+    unasked: Option<String>,
+    unreviewed: Option<&String>,
+) -> Vec<String> {
+    let untried = session.policies().iter().zip(session.accounts());
+    let untried = untried.filter_map(|(policy, account)| {
+        let failure = account.failures.iter().find(|one| one.is_untried())?;
+        Some(format!(
+            "whether policy {} can be loaded: {}; ask on a kernel with seccomp",
+            policy.name, failure.message
+        ))
+    });
+    let unreviewed = unreviewed.map(|reason| {
+        format!("which paths are preserved: the policies could not be asked: {reason}")
+    });
+    untried.chain(unreviewed).chain(unasked).collect()
+}
+
 /// Asks the policies about the extensions.
-fn judge(image: &Image, session: &mut Session<'_>, asking: &Asking<'_>) -> Result<Judgement> {
+fn judge(image: &Image, session: &mut Session<'_>, asking: &Asking<'_>) -> Judgement {
     let (path, bytes) = match list(image) {
         Ok(Some((path, bytes))) if !bytes.is_empty() => (path, bytes),
-        Ok(_) => return Ok(Judgement::default()),
+        Ok(_) => return Judgement::default(),
         Err(refused) => {
-            return Ok(Judgement {
+            return Judgement {
                 refused: Some(refused),
                 ..Judgement::default()
-            });
+            };
         }
     };
     let Some(host) = asking.host else {
-        return Err(Error::input(format!(
-            "{} has extensions, and does not tell which operating system it boots (it has neither a root image of squashfs nor an os-release of its own); name the os-release with --os-release FILE, or the version with --target-version VERSION",
-            escape::path(image.path.as_os_str().as_bytes())
-        )));
+        return unasked(
+            image,
+            path,
+            &bytes,
+            format!(
+                "whether the extensions are compatible: {} does not say which operating system it boots (it has neither a root image of squashfs nor an os-release of its own); name that operating system's os-release with --os-release FILE, or its version with --target-version VERSION",
+                escape::path(image.path.as_os_str().as_bytes())
+            ),
+        );
     };
-    Ok(match compatibility::review(session, host, &bytes) {
+    match compatibility::review(session, host, &bytes) {
         Ok(judged) => {
-            let mut extensions: Vec<_> = judged.iter().map(account::extension).collect();
-            if image.boots_whole() {
-                for (entry, judged) in extensions.iter_mut().zip(&judged) {
-                    missing_layer(image, entry, &judged.extension.image);
-                }
+            let mut extensions: Vec<_> = judged.iter().map(PlannedExtension::judged).collect();
+            for (entry, judged) in extensions.iter_mut().zip(&judged) {
+                missing_layer(image, entry, &judged.extension.image);
             }
             let list = extensions::list(&bytes).unwrap_or_default();
             Judgement {
@@ -252,13 +283,49 @@ fn judge(image: &Image, session: &mut Session<'_>, asking: &Asking<'_>) -> Resul
             warnings: vec![format!(
                 "{path} cannot be judged, and none of its extensions is: the judge {reason}"
             )],
+            unknown: Some(format!(
+                "whether the extensions are compatible: the policy worker {reason}"
+            )),
             ..Judgement::default()
         },
-    })
+    }
+}
+
+/// The extensions where no policy can be asked about them, for the reason in `unknown`.
+fn unasked(image: &Image, path: &str, bytes: &[u8], unknown: String) -> Judgement {
+    match compatibility::read(bytes) {
+        Ok(list) => Judgement {
+            extensions: list
+                .extensions
+                .iter()
+                .map(|extension| {
+                    let mut entry = PlannedExtension::unasked(extension);
+                    missing_layer(image, &mut entry, &extension.image);
+                    entry
+                })
+                .collect(),
+            warnings: known_keys::unknown_of_list(&list.unknown, path),
+            unknown: (!list.extensions.is_empty()).then_some(unknown),
+            ..Judgement::default()
+        },
+        Err(NoReview::File(reason)) => Judgement {
+            refused: Some(extensions::unusable(path, &reason)),
+            ..Judgement::default()
+        },
+        Err(NoReview::Judge(reason)) => Judgement {
+            unknown: Some(format!(
+                "whether {path} can be read: the policy worker {reason}"
+            )),
+            ..Judgement::default()
+        },
+    }
 }
 
 /// Says of an extension whose layer is not in the image that it will be left out.
-fn missing_layer(image: &Image, entry: &mut ExtensionReport, layer: &str) {
+fn missing_layer(image: &Image, entry: &mut PlannedExtension, layer: &str) {
+    if !image.boots_whole() {
+        return;
+    }
     let there = !layer.contains('/')
         && image
             .tree
@@ -276,27 +343,22 @@ fn missing_layer(image: &Image, entry: &mut ExtensionReport, layer: &str) {
 
 /// Files that loop devices use when the rest is deleted: the root image, and the layers
 /// that are activated.
-fn in_use(image: &Image, extensions: &[ExtensionReport]) -> Vec<Vec<u8>> {
+fn in_use(image: &Image, extensions: &[PlannedExtension]) -> Vec<Vec<u8>> {
     let root = image.root_image().map(|(path, _)| path);
     let layers = extensions
         .iter()
-        .filter(|one| one.verdict != Outcome::Incompatible && one.activated != Some(false))
+        .filter(|one| !one.is_left_out())
         .map(|one| format!("/{}", one.image).into_bytes());
     root.into_iter().chain(layers).collect()
 }
 
 impl Report {
-    /// Whether a script should look at it: something is incompatible, a policy failed,
-    /// or the switch would be refused.
+    /// Whether nothing is known to be wrong: nothing is incompatible, no policy failed,
+    /// and the switch would not be refused. What is not known is in `unknown`.
     pub fn is_fine(&self) -> bool {
+        let failures = |policy: &'_ PolicyReport| policy.failures.iter().all(Failure::is_untried);
         self.refused.is_none()
-            && self
-                .policies
-                .iter()
-                .all(|policy| policy.failures.is_empty())
-            && self
-                .extensions
-                .iter()
-                .all(|one| one.verdict != Outcome::Incompatible && one.activated != Some(false))
+            && self.policies.iter().all(failures)
+            && !self.extensions.iter().any(PlannedExtension::is_left_out)
     }
 }

@@ -63,6 +63,10 @@ pub struct Failure {
     pub message: String,
 }
 
+/// Native code of an image that was not run, since nothing here would keep it from system
+/// calls.
+pub const NO_SECCOMP: &str = "its ahead-of-time form, native code of an image, is run on a kernel with seccomp alone, and this kernel lacks it (CONFIG_SECCOMP_FILTER)";
+
 impl Failure {
     /// A failure in answering `question`.
     pub fn new(question: Question, kind: Kind, message: impl Into<String>) -> Self {
@@ -76,6 +80,12 @@ impl Failure {
     /// A failure before any question was put.
     pub fn load(kind: Kind, message: impl Into<String>) -> Self {
         Self::new(Question::Load, kind, message)
+    }
+
+    /// Whether the policy was not tried for a reason of this machine, which says nothing of
+    /// the boot of another one.
+    pub fn is_untried(&self) -> bool {
+        self.kind == Kind::NotAPolicy && self.message.contains(NO_SECCOMP)
     }
 
     /// Whether it took the judge with it. Such a policy is not run again.

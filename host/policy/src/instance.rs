@@ -15,7 +15,7 @@ use crate::bindings::settings::ConfigurablePolicy;
 use crate::bindings::types::{Decision, Entry, Extension, HostFacts, Verdict};
 use crate::contract::{self, CONTRACT, Import};
 use crate::escape;
-use crate::failure::{Failure, Kind, Question};
+use crate::failure::{Failure, Kind, NO_SECCOMP, Question};
 use crate::folder::Code;
 use crate::limits::{Limits, fixed};
 use crate::native::Native;
@@ -199,7 +199,7 @@ impl Hosts {
                     ),
                 }
             } else {
-                "its ahead-of-time form, native code of an image, is run on a kernel with seccomp alone, and this kernel lacks it (CONFIG_SECCOMP_FILTER)".into()
+                NO_SECCOMP.into()
             };
             if code.wasm.is_none() {
                 return Err(Failure::load(

@@ -10,10 +10,11 @@ pub mod project;
 mod rehearse;
 pub mod signature;
 mod status;
+pub mod statuses;
 
 use std::path::PathBuf;
 
-use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
+use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use extension::pull::Platform;
 use extension::reference::ImageRef;
 
@@ -26,7 +27,7 @@ pub use status::{REPORT, Status, StatusFormat};
 
 /// The operator's side of switch-root.
 #[derive(Debug, Parser)]
-#[command(name = "srctl", version, propagate_version = true, after_help = EXIT)]
+#[command(name = "srctl", version, propagate_version = true)]
 pub struct Command {
     /// What to do.
     #[command(subcommand)]
@@ -39,11 +40,21 @@ pub struct Command {
     pub color: ColorChoice,
 }
 
-const EXIT: &str = "\
-Exit status: 0 where all went well; 1 where something failed; 2 where the command line is wrong; \
-3 where an extension is invalid or incompatible, a policy or its signature is not accepted, a \
-switch would be refused or has left something undone, a machine has a problem, or two things \
-differ; 130 where it was interrupted.";
+/// The command line with the exit statuses and examples of each command.
+pub fn definition() -> clap::Command {
+    statuses::described(Command::command())
+}
+
+/// What this process was called with. What is wrong with it ends the process.
+pub fn parse() -> Command {
+    let mut matches = definition().get_matches();
+    Command::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit())
+}
+
+/// Ends the process as the parser does where the command line is wrong.
+pub fn usage(kind: clap::error::ErrorKind, reason: &str) -> ! {
+    definition().error(kind, reason).exit()
+}
 
 /// What there is to do.
 #[derive(Debug, Subcommand)]
@@ -175,16 +186,19 @@ pub struct Validate {
     pub printing: Printing,
 }
 
-/// The machine that extensions are for, as policies are told of it.
+/// The machine that extensions are for, as policies are told of it: the one that boots, and
+/// not the one that srctl runs on.
 #[derive(Clone, Debug, Default, Args)]
 pub struct MachineOptions {
-    /// Its os-release file.
+    /// The os-release file of the operating system that is booted, which extensions have to
+    /// fit [default: that of the image's root image, or of the image].
     #[arg(long, value_name = "FILE")]
     pub os_release: Option<PathBuf>,
-    /// The version of its operating system, in place of an os-release file.
+    /// The version of the operating system that is booted, in place of its os-release file: a
+    /// version of Talos Linux, unless --target-os names another.
     #[arg(long, value_name = "VERSION", conflicts_with = "os_release")]
     pub target_version: Option<String>,
-    /// The operating system that --target-version is of, as os-release names it.
+    /// The operating system that --target-version is a version of, as the ID of its os-release.
     #[arg(
         long,
         value_name = "ID",
@@ -192,10 +206,12 @@ pub struct MachineOptions {
         requires = "target_version"
     )]
     pub target_os: String,
-    /// `uname -r` of its kernel.
+    /// The release of the kernel that is booted, as `uname -r` prints it there [default: the
+    /// one that the image has modules for].
     #[arg(long, value_name = "RELEASE")]
     pub kernel_release: Option<String>,
-    /// `uname -m` of its kernel [default: what the initramfs' init is for; this machine's].
+    /// The architecture of the machine that boots, as `uname -m` prints it there [default: what
+    /// the image's init is a program for, or this machine's].
     #[arg(long, value_name = "ARCH")]
     pub architecture: Option<String>,
 }
@@ -310,10 +326,9 @@ pub enum Layers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_well_formed() {
-        Command::command().debug_assert();
+        definition().debug_assert();
     }
 }

@@ -7,12 +7,11 @@ use std::path::Path;
 use extension::output::AtomicFile;
 use extension::{Error, Result, edit};
 
-use clap::CommandFactory;
 use clap::error::ErrorKind;
 use policy::escape;
 use serde_json::json;
 
-use crate::command::{Command, Config, Edit};
+use crate::command::{self, Config, Edit};
 use crate::input;
 use crate::outcome::Outcome;
 use crate::print::{self, print};
@@ -25,9 +24,7 @@ pub fn run(command: &Config) -> Result<Outcome> {
     if options.printing.json() && to_standard_output(options) {
         // As the parser says it, and with its exit status.
         let reason = "--format json and --output - are both for standard output";
-        Command::command()
-            .error(ErrorKind::ArgumentConflict, reason)
-            .exit();
+        command::usage(ErrorKind::ArgumentConflict, reason);
     }
     let text = input::read_text(&options.file)?;
     let file = options.file.display().to_string();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use extension::progress::Progress;
 use extension::{Error, Result};
-use image::diff::{Change, Difference, Entry, Kind, Survival, Verdict, entries};
+use image::diff::{Change, Difference, Entry, Survival, Verdict, entries};
 use image::files::Files;
 use image::tree::{Tree, Wanted};
 use policy::folder::{self, Policy};
@@ -14,6 +14,8 @@ use serde_json::Value;
 
 use crate::command::{AskOptions, Diff, Format};
 use crate::outcome::Outcome;
+use crate::plan::How;
+use crate::style::{Stream, Tone, paint};
 use crate::{plan, print};
 
 /// Runs the command.
@@ -40,11 +42,10 @@ pub fn run(command: &Diff, progress: &dyn Progress) -> Result<Outcome> {
         Format::Json => print::json(&value(&difference))?,
         Format::Table => print::print(&text(&difference))?,
     }
-    Ok(if difference.is_empty() {
-        Outcome::Fine
-    } else {
-        Outcome::Unfit
-    })
+    Ok(Outcome::of(
+        difference.is_empty(),
+        difference.unknown.is_empty(),
+    ))
 }
 
 /// Whether it is a folder with policies in it, and not a root directory.
@@ -85,8 +86,8 @@ fn of_images(command: &Diff, progress: &dyn Progress) -> Result<Difference> {
         &folder::discover_in(&Files(&after.tree), more),
     );
     difference.plans(
-        &plan::make(&before, &command.asking, false, None)?.report,
-        &plan::make(&after, &command.asking, false, None)?.report,
+        &plan::make(&before, &command.asking, &How::default())?.report,
+        &plan::make(&after, &command.asking, &How::default())?.report,
     );
     Ok(difference)
 }
@@ -108,7 +109,7 @@ fn of_policies(command: &Diff, progress: &dyn Progress) -> Result<Difference> {
                 policies: Some(folder.to_owned()),
                 ..command.asking.clone()
             };
-            Ok(plan::make(&image, &options, false, None)?.report)
+            Ok(plan::make(&image, &options, &How::default())?.report)
         };
         difference.plans(&report(&command.before)?, &report(&command.after)?);
     }
@@ -120,10 +121,17 @@ fn value(of: &impl Serialize) -> Value {
 }
 
 fn text(difference: &Difference) -> String {
-    if difference.is_empty() {
-        return "no difference\n".into();
-    }
     let mut text = String::new();
+    for what in &difference.unknown {
+        text.push_str(&format!("NOT KNOWN: {what}\n"));
+    }
+    if difference.is_empty() {
+        text.push_str(match difference.unknown.is_empty() {
+            true => "no difference\n",
+            false => "no difference in what is known\n",
+        });
+        return text;
+    }
     section(&mut text, "ENTRIES", &difference.entries, entry);
     section(&mut text, "POLICIES", &difference.policies, |policy| {
         policy.digest.clone().unwrap_or_default()
@@ -156,7 +164,7 @@ fn section<T: Serialize>(
     if changes.is_empty() {
         return;
     }
-    text.push_str(title);
+    text.push_str(&paint(Stream::Output, Tone::Heading, title));
     text.push('\n');
     for change in changes {
         let (sign, what) = match (&change.before, &change.after) {
@@ -165,7 +173,12 @@ fn section<T: Serialize>(
             (None, Some(after)) => ("+", words(after)),
             (None, None) => continue,
         };
-        debug_assert!(change.change != Kind::Changed || sign == "~");
+        let tone = match sign {
+            "+" => Tone::Good,
+            "-" => Tone::Bad,
+            _ => Tone::Caution,
+        };
+        let sign = paint(Stream::Output, tone, sign);
         text.push_str(format!("{sign} {}  {what}", change.name).trim_end());
         text.push('\n');
     }
@@ -222,7 +235,10 @@ fn survival(survival: &Survival) -> String {
 }
 
 fn verdict(verdict: &Verdict) -> String {
-    let outcome = short(&value(&verdict.verdict));
+    let outcome = match verdict.verdict {
+        Some(outcome) => short(&value(&outcome)),
+        None => "not asked".into(),
+    };
     let reasons = verdict.reasons.join("; ");
     let words = format!("{} {}: {outcome}; {reasons}", verdict.name, verdict.version);
     words.trim_end_matches("; ").to_owned()

@@ -2,22 +2,24 @@
 //! about it. Everything is read, and nothing is changed.
 
 mod binary;
-mod current;
+pub mod current;
 mod finding;
 mod generator;
 mod image;
-mod machine;
+pub mod machine;
 mod parameters;
 mod policies;
 mod settings;
 mod show;
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use extension::progress::Progress;
 use extension::{Error, Result};
 
 use crate::command::{Doctor, DoctorFormat};
+use crate::input::shown;
 use crate::outcome::Outcome;
 use crate::print::{self, print};
 use crate::rooted::Rooted;
@@ -33,6 +35,15 @@ struct Examination {
 
 /// Runs the command.
 pub fn run(command: &Doctor, progress: &dyn Progress) -> Result<Outcome> {
+    if let Some(image) = &command.image
+        && let Err(error) = std::fs::symlink_metadata(image)
+        && error.kind() == ErrorKind::NotFound
+    {
+        return Err(Error::system(
+            format!("cannot examine {}", shown(image)),
+            &error,
+        ));
+    }
     let root = match (&command.root, &command.image) {
         (Some(root), _) => Some(root.as_path()),
         (None, None) => Some(Path::new("/")),
@@ -47,10 +58,11 @@ pub fn run(command: &Doctor, progress: &dyn Progress) -> Result<Outcome> {
         DoctorFormat::Json => print::json(&show::json(&examination)?)?,
     }
     let is_problem = |finding: &Finding| finding.severity == Severity::Problem;
-    Ok(match examination.findings.iter().any(is_problem) {
-        true => Outcome::Unfit,
-        false => Outcome::Fine,
-    })
+    let findings = &examination.findings;
+    Ok(Outcome::of(
+        !findings.iter().any(is_problem),
+        !findings.iter().any(|finding| finding.unknown),
+    ))
 }
 
 fn of_machine(path: &Path, command: &Doctor, progress: &dyn Progress) -> Result<Examination> {

@@ -4,14 +4,15 @@
 use std::io::Write;
 use std::path::Path;
 
-use clap::{Command, CommandFactory};
+use clap::Command;
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 use extension::output::AtomicFile;
 use extension::{Error, Result};
 
-use crate::command;
+use crate::command::definition;
+use crate::command::statuses::{self, Row};
 use crate::outcome::Outcome;
 use crate::print::print;
 
@@ -21,7 +22,7 @@ const SECTION: &str = "1";
 /// Prints the completions of a shell.
 pub fn completions(shell: Shell) -> Result<Outcome> {
     let mut script = Vec::new();
-    let mut definition = command::Command::command();
+    let mut definition = definition();
     clap_complete::generate(shell, &mut definition, "srctl", &mut script);
     print(&String::from_utf8_lossy(&script))?;
     Ok(Outcome::Fine)
@@ -55,18 +56,19 @@ pub fn man(folder: Option<&Path>) -> Result<Outcome> {
 /// The name and the text of each page, that of srctl first.
 fn pages() -> Result<Vec<(String, Vec<u8>)>> {
     // `help` explains nothing that the pages do not.
-    let mut definition = command::Command::command().disable_help_subcommand(true);
+    let mut definition = definition().disable_help_subcommand(true);
     definition.build();
     let mut pages = Vec::new();
-    add(&definition, &[], &mut pages)
+    add(&definition, "", &[], &mut pages)
         .map_err(|error| Error::system("cannot make the manual pages", &error))?;
     Ok(pages)
 }
 
-/// Adds the page of a command and those of the commands below it. `others` are the pages
-/// that a reader of this one may want, too.
+/// Adds the page of a command and those of the commands below it. `path` are the words after
+/// `srctl`, and `others` the pages that a reader of this one may want, too.
 fn add(
     command: &Command,
+    path: &str,
     others: &[String],
     pages: &mut Vec<(String, Vec<u8>)>,
 ) -> std::io::Result<()> {
@@ -81,8 +83,9 @@ fn add(
     if !below.is_empty() {
         man.render_subcommands_section(&mut page)?;
     }
-    if command.get_after_help().is_some() {
-        man.render_extra_section(&mut page)?;
+    if let Some(row) = statuses::row(path) {
+        exit_status(row, &mut page)?;
+        examples(row, &mut page)?;
     }
     let names: Vec<String> = below.iter().map(|command| self::name(command)).collect();
     let related = others.iter().chain(&names).filter(|other| **other != name);
@@ -91,7 +94,8 @@ fn add(
     let mut related = vec![name];
     related.extend(names);
     for command in below {
-        add(command, &related, pages)?;
+        let path = format!("{path} {}", command.get_name());
+        add(command, path.trim_start(), &related, pages)?;
     }
     Ok(())
 }
@@ -102,6 +106,28 @@ fn title(name: &str) -> String {
     let name = name.to_uppercase();
     let version = env!("CARGO_PKG_VERSION");
     format!(".TH \"{name}\" \"{SECTION}\" \"\" \"switch-root {version}\" \"switch-root\"\n")
+}
+
+/// Writes what each exit status means.
+fn exit_status(row: &Row, page: &mut Vec<u8>) -> std::io::Result<()> {
+    let mut section = Roff::new();
+    section.control("SH", ["EXIT STATUS"]);
+    for (number, when) in row.statuses() {
+        section.control("TP", []);
+        section.text([bold(number.to_string())]).text([roman(when)]);
+    }
+    section.to_writer(page)
+}
+
+/// Writes how the command is called.
+fn examples(row: &Row, page: &mut Vec<u8>) -> std::io::Result<()> {
+    let mut section = Roff::new();
+    section.control("SH", ["EXAMPLES"]);
+    for example in row.examples {
+        section.control("PP", []).control("nf", []);
+        section.text([roman(*example)]).control("fi", []);
+    }
+    section.to_writer(page)
 }
 
 /// Writes the references to other pages, if there are any.
@@ -156,7 +182,7 @@ mod tests {
     #[test]
     fn every_command_has_a_page_and_hidden_ones_have_none() {
         let mut all = Vec::new();
-        commands(&command::Command::command(), "", true, &mut all);
+        commands(&definition(), "", true, &mut all);
         let expected: BTreeSet<_> = all
             .iter()
             .filter(|(_, shown)| *shown)
@@ -176,12 +202,36 @@ mod tests {
             .subcommand(Command::new("secret").hide(true));
         definition.build();
         let mut pages = Vec::new();
-        add(&definition.disable_help_subcommand(true), &[], &mut pages).unwrap();
+        add(
+            &definition.disable_help_subcommand(true),
+            "",
+            &[],
+            &mut pages,
+        )
+        .unwrap();
         let names: Vec<_> = pages.iter().map(|(name, _)| name.as_str()).collect();
         assert!(!names.contains(&"top-secret"), "{names:?}");
         for (name, page) in &pages {
             let page = String::from_utf8_lossy(page);
             assert!(!page.contains("secret"), "{name}: {page}");
+        }
+    }
+
+    #[test]
+    fn sections_of_pages_have_their_usual_names() {
+        for (name, page) in pages().unwrap() {
+            let page = String::from_utf8_lossy(&page);
+            let sections: Vec<_> = page
+                .lines()
+                .filter(|line| line.starts_with(".SH"))
+                .collect();
+            assert!(!page.contains(".SH EXTRA"), "{name}: {sections:?}");
+            let last: Vec<_> = sections.iter().rev().take(3).rev().collect();
+            assert_eq!(
+                last,
+                [&".SH \"EXIT STATUS\"", &".SH EXAMPLES", &".SH \"SEE ALSO\""],
+                "{name}"
+            );
         }
     }
 

@@ -8,6 +8,7 @@ mod pull;
 mod validate;
 
 pub use pack::compression;
+pub use validate::verdict_tone;
 
 use std::path::Path;
 

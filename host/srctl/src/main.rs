@@ -29,7 +29,6 @@ use std::process::ExitCode;
 
 use ::extension::interrupt;
 use ::extension::{Error, Result};
-use clap::Parser;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use command::{Command, What};
@@ -46,7 +45,7 @@ fn main() -> ExitCode {
         return code;
     }
     style::choose_early(std::env::args_os().skip(1));
-    let command = Command::parse();
+    let command = command::parse();
     style::choose(command.color);
     log::start();
     outcome::exit_code(run(&command))

@@ -1,4 +1,4 @@
-//! How the program ends.
+//! How the program ends: what its exit statuses are is said here and nowhere else.
 
 use std::process::ExitCode;
 
@@ -12,24 +12,53 @@ use crate::style::{Stream, Tone, paint};
 pub enum Outcome {
     /// All is well.
     Fine,
-    /// An extension is invalid or incompatible, or a signature is not accepted; what is
-    /// wrong was printed.
+    /// The answer is no: an extension is invalid or incompatible, say, or a signature is not
+    /// accepted. What is wrong was printed.
     Unfit,
+    /// Nothing is known to be wrong, and not all could be found out. What, was printed.
+    Unknown,
+}
+
+impl Outcome {
+    /// From what is wrong and what is not known: a no is a no, whatever else there may be.
+    pub fn of(is_fine: bool, is_known: bool) -> Self {
+        match (is_fine, is_known) {
+            (false, _) => Self::Unfit,
+            (true, false) => Self::Unknown,
+            (true, true) => Self::Fine,
+        }
+    }
+}
+
+/// The exit statuses. Of a wrong command line the parser says so, with its own 2.
+pub mod status {
+    /// All is well.
+    pub const FINE: u8 = 0;
+    /// Something failed.
+    pub const FAILED: u8 = 1;
+    /// The command line is wrong.
+    pub const USAGE: u8 = 2;
+    /// The answer is no.
+    pub const UNFIT: u8 = 3;
+    /// The answer is not known.
+    pub const UNKNOWN: u8 = 4;
+    /// It was interrupted, as a shell has it for what SIGINT ended.
+    pub const INTERRUPTED: u8 = 130;
 }
 
 /// The exit status, after an error was printed.
 pub fn exit_code(outcome: Result<Outcome, Error>) -> ExitCode {
     match outcome {
-        Ok(Outcome::Fine) => ExitCode::SUCCESS,
-        Ok(Outcome::Unfit) => ExitCode::from(3),
+        Ok(Outcome::Fine) => ExitCode::from(status::FINE),
+        Ok(Outcome::Unfit) => ExitCode::from(status::UNFIT),
+        Ok(Outcome::Unknown) => ExitCode::from(status::UNKNOWN),
         Err(error) => {
             let word = paint(Stream::Errors, Tone::Bad, "error");
             say(&format!("srctl: {word}: {error}\n"));
-            // As a shell has it for what SIGINT ended.
             ExitCode::from(if error.kind == Kind::Interrupted {
-                130
+                status::INTERRUPTED
             } else {
-                1
+                status::FAILED
             })
         }
     }

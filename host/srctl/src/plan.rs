@@ -2,6 +2,7 @@
 //! policies say of its extensions.
 
 mod explain;
+mod list;
 mod text;
 
 use std::io::Write;
@@ -11,13 +12,16 @@ use std::path::Path;
 use ::image::image::Image;
 use ::image::plan::{self, Asking};
 use ::image::tree::{Limits, Wanted};
+use clap::error::ErrorKind;
 use extension::output::AtomicFile;
 use extension::progress::Progress;
 use extension::pull::Platform;
 use extension::{Error, Result};
 use policy::{HostFacts, escape};
 
-use crate::command::{AskOptions, LimitOptions, MachineOptions, Plan, PlanFormat};
+use crate::command::{self, AskOptions, LimitOptions, MachineOptions, Plan, PlanFormat};
+use crate::doctor::current;
+use crate::doctor::machine::Machine;
 use crate::facts::{self, Found};
 use crate::outcome::Outcome;
 use crate::print::{exactly, say};
@@ -25,21 +29,37 @@ use text::Layout;
 
 /// Runs the command.
 pub fn run(command: &Plan, progress: &dyn Progress) -> Result<Outcome> {
-    let image = read(
-        &command.image,
-        &command.asking.limits,
-        &Wanted::of_plan(),
-        progress,
-    )?;
+    if command.list && command.format != PlanFormat::Text {
+        let reason = "--list is a format of its own; leave --format out";
+        command::usage(ErrorKind::ArgumentConflict, reason);
+    }
+    let (path, machine) = match &command.image {
+        Some(path) => (path.clone(), None),
+        None => {
+            let (path, machine) = current::running()?;
+            (path, Some(machine))
+        }
+    };
+    let limits = &command.asking.limits;
+    let mut image = read(&path, limits, &Wanted::of_plan(), progress)?;
     let explain = command.explain.as_deref().map(OsStrExt::as_bytes);
-    // A page is to be looked around in.
-    let full = command.full || command.format == PlanFormat::Html;
-    let plan = make(&image, &command.asking, full, explain)?;
+    if let (Some(path), Some(supposed)) = (explain, command.supposed) {
+        image.suppose(path, supposed)?;
+    }
+    let how = How {
+        // A page is to be looked around in.
+        full: command.full || command.list || command.format == PlanFormat::Html,
+        explain,
+        supposed: command.supposed.is_some(),
+        machine: machine.as_ref(),
+    };
+    let plan = make(&image, &command.asking, &how)?;
     let text = match (&plan.explanation, command.format) {
+        (None, PlanFormat::Text) if command.list => list::text(&plan.report),
         (Some(explanation), PlanFormat::Text) => explain::text(explanation),
         (Some(explanation), PlanFormat::Json) => json(explanation)?,
         (None, PlanFormat::Text) => {
-            let layout = Layout::new(command.depth, command.output.is_some());
+            let layout = Layout::new(command.depth, command.full, command.output.is_some());
             text::text(&plan.report, layout)
         }
         (None, PlanFormat::Json) => json(&plan.report)?,
@@ -59,11 +79,10 @@ pub fn run(command: &Plan, progress: &dyn Progress) -> Result<Outcome> {
         PlanFormat::Json | PlanFormat::Html => text.as_str().into(),
     };
     write(command.output.as_deref(), &text)?;
-    Ok(if plan.report.is_fine() {
-        Outcome::Fine
-    } else {
-        Outcome::Unfit
-    })
+    Ok(Outcome::of(
+        plan.report.is_fine(),
+        plan.report.unknown.is_empty(),
+    ))
 }
 
 /// Reads an image or a folder.
@@ -82,22 +101,31 @@ pub fn read(
     Image::read(path, &limits, wanted)
 }
 
+/// What is asked of a plan.
+#[derive(Default)]
+pub struct How<'a> {
+    /// The whole tree.
+    pub full: bool,
+    /// A path to explain.
+    pub explain: Option<&'a [u8]>,
+    /// It is not of the image.
+    pub supposed: bool,
+    /// The machine that boots the image.
+    pub machine: Option<&'a Machine>,
+}
+
 /// Asks the policies about an image.
-pub fn make(
-    image: &Image,
-    options: &AskOptions,
-    full: bool,
-    explain: Option<&[u8]>,
-) -> Result<plan::Plan> {
-    let (host, problem) = host(image, &options.machine)?;
+pub fn make(image: &Image, options: &AskOptions, how: &How<'_>) -> Result<plan::Plan> {
+    let (host, problem) = host(image, &options.machine, how.machine)?;
     let mut plan = plan::make(
         image,
         &Asking {
             policies: options.policies.as_deref(),
             host: host.as_ref(),
             inits: inits(options),
-            full,
-            explain,
+            full: how.full,
+            explain: how.explain,
+            supposed: how.supposed,
         },
     )?;
     plan.report.warnings.extend(problem);
@@ -115,16 +143,23 @@ fn inits(options: &AskOptions) -> Vec<Vec<u8>> {
     options.init.iter().map(absolute).collect()
 }
 
-/// What policies are told of the machine, and what could not be found out.
+/// What policies are told of the machine, and what could not be found out. Of an image that
+/// boots whole it says itself what it boots; of others the machine does, where it is known.
 pub fn host(
     image: &Image,
     options: &MachineOptions,
+    of: Option<&Machine>,
 ) -> Result<(Option<HostFacts>, Option<String>)> {
     let machine = image.machine();
     let kernels = &machine.kernel_releases;
+    let os_release = of.and_then(|of| of.os_release.clone());
     let found = Found {
-        os_release: machine.os_release,
-        kernel_release: kernels.first().filter(|_| kernels.len() == 1).cloned(),
+        os_release: os_release
+            .filter(|_| !image.boots_whole())
+            .or(machine.os_release),
+        kernel_release: of
+            .and_then(|of| of.kernel.clone())
+            .or_else(|| kernels.first().filter(|_| kernels.len() == 1).cloned()),
         architecture: machine.architecture,
     };
     let host = facts::facts(options, found, &Platform::default())?;

@@ -52,8 +52,7 @@ pub fn run(command: &Rehearse, progress: &dyn Progress) -> Result<Outcome> {
                 command.image.display()
             ),
         )),
-        _ if fits(&rehearsed) => Ok(Outcome::Fine),
-        _ => Ok(Outcome::Unfit),
+        _ => Ok(outcome(&rehearsed)),
     }
 }
 
@@ -127,10 +126,11 @@ fn read_plan(path: &std::path::Path) -> Result<Value> {
 }
 
 /// Whether the machine would start as whoever made the image wants it: nothing is
-/// refused, no policy fails, and no extension is incompatible.
-fn fits(rehearsed: &Rehearsed) -> bool {
+/// refused, no policy fails, and no extension is incompatible. Where nobody said which
+/// operating system the new root has, the verdicts are none on this machine.
+fn outcome(rehearsed: &Rehearsed) -> Outcome {
     let Happened::Switched { report, .. } = &rehearsed.outcome else {
-        return false;
+        return Outcome::Unfit;
     };
     let list = |name: &str| report[name].as_array().cloned().unwrap_or_default();
     let failed = |policy: &Value| {
@@ -138,10 +138,26 @@ fn fits(rehearsed: &Rehearsed) -> bool {
             .as_array()
             .is_some_and(|it| !it.is_empty())
     };
-    !list("policies").iter().any(failed)
-        && !list("extensions")
-            .iter()
-            .any(|extension| extension["verdict"] == "incompatible")
+    let extensions = list("extensions");
+    let is_known = rehearsed.facts.os_release.is_some() || extensions.is_empty();
+    let incompatible = extensions
+        .iter()
+        .any(|extension| extension["verdict"] == "incompatible");
+    let fails = list("policies").iter().any(failed);
+    Outcome::of(!(fails || incompatible && is_known), is_known)
+}
+
+/// That the verdicts are not those of the machine, where they are not.
+fn unknown(rehearsed: &Rehearsed) -> Option<&'static str> {
+    let Happened::Switched { report, .. } = &rehearsed.outcome else {
+        return None;
+    };
+    let asked = report["extensions"]
+        .as_array()
+        .is_some_and(|it| !it.is_empty());
+    (asked && rehearsed.facts.os_release.is_none()).then_some(
+        "whether the extensions are compatible: the policies were asked without an os-release, since the image does not say which operating system it boots; name that operating system's with --os-release FILE",
+    )
 }
 
 fn as_json(rehearsed: &Rehearsed, comparison: Option<&Comparison>) -> Value {
@@ -161,6 +177,7 @@ fn as_json(rehearsed: &Rehearsed, comparison: Option<&Comparison>) -> Value {
         "preserved": preserved,
         "log": rehearsed.log,
         "notes": notes(rehearsed, comparison),
+        "unknown": unknown(rehearsed).into_iter().collect::<Vec<_>>(),
         "as_planned": comparison.map(|it| it.differences.is_empty()),
         "differences": comparison.map(|it| it.differences.clone()).unwrap_or_default(),
     })

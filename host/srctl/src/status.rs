@@ -59,10 +59,10 @@ pub fn run(command: &Status) -> Result<Outcome> {
             shown(&command.report)
         );
     }
-    Ok(match report.complaints().is_empty() && !late {
-        true => Outcome::Fine,
-        false => Outcome::Unfit,
-    })
+    Ok(Outcome::of(
+        report.complaints().is_empty() && !late,
+        report.newer().is_none(),
+    ))
 }
 
 /// That there is no report at a path.

@@ -4,6 +4,7 @@ use super::patient::{
     ETC, Files, Machine, OTHER_ENGINE, PROGRAM, boot_program, desk, engine, findings, has, well,
 };
 use crate::check::ensure;
+use crate::not_rehearsing::foreign_program;
 use crate::tools::{Checked, need_privileges};
 
 /// One thing is changed; the checks that then want something to be done, and words.
@@ -19,6 +20,10 @@ pub fn each_thing_about_an_image_has_its_finding() -> Checked {
         .link("/init", "usr/lib/systemd/systemd")
         .program("/usr/lib/systemd/systemd", "systemd")
         .without("/scripts");
+    let by_unit = by_systemd
+        .clone()
+        .program(PROGRAM, program.clone())
+        .file("/usr/lib/systemd/system/switch-root-preserve.service", "");
     let keep = |ending: &str| format!("{ETC}/50-more.{ending}");
     let by_busybox = image
         .clone()
@@ -96,18 +101,21 @@ pub fn each_thing_about_an_image_has_its_finding() -> Checked {
         ),
         (
             "systemd without our unit",
-            by_systemd.clone().program(PROGRAM, program.clone()),
+            by_systemd.program(PROGRAM, program),
             &["image-binary problem"],
             &["has no switch-root-preserve.service"],
         ),
         (
             "systemd",
-            by_systemd.program(PROGRAM, program).file(
-                "/usr/lib/systemd/system/switch-root-preserve.service",
-                "",
-            ),
+            by_unit.clone(),
             &[],
             &["is called by systemd"],
+        ),
+        (
+            "a program of another machine",
+            by_unit.program("/usr/lib/systemd/systemd", foreign_program()),
+            &["image unknown"],
+            &["is for aarch64", "its policies are not tried here"],
         ),
         (
             "a policy that is compiled at boot",
@@ -130,7 +138,7 @@ pub fn each_thing_about_an_image_has_its_finding() -> Checked {
                 "/usr/bin/run-init",
                 boot_program(OTHER_ENGINE, ""),
             ),
-            &["image-binary warning"],
+            &["image-binary warning", "policy-compiled unknown"],
             &["is not known here"],
         ),
         (

@@ -141,7 +141,7 @@ pub fn each_thing_about_a_machine_has_its_finding() -> Checked {
             root.clone()
                 .without("/etc/switch-root/initramfs.conf")
                 .file("/etc/switch-root/initramfs.conf/x", ""),
-            &["settings warning"],
+            &["settings unknown"],
             &["is not a regular file"],
         ),
         (
@@ -258,19 +258,19 @@ pub fn each_thing_about_a_machine_has_its_finding() -> Checked {
         (
             "a report that is none",
             report(json!("text")),
-            &["report warning"],
+            &["report unknown"],
             &["is not a report"],
         ),
         (
             "a machine that does not run",
             root.clone().without("/proc").without("/run"),
-            &["image warning"],
+            &["kernel unknown", "image unknown"],
             &["is not known", "srctl doctor IMAGE --root"],
         ),
         (
             "no /boot that is known",
             root.clone().file("/proc/sys/kernel/osrelease", "6.99.0"),
-            &["image warning"],
+            &["image unknown"],
             &["of 6.99.0 is not found"],
         ),
     ];

@@ -174,13 +174,15 @@ pub fn findings(desk: &Desk, arguments: &str, status: i32) -> Result<Vec<Value>,
     let ran = desk.changes_nothing(&format!("doctor {arguments} --format json"), status)?;
     let document = json(&ran.stdout)?;
     ensure!(document["schema"] == 1, "{document:#}");
-    let worst = match document["worst"].as_str() {
-        Some("problem") => 3,
-        Some("ok" | "note" | "warning") => 0,
+    let findings = document["findings"].as_array().ok_or("no findings")?;
+    let unknown = findings.iter().any(|finding| finding["unknown"] == true);
+    let expected = match (document["worst"].as_str(), unknown) {
+        (Some("problem"), _) => 3,
+        (Some("ok" | "note" | "warning"), false) => 0,
+        (Some("warning"), true) => 4,
         _ => 1,
     };
-    ensure!(worst == status, "{document:#}");
-    let findings = document["findings"].as_array().ok_or("no findings")?;
+    ensure!(expected == status, "{document:#}");
     for finding in findings {
         let check = finding["check"].as_str().unwrap_or_default();
         ensure!(
@@ -196,22 +198,37 @@ pub fn findings(desk: &Desk, arguments: &str, status: i32) -> Result<Vec<Value>,
     Ok(findings.clone())
 }
 
-/// The findings that something is to be done about, as check and severity.
+/// The findings that something is to be done about, as check and severity, or `unknown`.
 pub fn severe(findings: &[Value]) -> Vec<String> {
     findings
         .iter()
         .filter(|finding| finding["remedy"].is_string())
-        .map(|finding| format!("{} {}", finding["check"], finding["severity"]).replace('"', ""))
+        .map(|finding| {
+            let severity = match finding["unknown"] == true {
+                true => &Value::Null,
+                false => &finding["severity"],
+            };
+            let severity = severity.as_str().unwrap_or("unknown");
+            format!(
+                "{} {severity}",
+                finding["check"].as_str().unwrap_or_default()
+            )
+        })
         .collect()
 }
 
 /// Checks that one change to a machine has these findings, and no others that something is
 /// to be done about; and that these words are in them.
 pub fn has(machine: &Machine, what: &str, expected: &[&str], words: &[&str]) -> Checked {
-    let problem = expected.iter().any(|finding| finding.ends_with("problem"));
+    let is = |word: &str| expected.iter().any(|finding| finding.ends_with(word));
+    let status = match (is("problem"), is("unknown")) {
+        (true, _) => 3,
+        (false, true) => 4,
+        (false, false) => 0,
+    };
     let check = || {
         let desk = desk(machine)?;
-        let found = findings(&desk, "--root root", if problem { 3 } else { 0 })?;
+        let found = findings(&desk, "--root root", status)?;
         let all = format!("{:#}", Value::Array(found.clone()));
         ensure!(
             severe(&found) == expected,

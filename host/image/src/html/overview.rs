@@ -42,6 +42,12 @@ pub fn alarms(page: &mut String, report: &Value) {
             ),
         );
     }
+    let unknown = strings(&report["unknown"]);
+    if !unknown.is_empty() {
+        let sentences = unknown.iter().map(|it| format!("<p>{}</p>", html(it)));
+        let text: String = sentences.collect();
+        alarm(page, "failed", "Not all could be found out", &text);
+    }
     let incompatible: Vec<&str> = list(&report["extensions"])
         .iter()
         .filter(|extension| string(extension, "verdict") == "incompatible")

@@ -181,7 +181,10 @@ pub fn extensions(page: &mut String, extensions: &Value) {
              <td>{reasons}</td><td>{}</td></tr>",
             code(string(extension, "name")),
             html(string(extension, "version")),
-            html(string(extension, "verdict")),
+            html(match string(extension, "verdict") {
+                "" => "not asked",
+                verdict => verdict,
+            }),
             code(string(extension, "image")),
         ));
     }

@@ -19,6 +19,8 @@ pub struct Explanation {
     pub path: Path,
     /// What it was asked for as, where a link is on the way.
     pub asked_for: Option<Path>,
+    /// It is not in the image: this is what would become of it where a boot makes it.
+    pub supposed: bool,
     /// What it is.
     pub kind: &'static str,
     /// Bytes of all files at and below it.
@@ -137,6 +139,7 @@ impl<'a> Watch<'a> {
         (fate, by, to): (Fate, Vec<String>, Option<Path>),
         survivors: &[Survivor],
         stays: Option<String>,
+        supposed: bool,
     ) -> Explanation {
         let sum = self.tree.sum(self.id);
         let note = survivors
@@ -160,6 +163,7 @@ impl<'a> Watch<'a> {
         Explanation {
             asked_for: (self.asked_for != self.real).then(|| self.asked_for.clone().into()),
             path: self.real.into(),
+            supposed,
             kind: kind_word(self.tree.node(self.id).kind),
             bytes: sum.bytes,
             files: sum.files,
@@ -212,7 +216,7 @@ fn not_there(tree: &Tree, path: &[u8]) -> String {
         let above = &path[..cut.max(1)];
         if cut == 0 || tree.resolve(above).is_some() {
             return format!(
-                "{} is not in the image; what there is of it is {}",
+                "{} is not in the image; what there is of it is {}; of what a program makes there during the boot say what it is: --as file,size=70000",
                 escape::path(path),
                 escape::path(above)
             );

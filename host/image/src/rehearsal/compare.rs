@@ -260,6 +260,14 @@ impl Finder {
                 self.differs(format!("extension {image} was not planned for"));
                 continue;
             };
+            if planned["verdict"].is_null() {
+                self.note(format!(
+                    "no policy was asked about extension {image} for the plan; it is {}{}",
+                    text(&seen["verdict"]),
+                    reasons(seen)
+                ));
+                continue;
+            }
             let verdicts = (text(&planned["verdict"]), text(&seen["verdict"]));
             let reasons = (reasons(planned), reasons(seen));
             if verdicts.0 != verdicts.1 {

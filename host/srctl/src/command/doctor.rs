@@ -8,7 +8,6 @@ use super::LimitOptions;
 
 /// `srctl doctor`.
 #[derive(Debug, Args)]
-#[command(after_help = EXIT)]
 pub struct Doctor {
     /// An initramfs. Without --root it alone is looked at; with it, as that of the machine.
     #[arg(value_name = "IMAGE")]
@@ -33,7 +32,3 @@ pub enum DoctorFormat {
     /// For programs.
     Json,
 }
-
-const EXIT: &str = "\
-Exit status: 0 where there is no problem, though perhaps warnings; 3 where there is one; 1 where \
-nothing could be looked at; 2 where the command line is wrong.";

@@ -14,6 +14,11 @@ pub enum Image {
     AddPolicy(AddPolicy),
     /// Put this machine's policies into the root of an initramfs under construction: loaded
     /// once, compiled, and with the signers that it accepts. For what makes initramfs images.
+    ///
+    /// Taken are /usr/lib/switch-root/policies.d, /etc/switch-root/policies.d and, for the signers
+    /// that are accepted, /etc/switch-root/trust/*.signers. A policy that a boot would not run is
+    /// left out, with a warning. A compiled form that lies beside a policy already and is accepted
+    /// is taken as it is.
     Stage(Stage),
 }
 
@@ -62,7 +67,6 @@ pub struct AddPolicy {
 
 /// `srctl image stage`.
 #[derive(Debug, Args)]
-#[command(after_help = STAGED)]
 pub struct Stage {
     /// The root of the initramfs, before it is packed. Its policy folders and its list of
     /// signers are replaced.
@@ -82,12 +86,3 @@ pub struct Stage {
     #[command(flatten)]
     pub printing: Printing,
 }
-
-const STAGED: &str = "\
-Taken are /usr/lib/switch-root/policies.d, /etc/switch-root/policies.d and, for the signers that \
-are accepted, /etc/switch-root/trust/*.signers. A policy that a boot would not run is left out, \
-with a warning. A compiled form that lies beside a policy already and is accepted is taken as it \
-is.
-
-Exit status: 0 where it was staged, if without policies; 3 where --strict refused; 1 where \
-something failed, and nothing was staged.";

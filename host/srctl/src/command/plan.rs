@@ -5,26 +5,41 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use image::plan::Supposed;
+
 use super::{Format, MachineOptions};
 
 /// `srctl plan`.
 #[derive(Debug, Args)]
 pub struct Plan {
-    /// The initramfs, or a folder that one would be made of.
+    /// The initramfs, or a folder that one would be made of [default: the image of this
+    /// machine's running kernel, as srctl doctor finds it].
     #[arg(value_name = "IMAGE|DIR")]
-    pub image: PathBuf,
+    pub image: Option<PathBuf>,
     #[command(flatten)]
     pub asking: AskOptions,
-    /// Tell who said what about this path of the image.
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["full", "depth"])]
+    /// Show which policy said what about this path of the image.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["full", "depth", "list"])]
     pub explain: Option<OsString>,
-    /// Directories within each other that are shown; all that survives where it is not
+    /// The path is not in the image: explain it as if a program of the boot made it, as this
+    /// kind of file: `file`, `directory`, `symlink`, ... with its size in bytes and its mode.
+    #[arg(
+        long = "as",
+        value_name = "KIND[,size=N][,mode=OCTAL]",
+        requires = "explain"
+    )]
+    pub supposed: Option<Supposed>,
+    /// Directories within each other that are shown; all preserved paths where it is not
     /// given.
     #[arg(long, value_name = "N")]
     pub depth: Option<usize>,
-    /// Show, or with JSON give, the whole tree, and not only the way to what survives.
+    /// Show, or with JSON give, the whole tree: leave out nothing, and shorten no line.
     #[arg(long)]
     pub full: bool,
+    /// List every path after its disposition (`keep`, `carry`, `part`, `delete`) and a
+    /// tabulator, one a line: for grep and diff.
+    #[arg(long, conflicts_with_all = ["full", "depth"])]
+    pub list: bool,
     /// How to print.
     #[arg(long, value_enum, default_value_t)]
     pub format: PlanFormat,
@@ -74,7 +89,6 @@ pub enum PlanFormat {
 
 /// `srctl diff`.
 #[derive(Debug, Args)]
-#[command(after_help = DIFF_EXIT)]
 pub struct Diff {
     /// An initramfs, a folder that one would be made of, or a folder of policies.
     #[arg(value_name = "A")]
@@ -92,7 +106,3 @@ pub struct Diff {
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }
-
-const DIFF_EXIT: &str = "\
-Exit status: 0 where both are the same; 3 where they differ; 1 where something failed; 2 where \
-the command line is wrong; 130 where it was interrupted.";

@@ -30,7 +30,8 @@ pub enum Policy {
     Build(Build),
     /// Run the cases of a policy: each says what it is asked, and what it has to answer.
     Test(Test),
-    /// Ask a policy once, about an initramfs or extensions, and print its answer.
+    /// Ask a policy once, about an initramfs or extensions, and print its answer. It is asked as
+    /// at boot, within its limits, but compiled before. What is not in the answer is deleted.
     Run(Run),
     /// Tell what a policy is: who made it, which questions it answers, what it imports, and
     /// the limits that it needs. It is loaded in a sandbox, and asked nothing.

@@ -9,7 +9,6 @@ pub const REPORT: &str = "/run/switch-root/report.json";
 
 /// `srctl status`.
 #[derive(Debug, Args)]
-#[command(after_help = EXIT)]
 pub struct Status {
     /// The report.
     #[arg(long, value_name = "FILE", default_value = REPORT)]
@@ -37,9 +36,3 @@ pub enum StatusFormat {
     /// Metrics in the text format of Prometheus, for node_exporter's textfile collector.
     Prometheus,
 }
-
-const EXIT: &str = "\
-Exit status: 0 where all is well; 3 where a policy failed, an extension was not activated or is \
-incompatible, something could not be carried or deleted, there are warnings, or what --wait \
-waited for did not come; 1 where there is no report, or none that can be read (as metrics, 3 \
-where there is none: the metrics say so); 2 where the command line is wrong.";

@@ -29,6 +29,8 @@ pub struct Finding {
     pub message: String,
     /// What to do.
     pub remedy: Option<String>,
+    /// Whether it is that something could not be found out, which would decide.
+    pub unknown: bool,
 }
 
 impl Finding {
@@ -45,6 +47,7 @@ impl Finding {
             about: about.into(),
             message: message.into(),
             remedy: None,
+            unknown: false,
         }
     }
 }
@@ -74,6 +77,21 @@ pub trait Findings {
     ) {
         self.add(Finding {
             remedy: Some(remedy.into()),
+            ..Finding::new(check, Severity::Warning, about, message)
+        });
+    }
+
+    /// That something could not be found out, so that nobody can say that all is well.
+    fn unknown(
+        &mut self,
+        check: &'static str,
+        about: impl Into<String>,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.add(Finding {
+            remedy: Some(remedy.into()),
+            unknown: true,
             ..Finding::new(check, Severity::Warning, about, message)
         });
     }

@@ -11,11 +11,9 @@ use ::image::files::Files;
 use ::image::image::Image;
 use ::image::plan::{self, Asking};
 use extension::progress::Progress;
-use extension::pull::Platform;
-use policy::compatibility::Outcome;
 use policy::consequence::Deletion;
+use policy::escape;
 use policy::folder::Policy;
-use policy::{HostFacts, escape, os_release};
 use workshop::loading::quietly;
 
 use super::finding::{Finding, Findings};
@@ -49,7 +47,7 @@ pub fn read(
     if let Err(error) = std::fs::File::open(path)
         && error.kind() == ErrorKind::PermissionDenied
     {
-        findings.warning(
+        findings.unknown(
             "image",
             shown(path),
             format!("cannot be opened: {error}"),
@@ -92,10 +90,11 @@ pub fn look(image: &Image, of: Option<&OfMachine<'_>>, findings: &mut Vec<Findin
     let foreign = architecture.filter(|it| *it != std::env::consts::ARCH);
     let policies = policies::discover(&Files(&image.tree));
     if let Some(architecture) = foreign {
-        findings.note(
+        findings.unknown(
             "image",
             about,
             format!("is for {architecture}: its policies are not tried here, and there is no plan"),
+            format!("run srctl doctor on a machine of {architecture}"),
         );
         for policy in &policies {
             if let Err(failure) = &policy.code {
@@ -133,13 +132,14 @@ fn loadable(
     // Another release takes other code, which only it can tell.
     let other = binary.filter(|binary| !binary.takes_ours());
     if let Some(other) = other {
-        findings.note(
+        findings.unknown(
             "policy-compiled",
             "the image",
             format!(
                 "has switch_root of another release ({}): whether it takes the .cwasm files is not known here",
                 other.name()
             ),
+            "run srctl doctor of that release, or make the image again with this one",
         );
     }
     let mut told = Vec::new();
@@ -172,37 +172,13 @@ fn loadable(
     findings.append(&mut told);
 }
 
-/// What the machine is, as the policies are told.
-fn facts(image: &Image, of: Option<&OfMachine<'_>>) -> Option<HostFacts> {
-    let kernel = of.and_then(|of| of.machine.kernel.clone());
-    let options = MachineOptions {
-        kernel_release: kernel.clone(),
-        ..MachineOptions::default()
-    };
-    // Of an image that boots whole it says itself what it boots.
-    let (found, _) = crate::plan::host(image, &options).ok()?;
-    let text = of.and_then(|of| of.machine.os_release.as_ref());
-    match text.filter(|_| !image.boots_whole()) {
-        None => found,
-        Some(text) => Some(HostFacts {
-            os_release: os_release::parse(text),
-            kernel_release: kernel.unwrap_or_default(),
-            architecture: match found {
-                Some(found) => found.architecture,
-                None => {
-                    switch_root_policy::extra_info::uname_machine(&Platform::default().architecture)
-                        .to_owned()
-                }
-            },
-            kernel_command_line: String::new(),
-        }),
-    }
-}
-
 /// What a boot would make of it. Where the boot program is not `called`, that it would is
 /// not said.
 fn make_plan(image: &Image, of: Option<&OfMachine<'_>>, called: bool, findings: &mut Vec<Finding>) {
-    let host = facts(image, of);
+    let machine = of.map(|of| of.machine);
+    let host = crate::plan::host(image, &MachineOptions::default(), machine)
+        .ok()
+        .and_then(|(host, _)| host);
     let asking = Asking {
         host: host.as_ref(),
         inits: vec![b"/sbin/init".to_vec()],
@@ -212,7 +188,7 @@ fn make_plan(image: &Image, of: Option<&OfMachine<'_>>, called: bool, findings: 
     let plan = match quietly(|| plan::make(image, &asking)) {
         Ok(plan) => plan.report,
         Err(error) => {
-            return findings.warning(
+            return findings.unknown(
                 "plan",
                 about,
                 format!("has no plan: {error}"),
@@ -248,8 +224,7 @@ fn make_plan(image: &Image, of: Option<&OfMachine<'_>>, called: bool, findings: 
         );
     }
     for one in &plan.extensions {
-        let incompatible = one.verdict == Outcome::Incompatible;
-        if !incompatible && one.activated != Some(false) {
+        if !one.is_left_out() {
             continue;
         }
         let reasons = one.reasons.iter();
@@ -261,6 +236,14 @@ fn make_plan(image: &Image, of: Option<&OfMachine<'_>>, called: bool, findings: 
             format!("extension {} {}", one.name, one.version),
             format!("would be left out: {}", reasons.join("; ")),
             "install another version of it, or take it out of the image",
+        );
+    }
+    for what in &plan.unknown {
+        findings.unknown(
+            "plan",
+            about.clone(),
+            format!("is not known in all: {}", escape::message(what, 1024)),
+            "ask for it with srctl plan, with what it lacks",
         );
     }
     for warning in plan.warnings.iter().take(TOLD) {

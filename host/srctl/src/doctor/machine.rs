@@ -93,10 +93,11 @@ impl Machine {
     /// Whether a switch runs on its kernel.
     pub fn kernel(&self, findings: &mut Vec<Finding>) {
         let Some(release) = &self.kernel else {
-            return findings.note(
+            return findings.unknown(
                 "kernel",
                 "kernel",
                 "is not known: the root directory is not that of a running machine, and it has not the modules of one kernel",
+                "make sure that it is Linux 5.12 or newer; with the modules of one kernel in /lib/modules it is known",
             );
         };
         let about = escape::message(release, 256);
@@ -108,10 +109,11 @@ impl Machine {
                 "install a newer kernel",
             ),
             Some(_) => findings.ok("kernel", about, "is a kernel that a switch runs on"),
-            None => findings.note(
+            None => findings.unknown(
                 "kernel",
                 about,
-                "is no version that can be read; a switch needs Linux 5.12 or newer",
+                "is not a version that can be read",
+                "make sure that it is Linux 5.12 or newer",
             ),
         }
     }
@@ -153,13 +155,13 @@ impl Machine {
                 );
             }
             Err(reason) => {
-                return findings.warning("report", REPORT, reason, "look at it as root");
+                return findings.unknown("report", REPORT, reason, "examine it as root");
             }
         };
         let report = match status::parse(text) {
             Ok(read) => Report::of(&read.value),
             Err(reason) => {
-                return findings.warning(
+                return findings.unknown(
                     "report",
                     REPORT,
                     reason,
@@ -185,6 +187,14 @@ impl Machine {
                     complaints.join(", ")
                 ),
                 "see srctl status",
+            );
+        }
+        if let Some(newer) = report.newer() {
+            return findings.unknown(
+                "report",
+                REPORT,
+                format!("has schema {newer}, which this srctl does not know"),
+                "use a newer srctl",
             );
         }
         findings.ok(

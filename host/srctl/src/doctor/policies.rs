@@ -77,7 +77,7 @@ pub fn load(policies: &[Policy], findings: &mut Vec<Finding>) -> Vec<Account> {
             );
         }
         if let Err(reason) = session.try_loading(true) {
-            findings.warning(
+            findings.unknown(
                 "sandbox",
                 "the sandbox",
                 format!("cannot be started, so that no policy is tried: {reason}"),
@@ -98,6 +98,7 @@ pub fn judge(policy: &Policy, account: &Account, about: &str, findings: &mut Vec
             about: about.into(),
             message: format!("{} ({}); {effect}", failure.message, policy.origin),
             remedy: Some(remedy(policy, failure)),
+            unknown: failure.is_untried(),
         });
         return;
     }
@@ -146,9 +147,7 @@ pub fn judge(policy: &Policy, account: &Account, about: &str, findings: &mut Vec
 /// How bad it is that a policy fails, and what comes of it.
 fn effect(policy: &Policy, failure: &Failure) -> (Severity, &'static str) {
     match (failure.kind, policy.sidecar.on_failure) {
-        (Kind::NotAPolicy, _) if failure.message.contains(SECCOMP) => {
-            (Severity::Warning, "whether a boot can load it is not known")
-        }
+        _ if failure.is_untried() => (Severity::Warning, "whether a boot can load it is not known"),
         (Kind::Signature, _) => (Severity::Problem, "the switch would be refused"),
         (_, OnFailure::Refuse) => (
             Severity::Problem,
@@ -168,7 +167,7 @@ fn effect(policy: &Policy, failure: &Failure) -> (Severity, &'static str) {
 fn remedy(policy: &Policy, failure: &Failure) -> String {
     let file = &policy.origin;
     match failure.kind {
-        Kind::NotAPolicy if failure.message.contains(SECCOMP) => ELSEWHERE.into(),
+        Kind::NotAPolicy if failure.is_untried() => ELSEWHERE.into(),
         Kind::Unreadable => format!("make {file} readable, or remove it"),
         Kind::Signature => {
             format!("sign it (srctl policy sign {file} --key KEY), or correct the lists of signers")

@@ -41,7 +41,7 @@ pub fn look(root: &Rooted, findings: &mut Vec<Finding>) -> Settings {
             settings
         }
         Err(reason) => {
-            findings.warning(
+            findings.unknown(
                 CHECK,
                 FILE,
                 format!("{reason}; the defaults are taken here"),

@@ -51,22 +51,28 @@ pub fn text(examination: &Examination) -> String {
         let findings = examination.findings.iter();
         findings.filter(|one| one.severity == severity).count()
     };
-    let (problems, warnings) = (number(Severity::Problem), number(Severity::Warning));
-    let _ = match (problems, warnings) {
-        (0, 0) => writeln!(
-            text,
-            "\n{}",
-            paint(Stream::Output, Tone::Good, "all is well")
-        ),
-        (0, warnings) => writeln!(text, "\n{}", count(warnings, "warning")),
-        (problems, 0) => writeln!(text, "\n{}", count(problems, "problem")),
-        (problems, warnings) => writeln!(
-            text,
-            "\n{} and {}",
-            count(problems, "problem"),
-            count(warnings, "warning")
-        ),
+    let unknown = examination
+        .findings
+        .iter()
+        .filter(|one| one.unknown)
+        .count();
+    let mut sum = Vec::new();
+    for (number, noun) in [
+        (number(Severity::Problem), "problem"),
+        (number(Severity::Warning).saturating_sub(unknown), "warning"),
+    ] {
+        if number > 0 {
+            sum.push(count(number, noun));
+        }
+    }
+    if unknown > 0 {
+        sum.push(format!("{} not examined", count(unknown, "thing")));
+    }
+    let sum = match sum.is_empty() {
+        true => paint(Stream::Output, Tone::Good, "all is well"),
+        false => sum.join(" and "),
     };
+    let _ = writeln!(text, "\n{sum}");
     text
 }
 

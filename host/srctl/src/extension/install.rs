@@ -93,10 +93,11 @@ pub fn run(command: &Install, progress: &dyn Progress) -> Result<Outcome> {
     let pulled = pull::pull(&images, &unpacked, &pulling)?;
     warn_of_dropped(&pulled);
     let (checked, findings) = validate::validate(&folder::list(&unpacked)?)?;
-    let unfit = unfit(&checked, &kernels, &found.root);
-    for sentence in &unfit {
+    let Fit { unfit, unknown } = fit(&checked, &kernels, &found.root);
+    for sentence in unknown.iter().chain(&unfit) {
         tracing::warn!("{sentence}");
     }
+    let is_known = unknown.is_empty();
     let fit = unfit.is_empty() || command.allow_incompatible;
     if report_invalid(&findings) || !fit {
         if !fit {
@@ -147,12 +148,10 @@ pub fn run(command: &Install, progress: &dyn Progress) -> Result<Outcome> {
         // What counts is done.
         tracing::warn!("{error}");
     }
-    Ok(if installed {
-        Outcome::Fine
-    } else {
+    if !installed {
         print::say(&not_written(command));
-        Outcome::Unfit
-    })
+    }
+    Ok(Outcome::of(installed, is_known))
 }
 
 /// That an image would lose all that it has, which a wrong or an unfinished
@@ -197,37 +196,45 @@ fn host(
     }
 }
 
-/// What no policy can know of extensions: that their kernel modules are for none of
-/// the machine's kernels, and that their files do not go with the root image's. A
-/// sentence for each.
-fn unfit(checked: &[Checked], kernels: &BTreeSet<String>, root: &Root) -> Vec<String> {
-    let mut sentences = Vec::new();
+/// What no policy can know of extensions, a sentence each.
+#[derive(Default)]
+struct Fit {
+    /// Their kernel modules are for none of the machine's kernels, or their files do not go
+    /// with the root image's.
+    unfit: Vec<String>,
+    /// Whether they are cannot be said.
+    unknown: Vec<String>,
+}
+
+fn fit(checked: &[Checked], kernels: &BTreeSet<String>, root: &Root) -> Fit {
+    let mut fit = Fit::default();
     for one in checked {
         let Some(contents) = &one.contents else {
             continue;
         };
         let conflict = root.conflict(contents);
-        sentences.extend(conflict.map(|reason| format!("{} {reason}", one.name)));
+        fit.unfit
+            .extend(conflict.map(|reason| format!("{} {reason}", one.name)));
         let releases: Vec<&str> = contents.kernel_releases().into_iter().collect();
         if releases.is_empty() || releases.iter().any(|release| kernels.contains(*release)) {
             continue;
         }
         if kernels.is_empty() {
-            tracing::warn!(
+            fit.unknown.push(format!(
                 "{} has kernel modules, and the initramfs tells of no kernel that they could be compared with; name it with --kernel-release",
                 one.name
-            );
+            ));
             continue;
         }
         let kernels: Vec<&str> = kernels.iter().map(String::as_str).collect();
-        sentences.push(format!(
+        fit.unfit.push(format!(
             "{} has kernel modules for {}, and not for what the machine boots, {}; --kernel-release names another one",
             one.name,
             releases.join(", "),
             kernels.join(", ")
         ));
     }
-    sentences
+    fit
 }
 
 /// The only element, where there is one.

@@ -16,6 +16,11 @@ pub fn text(explanation: &Explanation) -> String {
         ));
     }
     text.push_str(&format!(", {}\n", bytes(explanation.bytes)));
+    if explanation.supposed {
+        text.push_str(
+            "  it is not in the image: this is as if a program made it during the boot\n",
+        );
+    }
     if let Some(asked_for) = &explanation.asked_for {
         text.push_str(&format!("  that is where {asked_for} leads\n"));
     }

@@ -38,7 +38,7 @@ pub fn extensions(
 /// Neither says which operating system it has.
 pub fn host(options: &MachineOptions, image: Option<&Image>) -> Result<HostFacts> {
     let host = match image {
-        Some(image) => plan::host(image, options)?.0,
+        Some(image) => plan::host(image, options, None)?.0,
         None => facts::facts(options, Found::default(), &Platform::default())?,
     };
     host.ok_or_else(|| {

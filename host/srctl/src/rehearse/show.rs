@@ -46,6 +46,9 @@ pub fn text(rehearsed: &Rehearsed, comparison: Option<&Comparison>) -> String {
     for note in notes {
         text.push_str(&format!("note: {}\n", escape::message(note, 4096)));
     }
+    if let Some(what) = super::unknown(rehearsed) {
+        text.push_str(&format!("NOT KNOWN: {what}\n"));
+    }
     text.push('\n');
     match comparison {
         None => text.push_str(

@@ -55,7 +55,7 @@ fn switch(report: &Report, metrics: &mut Exposition) {
     metrics.one(
         "switch_root_well",
         "Whether there is nothing to look at, as the exit status of srctl status says it.",
-        flag(report.complaints().is_empty()),
+        flag(report.complaints().is_empty() && report.newer().is_none()),
     );
     let policies = report.policies.iter();
     let warnings: usize = policies.map(|policy| policy.warnings.len()).sum();

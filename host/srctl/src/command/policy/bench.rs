@@ -8,7 +8,6 @@ use crate::command::{LimitOptions, MachineOptions, Printing};
 
 /// `srctl policy bench`.
 #[derive(Debug, Args)]
-#[command(after_help = EXIT)]
 pub struct Bench {
     /// The policy, or the folder of its project.
     #[arg(value_name = "FILE.wasm|DIR")]
@@ -34,7 +33,3 @@ pub struct Bench {
     #[command(flatten)]
     pub printing: Printing,
 }
-
-const EXIT: &str = "\
-Exit status: 0 where it answered, however long that took; 3 where it failed; 1 where something \
-failed; 2 where the command line is wrong; 130 where it was interrupted.";

@@ -8,7 +8,6 @@ use crate::command::Printing;
 
 /// `srctl policy compile`.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = EXIT)]
 pub struct Compile {
     /// The policies, or the folders of their projects.
     #[arg(value_name = "FILE.wasm|DIR", required = true)]
@@ -31,7 +30,3 @@ pub struct Compile {
     #[command(flatten)]
     pub printing: Printing,
 }
-
-const EXIT: &str = "\
-Exit status: 0 where all were compiled; 3 where no host would run one, and nothing was written; \
-1 where something failed; 2 where the command line is wrong; 130 where it was interrupted.";

@@ -8,7 +8,6 @@ use crate::command::Printing;
 
 /// `srctl policy inspect`.
 #[derive(Debug, Args)]
-#[command(after_help = EXIT)]
 pub struct Inspect {
     /// The policy: a `.wasm`, or the folder of its project; or a `.cwasm`, which is never run.
     #[arg(value_name = "FILE|DIR")]
@@ -20,7 +19,3 @@ pub struct Inspect {
     #[command(flatten)]
     pub printing: Printing,
 }
-
-const EXIT: &str = "\
-Exit status: 0 where a host runs it; 3 where none does; 1 where something failed; 2 where the \
-command line is wrong.";

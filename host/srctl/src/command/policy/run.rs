@@ -8,7 +8,6 @@ use crate::command::{LimitOptions, MachineOptions, Printing};
 
 /// `srctl policy run`.
 #[derive(Debug, Args)]
-#[command(after_help = EXIT)]
 pub struct Run {
     /// The policy, or the folder of its project.
     #[arg(value_name = "FILE.wasm|DIR")]
@@ -40,14 +39,3 @@ pub struct Run {
     #[command(flatten)]
     pub printing: Printing,
 }
-
-const EXIT: &str = "\
-It is asked as at boot, in the sandbox and within its limits, but compiled before. What is not in \
-the answer is deleted.
-
-Examples:
-  srctl policy run my-policy --tree initramfs.img
-  srctl policy run my-policy.wasm --extension zfs=2.3.1 --target-version 1.10.0 --format json
-
-Exit status: 0 where it answered; 3 where it failed; 1 where something failed; 2 where the command \
-line is wrong; 130 where it was interrupted.";
