@@ -56,7 +56,10 @@ fn an_extension_is_added_and_nothing_else_is_touched() -> Checked {
         entry["/machine.yaml"].mode == 0o640 && entry.len() == 1,
         "{entry:?}"
     );
-    Ok(())
+    // Another version of one that is there is said to be one.
+    let ran = desk.run("config add-extension machine.yaml ghcr.io/siderolabs/iscsi-tools:v9")?;
+    ensure!(ran.status == Some(0), "{}", ran.said());
+    says(&ran.stderr, &["warning", NEW, "two versions"])
 }
 
 fn an_extension_is_removed_and_nothing_else_is_touched() -> Checked {

@@ -22,14 +22,15 @@
 //! ```
 //!
 //! `metadata.name` and `metadata.version` must be there; keys that are not known
-//! are let through, with a warning. What `switchRoot` may hold is described in
+//! are let through, with a warning. Aliases stand for what they refer to, and a second
+//! document is passed over with a warning, as Talos reads manifests. What `switchRoot` may hold is described in
 //! [`switch_root_policy::extra_info`], which policies read it with.
 
 use std::fmt;
 
 use policy::escape;
 use policy::extensions::extension_of;
-use policy::yaml::{self, Kind, Node, Position};
+use policy::yaml::{self, Aliases, Kind, Node, Position};
 use serde_json::Value;
 
 use crate::known_keys;
@@ -71,6 +72,8 @@ pub struct Manifest {
     pub metadata: Value,
     /// Keys of `metadata` that nobody reads.
     pub unknown: Vec<Problem>,
+    /// That there is a second document, which nobody reads.
+    pub second: Option<Problem>,
 }
 
 /// Something that is wrong with a manifest.
@@ -160,13 +163,15 @@ fn read(text: &[u8], problems: &mut Problems) -> Option<Manifest> {
             let at = error.valid_up_to();
             format!("it is not UTF-8: the byte at offset {at} is wrong")
         })
-        .and_then(yaml::document);
-    let root = match document {
-        Ok(Some(root)) => root,
-        Ok(None) => {
-            problems.add(None, "it is empty; it needs `version` and `metadata`");
-            return None;
-        }
+        .and_then(|text| yaml::documents(text, Aliases::Expand));
+    let (root, second) = match document.map(Vec::into_iter) {
+        Ok(mut documents) => match documents.next() {
+            Some(root) => (root, documents.next()),
+            None => {
+                problems.add(None, "it is empty; it needs `version` and `metadata`");
+                return None;
+            }
+        },
         Err(error) => {
             problems.add(None, &error);
             return None;
@@ -210,6 +215,11 @@ fn read(text: &[u8], problems: &mut Problems) -> Option<Manifest> {
             .collect(),
         metadata: metadata.to_json(),
         unknown: unknown(metadata),
+        second: second.map(|second| Problem {
+            position: Some(second.start),
+            message: "a second document begins here, and the first one alone is read; remove it"
+                .into(),
+        }),
     })
 }
 
@@ -326,6 +336,27 @@ metadata:
     }
 
     #[test]
+    fn aliases_and_a_second_document_are_read_as_talos_reads_them() {
+        let text = "version: v1alpha1\nx: &v {version: 1.10}\nmetadata:\n  name: &n a\n  version: *n\n  compatibility: {talos: *v}\n";
+        let manifest = parse(text.as_bytes()).unwrap();
+        assert_eq!((manifest.version.as_str(), &manifest.second), ("a", &None));
+        assert_eq!(
+            manifest.compatibility,
+            [("talos".to_owned(), "1.10".to_owned())]
+        );
+        assert_eq!(
+            manifest.metadata["compatibility"]["talos"]["version"],
+            "1.10"
+        );
+        let two = format!("{text}---\nmetadata: []\n");
+        let second = parse(two.as_bytes()).unwrap().second.unwrap();
+        assert!(
+            second.to_string().starts_with("line 8 column 1: a second"),
+            "{second}"
+        );
+    }
+
+    #[test]
     fn every_problem_is_told_with_its_place() {
         assert_eq!(
             problems(
@@ -368,7 +399,7 @@ metadata:
                 "`metadata.compatibility` is a list",
             ),
             ("version: [", "is not YAML: line "),
-            ("a: &a 1\nb: *a", "line 2 column 4: aliases are not read"),
+            ("a: &a [*a]", "line 1 column 8: the alias refers to"),
         ] {
             let problems = problems(text);
             assert_eq!(problems.len(), 1, "{problems:?}");

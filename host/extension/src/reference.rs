@@ -19,7 +19,7 @@ pub enum Source {
     Registry(Reference),
     /// `oci:DIR` or `oci:DIR:NAME`: an OCI image layout, and the image in it whose
     /// `org.opencontainers.image.ref.name` is NAME, which may have colons and slashes. The
-    /// folder's name has no colon.
+    /// folder's name has no colon. A NAME of `@DIGEST` is the image of that digest.
     Layout {
         /// The folder with `index.json`.
         folder: PathBuf,
@@ -51,6 +51,21 @@ pub struct ImageRef {
     pub text: String,
     /// What it means.
     pub source: Source,
+}
+
+impl ImageRef {
+    /// The repository of a registry that it is in; nothing for what is in a file or a
+    /// folder, which may hold anything.
+    pub fn repository(&self) -> Option<String> {
+        match &self.source {
+            Source::Registry(reference) => Some(format!(
+                "{}/{}",
+                reference.registry(),
+                reference.repository()
+            )),
+            _ => None,
+        }
+    }
 }
 
 impl FromStr for ImageRef {

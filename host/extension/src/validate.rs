@@ -8,6 +8,7 @@
 //! | `manifest-missing` `rootfs-missing` `unexpected-file` | error | An extension is `manifest.yaml` and `rootfs`, nothing else. |
 //! | `manifest-invalid` | error | See [`crate::manifest`]. |
 //! | `unknown-key` | warning | A key of the manifest's metadata that nobody reads. |
+//! | `second-document` | warning | A document of the manifest that nobody reads. |
 //! | `constraint` | error | A version constraint cannot be read. |
 //! | `outside-allowed-paths` | error | Files that an extension may not bring. |
 //! | `outside-allowed-paths` | warning | Files that Talos takes by the beginning of their names alone. |
@@ -28,7 +29,7 @@
 //! | `attributes` | warning | Extended attributes and file capabilities, which layers do not have. |
 //! | `architecture` | error | Programs contradict the manifest. |
 //! | `architecture` | warning | Programs that no machine runs all of. |
-//! | `duplicate-name` | error | Two extensions of one name. |
+//! | `duplicate-name` | error | Two extensions of one name, whatever their versions. |
 //! | `duplicate-file` | error | A file hides a directory of another layer, or the other way round. |
 //! | `duplicate-file` | warning | Two layers bring the same file; the later one is seen. |
 //! | `requires` `conflicts` | error | What it says of other extensions does not hold. |

@@ -1,13 +1,17 @@
 //! YAML as it is written: documents are read from events rather than into a
 //! generic value, so that a version `1.10` stays `1.10`, every node knows where
-//! it stands, and an alias is never expanded (which is what YAML bombs are made
-//! of).
+//! it stands, and an alias is expanded only where that is asked for, and within limits
+//! (YAML bombs are made of them).
+
+mod anchors;
 
 use std::collections::HashSet;
 use std::fmt;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 use serde_json::{Map, Number, Value};
+
+use anchors::Anchors;
 
 /// Nesting that is read; a manifest needs five levels.
 const DEPTH: usize = 64;
@@ -164,13 +168,21 @@ pub enum Aliases {
     Refuse,
     /// They are nodes of their own kind.
     Leave,
+    /// They are what they refer to, unless that is very much.
+    Expand,
 }
 
-/// A collection that is being read, and where it began; of a mapping also the
+/// A collection that is being read, where it began and its anchor; of a mapping also the
 /// keys seen so far and the one that waits for its value.
 enum Open {
-    Sequence(Position, Vec<Node>),
-    Mapping(Position, Vec<(Key, Node)>, HashSet<String>, Option<Key>),
+    Sequence(Position, usize, Vec<Node>),
+    Mapping(
+        Position,
+        usize,
+        Vec<(Key, Node)>,
+        HashSet<String>,
+        Option<Key>,
+    ),
 }
 
 /// Reads the documents of a stream, without recursion. An empty text has none.
@@ -180,6 +192,7 @@ enum Open {
 pub fn documents(text: &str, aliases: Aliases) -> Result<Vec<Node>, String> {
     let mut stack: Vec<Open> = Vec::new();
     let mut documents = Vec::new();
+    let mut anchors = Anchors::default();
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| {
             format!(
@@ -191,52 +204,65 @@ pub fn documents(text: &str, aliases: Aliases) -> Result<Vec<Node>, String> {
         let (start, end) = (Position::from(span.start), Position::from(span.end));
         let at = |what: &str| format!("{start}: {what}");
         let node = |kind| Node { kind, start, end };
-        let node = match event {
-            Event::Alias(_) if aliases == Aliases::Refuse => {
-                return Err(at("aliases are not read; write the value itself"));
-            }
-            Event::Alias(_) => node(Kind::Alias),
-            Event::Scalar(text, style, _, _) => node(Kind::Scalar {
-                text: text.into_owned(),
-                plain: style == ScalarStyle::Plain,
-            }),
+        let (anchor, node) = match event {
+            Event::Alias(anchor) => match aliases {
+                Aliases::Refuse => {
+                    return Err(at("aliases are not read; write the value itself"));
+                }
+                Aliases::Leave => (0, node(Kind::Alias)),
+                Aliases::Expand => {
+                    let room = DEPTH.saturating_sub(stack.len());
+                    let expanded = anchors.expand(anchor, room).map_err(at)?;
+                    (0, node(expanded))
+                }
+            },
+            Event::Scalar(text, style, anchor, _) => (
+                anchor,
+                node(Kind::Scalar {
+                    text: text.into_owned(),
+                    plain: style == ScalarStyle::Plain,
+                }),
+            ),
             Event::SequenceStart(..) | Event::MappingStart(..) if stack.len() == DEPTH => {
                 return Err(at("nested too deeply"));
             }
-            Event::SequenceStart(..) => {
-                stack.push(Open::Sequence(start, Vec::new()));
+            Event::SequenceStart(anchor, _) => {
+                stack.push(Open::Sequence(start, anchor, Vec::new()));
                 continue;
             }
-            Event::MappingStart(..) => {
-                stack.push(Open::Mapping(start, Vec::new(), HashSet::new(), None));
+            Event::MappingStart(anchor, _) => {
+                let seen = HashSet::new();
+                stack.push(Open::Mapping(start, anchor, Vec::new(), seen, None));
                 continue;
             }
-            Event::SequenceEnd | Event::MappingEnd => match stack.pop() {
-                Some(Open::Sequence(start, nodes)) => Node {
-                    kind: Kind::Sequence(nodes),
-                    start,
-                    end,
-                },
-                Some(Open::Mapping(start, entries, ..)) => Node {
-                    kind: Kind::Mapping(entries),
-                    start,
-                    end,
-                },
-                None => return Err(at("a collection ends that did not begin")),
-            },
+            Event::SequenceEnd | Event::MappingEnd => {
+                let (start, anchor, kind) = match stack.pop() {
+                    Some(Open::Sequence(start, anchor, nodes)) => {
+                        (start, anchor, Kind::Sequence(nodes))
+                    }
+                    Some(Open::Mapping(start, anchor, entries, ..)) => {
+                        (start, anchor, Kind::Mapping(entries))
+                    }
+                    None => return Err(at("a collection ends that did not begin")),
+                };
+                (anchor, Node { kind, start, end })
+            }
             _ => continue,
         };
+        if aliases == Aliases::Expand {
+            anchors.keep(anchor, &node);
+        }
         match stack.last_mut() {
             None => documents.push(node),
-            Some(Open::Sequence(_, nodes)) => nodes.push(node),
-            Some(Open::Mapping(_, _, seen, key @ None)) => match node.kind {
+            Some(Open::Sequence(_, _, nodes)) => nodes.push(node),
+            Some(Open::Mapping(_, _, _, seen, key @ None)) => match node.kind {
                 Kind::Scalar { text, .. } if !seen.insert(text.clone()) => {
                     return Err(at(&format!("the key `{text}` stands twice")));
                 }
                 Kind::Scalar { text, .. } => *key = Some(Key { text, start }),
                 _ => return Err(at("a key that is not a text")),
             },
-            Some(Open::Mapping(_, entries, _, key @ Some(_))) => {
+            Some(Open::Mapping(_, _, entries, _, key @ Some(_))) => {
                 entries.extend(key.take().map(|key| (key, node)));
             }
         }
@@ -461,6 +487,8 @@ mod tests {
         let error = documents(text, Aliases::Refuse).unwrap_err();
         assert!(error.starts_with("line 2 column 4: aliases"), "{error}");
         assert!(documents("", Aliases::Leave).unwrap().is_empty());
+        let read = documents(text, Aliases::Expand).unwrap();
+        assert_eq!(read[0].to_json(), serde_json::json!({"a": [1], "b": [1]}));
     }
 
     #[test]
@@ -469,5 +497,34 @@ mod tests {
         assert!(error.starts_with("is not YAML: line "), "{error}");
         let deep = "[".repeat(100);
         assert!(document(&deep).unwrap_err().contains("nested too deeply"));
+    }
+
+    #[test]
+    fn aliases_are_expanded_within_limits() {
+        let json = |text: &str| {
+            let read = documents(text, Aliases::Expand)?;
+            Ok::<_, String>(read.iter().map(Node::to_json).collect::<Vec<_>>())
+        };
+        assert_eq!(
+            json("a: &x {v: 1.10, l: [&y z, *y]}\nb: *x\nc: [*x, *y]").unwrap(),
+            [serde_json::json!({
+                "a": {"v": "1.10", "l": ["z", "z"]},
+                "b": {"v": "1.10", "l": ["z", "z"]},
+                "c": [{"v": "1.10", "l": ["z", "z"]}, "z"],
+            })]
+        );
+        assert_eq!(json("*x : 1\n").ok(), None);
+        let within = json("a: &x [*x]").unwrap_err();
+        assert!(within.starts_with("line 1 column 8: "), "{within}");
+        let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x]\n");
+        let mut deep = String::from("a0: &a0 [x]\n");
+        for level in 1..70 {
+            let before = level - 1;
+            let many = format!("*a{before}, ").repeat(8);
+            bomb.push_str(&format!("a{level}: &a{level} [{many}]\n"));
+            deep.push_str(&format!("a{level}: &a{level} [*a{before}]\n"));
+        }
+        assert!(json(&bomb).unwrap_err().contains("more than 1 MiB"));
+        assert!(json(&deep).unwrap_err().contains("nested too deeply"));
     }
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use extension::output::AtomicFile;
-use extension::{Error, Result, edit};
+use extension::{Error, Result, configuration, edit};
 
 use clap::error::ErrorKind;
 use policy::escape;
@@ -32,12 +32,32 @@ pub fn run(command: &Config) -> Result<Outcome> {
         Config::AddExtension(_) => edit::add_extension(&text, &file, &options.image)?,
         Config::RemoveExtension(_) => edit::remove_extension(&text, &file, &options.image.text)?,
     };
+    if matches!(command, Config::AddExtension(_)) {
+        warn_of_versions(options, &text, &file)?;
+    }
     write(options, &edited)?;
     if !to_standard_output(options) {
         let added = matches!(command, Config::AddExtension(_));
         report(options, if added { "added" } else { "removed" })?;
     }
     Ok(Outcome::Fine)
+}
+
+/// Warns where the configuration lists another version of the extension.
+fn warn_of_versions(options: &Edit, text: &str, file: &str) -> Result<()> {
+    let Some(repository) = options.image.repository() else {
+        return Ok(());
+    };
+    for other in configuration::parse(text.as_bytes(), file)?.extensions {
+        if other.image.repository().as_ref() == Some(&repository) {
+            tracing::warn!(
+                "{} lists {} already, and two versions of one extension are refused when they are installed; remove one with srctl config remove-extension",
+                escape::message(file, SHOWN),
+                escape::message(&other.image.text, SHOWN)
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Says what was changed, and where it was written to.

@@ -37,23 +37,27 @@ pub(super) fn check(checked: &[Checked], findings: &mut Collector) {
 }
 
 fn names(checked: &[Checked], findings: &mut Collector) {
-    let mut seen: HashMap<&str, &str> = HashMap::new();
+    let mut seen: HashMap<&str, (&str, &str)> = HashMap::new();
     for extension in checked {
         let Some(manifest) = &extension.manifest else {
             continue;
         };
         findings.of(&extension.name);
-        if let Some(first) = seen.get(manifest.name.as_str()) {
+        if let Some((first, version)) = seen.get(manifest.name.as_str()) {
+            let version = match *version == manifest.version {
+                true => format!("in the same version, {version}"),
+                false => format!("in the version {version}, and this is {}", manifest.version),
+            };
             findings.error(
                 "duplicate-name",
                 MANIFEST,
                 &format!(
-                    "the extension {} is there already, as {first}; remove one of them",
+                    "the extension {} is there already, as {first}, {version}; remove one of them",
                     manifest.name
                 ),
             );
         } else {
-            seen.insert(&manifest.name, &extension.name);
+            seen.insert(&manifest.name, (&extension.name, &manifest.version));
         }
     }
 }
@@ -85,7 +89,10 @@ fn files(checked: &[Checked], findings: &mut Collector) {
                 Some((other, _)) => findings.warning(
                     "duplicate-file",
                     &path(),
-                    &format!("{other} brings this, too; the one that is here will be seen, since it comes later"),
+                    &format!(
+                        "{other} brings this as well; that of {} is what the machine sees, since it is the later layer",
+                        extension.name
+                    ),
                 ),
                 None => {}
             }

@@ -95,6 +95,9 @@ fn read(path: &Path, findings: &mut Collector) -> std::io::Result<Option<Manifes
     match manifest::parse(&text) {
         Ok(manifest) => {
             constraints(&manifest, findings);
+            if let Some(problem) = &manifest.second {
+                findings.warning("second-document", MANIFEST, &problem.to_string());
+            }
             for problem in &manifest.unknown {
                 findings.warning("unknown-key", MANIFEST, &problem.to_string());
             }

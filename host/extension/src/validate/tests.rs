@@ -417,7 +417,8 @@ fn layers_are_compared_with_each_other() {
     );
     let findings = extensions.findings();
     assert_eq!(findings[0].extension, "001.b");
-    assert!(findings[2].message.contains("000.a"), "{findings:?}");
+    let versions = "000.a, in the version 1, and this is 2";
+    assert!(findings[2].message.contains(versions), "{findings:?}");
 }
 
 #[test]
