@@ -19,7 +19,7 @@ use policy::escape;
 use crate::compression::Format;
 use crate::error::{Error, Result};
 
-pub use replace::{Replaced, replace_extensions, replace_files};
+pub use replace::{Recompressed, Replaced, replace_extensions, replace_files};
 pub use scan::{Limits, Place, Visit, scan, scan_opened, scan_within};
 
 /// What [`find`] reads of one file, in bytes.

@@ -19,6 +19,7 @@ mod plan;
 mod policy;
 mod print;
 mod progress;
+mod recompressed;
 mod rehearse;
 mod rooted;
 mod status;

@@ -89,6 +89,28 @@ pub fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
+/// Digits of a digest that are shown of a layer's name: it has the whole one where its
+/// image was named by it, and JSON has it, too.
+const DIGITS: usize = 12;
+
+/// The name of a layer without most of the digests in it.
+pub fn short(name: &str) -> String {
+    let mut short = String::new();
+    let mut rest = name;
+    while let Some((before, behind)) = rest.split_once("sha256-") {
+        let digits = behind.bytes().take_while(u8::is_ascii_hexdigit).count();
+        short.push_str(before);
+        short.push_str("sha256-");
+        let (digest, behind) = behind.split_at(digits);
+        short.push_str(&digest[..digits.min(DIGITS)]);
+        if digits > DIGITS {
+            short.push_str("...");
+        }
+        rest = behind;
+    }
+    short + rest
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,5 +154,21 @@ mod tests {
             table(["NAME", "WHAT", "WHY"], &rows),
             "NAME       WHAT   WHY\na          größe\nlong name         x\n"
         );
+    }
+
+    #[test]
+    fn names_of_layers_are_short() {
+        let digest = "0123456789abcdef".repeat(4);
+        for (name, expected) in [
+            ("000.a-b-v1.sqsh", "000.a-b-v1.sqsh"),
+            (
+                &format!("000.r-a-sha256-{digest}.sqsh"),
+                "000.r-a-sha256-0123456789ab....sqsh",
+            ),
+            ("sha256-", "sha256-"),
+            ("sha256-12-sha256-äö", "sha256-12-sha256-äö"),
+        ] {
+            assert_eq!(short(name), expected);
+        }
     }
 }

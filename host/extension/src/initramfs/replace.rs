@@ -29,6 +29,22 @@ pub struct Replaced {
     pub rewritten: usize,
     /// What was left out, by path: the list of extensions, and their layers.
     pub removed: Vec<String>,
+    /// Parts that were compressed again: at another level than they had, which no part
+    /// says.
+    pub recompressed: Vec<Recompressed>,
+}
+
+/// A part that was compressed again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recompressed {
+    /// Which one, from 1.
+    pub part: usize,
+    /// How it is compressed.
+    pub format: Format,
+    /// How long it was, in bytes.
+    pub before: u64,
+    /// How long it is now.
+    pub after: u64,
 }
 
 /// Copies an initramfs to `output` without the extensions that it has, and lets
@@ -118,8 +134,17 @@ fn write_without(
             replaced.kept += 1;
         } else {
             let leave_out = |member: &Member| is_candidate(member) && ours.contains(member.path());
+            let begin = output.length;
             rewrite(input, part, &leave_out, &limits, &mut output)?;
             replaced.rewritten += 1;
+            replaced
+                .recompressed
+                .extend(part.format.map(|format| Recompressed {
+                    part: part.number,
+                    format,
+                    before: part.length,
+                    after: output.length - begin,
+                }));
         }
         output.unended = part.format == Some(Format::Lz4);
     }

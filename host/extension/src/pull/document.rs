@@ -321,6 +321,11 @@ fn layers(manifest: &ImageManifest) -> Result<Vec<Layer>> {
         .iter()
         .map(|layer| {
             let text = essence(layer.media_type().as_ref());
+            if text == "application/wasm" || text.ends_with(".wasm.content.layer.v1+wasm") {
+                return Err(Error::input(
+                    "it is a component of WebAssembly and no container image; a policy is pulled with `srctl policy pull`",
+                ));
+            }
             if !is_layer(&text) {
                 return Err(Error::input(format!(
                     "the layer {} is of the media type `{}`, which is not unpacked",

@@ -29,7 +29,8 @@ use crate::input;
 use crate::judge;
 use crate::outcome::Outcome;
 use crate::print;
-use crate::table::{bytes, toned_table};
+use crate::recompressed;
+use crate::table::{bytes, short, toned_table};
 
 /// Runs the command. In this order, so that what is wrong is known as early as it
 /// can be; the initramfs is there at the very end.
@@ -265,6 +266,7 @@ fn summarize(
             .collect();
         return print::json(&json!({
             "written": replaced.is_some(),
+            "recompressed": replaced.as_ref().map(recompressed::json),
             "removed": replaced.map(|replaced| replaced.removed),
             "layers": layers,
             "verdicts": verdicts(judged),
@@ -275,7 +277,7 @@ fn summarize(
         .zip(judged)
         .map(|(layer, judged)| {
             [
-                layer.image.clone(),
+                short(&layer.image),
                 judged.extension.name.clone(),
                 judged.extension.version.clone(),
                 bytes(layer.size),
@@ -294,6 +296,7 @@ fn summarize(
             let removed = replaced.removed.join(", ");
             text.push_str(&format!("replaced {removed}\n"));
         }
+        text.push_str(&recompressed::text(&replaced));
         text.push_str(&format!("wrote {}\n", command.output.display()));
     }
     print::print(&text)

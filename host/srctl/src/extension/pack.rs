@@ -14,7 +14,7 @@ use crate::command::{Archive, Layers, Pack, PackOptions};
 use crate::outcome::Outcome;
 use crate::print::{self, print, say};
 use crate::style::Stream;
-use crate::table::{bytes, table};
+use crate::table::{bytes, short, table};
 
 /// Of xz and gzip. Layers are compressed themselves, so a higher one gains nothing.
 const ARCHIVE_LEVEL: u32 = 1;
@@ -55,7 +55,7 @@ pub fn run(command: &Pack, progress: &dyn Progress) -> Result<Outcome> {
 }
 
 fn row(layer: &Layer) -> [String; 3] {
-    [layer.image.clone(), bytes(layer.size), layer.digest.clone()]
+    [short(&layer.image), bytes(layer.size), layer.digest.clone()]
 }
 
 fn json_row(layer: &Layer) -> Value {

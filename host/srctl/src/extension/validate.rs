@@ -15,7 +15,7 @@ use crate::judge::{self, Judgement};
 use crate::outcome::Outcome;
 use crate::print;
 use crate::style::{Stream, Tone};
-use crate::table::{count, toned_table};
+use crate::table::{count, short, toned_table};
 
 /// Runs the command.
 pub fn run(command: &Validate) -> Result<Outcome> {
@@ -106,7 +106,7 @@ fn verdict_table(judged: &[Judged]) -> String {
         .iter()
         .map(|one| {
             [
-                one.extension.image.clone(),
+                short(&one.extension.image),
                 one.extension.name.clone(),
                 one.extension.version.clone(),
                 verdict(one.outcome).to_owned(),

@@ -23,6 +23,7 @@ use crate::input::{self, shown};
 use crate::outcome::Outcome;
 use crate::policy::{components, read as read_policy, trust};
 use crate::print;
+use crate::recompressed;
 use crate::table::{bytes, table};
 
 mod native;
@@ -272,6 +273,7 @@ fn summarize(
             "policies": policies,
             "folder": additions.folder,
             "replaced": replaced.removed,
+            "recompressed": recompressed::json(replaced),
         }));
     }
     let rows: Vec<_> = added
@@ -295,6 +297,7 @@ fn summarize(
     if !replaced.removed.is_empty() {
         text.push_str(&format!("replaced {}\n", replaced.removed.join(", ")));
     }
+    text.push_str(&recompressed::text(replaced));
     text.push_str(&format!("wrote {}\n", shown(&command.output)));
     print::print(&text)
 }
