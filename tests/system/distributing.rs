@@ -126,7 +126,18 @@ fn a_policy_goes_to_a_registry_and_comes_back() -> Checked {
         "{told:#}"
     );
 
-    // What has no signature leaves none of what was there before.
+    desk.fails(
+        &format!("extension pull {host}/team/keep:v1 --output extensions"),
+        &["no container image", "`srctl policy pull`"],
+    )?;
+    // Where nothing has changed, nothing is written.
+    let modified = |file: &str| fs::metadata(desk.path(file))?.modified();
+    let before = modified("50-keep.wasm")?;
+    let told = srctl::json(&desk.succeeds(&format!("{pull} --format json"))?)?;
+    ensure!(told["changed"] == false, "{told:#}");
+    ensure!(modified("50-keep.wasm")? == before, "it was written again");
+
+    // What comes without a signature and is the same keeps the one that is there.
     fs::remove_file(desk.path("50-keep.wasm.sig"))?;
     let told = desk.succeeds(&format!(
         "policy push 50-keep.wasm {host}/team/keep:v2 --format json"
@@ -137,15 +148,26 @@ fn a_policy_goes_to_a_registry_and_comes_back() -> Checked {
         "{told:#}"
     );
     let pull = format!("policy pull {host}/team/keep:v2 --output there");
-    let ran = desk.run(&pull)?;
-    says(&ran.stderr, &["removed there/50-keep.wasm.sig"])?;
-    says(&ran.stdout, &["none"])?;
-    ensure!(
-        !desk.path("there/50-keep.wasm.sig").exists(),
-        "{}",
-        ran.said()
-    );
-    same(desk, "50-keep.wasm", "there/50-keep.wasm")
+    let printed = desk.succeeds(&pull)?;
+    says(&printed, &["there/50-keep.wasm.sig", "no"])?;
+    ensure!(desk.path("there/50-keep.wasm.sig").exists(), "{printed}");
+    // Where it is something else, what is signed is not replaced.
+    place(desk, "kernel-abi", "50-keep.wasm")?;
+    case.push("team/keep:v3")?;
+    let pull = format!("policy pull {host}/team/keep:v3 --output there");
+    let ran = desk.changes_nothing(&pull, 3)?;
+    says(
+        &ran.stderr,
+        &["there/50-keep.wasm is signed", "without a signature"],
+    )?;
+    // Nor does a second version stand beside it.
+    desk.write("60-keep.wasm", desk.read("50-keep.wasm")?)?;
+    desk.succeeds(&format!("policy push 60-keep.wasm {host}/team/keep:v4"))?;
+    let pull = format!("policy pull {host}/team/keep:v4 --output");
+    let ran = desk.changes_nothing(&format!("{pull} there"), 1)?;
+    says(&ran.stderr, &["both would be active"])?;
+    desk.succeeds(&format!("{pull} a/new/folder/"))?;
+    same(desk, "60-keep.wasm", "a/new/folder/60-keep.wasm")
 }
 
 fn the_same_policy_is_the_same_artifact_wherever_and_whenever_it_is_pushed() -> Checked {

@@ -19,6 +19,7 @@ use crate::tools::{Checked, Stop, cases, policy, program, subject};
 cases![
     what_srctl_signs_ssh_keygen_verifies,
     what_ssh_keygen_signs_srctl_verifies,
+    a_policy_is_pulled_where_an_accepted_key_signed_it,
     a_key_with_a_passphrase_is_not_used_without_a_terminal,
     what_is_no_policy_is_not_signed,
     what_is_no_private_key_does_not_sign,
@@ -130,6 +131,44 @@ fn what_ssh_keygen_signs_srctl_verifies() -> Checked {
         );
         says(&said["listed"].to_string(), &["lists/2.signers, line 1"])?;
         fs::remove_file(desk.path("a.wasm.sig"))?;
+    }
+    Ok(())
+}
+
+fn a_policy_is_pulled_where_an_accepted_key_signed_it() -> Checked {
+    let desk = desk()?;
+    desk.succeeds("policy push a.wasm oci:shelf:unsigned")?;
+    desk.succeeds("policy sign a.wasm --key other")?;
+    desk.succeeds("policy push a.wasm oci:shelf:other")?;
+    desk.succeeds("policy sign a.wasm --key ops")?;
+    let pinned = desk.succeeds("policy push a.wasm oci:shelf:ops")?;
+    for (name, why) in [
+        ("unsigned", "is not signed"),
+        ("other", "not among those that are accepted"),
+    ] {
+        let pull = format!("policy pull oci:shelf:{name} --signers ops.signers --output got.wasm");
+        let ran = desk.changes_nothing(&pull, 3)?;
+        says(&ran.stderr, &["got.wasm", why, "nothing was written"])?;
+        let ran = desk.changes_nothing(&format!("{pull} --format json"), 3)?;
+        let told = json(&ran.stdout)?;
+        ensure!(
+            told["verified"] == false && told["changed"] == false && told["reason"].is_string(),
+            "{told:#}"
+        );
+    }
+    let pull = format!(
+        "policy pull {} --signers ops.signers --output got.wasm --format json",
+        pinned.trim_end()
+    );
+    for changed in [true, false] {
+        let told = json(&desk.succeeds(&pull)?)?;
+        ensure!(
+            told["changed"] == changed
+                && told["verified"] == true
+                && told["signed_by"] == "ops@example.org"
+                && told["pinned"] == pinned.trim_end(),
+            "{told:#}"
+        );
     }
     Ok(())
 }

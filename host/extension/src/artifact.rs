@@ -167,8 +167,7 @@ fn check(wasm: &[u8], name: &str) -> Result<Description> {
     checked.map_err(|reason| Error::input(format!("{name} {reason}")))
 }
 
-/// What names an artifact by its digest, wherever its tag leads later. Images of
-/// layouts have no such name: it is the reference then.
+/// What names an artifact by its digest, wherever its tag leads later.
 fn pinned(image: &ImageRef, digest: &str) -> String {
     match &image.source {
         Source::Registry(reference) => {
@@ -178,7 +177,9 @@ fn pinned(image: &ImageRef, digest: &str) -> String {
                 reference.repository()
             )
         }
-        _ => image.text.clone(),
+        Source::Layout { folder, .. } => format!("oci:{}:@{digest}", folder.display()),
+        Source::OciArchive { file, .. } => format!("oci-archive:{}:@{digest}", file.display()),
+        Source::DockerArchive { .. } => image.text.clone(),
     }
 }
 
@@ -186,7 +187,9 @@ fn pinned(image: &ImageRef, digest: &str) -> String {
 fn name_of_reference(image: &ImageRef) -> String {
     let last = match &image.source {
         Source::Registry(reference) => reference.repository().rsplit('/').next(),
-        Source::Layout { name, .. } | Source::OciArchive { name, .. } => name.as_deref(),
+        Source::Layout { name, .. } | Source::OciArchive { name, .. } => {
+            name.as_deref().filter(|name| !name.starts_with('@'))
+        }
         Source::DockerArchive { .. } => None,
     };
     let name = format!("{}.wasm", last.unwrap_or_default());

@@ -23,6 +23,7 @@ mod image;
 mod layout;
 mod layout_writer;
 mod platform;
+mod proxy;
 mod registry;
 mod resume;
 mod sender;

@@ -139,6 +139,11 @@ pub(crate) fn send(image: &ImageRef, parcel: &Parcel<'_>, access: &Access<'_>) -
             sender.manifest(name, parcel.manifest, &digest, parcel.media_type)
         }
         Source::Layout { folder, name } => {
+            if name.as_ref().is_some_and(|name| name.starts_with('@')) {
+                return Err(Error::input(
+                    "the reference names a digest, which what is pushed has by itself; push to a name",
+                ));
+            }
             let writer = LayoutWriter::open(folder)?;
             for blob in parcel.blobs {
                 writer.blob(blob)?;

@@ -91,8 +91,34 @@ impl<F: Files> Layout<F> {
         document::resolve(self, self.start(name, platform)?, platform)
     }
 
+    /// What has that digest, whether or not it has a name by now.
+    fn by_digest(&self, digest: &str) -> Result<Document> {
+        let digest = digest::parse(digest)?;
+        let blob = path(digest.as_ref())?;
+        if !self.files.has(&blob) {
+            return Err(Error::new(
+                Kind::NotFound,
+                format!(
+                    "{} holds nothing with the digest {digest}",
+                    self.files.place()
+                ),
+            ));
+        }
+        let bytes = self.files.read(&blob)?;
+        digest::verify(&bytes, &digest, &format!("the manifest {digest}"))?;
+        Ok(Document {
+            bytes,
+            // It says so itself, or is known by what it holds.
+            media_type: None,
+            digest: digest.to_string(),
+        })
+    }
+
     /// What is there of that name: see [`Self::resolve`].
     pub(super) fn start(&self, name: Option<&str>, platform: &Platform) -> Result<Document> {
+        if let Some(digest) = name.and_then(|name| name.strip_prefix('@')) {
+            return self.by_digest(digest);
+        }
         let what = format!("index.json of {}", self.files.place());
         let index: ImageIndex = json(&self.files.read("index.json")?, &what)?;
         let entries = index.manifests();
@@ -132,6 +158,12 @@ impl<F: Files> Layout<F> {
                 ));
             }
             ([only], _) => only,
+            // An image may have several names.
+            ([first, others @ ..], _)
+                if others.iter().all(|other| other.digest() == first.digest()) =>
+            {
+                first
+            }
             // Several of one name, or of none, are one image for several platforms.
             (several, Some(_)) => choose(several, platform)?.0,
             (several, None) if several.iter().all(|entry| names(entry).next().is_none()) => {

@@ -16,7 +16,7 @@ use ureq::tls::Certificate;
 use ureq::{Agent, Body};
 
 use super::stop::Stop;
-use super::trust;
+use super::{proxy, trust};
 use crate::error::{Error, Kind, Result};
 use crate::registries::{Host, Registries};
 pub(super) use failure::io_reason;
@@ -74,7 +74,15 @@ pub(super) struct Transport<'a> {
     registries: &'a Registries,
     stop: &'a Stop,
     system: OnceLock<Vec<Certificate<'static>>>,
-    agents: Mutex<HashMap<String, Agent>>,
+    agents: Mutex<HashMap<(String, String), Asking>>,
+}
+
+/// What asks a host.
+#[derive(Clone)]
+struct Asking {
+    agent: Agent,
+    /// The proxy that it asks by, for errors.
+    proxy: Option<String>,
 }
 
 impl<'a> Transport<'a> {
@@ -90,8 +98,8 @@ impl<'a> Transport<'a> {
 
     /// Ends all requests; further ones fail.
     pub(super) fn shutdown(&self) {
-        for agent in lock(&self.agents).values() {
-            agent.clone().shutdown();
+        for asking in lock(&self.agents).values() {
+            asking.agent.clone().shutdown();
         }
     }
 
@@ -143,7 +151,7 @@ impl<'a> Transport<'a> {
             let uri = parse(&url)?;
             let at = origin(&uri)?;
             let authorization = question.authorization.as_ref().filter(|_| at == asked);
-            let response = self.send(&at.1, &url, question, authorization)?;
+            let response = self.send(&at, &url, question, authorization)?;
             let status = response.status().as_u16();
             if !matches!(status, 301 | 302 | 303 | 307 | 308) {
                 return Ok(Answer {
@@ -182,12 +190,12 @@ impl<'a> Transport<'a> {
 
     fn send(
         &self,
-        host: &str,
+        at: &(String, String),
         url: &str,
         question: &Question<'_>,
         authorization: Option<&String>,
     ) -> Result<Response<Body>> {
-        let agent = self.agent(host)?;
+        let Asking { agent, proxy } = self.asking(at)?;
         let mut failures = 0;
         loop {
             self.stop.check()?;
@@ -203,21 +211,30 @@ impl<'a> Transport<'a> {
             failures += 1;
             if failures > AGAIN || !is_break(&error) {
                 self.stop.check()?;
-                return Err(unreachable(host, &reason(&error)));
+                let why = reason(&error);
+                return Err(match proxy {
+                    None => unreachable(&at.1, &why),
+                    Some(proxy) => unreachable(&at.1, &format!("by {proxy}: {why}")),
+                });
             }
             self.stop.sleep(pause(failures))?;
         }
     }
 
-    fn agent(&self, host: &str) -> Result<Agent> {
+    fn asking(&self, at: &(String, String)) -> Result<Asking> {
+        let (scheme, host) = at;
         let mut agents = lock(&self.agents);
         // Under the lock: what is made after the shutdown would not be ended.
         self.stop.check()?;
-        if let Some(agent) = agents.get(host) {
-            return Ok(agent.clone());
+        if let Some(asking) = agents.get(at) {
+            return Ok(asking.clone());
         }
+        let proxy = match is_loopback(host) {
+            true => None,
+            false => proxy::choose(scheme, host, |name| std::env::var(name).ok())?,
+        };
         let system = self.system.get_or_init(trust::system);
-        let mut config = Agent::config_builder()
+        let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -227,13 +244,14 @@ impl<'a> Transport<'a> {
             .timeout_per_read(Some(SILENCE))
             .timeout_per_write(Some(SILENCE))
             .timeout_recv_response(Some(SILENCE))
-            .tls_config(trust::tls(host, self.settings(host), system)?);
-        if is_loopback(host) {
-            config = config.proxy(None);
-        }
-        let agent = config.build().new_agent();
-        agents.insert(host.to_owned(), agent.clone());
-        Ok(agent)
+            .tls_config(trust::tls(host, self.settings(host), system)?)
+            .proxy(proxy.as_ref().map(|chosen| chosen.proxy.clone()));
+        let asking = Asking {
+            agent: config.build().new_agent(),
+            proxy: proxy.map(|chosen| chosen.shown),
+        };
+        agents.insert(at.clone(), asking.clone());
+        Ok(asking)
     }
 }
 

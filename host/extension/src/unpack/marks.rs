@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use policy::escape;
 
 use super::Special;
-use super::tree::Real;
 use crate::error::{Error, Result};
 
 /// Entries of a kind that are remembered: each has a path.
@@ -18,9 +17,9 @@ const NAMES: usize = 300;
 #[derive(Default)]
 pub(super) struct Marks {
     /// What must not be there in the end. An empty file stands for it meanwhile.
-    refused: BTreeMap<Real, Special>,
+    refused: BTreeMap<Vec<u8>, Special>,
     /// The names of attributes.
-    dropped: BTreeMap<Real, String>,
+    dropped: BTreeMap<Vec<u8>, String>,
     /// How many more there were of those than are remembered.
     more: usize,
 }
@@ -36,7 +35,7 @@ impl Marks {
     ///
     /// # Errors
     /// There is too much of it.
-    pub(super) fn refuse(&mut self, real: Real, special: Special) -> Result<()> {
+    pub(super) fn refuse(&mut self, real: Vec<u8>, special: Special) -> Result<()> {
         if self.refused.len() >= MOST {
             return Err(Error::input(format!(
                 "the image has more than {MOST} device nodes, named pipes and setuid programs, which no extension has"
@@ -47,7 +46,7 @@ impl Marks {
     }
 
     /// What stands there has lost its attributes.
-    pub(super) fn drop_attributes(&mut self, real: Real, names: &[String]) {
+    pub(super) fn drop_attributes(&mut self, real: Vec<u8>, names: &[String]) {
         if names.is_empty() {
             return;
         }

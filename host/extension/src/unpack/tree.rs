@@ -33,7 +33,7 @@ const DIRECTORY: OFlags = OFlags::RDONLY
 
 /// A path in the folder, without symlinks, as its components with slashes
 /// between them; the root is empty.
-pub(super) type Real = Vec<u8>;
+type Real = Vec<u8>;
 
 /// The folder.
 pub(super) struct Tree {

@@ -67,17 +67,23 @@ pub struct Push {
 /// `srctl policy pull`.
 #[derive(Debug, Args)]
 pub struct Pull {
-    /// Where it is: REGISTRY/NAME:TAG, REGISTRY/NAME@DIGEST, oci:FOLDER[:NAME]. With both,
-    /// REGISTRY/NAME:TAG@DIGEST, the tag has to lead to the digest.
+    /// Where it is: REGISTRY/NAME:TAG, REGISTRY/NAME@DIGEST, oci:FOLDER[:NAME],
+    /// oci:FOLDER:@DIGEST, oci-archive:FILE[:NAME]. With both, REGISTRY/NAME:TAG@DIGEST, the tag
+    /// has to lead to the digest.
     #[arg(value_name = "REFERENCE")]
     pub reference: ImageRef,
-    /// The file to write, or a folder for it. What is there is replaced [default: a file in this
-    /// folder, named as it was when it was pushed].
+    /// The file to write, or a folder for it, which is made where its name ends with a slash.
+    /// What is there is replaced, unless it is the same, or signed and this is not [default: a
+    /// file in this folder, named as it was when it was pushed].
     #[arg(long, short, value_name = "FILE|DIR")]
     pub output: Option<PathBuf>,
     /// Write nothing unless the reference leads to this digest.
     #[arg(long, value_name = "DIGEST")]
     pub expect: Option<String>,
+    /// Write nothing unless one of these has signed it: a list in the format of OpenSSH's
+    /// allowed_signers, or a folder with such lists (*.signers).
+    #[arg(long, value_name = "FILE|DIR")]
+    pub signers: Option<PathBuf>,
     #[command(flatten)]
     pub registry: Registry,
 }

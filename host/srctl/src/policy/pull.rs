@@ -1,100 +1,236 @@
 //! `srctl policy pull`.
 
-use std::fs;
-use std::io::{ErrorKind, Write};
+mod place;
+
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use extension::artifact::{self, Policy};
-use extension::output::AtomicFile;
+use extension::output::{AtomicFile, cannot_write};
+use extension::policies::signature_beside;
 use extension::progress::Progress;
 use extension::{Error, Result};
 use policy::escape;
-use policy::trust::signature_path;
-use serde_json::json;
+use policy::file::{Links, read};
+use policy::limits::fixed;
+use policy::trust::{Signed, signature_path};
+use serde_json::{Value, json};
 
-use super::with_access;
+use super::{trust, with_access};
 use crate::command::Format;
 use crate::command::policy::Pull;
 use crate::outcome::Outcome;
-use crate::print::{json, print};
+use crate::print::{self, print, say};
 use crate::table::table;
+use place::Place;
 
 /// Runs the command.
 pub fn run(command: &Pull, progress: &dyn Progress) -> Result<Outcome> {
+    let accepted = command.signers.as_deref().map(trust::read).transpose()?;
     let policy = with_access(&command.registry, progress, |access| {
         artifact::pull(&command.reference, command.expect.as_deref(), access)
     })?;
-    let file = target(command.output.as_deref(), &policy.file_name);
-    let signature = write(&file, &policy)?;
-    tell(command, &policy, &file, signature.as_deref())?;
-    Ok(Outcome::Fine)
+    let place = Place::find(
+        command.output.as_deref(),
+        &policy.file_name,
+        &command.reference,
+    )?;
+    let before = OnDisk::read(&place.file)?;
+    let (signature, unsigned) = before.signature_for(&policy);
+    let verified = accepted
+        .as_ref()
+        .map(|accepted| trust::check(accepted, &place.file, &policy.wasm, signature.as_deref()));
+    let refused = match &verified {
+        Some(Err(reason)) => Some(format!("{reason}; nothing was written")),
+        _ if unsigned => Some(format!(
+            "{} is signed, and what {} leads to now is another policy without a signature: nothing was written; have it signed and pushed again, or remove {} first",
+            shown(&place.file),
+            escape::message(&command.reference.text, 300),
+            shown(&signature_path(&place.file))
+        )),
+        _ => None,
+    };
+    let after = OnDisk {
+        wasm: Some(policy.wasm.clone()),
+        signature,
+    };
+    let changed = refused.is_none() && before != after;
+    if changed {
+        write(&place.file, &before, &after)?;
+    }
+    if refused.is_none() {
+        place.record()?;
+    }
+    let signed = verified.and_then(std::result::Result::ok);
+    let told = Told {
+        policy: &policy,
+        file: &place.file,
+        signed: signed.as_ref(),
+        has_signature: after.signature.is_some() && refused.is_none(),
+        changed,
+        refused: refused.as_deref(),
+    };
+    told.tell(command)?;
+    Ok(match &refused {
+        None => Outcome::Fine,
+        Some(reason) => {
+            say(&format!("srctl: {reason}\n"));
+            Outcome::Unfit
+        }
+    })
 }
 
-fn target(output: Option<&Path>, name: &str) -> PathBuf {
-    match output {
-        None => name.into(),
-        Some(path) if path.is_dir() || path.as_os_str().as_bytes().ends_with(b"/") => {
-            path.join(name)
+/// A policy and its signature on the disk.
+#[derive(PartialEq)]
+struct OnDisk {
+    wasm: Option<Vec<u8>>,
+    signature: Option<Vec<u8>>,
+}
+
+impl OnDisk {
+    fn read(file: &Path) -> Result<Self> {
+        let wasm = read(file, fixed::POLICY_FILE, Links::Follow)
+            // What cannot be a policy is replaced all the same, unless it cannot be.
+            .unwrap_or_default();
+        Ok(Self {
+            wasm: wasm.map(|(bytes, _)| bytes),
+            signature: signature_beside(file)?,
+        })
+    }
+
+    /// The signature that belongs beside a policy, and whether a signed one would be
+    /// replaced by one that is not. A signature is good for as long as the policy is the
+    /// same, whatever comes with it.
+    fn signature_for(&self, policy: &Policy) -> (Option<Vec<u8>>, bool) {
+        match &policy.signature {
+            Some(text) => (Some(text.clone().into_bytes()), false),
+            None if self.wasm.as_ref() == Some(&policy.wasm) => (self.signature.clone(), false),
+            None => (None, self.signature.is_some()),
         }
-        Some(path) => path.to_owned(),
     }
 }
 
-/// Writes the policy and its signature, and gives the latter's file. Where the policy
-/// has none, one of what was there before goes: it would be that of something else.
-fn write(file: &Path, policy: &Policy) -> Result<Option<PathBuf>> {
+/// Writes the policy and its signature: both are on the disk before either takes its
+/// place, and where the second cannot, the first is as it was. Where the power fails
+/// between the two, the signature is that of the new policy, which a host does not accept for
+/// the old one; pulling again completes it.
+fn write(file: &Path, before: &OnDisk, after: &OnDisk) -> Result<()> {
     let beside = signature_path(file);
-    let begin = |path: &Path, bytes: &[u8]| {
+    let begin = |path: &Path, bytes: &Option<Vec<u8>>| {
+        let Some(bytes) = bytes else { return Ok(None) };
         let mut output = AtomicFile::create(path)?;
         output
             .write_all(bytes)
-            .map_err(|error| Error::system(format!("cannot write {}", shown(path)), &error))?;
-        Ok::<_, Error>(output)
+            .map_err(|error| cannot_write(path, &error))?;
+        Ok::<_, Error>(Some(output))
     };
-    let wasm = begin(file, &policy.wasm)?;
-    let signature = match &policy.signature {
-        Some(text) => Some(begin(&beside, text.as_bytes())?),
-        None => None,
+    let signature = match before.signature == after.signature {
+        true => None,
+        false => begin(&beside, &after.signature)?,
     };
-    wasm.commit()?;
+    let wasm = begin(file, &after.wasm)?;
+    if let Some(wasm) = &wasm {
+        wasm.as_file()
+            .sync_all()
+            .map_err(|error| cannot_write(file, &error))?;
+    }
+    let signs = signature.is_some();
     if let Some(signature) = signature {
         signature.commit()?;
-        return Ok(Some(beside));
     }
-    match fs::remove_file(&beside) {
-        Ok(()) => tracing::warn!(
-            "removed {}: the policy that was pulled has no signature",
-            shown(&beside)
-        ),
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => {
-            return Err(Error::system(
-                format!("cannot remove the old signature {}", shown(&beside)),
-                &error,
-            ));
+    let written = wasm.map_or(Ok(()), AtomicFile::commit);
+    if let Err(error) = written {
+        if signs {
+            restore(&beside, &before.signature)?;
         }
+        return Err(error);
     }
-    Ok(None)
+    let compiled = file.with_extension("cwasm");
+    if before.wasm != after.wasm && compiled.exists() {
+        tracing::warn!(
+            "{} was compiled from what was there before, and is not used; compile the policy again with srctl policy compile",
+            shown(&compiled)
+        );
+    }
+    Ok(())
 }
 
-fn tell(command: &Pull, policy: &Policy, file: &Path, signature: Option<&Path>) -> Result<()> {
-    match command.registry.printing.format {
-        Format::Table => {
-            let signed = signature.map_or_else(|| "none".to_owned(), shown);
-            let row = [shown(file), policy.pinned.clone(), signed];
-            print(&table(["FILE", "POLICY", "SIGNATURE"], &[row]))
+fn restore(beside: &Path, signature: &Option<Vec<u8>>) -> Result<()> {
+    let failed = |error: &std::io::Error| {
+        Error::system(
+            format!("cannot put back the signature {}", shown(beside)),
+            error,
+        )
+    };
+    match signature {
+        None => std::fs::remove_file(beside).map_err(|error| failed(&error)),
+        Some(bytes) => {
+            let mut output = AtomicFile::create(beside)?;
+            output.write_all(bytes).map_err(|error| failed(&error))?;
+            output.commit()
         }
-        Format::Json => json(&json!({
-            "reference": command.reference.text,
-            "pinned": policy.pinned,
-            "digest": policy.digest,
-            "file": file.display().to_string(),
-            "wasm": policy::engine::digest(&policy.wasm),
-            "signature": signature.map(|path| path.display().to_string()),
-            "exports": policy.description.exports,
-            "imports": policy.description.imports,
-        })),
+    }
+}
+
+/// What came of it.
+struct Told<'t> {
+    policy: &'t Policy,
+    file: &'t Path,
+    signed: Option<&'t Signed<'t>>,
+    has_signature: bool,
+    changed: bool,
+    refused: Option<&'t str>,
+}
+
+impl Told<'_> {
+    fn tell(&self, command: &Pull) -> Result<()> {
+        let policy = self.policy;
+        let beside = self.has_signature.then(|| signature_path(self.file));
+        match command.registry.printing.format {
+            Format::Table if self.refused.is_some() => Ok(()),
+            Format::Table => {
+                let signature = match (&beside, self.signed) {
+                    (None, _) => "none".to_owned(),
+                    (Some(path), None) => shown(path),
+                    (Some(path), Some(signed)) => {
+                        format!("{}, by {}", shown(path), signed.signer.principals)
+                    }
+                };
+                let changed = if self.changed { "yes" } else { "no" };
+                let row = [
+                    shown(self.file),
+                    policy.pinned.clone(),
+                    signature,
+                    changed.to_owned(),
+                ];
+                print(&table(["FILE", "POLICY", "SIGNATURE", "CHANGED"], &[row]))
+            }
+            Format::Json => {
+                let mut told = json!({
+                    "reference": command.reference.text,
+                    "pinned": policy.pinned,
+                    "digest": policy.digest,
+                    "file": self.file.display().to_string(),
+                    "wasm": policy::engine::digest(&policy.wasm),
+                    "signature": beside.map(|path| path.display().to_string()),
+                    "exports": policy.description.exports,
+                    "imports": policy.description.imports,
+                    "changed": self.changed,
+                });
+                if command.signers.is_some() {
+                    told["verified"] = self.signed.is_some().into();
+                }
+                if let Some(signed) = self.signed {
+                    told["signed_by"] = json!(signed.signer.principals);
+                    told["key"] = signed.signer.fingerprint().into();
+                }
+                if let Some(reason) = self.refused {
+                    told["reason"] = Value::from(reason);
+                }
+                print::json(&told)
+            }
+        }
     }
 }
 

@@ -169,6 +169,7 @@ fn layouts_keep_what_is_in_them() {
     let (one, two) = (wasm(), component(&[], &[PRESERVATION], &[]));
     operator.push(&one, None, &layout("one")).unwrap();
     let moved = operator.push(&one, None, &layout("two")).unwrap();
+    let signed = operator.push(&one, Some(SIGNATURE), &layout("two"));
     let pushed = operator.push(&two, None, &layout("two")).unwrap();
     assert_eq!(operator.pull(&layout("one"), None).unwrap().wasm, one);
     let pulled = operator.pull(&layout("two"), Some(&pushed.digest)).unwrap();
@@ -180,6 +181,17 @@ fn layouts_keep_what_is_in_them() {
         error.to_string().contains(&moved.digest) && error.to_string().contains(&pushed.digest),
         "{error}"
     );
+
+    // By its digest it is the same, wherever its name leads.
+    assert!(pushed.pinned.ends_with(&format!(":@{}", pushed.digest)));
+    assert_eq!(operator.pull(&moved.pinned, None).unwrap().wasm, one);
+    let signed = operator.pull(&signed.unwrap().pinned, None).unwrap();
+    assert_eq!(signed.signature.as_deref(), Some(SIGNATURE));
+    let nothing = operator.pull(&layout(&format!("@{}", sha256(b"x"))), None);
+    assert_eq!(nothing.unwrap_err().kind, Kind::NotFound);
+    assert_eq!(operator.pull(&pushed.pinned, None).unwrap().wasm, two);
+    let error = operator.push(&two, None, &pushed.pinned).unwrap_err();
+    assert!(error.to_string().contains("push to a name"), "{error}");
 
     let other = folder.path().join("other");
     fs::create_dir(&other).unwrap();

@@ -233,6 +233,9 @@ pub const ROWS: &[Row] = &[
     Row {
         command: "policy pull",
         fine: "it was pulled",
+        unfit: Some(
+            "its signature is missing or not accepted (`--signers`), or a signed policy would be replaced by one without, and nothing was written",
+        ),
         examples: &[
             "srctl policy pull registry.example.org/policies/keep-logs:1.0",
             "srctl policy pull oci:layout:v1 -o /etc/switch-root/policies.d/",

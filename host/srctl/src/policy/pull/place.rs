@@ -1,0 +1,181 @@
+//! Where a policy is written to that is pulled. Two versions of one policy in a folder would
+//! both be active, so it is kept in mind which file of a folder came from where.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use extension::output::AtomicFile;
+use extension::reference::ImageRef;
+use extension::{Error, Result};
+use policy::file::{Links, read};
+
+use super::shown;
+
+/// Where that is kept. The name has no ending, so that it is no file of a policy.
+const RECORD: &str = ".srctl-pulled";
+
+/// The largest record that is read, in bytes.
+const LARGEST: u64 = 1 << 20;
+
+/// Repositories, by the names of the files that came from them.
+type Sources = BTreeMap<String, String>;
+
+/// Where a policy goes.
+pub struct Place {
+    /// The file.
+    pub file: PathBuf,
+    /// The record to be written, with its path.
+    record: Option<(PathBuf, Sources)>,
+}
+
+impl Place {
+    /// The file that `output` names, or one called `name` in the folder that it names, which
+    /// is made.
+    ///
+    /// # Errors
+    /// That folder has another version of the policy under another name; it cannot be made,
+    /// or its record not be read.
+    pub fn find(output: Option<&Path>, name: &str, reference: &ImageRef) -> Result<Self> {
+        let folder = match output {
+            Some(path) if path.is_dir() => path,
+            Some(path) if path.as_os_str().as_bytes().ends_with(b"/") => {
+                std::fs::create_dir_all(path).map_err(|error| {
+                    Error::system(format!("cannot make the folder {}", shown(path)), &error)
+                })?;
+                path
+            }
+            output => {
+                return Ok(Self {
+                    file: output.unwrap_or(Path::new(name)).to_owned(),
+                    record: None,
+                });
+            }
+        };
+        let record = folder.join(RECORD);
+        let mut sources = sources(&record)?;
+        let repository = reference.repository();
+        let same = |other: &str| {
+            let from = sources.get(other);
+            other != name
+                && (from.is_some() && from == repository.as_ref() || base(other) == base(name))
+        };
+        if let Some(other) = policies(folder)?.into_iter().find(|other| same(other)) {
+            return Err(Error::input(format!(
+                "{} is a version of the same policy, which calls itself {name} now, and both would be active: nothing was written; name the file with --output, that one to replace it",
+                shown(&folder.join(other))
+            )));
+        }
+        let file = folder.join(name);
+        let record = repository.and_then(|repository| {
+            let known = sources.insert(name.to_owned(), repository.clone());
+            (known != Some(repository)).then_some((record, sources))
+        });
+        Ok(Self { file, record })
+    }
+
+    /// Keeps in mind where the file came from.
+    ///
+    /// # Errors
+    /// The record cannot be written.
+    pub fn record(&self) -> Result<()> {
+        let Some((path, sources)) = &self.record else {
+            return Ok(());
+        };
+        let text = serde_json::to_string_pretty(sources)
+            .map_err(|error| Error::input(format!("cannot write {}: {error}", shown(path))))?;
+        let mut output = AtomicFile::create(path)?;
+        output
+            .write_all(format!("{text}\n").as_bytes())
+            .map_err(|error| Error::system(format!("cannot write {}", shown(path)), &error))?;
+        output.commit()
+    }
+}
+
+fn sources(record: &Path) -> Result<Sources> {
+    let bytes = match read(record, LARGEST, Links::Refuse) {
+        Ok(Some((bytes, _))) => bytes,
+        Ok(None) => return Ok(Sources::new()),
+        Err(reason) => return Err(Error::input(format!("{} {reason}", shown(record)))),
+    };
+    serde_json::from_slice(&bytes).map_err(|error| {
+        Error::input(format!(
+            "{} is malformed: {error}; remove it, and srctl begins another one",
+            shown(record)
+        ))
+    })
+}
+
+/// The names of the policies in a folder.
+fn policies(folder: &Path) -> Result<Vec<String>> {
+    let failed =
+        |error: &std::io::Error| Error::system(format!("cannot read {}", shown(folder)), error);
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(|error| failed(&error))? {
+        let name = entry.map_err(|error| failed(&error))?.file_name();
+        names.extend(
+            name.into_string()
+                .ok()
+                .filter(|name| name.ends_with(".wasm")),
+        );
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// A name without the number that says when the policy is asked.
+fn base(name: &str) -> &str {
+    match name.split_once('-') {
+        Some((number, base)) if number.bytes().all(|byte| byte.is_ascii_digit()) => base,
+        _ => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(folder: &Path, name: &str, reference: &str) -> Result<Place> {
+        Place::find(Some(folder), name, &reference.parse()?)
+    }
+
+    #[test]
+    fn two_versions_of_a_policy_are_not_put_into_one_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path();
+        let pull = |name: &str, reference: &str| {
+            let place = find(at, name, reference)?;
+            std::fs::write(&place.file, "").unwrap();
+            place.record().map(|()| place.file)
+        };
+        let keep = "r.example/team/keep:v1";
+        assert_eq!(pull("50-keep.wasm", keep).unwrap(), at.join("50-keep.wasm"));
+        assert!(pull("50-keep.wasm", "r.example/team/keep:v2").is_ok());
+        assert!(pull("50-other.wasm", "r.example/team/other:v1").is_ok());
+        for (name, reference) in [
+            ("60-keep.wasm", "elsewhere.example/keep:v1"),
+            ("keep.wasm", "oci:shelf:v3"),
+            ("50-keep-paths.wasm", "r.example/team/keep:v2"),
+        ] {
+            let error = pull(name, reference).unwrap_err().to_string();
+            assert!(error.contains("50-keep.wasm is a version of"), "{error}");
+        }
+        // What is gone is no longer in the way.
+        std::fs::remove_file(at.join("50-keep.wasm")).unwrap();
+        assert!(pull("50-keep-paths.wasm", keep).is_ok());
+    }
+
+    #[test]
+    fn a_folder_is_made_where_it_is_named_as_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let new = folder.path().join("a/new/");
+        let place = find(&new, "50-keep.wasm", "oci:shelf:v1").unwrap();
+        assert_eq!(place.file, new.join("50-keep.wasm"));
+        place.record().unwrap();
+        assert_eq!(std::fs::read_dir(&new).unwrap().count(), 0);
+        let file = folder.path().join("b/keep.wasm");
+        assert_eq!(find(&file, "x.wasm", "oci:shelf:v1").unwrap().file, file);
+        assert!(!folder.path().join("b").exists());
+    }
+}
