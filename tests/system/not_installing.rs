@@ -16,6 +16,7 @@ use crate::tools::{Checked, Stop, cases, program};
 cases![
     the_operating_system_must_be_known,
     an_image_that_is_no_extension_is_not_installed,
+    more_extensions_than_layers_are_refused_before_they_are_pulled,
     what_is_no_initramfs_is_refused,
     a_configuration_that_means_nothing_is_refused_with_its_place,
     what_is_no_machine_configuration_takes_no_extension_out,
@@ -68,6 +69,19 @@ fn an_image_that_is_no_extension_is_not_installed() -> Checked {
         FOR_TALOS,
         &["cannot pull oci:images:missing", "busybox", "rootless"],
     )
+}
+
+fn more_extensions_than_layers_are_refused_before_they_are_pulled() -> Checked {
+    let desk = desk()?;
+    desk.write("in.img", archive(&[("init", b"init")])?)?;
+    let images: Vec<String> = (0..101)
+        .map(|number| format!("oci:nowhere:{number}"))
+        .collect();
+    configure(
+        &desk,
+        &images.iter().map(String::as_str).collect::<Vec<_>>(),
+    )?;
+    desk.fails(FOR_TALOS, &["machine.yaml lists 101 extensions", "100"])
 }
 
 fn what_is_no_initramfs_is_refused() -> Checked {
