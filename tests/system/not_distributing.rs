@@ -98,7 +98,7 @@ fn what_is_no_policy_is_not_pushed() -> Checked {
         ("wasi-imports.wasm", &["imports wasi:", "without WASI"]),
         ("text.wasm", &["text.wasm is not WebAssembly"]),
         ("empty.wasm", &["empty.wasm is not WebAssembly"]),
-        ("folder.wasm", &["folder.wasm is not a regular file"]),
+        ("folder.wasm", &["there is no component in folder.wasm"]),
         ("odd/fifo.wasm", &["odd/fifo.wasm is not a regular file"]),
         ("large.wasm", &["large.wasm is 67108865 bytes large"]),
         ("missing.wasm", &["there is no missing.wasm"]),
