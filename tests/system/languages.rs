@@ -13,6 +13,7 @@ use switch_root_tests::outcome::End;
 use switch_root_tests::steps::{Content, Steps};
 
 use crate::check::{ensure, said, says};
+use crate::signing;
 use crate::srctl::{self, Desk, Ran};
 use crate::tools::{self, Checked, Policies, Stop, boot, cases, play};
 
@@ -85,7 +86,10 @@ fn begin_and_ask(desk: &Desk, language: &str) -> Checked {
     })?;
     survive(&plan, &[KEY])?;
     let reason = |other: &str| format!("twin is also the name of {other}.sqsh");
-    verdicts(&plan, &[("a", Some(reason("b"))), ("b", Some(reason("a")))])
+    verdicts(&plan, &[("a", Some(reason("b"))), ("b", Some(reason("a")))])?;
+    // Whatever interpreter is in it.
+    signing::keygen(desk, "-q -t ed25519 -N '' -f key", b"")?;
+    desk.succeeds("policy sign p --key key").map(drop)
 }
 
 /// Asks the policy of the project in `p` in an initramfs with some files and two extensions,
