@@ -144,7 +144,7 @@ fn the_folder_of_a_project_stands_for_its_component() -> Checked {
             "policy verify p --signers ops.signers",
             "p/keep-paths.wasm is signed by",
         ),
-        ("policy push p oci:shelf:v1", "oci:shelf:v1"),
+        ("policy push p oci:shelf:v1", "@sha256:"),
         (
             "image add-policy in.img p --output out.img --compile none",
             "50-keep-paths",
