@@ -63,6 +63,7 @@ mod srctl;
 mod staging;
 mod status;
 mod strategies;
+mod streams;
 mod terminal;
 mod tools;
 mod trusting;
@@ -88,6 +89,7 @@ fn main() {
         odd_trees::cases(),
         random_scenes::cases(),
         strategies::cases(),
+        streams::cases(),
         unanswering::cases(),
         processes::cases(),
         preserving::cases(),

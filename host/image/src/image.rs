@@ -27,6 +27,8 @@ const ELF: &[u8] = b"\x7fELF";
 pub struct Image {
     /// The file or folder.
     pub path: PathBuf,
+    /// What it is called for people: its path, escaped.
+    pub name: String,
     /// How large the file is; of a folder, 0.
     pub bytes: u64,
     /// Its parts; a folder has none.
@@ -52,6 +54,7 @@ impl Image {
         };
         Ok(Self {
             path: path.to_owned(),
+            name: shown,
             bytes,
             parts,
             tree,

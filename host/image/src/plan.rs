@@ -7,7 +7,6 @@ mod explain;
 mod report;
 mod supposed;
 
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path as FilePath;
 
 use extension::{Error, Result, known_keys};
@@ -20,7 +19,7 @@ use policy::limits::fixed;
 use policy::preservation::{self, Review};
 use policy::session::Session;
 use policy::survivors::{self, Carry, HOST, Kept};
-use policy::{Failure, FileKind, HostFacts, escape, extensions};
+use policy::{Failure, FileKind, HostFacts, extensions};
 
 use crate::files::Files;
 use crate::image::Image;
@@ -257,7 +256,7 @@ fn judge(image: &Image, session: &mut Session<'_>, asking: &Asking<'_>) -> Judge
             &bytes,
             format!(
                 "whether the extensions are compatible: {} does not say which operating system it boots (it has neither a root image of squashfs nor an os-release of its own); name that operating system's os-release with --os-release FILE, or its version with --target-version VERSION",
-                escape::path(image.path.as_os_str().as_bytes())
+                image.name
             ),
         );
     };

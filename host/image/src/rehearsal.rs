@@ -26,7 +26,6 @@ mod unpack;
 mod users;
 
 use std::collections::BTreeSet;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -138,7 +137,7 @@ pub struct Conditions {
 /// The image is no initramfs, or too large; the place cannot be used; `switch_root` is
 /// missing, is another program, crashes, or takes too long; or the user interrupts.
 pub fn rehearse(image: &Image, options: &Options) -> Result<Rehearsed> {
-    let shown = escape::path(image.path.as_os_str().as_bytes());
+    let shown = image.name.clone();
     if image.parts.is_empty() {
         return Err(Error::input(format!(
             "{shown} is a folder, and a rehearsal takes an image; make one of it, such as with `find . | cpio -o -H newc`"

@@ -14,15 +14,18 @@ pub mod statuses;
 
 use std::path::PathBuf;
 
+use clap::error::ErrorKind;
 use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use extension::pull::Platform;
 use extension::reference::ImageRef;
 
+use crate::streams::{self, Used};
 pub use doctor::{Doctor, DoctorFormat};
 pub use documents::{Completions, Man};
 pub use format::{Format, Printing};
 pub use plan::{AskOptions, Diff, LimitOptions, Plan, PlanFormat};
 pub use rehearse::Rehearse;
+
 pub use status::{REPORT, Status, StatusFormat};
 
 /// The operator's side of switch-root.
@@ -42,17 +45,22 @@ pub struct Command {
 
 /// The command line with the exit statuses and examples of each command.
 pub fn definition() -> clap::Command {
-    statuses::described(Command::command())
+    streams::settled(statuses::described(Command::command()))
 }
 
 /// What this process was called with. What is wrong with it ends the process.
-pub fn parse() -> Command {
+pub fn parse() -> (Command, Used) {
     let mut matches = definition().get_matches();
-    Command::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit())
+    let used = streams::check(&matches)
+        .unwrap_or_else(|reason| usage(ErrorKind::ArgumentConflict, &reason));
+    let command = Command::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit());
+    (command, used)
 }
 
 /// Ends the process as the parser does where the command line is wrong.
-pub fn usage(kind: clap::error::ErrorKind, reason: &str) -> ! {
+pub fn usage(kind: ErrorKind, reason: &str) -> ! {
+    // Nothing was made that could fail to go out.
+    let _ = streams::end();
     definition().error(kind, reason).exit()
 }
 

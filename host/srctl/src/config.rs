@@ -7,25 +7,20 @@ use std::path::Path;
 use extension::output::AtomicFile;
 use extension::{Error, Result, configuration, edit};
 
-use clap::error::ErrorKind;
 use policy::escape;
 use serde_json::json;
 
-use crate::command::{self, Config, Edit};
+use crate::command::{Config, Edit};
 use crate::input;
 use crate::outcome::Outcome;
 use crate::print::{self, print};
+use crate::streams;
 
 /// Runs one of the commands.
 pub fn run(command: &Config) -> Result<Outcome> {
     let options = match command {
         Config::AddExtension(options) | Config::RemoveExtension(options) => options,
     };
-    if options.printing.json() && to_standard_output(options) {
-        // As the parser says it, and with its exit status.
-        let reason = "--format json and --output - are both for standard output";
-        command::usage(ErrorKind::ArgumentConflict, reason);
-    }
     let text = input::read_text(&options.file)?;
     let file = options.file.display().to_string();
     let edited = match command {
@@ -82,7 +77,7 @@ fn target(options: &Edit) -> &Path {
 }
 
 fn to_standard_output(options: &Edit) -> bool {
-    target(options) == Path::new("-")
+    target(options) == Path::new("-") || streams::is_input(target(options))
 }
 
 fn write(options: &Edit, text: &str) -> Result<()> {

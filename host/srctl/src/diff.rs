@@ -7,6 +7,7 @@ use extension::{Error, Result};
 use image::diff::{Change, Difference, Entry, Survival, Verdict, entries};
 use image::files::Files;
 use image::tree::{Tree, Wanted};
+use policy::escape;
 use policy::folder::{self, Policy};
 use policy::text::bytes;
 use serde::Serialize;
@@ -15,7 +16,7 @@ use serde_json::Value;
 use crate::command::{AskOptions, Diff, Format};
 use crate::outcome::Outcome;
 use crate::plan::How;
-use crate::style::{Stream, Tone, paint};
+use crate::style::{self, Stream, Tone, paint};
 use crate::{plan, print};
 
 /// Runs the command.
@@ -38,9 +39,11 @@ pub fn run(command: &Diff, progress: &dyn Progress) -> Result<Outcome> {
             )));
         }
     };
+    let output = command.output.as_deref();
+    style::output_to(output);
     match command.format {
-        Format::Json => print::json(&value(&difference))?,
-        Format::Table => print::print(&text(&difference))?,
+        Format::Json => print::to(output, &format!("{:#}\n", value(&difference)))?,
+        Format::Text => print::to(output, &escape::visible(&text(&difference)))?,
     }
     Ok(Outcome::of(
         difference.is_empty(),

@@ -17,12 +17,14 @@ use std::path::{Path, PathBuf};
 
 use extension::progress::Progress;
 use extension::{Error, Result};
+use policy::escape;
 
 use crate::command::{Doctor, DoctorFormat};
 use crate::input::shown;
 use crate::outcome::Outcome;
-use crate::print::{self, print};
+use crate::print;
 use crate::rooted::Rooted;
+use crate::style;
 use finding::{Finding, Severity};
 use machine::Machine;
 
@@ -53,9 +55,11 @@ pub fn run(command: &Doctor, progress: &dyn Progress) -> Result<Outcome> {
         Some(path) => of_machine(path, command, progress)?,
         None => of_image(command, progress),
     };
+    let output = command.output.as_deref();
+    style::output_to(output);
     match command.format {
-        DoctorFormat::Text => print(&show::text(&examination))?,
-        DoctorFormat::Json => print::json(&show::json(&examination)?)?,
+        DoctorFormat::Text => print::to(output, &escape::visible(&show::text(&examination)))?,
+        DoctorFormat::Json => print::to(output, &format!("{:#}\n", show::json(&examination)?))?,
     }
     let is_problem = |finding: &Finding| finding.severity == Severity::Problem;
     let findings = &examination.findings;

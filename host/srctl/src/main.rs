@@ -23,6 +23,7 @@ mod recompressed;
 mod rehearse;
 mod rooted;
 mod status;
+mod streams;
 mod style;
 mod table;
 
@@ -46,10 +47,12 @@ fn main() -> ExitCode {
         return code;
     }
     style::choose_early(std::env::args_os().skip(1));
-    let command = command::parse();
+    let (command, used) = command::parse();
     style::choose(command.color);
     log::start();
-    outcome::exit_code(run(&command))
+    let outcome = streams::begin(used).and_then(|()| run(&command));
+    let ended = streams::end();
+    outcome::exit_code(outcome.and_then(|outcome| ended.map(|()| outcome)))
 }
 
 fn run(command: &Command) -> Result<Outcome> {

@@ -24,7 +24,8 @@ use crate::doctor::current;
 use crate::doctor::machine::Machine;
 use crate::facts::{self, Found};
 use crate::outcome::Outcome;
-use crate::print::{exactly, say};
+use crate::print::{exactly, say, to_file};
+use crate::streams;
 use text::Layout;
 
 /// Runs the command.
@@ -59,7 +60,8 @@ pub fn run(command: &Plan, progress: &dyn Progress) -> Result<Outcome> {
         (Some(explanation), PlanFormat::Text) => explain::text(explanation),
         (Some(explanation), PlanFormat::Json) => json(explanation)?,
         (None, PlanFormat::Text) => {
-            let layout = Layout::new(command.depth, command.full, command.output.is_some());
+            let to_file = to_file(command.output.as_deref()).is_some();
+            let layout = Layout::new(command.depth, command.full, to_file);
             text::text(&plan.report, layout)
         }
         (None, PlanFormat::Json) => json(&plan.report)?,
@@ -98,7 +100,9 @@ pub fn read(
         entries: limits.max_entries,
         bytes: limits.max_bytes,
     };
-    Image::read(path, &limits, wanted)
+    let mut image = Image::read(path, &limits, wanted)?;
+    image.name = streams::renamed(&image.name);
+    Ok(image)
 }
 
 /// What is asked of a plan.
@@ -177,7 +181,7 @@ fn no_json(error: serde_json::Error) -> Error {
 }
 
 fn write(output: Option<&Path>, text: &str) -> Result<()> {
-    let Some(path) = output else {
+    let Some(path) = to_file(output) else {
         return exactly(text);
     };
     let output = AtomicFile::create(path)?;

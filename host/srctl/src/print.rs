@@ -10,14 +10,20 @@ use extension::{Error, Result};
 use policy::escape;
 
 use crate::progress::beside_bars;
+use crate::streams;
 
 /// Prints a text for people. A reader that has had enough, such as `head`, is no error.
 pub fn print(text: &str) -> Result<()> {
-    exactly(&escape::visible(text))
+    exactly(&escape::visible(&streams::renamed(text)))
 }
 
 /// Prints what programs read, as it is.
 pub fn exactly(text: &str) -> Result<()> {
+    if streams::is_product() {
+        // Nothing else goes to standard output.
+        say(text);
+        return Ok(());
+    }
     let mut output = std::io::stdout().lock();
     match output
         .write_all(text.as_bytes())
@@ -35,6 +41,11 @@ pub fn say(text: &str) {
     let _ = beside_bars(text.as_bytes());
 }
 
+/// The file that a command prints to, where it is not standard output.
+pub fn to_file(output: Option<&Path>) -> Option<&Path> {
+    output.filter(|path| *path != Path::new("-"))
+}
+
 /// Prints a value as JSON.
 pub fn json(value: &serde_json::Value) -> Result<()> {
     exactly(&format!("{value:#}\n"))
@@ -46,7 +57,7 @@ pub fn json(value: &serde_json::Value) -> Result<()> {
 /// # Errors
 /// The file cannot be written.
 pub fn to(output: Option<&Path>, text: &str) -> Result<()> {
-    let Some(path) = output else {
+    let Some(path) = to_file(output) else {
         return exactly(text);
     };
     let mut output = AtomicFile::create(path)?;

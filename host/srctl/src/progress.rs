@@ -24,6 +24,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, P
 use policy::escape;
 use policy::session::{Waiting, show_waiting};
 
+use crate::streams;
+
 /// How long the work has gone on when it is first shown.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -56,6 +58,7 @@ pub fn progress(quiet: bool) -> Box<dyn Progress> {
 /// Writes to standard error beside the bars, not into them.
 pub fn beside_bars(text: &[u8]) -> std::io::Result<()> {
     let text = String::from_utf8_lossy(text);
+    let text = streams::renamed(&text);
     let text = escape::visible(&text);
     let write = || std::io::stderr().lock().write_all(text.as_bytes());
     match SHOWN.get() {

@@ -45,7 +45,7 @@ pub fn run(command: &Status) -> Result<Outcome> {
     }
     let printed = match command.format {
         StatusFormat::Text => {
-            let text = text::text(&report, command.output.is_some());
+            let text = text::text(&report, print::to_file(command.output.as_deref()).is_some());
             escape::visible(&text).into_owned()
         }
         StatusFormat::Json => read.text,

@@ -3,10 +3,14 @@
 //! What a colour says, a word beside it says, too.
 
 use std::io::{stderr, stdout};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 use clap::ColorChoice;
+
+use crate::print::to_file;
 
 /// Where a text goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +63,19 @@ pub fn choose_early(arguments: impl Iterator<Item = std::ffi::OsString>) {
     }
 }
 
+/// Set where what is printed goes to a file, which has no colours.
+static TO_FILE: AtomicBool = AtomicBool::new(false);
+
+/// Takes into account where a command prints to.
+pub fn output_to(output: Option<&Path>) {
+    TO_FILE.store(to_file(output).is_some(), Ordering::Relaxed);
+}
+
 /// Whether what goes there is to have colours.
 pub fn wanted(stream: Stream) -> bool {
+    if stream == Stream::Output && TO_FILE.load(Ordering::Relaxed) {
+        return false;
+    }
     let choice = match stream {
         Stream::Output => AutoStream::choice(&stdout()),
         Stream::Errors => AutoStream::choice(&stderr()),

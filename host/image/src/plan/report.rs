@@ -1,7 +1,5 @@
 //! The plan as a value that programs read: `srctl plan --format json`.
 
-use std::os::unix::ffi::OsStrExt;
-
 use policy::account::{self, PolicyReport, Reason};
 use policy::compatibility::{Judged, Outcome};
 use policy::consequence::Deletion;
@@ -125,7 +123,7 @@ pub struct PartReport {
 impl ImageReport {
     pub(super) fn of(image: &Image) -> Self {
         Self {
-            name: escape::path(image.path.as_os_str().as_bytes()),
+            name: image.name.clone(),
             bytes: image.bytes,
             parts: image
                 .parts

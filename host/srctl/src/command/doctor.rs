@@ -19,6 +19,9 @@ pub struct Doctor {
     /// How to print.
     #[arg(long, value_enum, default_value_t)]
     pub format: DoctorFormat,
+    /// Write there rather than to standard output: whole or not at all.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
     #[command(flatten)]
     pub limits: LimitOptions,
 }
@@ -28,6 +31,7 @@ pub struct Doctor {
 pub enum DoctorFormat {
     /// For people.
     #[default]
+    #[value(alias = "table")]
     Text,
     /// For programs.
     Json,

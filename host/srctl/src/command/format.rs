@@ -22,7 +22,8 @@ impl Printing {
 pub enum Format {
     /// For people.
     #[default]
-    Table,
+    #[value(alias = "table")]
+    Text,
     /// For programs.
     Json,
 }

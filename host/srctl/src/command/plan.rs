@@ -80,6 +80,7 @@ pub struct LimitOptions {
 pub enum PlanFormat {
     /// For people: a tree that fits the terminal.
     #[default]
+    #[value(alias = "table")]
     Text,
     /// For programs.
     Json,
@@ -105,4 +106,7 @@ pub struct Diff {
     /// How to print.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+    /// Write there rather than to standard output: whole or not at all.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }

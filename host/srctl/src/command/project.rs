@@ -26,6 +26,8 @@ pub struct New {
     /// copy in the project].
     #[arg(long, value_name = "DIR")]
     pub sdk: Option<PathBuf>,
+    #[command(flatten)]
+    pub printing: Printing,
 }
 
 /// `srctl policy build`.

@@ -20,6 +20,8 @@ pub struct Sign {
     /// The signature to write [default: FILE.wasm.sig].
     #[arg(long, short, value_name = "OUT")]
     pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub printing: Printing,
 }
 
 /// `srctl policy verify`.

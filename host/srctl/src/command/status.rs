@@ -30,6 +30,7 @@ pub struct Status {
 pub enum StatusFormat {
     /// For people.
     #[default]
+    #[value(alias = "table")]
     Text,
     /// The report as it is.
     Json,

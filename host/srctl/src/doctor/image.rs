@@ -71,7 +71,7 @@ pub fn read(
 
 /// Looks at an image.
 pub fn look(image: &Image, of: Option<&OfMachine<'_>>, findings: &mut Vec<Finding>) {
-    let about = shown(&image.path);
+    let about = image.name.clone();
     let size = match image.parts.len() as u64 {
         0 => "a folder".into(),
         parts => format!(
@@ -184,7 +184,7 @@ fn make_plan(image: &Image, of: Option<&OfMachine<'_>>, called: bool, findings: 
         inits: vec![b"/sbin/init".to_vec()],
         ..Asking::default()
     };
-    let about = shown(&image.path);
+    let about = image.name.clone();
     let plan = match quietly(|| plan::make(image, &asking)) {
         Ok(plan) => plan.report,
         Err(error) => {

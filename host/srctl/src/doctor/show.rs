@@ -10,6 +10,7 @@ use super::Examination;
 use super::finding::{Finding, Severity};
 use crate::input::shown;
 use crate::policy::value;
+use crate::streams;
 use crate::style::{Stream, Tone, paint};
 use crate::table::count;
 
@@ -26,7 +27,7 @@ pub fn text(examination: &Examination) -> String {
         let _ = writeln!(text, "machine  {}", shown(root));
     }
     if let Some(image) = &examination.image {
-        let _ = writeln!(text, "image    {}", shown(image));
+        let _ = writeln!(text, "image    {}", streams::renamed(&shown(image)));
     }
     for finding in &examination.findings {
         let (tone, word) = match finding.severity {
@@ -85,7 +86,7 @@ pub fn json(examination: &Examination) -> Result<Value> {
     Ok(json!({
         "schema": SCHEMA,
         "root": examination.root.as_deref().map(shown),
-        "image": examination.image.as_deref().map(shown),
+        "image": examination.image.as_deref().map(|it| streams::renamed(&shown(it))),
         "worst": value(&worst.max().unwrap_or(Severity::Ok))?,
         "findings": value(&examination.findings)?,
     }))

@@ -22,7 +22,7 @@ pub fn run(command: &Build) -> Result<Outcome> {
             "digest": built.digest,
             "answers": built.answers,
         }))?,
-        Format::Table => print::print(&format!(
+        Format::Text => print::print(&format!(
             "{path}\n  size     {}\n  digest   {}\n  answers  {}\n",
             bytes(built.size),
             built.digest,

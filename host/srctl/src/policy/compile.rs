@@ -16,6 +16,7 @@ use super::components;
 use crate::command::policy::Compile;
 use crate::outcome::Outcome;
 use crate::print;
+use crate::streams;
 use crate::table::{bytes, table};
 
 /// Runs the command. Nothing is written before everything was compiled.
@@ -106,7 +107,10 @@ fn report_refused(refused: &[Refused], as_json: bool) -> Result<()> {
 
 /// Where each policy goes.
 fn outputs(command: &Compile) -> Result<Vec<PathBuf>> {
-    let beside = |path: &Path| path.with_extension("cwasm");
+    let beside = |path: &Path| match streams::is_input(path) {
+        true => streams::product(),
+        false => path.with_extension("cwasm"),
+    };
     let outputs: Vec<PathBuf> = match &command.output {
         None => command.files.iter().map(|path| beside(path)).collect(),
         Some(folder) if folder.is_dir() => command

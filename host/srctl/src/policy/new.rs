@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use extension::{Error, Result};
 use policy::escape;
+use serde_json::json;
 use workshop::language;
 use workshop::project::{self, Project, Questions};
 
+use crate::command::Format;
 use crate::command::project::{Language, New, Question};
 use crate::outcome::Outcome;
 use crate::print;
@@ -40,9 +42,18 @@ pub fn run(command: &New) -> Result<Outcome> {
         .unwrap_or_else(|| PathBuf::from(command.name.to_string()));
     let files = project::create(&project, &folder)?;
     let shown = escape::path(folder.as_os_str().as_encoded_bytes());
-    print::print(&format!(
-        "{shown}: {}; README.md says what they are\nnext: srctl policy build {shown}\n",
-        count(files.len(), "file")
-    ))?;
+    match command.printing.format {
+        Format::Json => {
+            let files = files
+                .iter()
+                .map(|path| path.to_string())
+                .collect::<Vec<_>>();
+            print::json(&json!({"folder": shown, "files": files}))?;
+        }
+        Format::Text => print::print(&format!(
+            "{shown}: {}; README.md says what they are\nnext: srctl policy build {shown}\n",
+            count(files.len(), "file")
+        ))?,
+    }
     Ok(Outcome::Fine)
 }

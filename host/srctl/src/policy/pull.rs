@@ -188,8 +188,8 @@ impl Told<'_> {
         let policy = self.policy;
         let beside = self.has_signature.then(|| signature_path(self.file));
         match command.registry.printing.format {
-            Format::Table if self.refused.is_some() => Ok(()),
-            Format::Table => {
+            Format::Text if self.refused.is_some() => Ok(()),
+            Format::Text => {
                 let signature = match (&beside, self.signed) {
                     (None, _) => "none".to_owned(),
                     (Some(path), None) => shown(path),

@@ -47,7 +47,7 @@ pub fn run(command: &Push, progress: &dyn Progress) -> Result<Outcome> {
 fn tell(command: &Push, pushed: &Pushed, signed: bool) -> Result<()> {
     match command.registry.printing.format {
         // Alone, so that a script can take it.
-        Format::Table => print(&format!("{}\n", escape::message(&pushed.pinned, 1000))),
+        Format::Text => print(&format!("{}\n", escape::message(&pushed.pinned, 1000))),
         Format::Json => json(&json!({
             "reference": command.reference.text,
             "pinned": pushed.pinned,

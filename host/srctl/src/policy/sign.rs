@@ -5,12 +5,15 @@ use std::io::Write;
 use extension::output::AtomicFile;
 use extension::{Error, Result, component, sign};
 use policy::trust::signature_path;
+use serde_json::json;
 use workshop::project;
 
+use crate::command::Format;
 use crate::command::signature::Sign;
 use crate::input::{read_up_to, shown};
 use crate::outcome::Outcome;
-use crate::print::print;
+use crate::print;
+use crate::streams;
 
 /// The largest key that is read, in bytes.
 const KEY: u64 = 64 << 10;
@@ -27,16 +30,20 @@ pub fn run(command: &Sign) -> Result<Outcome> {
     let name = shown(&command.key);
     let key = read_up_to(&command.key, KEY)?;
     let key = sign::read_key(&name, &key, &mut || ask(&name))?;
-    let path = command
-        .output
-        .clone()
-        .unwrap_or_else(|| signature_path(&policy));
+    let path = match &command.output {
+        Some(path) => path.clone(),
+        None if streams::is_input(&command.file) => streams::product(),
+        None => signature_path(&policy),
+    };
     let mut output = AtomicFile::create(&path)?;
     output
         .write_all(sign::sign(&key, &wasm)?.as_bytes())
         .map_err(|error| Error::of_copy("cannot write the signature", &error))?;
     output.commit()?;
-    print(&format!("wrote {}\n", shown(&path)))?;
+    match command.printing.format {
+        Format::Json => print::json(&json!({"file": file, "signature": shown(&path)}))?,
+        Format::Text => print::print(&format!("wrote {}\n", shown(&path)))?,
+    }
     Ok(Outcome::Fine)
 }
 

@@ -33,7 +33,7 @@ pub fn run(command: &Verify) -> Result<Outcome> {
     }
     match checked {
         Ok(signed) => {
-            if command.printing.format == Format::Table {
+            if command.printing.format == Format::Text {
                 print(&format!(
                     "{file} is signed by {} ({}, {})\n",
                     signed.signer.principals,

@@ -75,7 +75,7 @@ pub const ROWS: &[Row] = &[
         unknown: None,
         examples: &[
             "srctl extension pack extensions -o extensions.img",
-            "srctl extension pack extensions -o extensions.img --compression xz",
+            "srctl extension pack extensions -o - --compression xz | cat initrd.img - > new.img",
         ],
         ..GROUP
     },

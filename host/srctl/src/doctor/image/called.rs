@@ -8,7 +8,6 @@ use super::OfMachine;
 use crate::boot_program::Binary;
 use crate::boot_program::{INSTALLED, LIMIT};
 use crate::doctor::finding::{Finding, Findings};
-use crate::input::shown;
 
 /// Where the package's boot program is in an image that systemd runs, and the unit that
 /// starts it.
@@ -89,7 +88,7 @@ pub fn program(
     let (place, who) = match place(tree) {
         Ok(found) => found,
         Err(why) => {
-            findings.problem("image-binary", shown(&image.path), why, rebuild);
+            findings.problem("image-binary", image.name.clone(), why, rebuild);
             return None;
         }
     };
