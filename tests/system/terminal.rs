@@ -4,18 +4,21 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use switch_root_tests::archive;
 use switch_root_tests::steps::Steps;
 
 use crate::check::{ensure, says};
 use crate::inspecting::{large_module, passing};
+use crate::planning;
 use crate::srctl::{Desk, Ran, extension, manifest, noise};
-use crate::tools::{self, Checked, Stop, cases, program};
+use crate::tools::{self, Checked, Stop, cases, policy, program};
 
 cases![
     colours_are_for_terminals,
     colours_are_as_the_environment_wants_them,
     colours_are_as_the_command_line_wants_them,
     colours_only_repeat_what_words_say,
+    arguments_never_control_the_terminal,
     progress_is_shown_on_a_terminal_once_it_takes_long,
     a_policy_that_takes_long_to_compile_is_named,
 ];
@@ -157,6 +160,51 @@ fn colours_only_repeat_what_words_say() -> Checked {
         ensure!(stripped == *text, "{stripped}\nis not\n{text}");
     }
     says(&plain.stdout, &["error: 001.b: ", "incompatible"])
+}
+
+fn arguments_never_control_the_terminal() -> Checked {
+    let mut desk = Desk::new()?;
+    desk.write("image", archive::of(&planning::steps()?)?)?;
+    desk.write("keep.wasm", policy("keep-paths")?.bytes()?)?;
+    // What the shell of `script` makes of it is the character itself.
+    let bell = "\u{7}\u{1b}[2J";
+    desk.variable("ODD", bell.into());
+    for arguments in [
+        "plan $ODD",
+        "plan image --format $ODD",
+        "plan image --os-release $ODD",
+        "plan image --policies $ODD",
+        "diff $ODD image",
+        "rehearse $ODD",
+        "doctor $ODD",
+        "status --report $ODD",
+        "extension list $ODD",
+        "extension pack $ODD -o out",
+        "extension pull oci:$ODD -o out",
+        "extension pull $ODD -o out",
+        "extension install --config $ODD --initramfs image -o out",
+        "config add-extension $ODD a/b:c",
+        "policy test $ODD",
+        "policy build $ODD",
+        "policy inspect $ODD",
+        "policy sign keep.wasm --key $ODD",
+        "image add-policy $ODD $ODD -o out",
+        "image stage $ODD",
+        "$ODD",
+    ] {
+        let ran = on_terminal(&desk, arguments, &[("NO_COLOR", "1")])?;
+        ensure!(
+            ran.status != Some(0) || arguments.contains("list"),
+            "{}",
+            ran.said()
+        );
+        ensure!(
+            ran.stdout.contains(r"\x07") && !ran.stdout.contains(['\u{7}', '\u{1b}']),
+            "{:?}",
+            ran.said()
+        );
+    }
+    Ok(())
 }
 
 /// What is shown with a bar: the folder, and what is done with it.

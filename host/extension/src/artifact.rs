@@ -177,8 +177,10 @@ fn pinned(image: &ImageRef, digest: &str) -> String {
                 reference.repository()
             )
         }
-        Source::Layout { folder, .. } => format!("oci:{}:@{digest}", folder.display()),
-        Source::OciArchive { file, .. } => format!("oci-archive:{}:@{digest}", file.display()),
+        Source::Layout { folder, .. } => format!("oci:{}:@{digest}", folder.to_string_lossy()),
+        Source::OciArchive { file, .. } => {
+            format!("oci-archive:{}:@{digest}", file.to_string_lossy())
+        }
         Source::DockerArchive { .. } => image.text.clone(),
     }
 }

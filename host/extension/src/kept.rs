@@ -4,6 +4,7 @@
 //! Whoever runs this owns what is written there. What the initramfs says of a file's owner
 //! and mode is remembered, since the boot goes by it.
 
+use policy::escape::Shown;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -49,7 +50,7 @@ impl Kept {
             }
             let folder = self.place(Path::new(TRUST));
             fs::create_dir_all(&folder).map_err(|error| {
-                Error::system(format!("cannot make {}", folder.display()), &error)
+                Error::system(format!("cannot make {}", folder.shown()), &error)
             })?;
             return Ok(true);
         }
@@ -96,7 +97,7 @@ impl Kept {
         let place = self.place(path);
         match fs::remove_file(&place) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::system(
-                format!("cannot remove {}", place.display()),
+                format!("cannot remove {}", place.shown()),
                 &error,
             )),
             _ => Ok(()),
@@ -168,7 +169,7 @@ fn make_parents(place: &Path) -> io::Result<()> {
 }
 
 fn cannot_write(place: &Path, error: &io::Error) -> Error {
-    Error::system(format!("cannot write {}", place.display()), error)
+    Error::system(format!("cannot write {}", place.shown()), error)
 }
 
 /// Copies something to a new file.
@@ -181,7 +182,7 @@ pub(crate) fn copy(target: &Path, contents: &mut dyn Read) -> Result<()> {
             io::copy(contents, &mut file)?;
             file.flush()
         })
-        .map_err(|error| Error::of_copy(format!("cannot write {}", target.display()), &error))
+        .map_err(|error| Error::of_copy(format!("cannot write {}", target.shown()), &error))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 mod root;
 
+use policy::escape::Shown;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufReader, Read, Seek};
@@ -80,7 +81,7 @@ pub fn examine(input: &Path, policies: &mut Kept, work: &Path) -> Result<Machine
             .map_err(|error| error.to_string())
             .and_then(|opened| look_into(opened, 0, &mut machine));
         fs::remove_file(&file)
-            .map_err(|error| Error::system(format!("cannot remove {}", file.display()), &error))?;
+            .map_err(|error| Error::system(format!("cannot remove {}", file.shown()), &error))?;
         machine.problem = looked
             .err()
             .map(|reason| format!("the root image {name} cannot be looked into: {reason}"));

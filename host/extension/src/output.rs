@@ -194,6 +194,8 @@ fn destination(target: &Path) -> Result<(PathBuf, Option<Metadata>)> {
 
 #[cfg(test)]
 mod tests {
+    use policy::escape::Shown;
+
     use super::*;
     use std::os::unix::fs::symlink;
 
@@ -269,7 +271,7 @@ mod tests {
         ] {
             let error = write(&target, "").unwrap_err().to_string();
             assert!(
-                error.starts_with(&format!("cannot write {}", target.display())),
+                error.starts_with(&format!("cannot write {}", target.shown())),
                 "{error}"
             );
             assert!(error.contains(expected), "{error}");

@@ -101,8 +101,9 @@ impl FromStr for ImageRef {
             Source::DockerArchive { file, name }
         } else {
             Source::Registry(registry(text).map_err(|error| {
+                let reason = why(text).unwrap_or_else(|| error.to_string());
                 Error::input(format!(
-                    "`{text}` is not an image: {error}; images are written REGISTRY/NAME:TAG, REGISTRY/NAME@sha256:DIGEST, oci:FOLDER, oci-archive:FILE or docker-archive:FILE"
+                    "`{text}` is not an image: {reason}; images are written REGISTRY/NAME:TAG, REGISTRY/NAME@sha256:DIGEST, oci:FOLDER, oci-archive:FILE or docker-archive:FILE"
                 ))
             })?)
         };
@@ -111,6 +112,45 @@ impl FromStr for ImageRef {
             source,
         })
     }
+}
+
+/// What is wrong with a reference to an image of a registry, quoted, where it can be told.
+fn why(text: &str) -> Option<String> {
+    let (text, digest) = match text.split_once('@') {
+        Some((text, digest)) => (text, Some(digest)),
+        None => (text, None),
+    };
+    if let Some(digest) = digest {
+        let hex = digest.strip_prefix("sha256:");
+        let is_hex = |it: &str| it.len() == 64 && it.bytes().all(|b| b.is_ascii_hexdigit());
+        if !hex.is_some_and(is_hex) && !digest.starts_with("sha512:") {
+            return Some(format!(
+                "the digest `{digest}` is not `sha256:` and 64 hexadecimal digits"
+            ));
+        }
+    }
+    let (path, tag) = match text.rsplit_once(':') {
+        Some((path, tag)) if !tag.contains('/') => (path, Some(tag)),
+        _ => (text, None),
+    };
+    let of_tag = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    match tag {
+        Some(tag)
+            if tag.is_empty()
+                || tag.len() > 128
+                || tag.starts_with(['.', '-'])
+                || !tag.chars().all(of_tag) =>
+        {
+            return Some(format!(
+                "the tag `{tag}` is not 1 to 128 letters, digits, `_`, `.` and `-`"
+            ));
+        }
+        _ => {}
+    }
+    let (_, name) = path.split_once('/').unwrap_or(("", path));
+    name.chars()
+        .any(|c| c.is_ascii_uppercase())
+        .then(|| format!("the name `{name}` has capital letters"))
 }
 
 /// A reference to an image of a registry, which may be named by an address of IPv6 in
@@ -165,6 +205,23 @@ mod tests {
 
     fn source(text: &str) -> Source {
         text.parse::<ImageRef>().unwrap().source
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_reference_is_quoted() {
+        for (text, words) in [
+            ("ghcr.io/foo:bad tag", "the tag `bad tag` is not"),
+            ("ghcr.io/foo:", "the tag `` is not"),
+            (
+                "ghcr.io/Foo/bar:v1",
+                "the name `Foo/bar` has capital letters",
+            ),
+            ("foo@sha256:12", "the digest `sha256:12` is not"),
+            ("foo:v1@md5:ab", "the digest `md5:ab` is not"),
+        ] {
+            let error = text.parse::<ImageRef>().unwrap_err().to_string();
+            assert!(error.contains(words), "{text}: {error}");
+        }
     }
 
     #[test]

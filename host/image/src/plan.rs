@@ -7,6 +7,7 @@ mod explain;
 mod report;
 mod supposed;
 
+use policy::escape::Shown;
 use std::path::Path as FilePath;
 
 use extension::{Error, Result, known_keys};
@@ -82,7 +83,7 @@ pub fn make(image: &Image, asking: &Asking<'_>) -> Result<Plan> {
     if let Some(folder) = asking.policies {
         std::fs::read_dir(folder).map_err(|error| {
             Error::system(
-                format!("cannot read the folder of policies {}", folder.display()),
+                format!("cannot read the folder of policies {}", folder.shown()),
                 &error,
             )
         })?;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::path::Path;
 
 /// Characters that no terminal shows, or that change how the text around them looks, as
 /// ranges: those of the categories Cf, Zl and Zp (DerivedGeneralCategory.txt of Unicode
@@ -82,6 +83,19 @@ pub fn path(bytes: &[u8]) -> String {
         push_hex(&mut text, chunk.invalid());
     }
     text
+}
+
+/// A path as it is shown to people: [`Path::display`] would hand control characters to their
+/// terminal.
+pub trait Shown {
+    /// The path as text: see [`path()`].
+    fn shown(&self) -> String;
+}
+
+impl Shown for Path {
+    fn shown(&self) -> String {
+        path(self.as_os_str().as_encoded_bytes())
+    }
 }
 
 /// Turns text back into the bytes that [`path()`] made it of.

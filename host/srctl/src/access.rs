@@ -1,5 +1,6 @@
 //! How registries are reached, as a machine configuration and the command line say.
 
+use policy::escape::Shown;
 use std::path::Path;
 
 use extension::registries::Registries;
@@ -16,7 +17,7 @@ pub fn registries(config: Option<&Path>, options: &AccessOptions) -> Result<Regi
     let registries = match config {
         Some(path) => {
             let text = input::read(path)?;
-            let read = configuration::parse(&text, &path.display().to_string())?;
+            let read = configuration::parse(&text, &path.shown())?;
             for warning in read.warnings {
                 tracing::warn!("{warning}");
             }

@@ -12,6 +12,7 @@ pub mod signature;
 mod status;
 pub mod statuses;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
@@ -48,9 +49,27 @@ pub fn definition() -> clap::Command {
     streams::settled(statuses::described(Command::command()))
 }
 
+/// What the parser makes of words. Where they are wrong it quotes them, and is given them
+/// without what would control the terminal.
+fn matches(words: Vec<OsString>) -> clap::ArgMatches {
+    let Err(error) = definition().try_get_matches_from(words.iter()) else {
+        return definition().get_matches_from(words);
+    };
+    let shown = words.iter().map(|word| {
+        let text = word.to_string_lossy();
+        let text = ::policy::escape::message(&text, usize::MAX);
+        ::policy::escape::visible(&text).into_owned()
+    });
+    let error = definition()
+        .try_get_matches_from(shown)
+        .err()
+        .unwrap_or(error);
+    error.exit()
+}
+
 /// What this process was called with. What is wrong with it ends the process.
 pub fn parse() -> (Command, Used) {
-    let mut matches = definition().get_matches();
+    let mut matches = matches(std::env::args_os().collect());
     let used = streams::check(&matches)
         .unwrap_or_else(|reason| usage(ErrorKind::ArgumentConflict, &reason));
     let command = Command::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit());

@@ -1,6 +1,7 @@
 //! `srctl config`: edits a machine configuration, and leaves the rest of it as it
 //! is, comments included.
 
+use policy::escape::Shown;
 use std::io::Write;
 use std::path::Path;
 
@@ -22,7 +23,7 @@ pub fn run(command: &Config) -> Result<Outcome> {
         Config::AddExtension(options) | Config::RemoveExtension(options) => options,
     };
     let text = input::read_text(&options.file)?;
-    let file = options.file.display().to_string();
+    let file = options.file.shown();
     let edited = match command {
         Config::AddExtension(_) => edit::add_extension(&text, &file, &options.image)?,
         Config::RemoveExtension(_) => edit::remove_extension(&text, &file, &options.image.text)?,
@@ -58,14 +59,15 @@ fn warn_of_versions(options: &Edit, text: &str, file: &str) -> Result<()> {
 /// Says what was changed, and where it was written to.
 fn report(options: &Edit, change: &str) -> Result<()> {
     let image = &options.image.text;
-    let written = target(options).display().to_string();
+    let written = target(options);
     if options.printing.json() {
+        let written = written.to_string_lossy();
         return print::json(&json!({"change": change, "image": image, "written": written}));
     }
     print(&format!(
         "{change} {}, wrote {}\n",
         escape::message(image, SHOWN),
-        escape::message(&written, SHOWN)
+        written.shown()
     ))
 }
 
@@ -87,13 +89,12 @@ fn write(options: &Edit, text: &str) -> Result<()> {
     }
     let output = AtomicFile::create(target)?;
     // It holds secrets: who could not read the file cannot read the new one.
-    let before = std::fs::metadata(&options.file).map_err(|error| {
-        Error::system(format!("cannot read {}", options.file.display()), &error)
-    })?;
+    let before = std::fs::metadata(&options.file)
+        .map_err(|error| Error::system(format!("cannot read {}", options.file.shown()), &error))?;
     output.look_like(&before)?;
     output
         .as_file()
         .write_all(text.as_bytes())
-        .map_err(|error| Error::system(format!("cannot write {}", target.display()), &error))?;
+        .map_err(|error| Error::system(format!("cannot write {}", target.shown()), &error))?;
     output.commit()
 }

@@ -1,5 +1,6 @@
 //! `srctl diff`: what changes between two images, or two folders of policies.
 
+use policy::escape::Shown;
 use std::path::Path;
 
 use extension::progress::Progress;
@@ -34,8 +35,8 @@ pub fn run(command: &Diff, progress: &dyn Progress) -> Result<Outcome> {
             };
             return Err(Error::input(format!(
                 "{} is a folder of policies, and {} is not: there is nothing to compare; name two images, or two folders of policies",
-                policies.display(),
-                other.display()
+                policies.shown(),
+                other.shown()
             )));
         }
     };
@@ -53,7 +54,7 @@ pub fn run(command: &Diff, progress: &dyn Progress) -> Result<Outcome> {
 
 /// Whether it is a folder with policies in it, and not a root directory.
 fn holds_policies(path: &Path) -> Result<bool> {
-    let failed = |error| Error::system(format!("cannot read {}", path.display()), &error);
+    let failed = |error| Error::system(format!("cannot read {}", path.shown()), &error);
     if !std::fs::metadata(path).map_err(failed)?.is_dir() {
         return Ok(false);
     }

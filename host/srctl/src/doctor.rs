@@ -12,6 +12,7 @@ mod policies;
 mod settings;
 mod show;
 
+use policy::escape::Shown;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -71,7 +72,7 @@ pub fn run(command: &Doctor, progress: &dyn Progress) -> Result<Outcome> {
 
 fn of_machine(path: &Path, command: &Doctor, progress: &dyn Progress) -> Result<Examination> {
     let root = Rooted::open(path)
-        .map_err(|error| Error::system(format!("cannot look into {}", path.display()), &error))?;
+        .map_err(|error| Error::system(format!("cannot look into {}", path.shown()), &error))?;
     let mut machine = Machine::read(&root);
     let mut findings = Vec::new();
     machine.user(&mut findings);

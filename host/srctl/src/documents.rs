@@ -1,6 +1,7 @@
 //! `srctl completions` and `srctl man`: made of the definition of the command line, so
 //! that they say what it does.
 
+use policy::escape::Shown;
 use std::io::Write;
 use std::path::Path;
 
@@ -37,17 +38,14 @@ pub fn man(folder: Option<&Path>) -> Result<Outcome> {
         return Ok(Outcome::Fine);
     };
     std::fs::create_dir_all(folder).map_err(|error| {
-        Error::system(
-            format!("cannot make the folder {}", folder.display()),
-            &error,
-        )
+        Error::system(format!("cannot make the folder {}", folder.shown()), &error)
     })?;
     for (name, page) in pages {
         let path = folder.join(format!("{name}.{SECTION}"));
         let file = AtomicFile::create(&path)?;
         file.as_file()
             .write_all(&page)
-            .map_err(|error| Error::system(format!("cannot write {}", path.display()), &error))?;
+            .map_err(|error| Error::system(format!("cannot write {}", path.shown()), &error))?;
         file.commit()?;
     }
     Ok(Outcome::Fine)

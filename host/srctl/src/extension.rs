@@ -10,6 +10,7 @@ mod validate;
 pub use pack::compression;
 pub use validate::verdict_tone;
 
+use policy::escape::Shown;
 use std::path::Path;
 
 use extension::folder::{self, Unpacked};
@@ -37,7 +38,7 @@ pub fn run(command: &Extension, progress: &dyn Progress) -> Result<Outcome> {
 /// word: it may be misspelt.
 fn folders(folder: &Path) -> Result<Vec<Unpacked>> {
     if !folder.exists() {
-        tracing::warn!("there is no folder {}", folder.display());
+        tracing::warn!("there is no folder {}", folder.shown());
     }
     folder::list(folder)
 }

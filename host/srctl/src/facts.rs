@@ -1,10 +1,11 @@
 //! The machine that extensions are for, as policies are told of it.
 
+use policy::escape::Shown;
 use std::path::Path;
 
 use extension::pull::Platform;
 use extension::{Error, Result};
-use policy::{HostFacts, os_release};
+use policy::{HostFacts, escape, os_release};
 use switch_root_policy::extra_info::uname_machine;
 
 use crate::command::MachineOptions;
@@ -31,7 +32,10 @@ pub fn facts(
 ) -> Result<Option<HostFacts>> {
     let text = match (&options.os_release, &options.target_version) {
         (Some(path), _) => Some(input::read_text(path)?),
-        (None, Some(version)) => Some(format!("ID={}\nVERSION_ID={version}\n", options.target_os)),
+        (None, Some(version)) => {
+            warn_unless_version(version);
+            Some(format!("ID={}\nVERSION_ID={version}\n", options.target_os))
+        }
         (None, None) => found.os_release,
     };
     let Some(text) = text else { return Ok(None) };
@@ -55,6 +59,17 @@ pub fn facts(
     }))
 }
 
+/// Says of a flag what a policy can say of an os-release alone.
+fn warn_unless_version(version: &str) {
+    let digits = version.strip_prefix('v').unwrap_or(version);
+    if !digits.starts_with(|c: char| c.is_ascii_digit()) {
+        tracing::warn!(
+            "--target-version {} is not a version that constraints can be compared with; versions are written 1.9.2",
+            escape::message(version, 256)
+        );
+    }
+}
+
 /// The platform whose images a machine runs.
 ///
 /// # Errors
@@ -76,7 +91,7 @@ pub fn platform(
     if image_architecture(uname_machine(&wanted.architecture)) != image_architecture(architecture) {
         return Err(Error::input(format!(
             "--platform {wanted} is not what {} is for: its init is a program for {architecture}; leave the option out",
-            initramfs.display()
+            initramfs.shown()
         )));
     }
     Ok(wanted.clone())

@@ -1,5 +1,6 @@
 //! Reading the files that the command line names.
 
+use policy::escape::Shown;
 use std::path::Path;
 
 use extension::{Error, Result};
@@ -22,7 +23,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 /// See [`read`].
 pub fn read_up_to(path: &Path, limit: u64) -> Result<Vec<u8>> {
     use std::io::Read;
-    let attempt = || format!("cannot read {}", path.display());
+    let attempt = || format!("cannot read {}", path.shown());
     let file = std::fs::File::open(path).map_err(|error| Error::system(attempt(), &error))?;
     let mut bytes = Vec::new();
     file.take(limit + 1)
@@ -50,7 +51,7 @@ pub fn read_text(path: &Path) -> Result<String> {
     String::from_utf8(read(path)?).map_err(|error| {
         Error::input(format!(
             "cannot read {}: it is not UTF-8: the byte at offset {} is wrong",
-            path.display(),
+            path.shown(),
             error.utf8_error().valid_up_to()
         ))
     })

@@ -1,6 +1,7 @@
 //! Asking the policies about extensions, as at boot: in a process of their own,
 //! with the same limits.
 
+use policy::escape::Shown;
 use std::path::Path;
 
 use extension::{Error, Kind, Result};
@@ -34,7 +35,7 @@ pub fn ask(
         && let Err(error) = std::fs::read_dir(folder)
     {
         return Err(Error::system(
-            format!("cannot read the folder of policies {}", folder.display()),
+            format!("cannot read the folder of policies {}", folder.shown()),
             &error,
         ));
     }

@@ -8,6 +8,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::print::harmless;
 use crate::progress::beside_bars;
 use crate::style::{Stream, Tone, paint};
 
@@ -54,10 +55,10 @@ where
             (Tone::Caution, "warning")
         };
         let word = paint(Stream::Errors, tone, word);
-        write!(writer, "srctl: {word}: ")?;
+        let mut text = String::new();
         context
             .field_format()
-            .format_fields(writer.by_ref(), event)?;
-        writeln!(writer)
+            .format_fields(Writer::new(&mut text), event)?;
+        writeln!(writer, "srctl: {word}: {}", harmless(&text))
     }
 }

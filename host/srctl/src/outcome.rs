@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use extension::{Error, Kind};
 
-use crate::print::say;
+use crate::print::{harmless, say};
 use crate::style::{Stream, Tone, paint};
 
 /// How a command ended that did not fail.
@@ -54,7 +54,8 @@ pub fn exit_code(outcome: Result<Outcome, Error>) -> ExitCode {
         Ok(Outcome::Unknown) => ExitCode::from(status::UNKNOWN),
         Err(error) => {
             let word = paint(Stream::Errors, Tone::Bad, "error");
-            say(&format!("srctl: {word}: {error}\n"));
+            let error_text = harmless(&error.to_string());
+            say(&format!("srctl: {word}: {error_text}\n"));
             ExitCode::from(if error.kind == Kind::Interrupted {
                 status::INTERRUPTED
             } else {

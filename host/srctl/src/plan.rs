@@ -5,6 +5,7 @@ mod explain;
 mod list;
 mod text;
 
+use policy::escape::Shown;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -94,7 +95,7 @@ pub fn read(
     wanted: &Wanted,
     progress: &dyn Progress,
 ) -> Result<Image> {
-    let task = progress.begin(&path.display().to_string(), None);
+    let task = progress.begin(&path.shown(), None);
     task.say("reading");
     let limits = Limits {
         entries: limits.max_entries,
@@ -188,8 +189,8 @@ fn write(output: Option<&Path>, text: &str) -> Result<()> {
     output
         .as_file()
         .write_all(text.as_bytes())
-        .map_err(|error| Error::system(format!("cannot write {}", path.display()), &error))?;
+        .map_err(|error| Error::system(format!("cannot write {}", path.shown()), &error))?;
     output.commit()?;
-    say(&format!("wrote {}\n", path.display()));
+    say(&format!("wrote {}\n", path.shown()));
     Ok(())
 }

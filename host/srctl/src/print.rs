@@ -36,6 +36,15 @@ pub fn exactly(text: &str) -> Result<()> {
     }
 }
 
+/// A text without what controls the terminal, but for its ends of lines: whatever a message
+/// quotes, be it of the command line, cannot do that.
+pub fn harmless(text: &str) -> String {
+    let lines = text
+        .split('\n')
+        .map(|line| escape::message(line, usize::MAX));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// Says something on standard error. Where nobody can hear it, the work goes on.
 pub fn say(text: &str) {
     let _ = beside_bars(text.as_bytes());

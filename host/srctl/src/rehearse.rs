@@ -2,6 +2,7 @@
 
 mod show;
 
+use policy::escape::Shown;
 use std::time::Duration;
 
 use ::extension::progress::Progress;
@@ -29,7 +30,7 @@ pub fn run(command: &Rehearse, progress: &dyn Progress) -> Result<Outcome> {
         max_bytes: command.max_bytes,
     };
     let image = plan::read(&command.image, &limits, &Wanted::of_plan(), progress)?;
-    let task = progress.begin(&command.image.display().to_string(), None);
+    let task = progress.begin(&command.image.shown(), None);
     task.say("rehearsing");
     let rehearsed = rehearsal::rehearse(&image, &options)?;
     // Its thread ends with it, and whoever asks the policies must be alone.
@@ -49,7 +50,7 @@ pub fn run(command: &Rehearse, progress: &dyn Progress) -> Result<Outcome> {
             Kind::Input,
             format!(
                 "{} does not switch as planned: see above",
-                command.image.display()
+                command.image.shown()
             ),
         )),
         _ => Ok(outcome(&rehearsed)),
@@ -113,13 +114,13 @@ fn read_plan(path: &std::path::Path) -> Result<Value> {
     let plan: Value = serde_json::from_slice(&input::read(path)?).map_err(|error| {
         Error::input(format!(
             "cannot read {}: it is no JSON: {error}",
-            path.display()
+            path.shown()
         ))
     })?;
     if !plan["survivors"].is_array() || !plan["deletion"].is_object() {
         return Err(Error::input(format!(
             "{} is no plan: it has no survivors and no deletion; make one with srctl plan IMAGE --format json",
-            path.display()
+            path.shown()
         )));
     }
     Ok(plan)

@@ -48,6 +48,12 @@ const TAKING: &[(&str, &str, Stream)] = &[
     ("policy build", "output", Stream::Product),
     ("policy inspect", "file", Stream::Input),
     ("policy inspect", "settings", Stream::Input),
+    ("policy run", "file", Stream::Input),
+    ("policy run", "tree", Stream::Input),
+    ("policy run", "extensions", Stream::Input),
+    ("policy run", "settings", Stream::Input),
+    ("policy run", "os_release", Stream::Input),
+    ("policy bench", "file", Stream::Input),
     ("policy bench", "tree", Stream::Input),
     ("policy bench", "extensions", Stream::Input),
     ("policy bench", "settings", Stream::Input),
@@ -158,7 +164,7 @@ pub fn check(matches: &ArgMatches) -> std::result::Result<Used, String> {
     // What config prints is the configuration, and not what it did.
     let makes = product || is_config && (printed || inputs > 0 && !has_output(here));
     if makes && json().is_some() {
-        return Err("--format json and `-` as the output are both for standard output".into());
+        return Err("--format json and --output - are both for standard output".into());
     }
     Ok(Used {
         input: inputs > 0,

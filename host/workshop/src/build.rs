@@ -6,6 +6,7 @@ mod installed;
 mod javascript;
 mod python;
 
+use policy::escape::Shown;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -68,7 +69,7 @@ pub fn build(folder: &Path, output: Option<&Path>) -> Result<Built> {
     let path = output.map_or_else(|| folder.join(format!("{name}.wasm")), Path::to_owned);
     let mut file = AtomicFile::create(&path)?;
     file.write_all(&component)
-        .map_err(|error| Error::system(format!("cannot write {}", path.display()), &error))?;
+        .map_err(|error| Error::system(format!("cannot write {}", path.shown()), &error))?;
     file.commit()?;
     Ok(Built {
         path,

@@ -12,6 +12,7 @@ mod difference;
 mod initramfs;
 mod junit;
 
+use policy::escape::Shown;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -74,7 +75,7 @@ pub enum Verdict {
 /// # Errors
 /// There is no such path, or no case in it.
 pub fn find(path: &Path) -> Result<Vec<PathBuf>> {
-    let failed = |error| Error::system(format!("cannot read {}", path.display()), &error);
+    let failed = |error| Error::system(format!("cannot read {}", path.shown()), &error);
     if std::fs::metadata(path).map_err(failed)?.is_file() {
         return Ok(vec![path.to_owned()]);
     }
@@ -89,7 +90,7 @@ pub fn find(path: &Path) -> Result<Vec<PathBuf>> {
     if cases.is_empty() {
         return Err(Error::input(format!(
             "{} has no cases; put one there, a file that ends in .yaml, .yml or .toml",
-            path.display()
+            path.shown()
         )));
     }
     cases.sort();
@@ -106,7 +107,7 @@ pub fn run(component: &Component, file: &Path, bless: bool) -> Outcome {
         log.clear();
     }
     Outcome {
-        name: file.display().to_string(),
+        name: file.shown(),
         verdict,
         log,
         time: started.elapsed(),
@@ -166,12 +167,7 @@ fn decide(
 
 /// What can only be a mistake.
 fn check(case: &Case, initramfs: bool, file: &Path) -> Result<()> {
-    let wrong = |reason: &str| {
-        Err(Error::input(format!(
-            "the case {} {reason}",
-            file.display()
-        )))
-    };
+    let wrong = |reason: &str| Err(Error::input(format!("the case {} {reason}", file.shown())));
     let expect = case.expect.as_ref();
     let layers: Vec<&str> = case
         .extensions

@@ -1,5 +1,6 @@
 //! The languages that `new` and `build` know.
 
+use policy::escape::Shown;
 use std::path::Path;
 
 use extension::{Error, Result};
@@ -46,7 +47,7 @@ impl Language {
     /// # Errors
     /// It is no folder, holds none of the [markers](Self::marker), or several.
     pub fn of(folder: &Path) -> Result<Self> {
-        let shown = folder.display();
+        let shown = folder.shown();
         std::fs::read_dir(folder)
             .map_err(|error| Error::system(format!("cannot read the project {shown}"), &error))?;
         let found: Vec<_> = Self::ALL

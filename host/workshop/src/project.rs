@@ -4,6 +4,7 @@ mod built;
 mod files;
 mod sdk;
 
+use policy::escape::Shown;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -157,7 +158,7 @@ impl std::fmt::Display for Name {
 /// stays then.
 pub fn create(project: &Project, folder: &Path) -> Result<Vec<String>> {
     let files = files::of(project)?;
-    let shown = folder.display();
+    let shown = folder.shown();
     fs::create_dir(folder).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => Error::input(format!(
             "cannot begin a project in {shown}: it is there already, and nothing is written over; name another place with --output DIR"
@@ -174,7 +175,7 @@ pub fn create(project: &Project, folder: &Path) -> Result<Vec<String>> {
             // This very call has made it.
             let _ = fs::remove_dir_all(folder);
             return Err(Error::system(
-                format!("cannot write {}", path.display()),
+                format!("cannot write {}", path.shown()),
                 &error,
             ));
         }

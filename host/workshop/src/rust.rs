@@ -1,6 +1,7 @@
 //! Builds policies that are written in Rust: the same bytes of the same source on every
 //! machine.
 
+use policy::escape::Shown;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -32,17 +33,17 @@ pub fn build(workspace: &Path, package: &str) -> Result<Vec<u8>> {
     let path = build_module(workspace, package).map_err(|error| {
         error.within(format!(
             "cannot build the policy {package} in {}",
-            workspace.display()
+            workspace.shown()
         ))
     })?;
     let module = std::fs::read(&path).map_err(|error| {
         Error::system(
-            format!("cannot read the module {} that cargo built", path.display()),
+            format!("cannot read the module {} that cargo built", path.shown()),
             &error,
         )
     })?;
     component::encode(&module)
-        .map_err(|error| error.within(format!("cannot turn {} into a component", path.display())))
+        .map_err(|error| error.within(format!("cannot turn {} into a component", path.shown())))
 }
 
 /// Builds the policy whose crate is in `folder`, and returns its name and its component. It may
@@ -56,7 +57,7 @@ pub fn build_folder(folder: &Path) -> Result<(String, Vec<u8>)> {
     let manifest = folder.join("Cargo.toml");
     let manifest = manifest
         .canonicalize()
-        .map_err(|error| Error::system(format!("cannot find {}", manifest.display()), &error))?;
+        .map_err(|error| Error::system(format!("cannot find {}", manifest.shown()), &error))?;
     // This also writes what is new into Cargo.lock, which the build wants whole.
     let metadata = metadata(manifest.parent().unwrap_or(folder), &[])?;
     let package = metadata["packages"]
@@ -71,7 +72,7 @@ pub fn build_folder(folder: &Path) -> Result<(String, Vec<u8>)> {
     let (Some(package), Some(workspace)) = (package, metadata["workspace_root"].as_str()) else {
         return Err(Error::input(format!(
             "{} is no package of its workspace; make it a member",
-            manifest.display()
+            manifest.shown()
         )));
     };
     Ok((package.to_owned(), build(Path::new(workspace), package)?))
@@ -133,7 +134,7 @@ fn cargo(workspace: &Path) -> Command {
 fn encoded_rustflags(workspace: &Path) -> Result<OsString> {
     let workspace = workspace.canonicalize().map_err(|error| {
         Error::system(
-            format!("cannot find the workspace {}", workspace.display()),
+            format!("cannot find the workspace {}", workspace.shown()),
             &error,
         )
     })?;
@@ -182,7 +183,7 @@ fn metadata(workspace: &Path, arguments: &[&str]) -> Result<Value> {
     serde_json::from_slice(&tool::output(&mut cargo, INSTALL)?).map_err(|error| {
         Error::input(format!(
             "what cargo metadata wrote about {} cannot be read: {error}",
-            workspace.display()
+            workspace.shown()
         ))
     })
 }

@@ -1,6 +1,7 @@
 //! The world of a project that is not written in Rust: what its component imports and exports,
 //! as its `wit/` folder says.
 
+use policy::escape::Shown;
 use std::path::Path;
 
 use extension::{Error, Result};
@@ -31,7 +32,7 @@ impl World {
         let attempt = |error: &dyn std::fmt::Display| {
             Error::input(format!(
                 "cannot read the world of the policy in {}: {error}; `srctl policy new` makes such a folder",
-                folder.display()
+                folder.shown()
             ))
         };
         let mut resolve = Resolve::default();

@@ -1,5 +1,10 @@
 //! `cargo xtask ...`: what developers of switch-root run.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "its paths are those of this checkout"
+)]
+
 mod beside;
 mod compare;
 #[cfg(test)]

@@ -1,3 +1,4 @@
+use policy::escape::Shown;
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
@@ -197,7 +198,7 @@ fn what_is_no_initramfs_is_named_for_what_it_looks_like() {
             let text = error.to_string();
             assert_eq!(error.kind, Kind::Input, "{text}");
             assert!(text.contains(expected), "{expected}: {text}");
-            assert!(text.contains(&image.path.display().to_string()), "{text}");
+            assert!(text.contains(&image.path.shown()), "{text}");
         }
     }
     let folder = tempfile::tempdir().unwrap();

@@ -295,6 +295,8 @@ fn converse(
 
 #[cfg(test)]
 mod tests {
+    use policy::escape::Shown;
+
     use super::*;
 
     fn config(json: &str) -> Result<DockerConfig> {
@@ -388,10 +390,7 @@ mod tests {
                 found.map(|(_, value)| OsString::from(value))
             };
             let paths = places(&set);
-            paths
-                .iter()
-                .map(|path| path.display().to_string())
-                .collect::<Vec<_>>()
+            paths.iter().map(|path| path.shown()).collect::<Vec<_>>()
         };
         assert_eq!(of(&[]), [""; 0]);
         let home = ("HOME", "/h");

@@ -1,3 +1,4 @@
+use policy::escape::Shown;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
@@ -113,7 +114,7 @@ fn an_image_reads_back_as_what_was_in_the_folder() {
         let contents = contents(&image);
         for (path, bytes) in &files {
             let (mode, read) = &contents[&Path::new("/").join(path)];
-            assert!(*mode == 0o640 && read == bytes, "{}", path.display());
+            assert!(*mode == 0o640 && read == bytes, "{}", path.shown());
         }
     }
     let contents = contents(&image(folder.path()).unwrap());
@@ -195,7 +196,7 @@ fn what_a_layer_cannot_have_is_named() {
         fs::create_dir(folder.path().join("sub")).unwrap();
         make(&folder.path().join("sub"));
         let error = image(folder.path()).unwrap_err().to_string();
-        let start = format!("cannot make a layer of {}/sub/", folder.path().display());
+        let start = format!("cannot make a layer of {}/sub/", folder.path().shown());
         assert!(error.starts_with(&start), "{error}");
         assert!(error.contains(expected), "{error}");
     };

@@ -180,6 +180,8 @@ fn records_without_newlines(mut records: &mut [u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use policy::escape::Shown;
+
     use super::*;
 
     fn header(name: &str, kind: EntryType, size: u64) -> Vec<u8> {
@@ -220,7 +222,7 @@ mod tests {
                     extension?;
                 }
             }
-            let name = entry.path()?.display().to_string();
+            let name = entry.path()?.shown();
             let mut text = String::new();
             entry.read_to_string(&mut text)?;
             found.push((name, text));

@@ -4,6 +4,7 @@
 mod escapes;
 mod malformed;
 
+use policy::escape::Shown;
 use std::fs;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -130,12 +131,12 @@ pub(crate) fn tree(folder: &Path) -> Vec<String> {
     while let Some(directory) = ahead.pop() {
         for entry in fs::read_dir(&directory).unwrap() {
             let path = entry.unwrap().path();
-            let name = path.strip_prefix(folder).unwrap().display().to_string();
+            let name = path.strip_prefix(folder).unwrap().shown();
             let metadata = path.symlink_metadata().unwrap();
             let mode = metadata.mode() & 0o7777;
             if metadata.is_symlink() {
                 let target = fs::read_link(&path).unwrap();
-                lines.push(format!("{name} -> {}", target.display()));
+                lines.push(format!("{name} -> {}", target.shown()));
             } else if metadata.is_dir() {
                 lines.push(format!("{name}/ {mode:o}"));
                 ahead.push(path);

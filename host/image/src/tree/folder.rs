@@ -1,6 +1,7 @@
 //! Reading a tree out of a folder: as if the folder were packed into an image, and
 //! that one unpacked by the kernel.
 
+use policy::escape::Shown;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
@@ -161,7 +162,7 @@ impl Walk<'_> {
     /// What an image would say of a file.
     fn member(&mut self, path: &[u8], stat: &Stat) -> Result<Member> {
         let refused =
-            |what: String| Error::input(format!("cannot read {}: {what}", self.folder.display()));
+            |what: String| Error::input(format!("cannot read {}: {what}", self.folder.shown()));
         self.entries += 1;
         if self.entries > self.limits.entries {
             return Err(refused(format!(

@@ -2,6 +2,7 @@
 //! it.
 
 use policy::escape;
+use policy::escape::Shown;
 
 use super::finding::{Finding, Findings};
 use crate::rooted::Rooted;
@@ -173,7 +174,7 @@ fn switched_off(root: &Rooted, generator: &str) -> Option<(String, &'static str,
     let configured = files.iter().map(std::path::PathBuf::from).chain(folders);
     for path in configured.filter(|path| path.extension().is_some_and(|it| it == "conf")) {
         let text = root.text(&path, LIMIT).ok().flatten().unwrap_or_default();
-        let shown = path.display().to_string();
+        let shown = path.shown();
         for line in statements(&text) {
             lines.push((shown.clone(), line));
         }

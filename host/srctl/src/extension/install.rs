@@ -1,6 +1,7 @@
 //! `srctl extension install`: everything between a machine configuration and the
 //! initramfs that the machine boots.
 
+use policy::escape::Shown;
 use std::collections::BTreeSet;
 
 use extension::configuration::{self, Configuration};
@@ -39,10 +40,7 @@ pub fn run(command: &Install, progress: &dyn Progress) -> Result<Outcome> {
         extensions,
         registries,
         warnings,
-    } = configuration::parse(
-        &input::read(&command.config)?,
-        &command.config.display().to_string(),
-    )?;
+    } = configuration::parse(&input::read(&command.config)?, &command.config.shown())?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
@@ -50,16 +48,15 @@ pub fn run(command: &Install, progress: &dyn Progress) -> Result<Outcome> {
     if images.len() > pack::LAYERS {
         return Err(Error::input(format!(
             "{} lists {} extensions, and no more than {} are activated at boot",
-            command.config.display(),
+            command.config.shown(),
             images.len(),
             pack::LAYERS
         )));
     }
     let mut output = AtomicFile::create(&command.output)?;
     let work = match &command.work_dir {
-        Some(folder) => tempfile::tempdir_in(folder).map_err(|error| {
-            Error::system(format!("cannot work in {}", folder.display()), &error)
-        })?,
+        Some(folder) => tempfile::tempdir_in(folder)
+            .map_err(|error| Error::system(format!("cannot work in {}", folder.shown()), &error))?,
         None => output.folder_beside()?,
     };
     let folder_of = |name: &str| work.path().join(name);
@@ -160,9 +157,9 @@ pub fn run(command: &Install, progress: &dyn Progress) -> Result<Outcome> {
 fn none_left(command: &Install, removed: &[String]) -> Error {
     Error::input(format!(
         "{} was not written: {} lists no extensions, and {} has some, which it would lose ({}); take them out with --remove-all, if that is what you want",
-        command.output.display(),
-        command.config.display(),
-        command.initramfs.display(),
+        command.output.shown(),
+        command.config.shown(),
+        command.initramfs.shown(),
         removed.join(", ")
     ))
 }
@@ -170,8 +167,8 @@ fn none_left(command: &Install, removed: &[String]) -> Error {
 fn not_written(command: &Install) -> String {
     format!(
         "srctl: {} was not written: not every extension is compatible; leave it out of {}, or install it all the same with --allow-incompatible\n",
-        command.output.display(),
-        command.config.display()
+        command.output.shown(),
+        command.config.shown()
     )
 }
 
@@ -192,7 +189,7 @@ fn host(
         }),
         None => Err(Error::input(format!(
             "{} does not tell which operating system it boots (it has no root image of squashfs with an os-release); name its os-release with --os-release FILE, or its version with --target-version VERSION",
-            command.initramfs.display()
+            command.initramfs.shown()
         ))),
     }
 }
@@ -297,7 +294,7 @@ fn summarize(
             text.push_str(&format!("replaced {removed}\n"));
         }
         text.push_str(&recompressed::text(&replaced));
-        text.push_str(&format!("wrote {}\n", command.output.display()));
+        text.push_str(&format!("wrote {}\n", command.output.shown()));
     }
     print::print(&text)
 }

@@ -6,6 +6,7 @@ use extension::progress::Progress;
 use extension::squashfs::Codec;
 use extension::validate::{Checked, Finding};
 use extension::{Error, Result, folder, validate};
+use policy::escape::Shown;
 
 use serde_json::{Value, json};
 
@@ -28,7 +29,7 @@ pub fn run(command: &Pack, progress: &dyn Progress) -> Result<Outcome> {
     if folders.is_empty() {
         return Err(Error::input(format!(
             "there is nothing to pack: {} holds no extensions",
-            command.folder.display()
+            command.folder.shown()
         )));
     }
     let (checked, found) = validate::validate(&folders)?;

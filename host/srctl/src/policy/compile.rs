@@ -1,5 +1,6 @@
 //! `srctl policy compile`.
 
+use policy::escape::Shown;
 use std::collections::BTreeSet;
 use std::fs::Permissions;
 use std::io::Write;
@@ -50,7 +51,7 @@ pub fn run(command: &Compile, progress: &dyn Progress) -> Result<Outcome> {
         if let Some(warning) = &policy.warning {
             tracing::warn!(
                 "{}: it {warning}; raise the limit in its sidecar",
-                path.display()
+                path.shown()
             );
         }
         write(output, policy)?;
@@ -60,8 +61,8 @@ pub fn run(command: &Compile, progress: &dyn Progress) -> Result<Outcome> {
             .iter()
             .map(|(path, output, it)| {
                 json!({
-                    "file": path.display().to_string(),
-                    "output": output.display().to_string(),
+                    "file": path.to_string_lossy(),
+                    "output": output.to_string_lossy(),
                     "record": it.record,
                     "wasm_bytes": it.wasm_size,
                     "cwasm_bytes": it.bytes.len(),
@@ -75,7 +76,7 @@ pub fn run(command: &Compile, progress: &dyn Progress) -> Result<Outcome> {
             .iter()
             .map(|(_, output, it)| {
                 [
-                    output.display().to_string(),
+                    output.shown(),
                     bytes(it.bytes.len() as u64),
                     bytes(it.wasm_size),
                     it.record.target.clone(),
@@ -122,7 +123,7 @@ fn outputs(command: &Compile) -> Result<Vec<PathBuf>> {
         Some(folder) => {
             return Err(Error::input(format!(
                 "there is no folder {}; more policies than one go into a folder",
-                folder.display()
+                folder.shown()
             )));
         }
     };
@@ -131,7 +132,7 @@ fn outputs(command: &Compile) -> Result<Vec<PathBuf>> {
         if !seen.insert(output) {
             return Err(Error::input(format!(
                 "two policies would be written to {}; give them other names",
-                output.display()
+                output.shown()
             )));
         }
         // By whatever name: the component must not be lost.
@@ -142,7 +143,7 @@ fn outputs(command: &Compile) -> Result<Vec<PathBuf>> {
         if let Some(path) = command.files.iter().find(same) {
             return Err(Error::input(format!(
                 "{} would be written over by what is made of it; name another place",
-                path.display()
+                path.shown()
             )));
         }
     }

@@ -1,5 +1,6 @@
 //! `srctl policy test`.
 
+use policy::escape::Shown;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -35,7 +36,7 @@ pub fn run(command: &Test, progress: &dyn Progress) -> Result<Outcome> {
         let component = Component::read(&path, progress)?;
         let mut outcomes = Vec::new();
         for case in cases {
-            let wanted = |text: &String| case.display().to_string().contains(text.as_str());
+            let wanted = |text: &String| case.shown().contains(text.as_str());
             if !command.filter.as_ref().is_none_or(wanted) {
                 continue;
             }
@@ -46,7 +47,7 @@ pub fn run(command: &Test, progress: &dyn Progress) -> Result<Outcome> {
             }
             outcomes.push(outcome);
         }
-        results.push((path.display().to_string(), outcomes));
+        results.push((path.shown(), outcomes));
     }
     let all: Vec<&CaseOutcome> = results.iter().flat_map(|(_, outcomes)| outcomes).collect();
     if all.is_empty() {
@@ -62,7 +63,7 @@ pub fn run(command: &Test, progress: &dyn Progress) -> Result<Outcome> {
     }
     if let (Some(output), Some(path)) = (junit, &command.junit) {
         let report = cases::junit(&results)
-            .map_err(|reason| Error::input(format!("cannot write {}: {reason}", path.display())))?;
+            .map_err(|reason| Error::input(format!("cannot write {}: {reason}", path.shown())))?;
         output
             .as_file()
             .write_all(report.as_bytes())
@@ -85,7 +86,7 @@ pub fn run(command: &Test, progress: &dyn Progress) -> Result<Outcome> {
 /// The component that a path names, and its cases.
 fn find(path: &Path, cases: &[PathBuf]) -> Result<(PathBuf, Vec<PathBuf>)> {
     std::fs::metadata(path)
-        .map_err(|error| Error::system(format!("cannot read {}", path.display()), &error))?;
+        .map_err(|error| Error::system(format!("cannot read {}", path.shown()), &error))?;
     let component = project::component(path)?;
     let own;
     let folders = if cases.is_empty() {
@@ -93,7 +94,7 @@ fn find(path: &Path, cases: &[PathBuf]) -> Result<(PathBuf, Vec<PathBuf>)> {
         if !own[0].exists() {
             return Err(Error::input(format!(
                 "there is no folder `cases` beside {}; make it, with a case in it, or name one with --cases PATH",
-                component.display()
+                component.shown()
             )));
         }
         &own[..]

@@ -1,6 +1,7 @@
 //! Kernel modules that booting an image takes, where the kernel does not have
 //! them built in.
 
+use policy::escape::Shown;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -80,20 +81,20 @@ impl Modules {
         let files = index.files(name).ok_or_else(|| {
             format!(
                 "{} has no module {name}; put it into the initramfs (with depmod's index), or use a kernel that has it built in",
-                index.folder.display()
+                index.folder.shown()
             )
         })?;
         for file in files {
             for soft in index.before(&file) {
                 // Only wanted: the module itself says if it cannot do without.
                 if let Err(error) = insert(&soft) {
-                    tracing::debug!("module {} is not loaded: {error}", soft.display());
+                    tracing::debug!("module {} is not loaded: {error}", soft.shown());
                 }
             }
             insert(&file).map_err(|error| {
-                format!("the module {} cannot be loaded: {error}", file.display())
+                format!("the module {} cannot be loaded: {error}", file.shown())
             })?;
-            tracing::debug!("module {} is loaded", file.display());
+            tracing::debug!("module {} is loaded", file.shown());
         }
         Ok(())
     }
@@ -121,8 +122,8 @@ impl Index {
                         folder,
                     });
                 }
-                Ok(None) => looked.push(index.display().to_string()),
-                Err(reason) => return Err(format!("{} {reason}", index.display())),
+                Ok(None) => looked.push(index.shown()),
+                Err(reason) => return Err(format!("{} {reason}", index.shown())),
             }
         }
         Err(format!(
@@ -302,7 +303,7 @@ mod tests {
             aliases: "alias crc d\nalias crc* overlay\n".into(),
         };
         let shown = |files: Vec<PathBuf>| -> Vec<String> {
-            let shown = files.iter().map(|file| file.display().to_string());
+            let shown = files.iter().map(|file| file.shown());
             shown.collect()
         };
         assert_eq!(

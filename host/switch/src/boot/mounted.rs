@@ -1,6 +1,7 @@
 //! File systems that the new root is made of, each mounted on a directory of its
 //! own until it is.
 
+use policy::escape::Shown;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -55,7 +56,7 @@ impl Mounted {
         attributes: MountAttrFlags,
     ) -> Result<Self, String> {
         let path = PathBuf::from(FOLDER).join(name);
-        std::fs::create_dir_all(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        std::fs::create_dir_all(&path).map_err(|error| format!("{}: {error}", path.shown()))?;
         let tree = make(kind, settings, attributes).map_err(|failure| failure.to_string());
         let directory = tree.and_then(|tree| {
             open_directory(&path, OFlags::PATH)

@@ -187,7 +187,7 @@ impl Stack<'_> {
 
 /// Where a file system is mounted, as text: such paths are our own.
 fn shown(mounted: &Mounted) -> String {
-    mounted.path.display().to_string()
+    mounted.path.to_string_lossy().into_owned()
 }
 
 /// The running kernel's version.

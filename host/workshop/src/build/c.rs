@@ -4,6 +4,7 @@
 //! The C library is wasi-libc, since authors expect `malloc` and `string.h`; what needs no
 //! system imports nothing of WASI.
 
+use policy::escape::Shown;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,7 +31,7 @@ pub fn build(folder: &Path) -> Result<Made> {
     look_for_tools()?;
     let bindings = folder.join(FOLDER).join("c");
     fs::create_dir_all(&bindings)
-        .map_err(|error| Error::system(format!("cannot make {}", bindings.display()), &error))?;
+        .map_err(|error| Error::system(format!("cannot make {}", bindings.shown()), &error))?;
     let generated = generate(&mut world, &bindings)?;
     let module = bindings.join("module.wasm");
     let mut clang = Command::new("clang");
@@ -89,7 +90,7 @@ fn look_for_tools() -> Result<()> {
 
 /// The C files of the project.
 fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
-    let failed = |error| Error::system(format!("cannot read {}", folder.display()), &error);
+    let failed = |error| Error::system(format!("cannot read {}", folder.shown()), &error);
     let mut sources = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
@@ -122,7 +123,7 @@ fn generate(world: &mut World, folder: &Path) -> Result<Vec<OsString>> {
     for (name, content) in files.iter() {
         let path = folder.join(name);
         fs::write(&path, content)
-            .map_err(|error| Error::system(format!("cannot write {}", path.display()), &error))?;
+            .map_err(|error| Error::system(format!("cannot write {}", path.shown()), &error))?;
         if !name.ends_with(".h") {
             used.push(path.into_os_string());
         }

@@ -1,6 +1,7 @@
 //! Packages that a language's own package manager installs for one project, in a folder of the
 //! project's hidden one: once, and again where the list of packages changes.
 
+use policy::escape::Shown;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -26,14 +27,14 @@ pub fn folder(
     let list = project.join(list);
     let wanted = fs::read(&list).map_err(|error| {
         Error::system(
-            format!("cannot read the list of packages {}", list.display()),
+            format!("cannot read the list of packages {}", list.shown()),
             &error,
         )
     })?;
     let folder = project.join(FOLDER).join(name);
     // Programs of a virtual environment hold its absolute path, and programs are run elsewhere.
     let folder = std::path::absolute(&folder)
-        .map_err(|error| Error::system(format!("cannot name {}", folder.display()), &error))?;
+        .map_err(|error| Error::system(format!("cannot name {}", folder.shown()), &error))?;
     let stamp = folder.join(STAMP);
     // The place is part of it: a project that was moved or copied is installed anew.
     let mut content = folder.as_os_str().as_encoded_bytes().to_vec();
@@ -42,7 +43,7 @@ pub fn folder(
     if fs::read(&stamp).is_ok_and(|there| there == content) {
         return Ok(folder);
     }
-    let failed = |error| Error::system(format!("cannot make {}", folder.display()), &error);
+    let failed = |error| Error::system(format!("cannot make {}", folder.shown()), &error);
     remove(&folder).map_err(failed)?;
     fs::create_dir_all(&folder).map_err(failed)?;
     let installed = install(&folder).and_then(|()| fs::write(&stamp, &content).map_err(failed));

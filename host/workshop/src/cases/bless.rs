@@ -1,5 +1,6 @@
 //! Writing what a policy answered into its case, and leaving the rest of the file as it is.
 
+use policy::escape::Shown;
 use std::io::Write;
 use std::path::Path;
 
@@ -16,7 +17,7 @@ use super::case::{Answers, parse};
 /// # Errors
 /// The file cannot be written, or is not laid out so that something can be put into it.
 pub fn bless(path: &Path, text: &str, answers: &Answers) -> Result<bool> {
-    let wrong = |reason: String| Error::input(format!("cannot bless {}: {reason}", path.display()));
+    let wrong = |reason: String| Error::input(format!("cannot bless {}: {reason}", path.shown()));
     let blessed = match Form::of(path) {
         Form::Yaml => in_yaml(text, answers).map_err(wrong)?,
         Form::Toml => in_toml(text, answers).map_err(wrong)?,

@@ -1,5 +1,6 @@
 //! The files of cases: what stands in them, and reading that.
 
+use policy::escape::Shown;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -333,7 +334,7 @@ impl<'de> Deserialize<'de> for Truth {
 /// # Errors
 /// The file, and why it cannot be read.
 pub fn read_text(path: &Path) -> Result<String> {
-    let wrong = |reason: String| Error::input(format!("the case {} {reason}", path.display()));
+    let wrong = |reason: String| Error::input(format!("the case {} {reason}", path.shown()));
     let (bytes, _) = file::read(path, LIMIT, Links::Follow)
         .map_err(wrong)?
         .ok_or_else(|| wrong("is not there".into()))?;
@@ -350,7 +351,7 @@ pub fn read_text(path: &Path) -> Result<String> {
 /// # Errors
 /// The file, where in it, and what is wrong.
 pub fn parse(text: &str, path: &Path) -> Result<Case> {
-    let wrong = |reason: String| Error::input(format!("the case {} {reason}", path.display()));
+    let wrong = |reason: String| Error::input(format!("the case {} {reason}", path.shown()));
     let case: Case = match Form::of(path) {
         Form::Toml => toml::from_str(text).map_err(|error| {
             wrong(format!(

@@ -1,5 +1,6 @@
 //! The component that is tested.
 
+use policy::escape::Shown;
 use std::path::Path;
 
 use extension::progress::Progress;
@@ -31,7 +32,7 @@ impl Component {
     /// # Errors
     /// The file, and why it is no policy: in the words of a boot. Or the sidecar is wrong.
     pub fn read(path: &Path, progress: &dyn Progress) -> Result<Self> {
-        let wrong = |reason: String| Error::input(format!("{} {reason}", path.display()));
+        let wrong = |reason: String| Error::input(format!("{} {reason}", path.shown()));
         let wasm = loading::read(path)?;
         let sidecar = loading::sidecar_of(path, None)?;
         let name = path.file_stem().unwrap_or_default();
@@ -45,7 +46,7 @@ impl Component {
         };
         Ok(Self {
             name,
-            origin: path.display().to_string(),
+            origin: path.shown(),
             digest,
             native,
             limits: sidecar.limits,
@@ -56,7 +57,7 @@ impl Component {
     pub fn policy(&self, settings: Option<Value>, limits: &Overrides, case: &Path) -> Policy {
         Policy {
             name: self.name.clone(),
-            origin: format!("{} with the settings of {}", self.origin, case.display()),
+            origin: format!("{} with the settings of {}", self.origin, case.shown()),
             digest: Some(self.digest.clone()),
             code: self.native.clone().map(|native| Code {
                 wasm: None,

@@ -1,5 +1,6 @@
 //! The initramfs of a case: its tree in memory, and what is mounted in it.
 
+use policy::escape::Shown;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
@@ -37,7 +38,7 @@ impl Initramfs {
         if let Some(image) = &case.initramfs {
             let image = file.parent().unwrap_or(Path::new("")).join(image);
             let (tree, _) = Tree::read(&image, &Limits::default())
-                .map_err(|error| error.within(format!("the case {}", file.display())))?;
+                .map_err(|error| error.within(format!("the case {}", file.shown())))?;
             return Ok(Some(tree.into()));
         }
         let Some(items) = &case.tree else {
@@ -46,7 +47,7 @@ impl Initramfs {
         let mut made = Self::from(Tree::new());
         for (path, item) in items {
             made.add(path, item).map_err(|reason| {
-                Error::input(format!("the case {}: `{path}` {reason}", file.display()))
+                Error::input(format!("the case {}: `{path}` {reason}", file.shown()))
             })?;
         }
         Ok(Some(made))

@@ -1,5 +1,6 @@
 //! Finding the component of a project, where a command takes either.
 
+use policy::escape::Shown;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -19,7 +20,7 @@ pub fn component(path: &Path) -> Result<PathBuf> {
 
 /// The component of a project, as `srctl policy build` writes it.
 fn built(project: &Path) -> Result<PathBuf> {
-    let shown = project.display();
+    let shown = project.shown();
     let failed = |error| Error::system(format!("cannot read {shown}"), &error);
     let build = format!("build it with `srctl policy build {shown}`");
     let mut components = Vec::new();
@@ -48,8 +49,8 @@ fn built(project: &Path) -> Result<PathBuf> {
     if let Some(source) = newer(project, age)? {
         tracing::warn!(
             "{} is older than {}; {build}",
-            component.display(),
-            source.display()
+            component.shown(),
+            source.shown()
         );
     }
     Ok(component)
@@ -62,7 +63,7 @@ fn newer(project: &Path, age: SystemTime) -> Result<Option<PathBuf>> {
             continue;
         };
         for entry in entries {
-            let failed = |error| Error::system(format!("cannot read {}", folder.display()), &error);
+            let failed = |error| Error::system(format!("cannot read {}", folder.shown()), &error);
             let path = entry.map_err(failed)?.path();
             let source = ["rs", "c", "h", "js", "py", "toml", "wit"];
             let ending = path.extension().unwrap_or_default();

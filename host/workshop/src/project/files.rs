@@ -1,6 +1,7 @@
 //! The files of a new project.
 
 use extension::{Error, Result};
+use policy::escape::Shown;
 
 use super::{Project, Questions, sdk};
 use crate::CONTRACT;
@@ -57,7 +58,7 @@ fn rust(project: &Project) -> Result<Vec<File>> {
         None => "sdk".to_owned(),
         Some(path) => {
             let path = path.canonicalize().map_err(|error| {
-                Error::system(format!("cannot find the SDK {}", path.display()), &error)
+                Error::system(format!("cannot find the SDK {}", path.shown()), &error)
             })?;
             let manifest = std::fs::read_to_string(path.join("Cargo.toml")).unwrap_or_default();
             match path.to_str() {
@@ -70,7 +71,7 @@ fn rust(project: &Project) -> Result<Vec<File>> {
                 _ => {
                     return Err(Error::input(format!(
                         "{} is not the crate of the SDK; name the folder policies/sdk of switch-root's sources",
-                        path.display()
+                        path.shown()
                     )));
                 }
             }

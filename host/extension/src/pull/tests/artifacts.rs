@@ -3,6 +3,7 @@
 mod pushing;
 mod refusing;
 
+use policy::escape::Shown;
 use serde_json::{Value, json};
 
 use super::*;
@@ -116,7 +117,7 @@ fn a_policy_is_pulled_as_it_was_pushed() {
 fn an_artifact_is_written_as_the_format_has_it() {
     let folder = tempfile::tempdir().unwrap();
     let layout = folder.path().join("layout");
-    let to = format!("oci:{}:v1", layout.display());
+    let to = format!("oci:{}:v1", layout.shown());
     let wasm = wasm();
     let pushed = Operator::default()
         .push(&wasm, Some(SIGNATURE), &to)
@@ -164,7 +165,7 @@ fn an_artifact_is_written_as_the_format_has_it() {
 #[test]
 fn layouts_keep_what_is_in_them() {
     let folder = tempfile::tempdir().unwrap();
-    let layout = |name: &str| format!("oci:{}/layout:{name}", folder.path().display());
+    let layout = |name: &str| format!("oci:{}/layout:{name}", folder.path().shown());
     let operator = Operator::default();
     let (one, two) = (wasm(), component(&[], &[PRESERVATION], &[]));
     operator.push(&one, None, &layout("one")).unwrap();
@@ -197,7 +198,7 @@ fn layouts_keep_what_is_in_them() {
     fs::create_dir(&other).unwrap();
     fs::write(other.join("mine"), "mine").unwrap();
     let error = operator
-        .push(&two, None, &format!("oci:{}", other.display()))
+        .push(&two, None, &format!("oci:{}", other.shown()))
         .unwrap_err();
     assert!(
         error.to_string().contains("not an OCI image layout"),
@@ -213,7 +214,7 @@ fn layouts_keep_what_is_in_them() {
     fs::write(other.join("index.json"), "{}").unwrap();
     let before = tree(&other);
     let error = operator
-        .push(&two, None, &format!("oci:{}", other.display()))
+        .push(&two, None, &format!("oci:{}", other.shown()))
         .unwrap_err();
     assert!(
         error.to_string().contains("no list of manifests"),
@@ -224,7 +225,7 @@ fn layouts_keep_what_is_in_them() {
         .push(
             &two,
             None,
-            &format!("docker-archive:{}/a.tar", folder.path().display()),
+            &format!("docker-archive:{}/a.tar", folder.path().shown()),
         )
         .unwrap_err();
     assert!(

@@ -2,6 +2,7 @@
 
 use super::super::digest::sha256;
 use super::*;
+use policy::escape::Shown;
 
 /// A layout of named images, with content of their name.
 fn layout(folder: &Path, names: &[&str]) {
@@ -42,7 +43,7 @@ fn a_layout_is_unpacked_by_name() {
     let pull = Pull::new();
     let folder = pull.folder.path().join("layout");
     layout(&folder, &["one", "two"]);
-    let shown = folder.display();
+    let shown = folder.shown();
     let pulled = pull.pull(&[&format!("oci:{shown}:two")]).unwrap();
     assert_eq!(tree(&pulled[0].folder), unpacked("two"));
     let pull = Pull::new();
@@ -68,7 +69,7 @@ fn a_layout_may_be_in_an_archive() {
     layout(&folder, &["one", "two"]);
     let file = pull.folder.path().join("images.tar");
     archive(&folder, &file);
-    let shown = file.display();
+    let shown = file.shown();
     let pulled = pull.pull(&[&format!("oci-archive:{shown}:two")]);
     assert_eq!(tree(&pulled.unwrap()[0].folder), unpacked("two"));
     let pull = Pull::new();
@@ -77,7 +78,7 @@ fn a_layout_may_be_in_an_archive() {
     let docker_archive = pull.folder.path().join("docker.tar");
     docker(&docker_archive, None);
     let error = pull
-        .fails(&[&format!("oci-archive:{}", docker_archive.display())])
+        .fails(&[&format!("oci-archive:{}", docker_archive.shown())])
         .to_string();
     assert!(error.contains("name it docker-archive:"), "{error}");
 }
@@ -96,7 +97,7 @@ fn a_layout_with_nested_indexes_leads_to_the_platform() {
         &serde_json::json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": images}),
     );
     write_layout(&folder, &content, &[index]);
-    let pulled = pull.pull(&[&format!("oci:{}", folder.display())]).unwrap();
+    let pulled = pull.pull(&[&format!("oci:{}", folder.shown())]).unwrap();
     assert_eq!(tree(&pulled[0].folder), unpacked("one"));
 }
 
@@ -117,7 +118,7 @@ fn a_damaged_layout_is_corrupt_and_leads_nowhere_else() {
                 fs::write(&path, bytes).unwrap();
             }
         }
-        let error = pull.fails(&[&format!("oci:{}", folder.display())]);
+        let error = pull.fails(&[&format!("oci:{}", folder.shown())]);
         assert_eq!(error.kind, Kind::Corrupt, "{error}");
     }
     let pull = Pull::new();
@@ -127,7 +128,7 @@ fn a_damaged_layout_is_corrupt_and_leads_nowhere_else() {
     let hex = index.split("sha256:").nth(1).unwrap()[..64].to_owned();
     let evil = index.replace(&hex, "../../../../../../etc/passwd");
     fs::write(folder.join("index.json"), evil).unwrap();
-    let error = pull.fails(&[&format!("oci:{}", folder.display())]);
+    let error = pull.fails(&[&format!("oci:{}", folder.shown())]);
     assert_eq!(error.kind, Kind::Input, "{error}");
 }
 
@@ -174,7 +175,7 @@ fn what_docker_saves_is_unpacked_where_it_is() {
         let pull = Pull::new();
         let file = pull.folder.path().join("saved.tar");
         docker(&file, None);
-        let image = format!("docker-archive:{}{name}", file.display());
+        let image = format!("docker-archive:{}{name}", file.shown());
         let pulled = pull.pull(&[&image]).unwrap();
         assert_eq!(
             tree(&pulled[0].folder),
@@ -186,14 +187,14 @@ fn what_docker_saves_is_unpacked_where_it_is() {
     let pull = Pull::new();
     let file = pull.folder.path().join("saved.tar");
     docker(&file, None);
-    let error = pull.fails(&[&format!("docker-archive:{}:other", file.display())]);
+    let error = pull.fails(&[&format!("docker-archive:{}:other", file.shown())]);
     assert!(
         error.to_string().contains("busybox:latest, ghcr.io/a/b:v1"),
         "{error}"
     );
     let mut pull = pull;
     pull.platform = "linux/arm64".parse().unwrap();
-    let error = pull.fails(&[&format!("docker-archive:{}", file.display())]);
+    let error = pull.fails(&[&format!("docker-archive:{}", file.shown())]);
     assert!(
         error.to_string().contains("it is there for linux/amd64"),
         "{error}"
@@ -205,7 +206,7 @@ fn an_archive_with_a_wrong_layer_or_in_a_wrong_form_is_refused() {
     let pull = Pull::new();
     let file = pull.folder.path().join("saved.tar");
     docker(&file, Some(&format!("sha256:{}", "0".repeat(64))));
-    let image = format!("docker-archive:{}", file.display());
+    let image = format!("docker-archive:{}", file.shown());
     let error = pull.fails(&[&image]);
     assert_eq!(error.kind, Kind::Corrupt, "{error}");
     docker(&file, None);
@@ -238,7 +239,7 @@ fn an_archive_of_a_layout_is_unpacked() {
     layout(&folder, &["one", "two"]);
     archive(&folder, &file);
     let pulled = pull
-        .pull(&[&format!("docker-archive:{}:one", file.display())])
+        .pull(&[&format!("docker-archive:{}:one", file.shown())])
         .unwrap();
     assert_eq!(tree(&pulled[0].folder), unpacked("one"));
 }

@@ -1,5 +1,6 @@
 //! Native code beside a `.wasm`, where signatures are demanded.
 
+use crate::escape::Shown;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -61,7 +62,7 @@ impl Source for Files {
     }
 
     fn shown(&self, path: &Path) -> String {
-        path.display().to_string()
+        path.shown()
     }
 }
 
