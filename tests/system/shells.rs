@@ -54,6 +54,20 @@ fn bash_completes_commands_options_and_their_values() -> Checked {
         let offered = completed(&desk, words)?;
         ensure!(offered == [expected], "{words:?}: {offered:?}");
     }
+    // Without a reply bash offers files.
+    for words in [
+        &["srctl", "plan", ""][..],
+        &["srctl", "plan", "/boot/in"],
+        &["srctl", "plan", "--full", ""],
+        &["srctl", "config", "add-extension", ""],
+        &["srctl", "policy", "inspect", ""],
+    ] {
+        let offered = completed(&desk, words)?;
+        ensure!(offered == [""], "{words:?}: {offered:?}");
+    }
+    says(&desk.succeeds("completions bash")?, &["-o default srctl"])?;
+    let offered = completed(&desk, &["srctl", "plan", "--exp"])?;
+    ensure!(offered == ["--explain"], "{offered:?}");
     let offered = completed(&desk, &["srctl", "extension", ""])?;
     for command in ["pull", "list", "validate", "pack", "install"] {
         ensure!(offered.iter().any(|it| it == command), "{offered:?}");

@@ -424,6 +424,13 @@ fn reports_of_other_releases_are_read_as_far_as_they_are_known() -> Checked {
     Ok(())
 }
 
+/// The report of a machine whose deletion goes on.
+pub fn running() -> Value {
+    let mut running = well();
+    running["deletion"]["state"] = json!("running");
+    running
+}
+
 fn a_report_cannot_control_the_terminal_or_forge_a_line() -> Checked {
     let bad = "x\u{1b}[2J\nall is well\u{9b}31m";
     let mut report = unwell();
@@ -630,8 +637,7 @@ fn metrics_are_written_whole_and_for_everybody_to_read() -> Checked {
 }
 
 fn it_waits_for_the_deletion_to_end_and_no_longer_than_it_may() -> Checked {
-    let mut running = well();
-    running["deletion"]["state"] = json!("running");
+    let running = running();
     let desk = desk(&running)?;
     // Not waited for it is what it is.
     says(&status(&desk, "", 0)?.stdout, &["running"])?;

@@ -1,9 +1,12 @@
 //! What `srctl` shows on a terminal, and does not elsewhere: colours and progress. The
 //! terminal is the one that util-linux's `script` makes.
 
+use std::io::Write;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use switch_root_tests::archive;
 use switch_root_tests::steps::Steps;
 
@@ -11,6 +14,7 @@ use crate::check::{ensure, says};
 use crate::inspecting::{large_module, passing};
 use crate::planning;
 use crate::srctl::{Desk, Ran, extension, manifest, noise};
+use crate::status::running;
 use crate::tools::{self, Checked, Stop, cases, policy, program};
 
 cases![
@@ -21,6 +25,7 @@ cases![
     arguments_never_control_the_terminal,
     progress_is_shown_on_a_terminal_once_it_takes_long,
     a_policy_that_takes_long_to_compile_is_named,
+    what_is_waited_for_is_named_meanwhile,
 ];
 
 const ESCAPE: char = '\x1b';
@@ -270,6 +275,41 @@ fn a_policy_that_takes_long_to_compile_is_named() -> Checked {
         says(&ran.stdout, &["large", "compiling"])?;
         let last = ran.stdout.rsplit("\x1b[2K").next().unwrap_or_default();
         says(last, &["does not fit the contract"])?;
+    }
+    Ok(())
+}
+
+fn what_is_waited_for_is_named_meanwhile() -> Checked {
+    let desk = Desk::new()?;
+    desk.write("report.json", running().to_string())?;
+    let image = archive::of(&planning::steps()?)?;
+    let slow = desk.path("slow");
+    mkfifo(&slow, Mode::S_IRWXU).map_err(std::io::Error::from)?;
+    for (arguments, words) in [
+        (
+            "status --report report.json --wait 3",
+            ["report.json", "waiting"],
+        ),
+        ("plan - < slow", ["standard input", "reading"]),
+    ] {
+        for (quiet, shown) in [("", true), ("--quiet ", false)] {
+            let (slow, image) = (slow.clone(), image.clone());
+            // Whoever reads it has to wait.
+            let writing = arguments.ends_with("slow").then(|| {
+                std::thread::spawn(move || -> std::io::Result<()> {
+                    let mut pipe = std::fs::OpenOptions::new().write(true).open(slow)?;
+                    std::thread::sleep(Duration::from_secs(3));
+                    pipe.write_all(&image)
+                })
+            });
+            let ran = on_terminal(&desk, &format!("{quiet}{arguments}"), &[])?;
+            if let Some(writing) = writing {
+                writing.join().map_err(|_| "the writer panicked")??;
+            }
+            ensure!((bars(&ran) > 3) == shown, "{}", ran.said());
+            let named = words.iter().all(|word| ran.stdout.contains(word));
+            ensure!(named || !shown, "{}", ran.said());
+        }
     }
     Ok(())
 }

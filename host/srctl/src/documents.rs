@@ -5,7 +5,7 @@ use policy::escape::Shown;
 use std::io::Write;
 use std::path::Path;
 
-use clap::Command;
+use clap::{Command, ValueHint};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
@@ -25,8 +25,50 @@ pub fn completions(shell: Shell) -> Result<Outcome> {
     let mut script = Vec::new();
     let mut definition = definition();
     clap_complete::generate(shell, &mut definition, "srctl", &mut script);
-    print(&String::from_utf8_lossy(&script))?;
+    let script = String::from_utf8_lossy(&script);
+    match shell {
+        Shell::Bash => print(&files_first(&script))?,
+        _ => print(&script)?,
+    }
     Ok(Outcome::Fine)
+}
+
+/// What bash completes, with files where a command takes one, and options where somebody
+/// begins one: the generator offers options for every word. No reply has bash offer files.
+fn files_first(script: &str) -> String {
+    let mut takers = Vec::new();
+    collect_takers(&definition(), "srctl", &mut takers);
+    const OPTIONS: &str = r#"            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )"#;
+    let mut taker = false;
+    let lines = script.lines().map(|line| {
+        let label = line
+            .strip_prefix("        srctl")
+            .and_then(|it| it.strip_suffix(')'));
+        if let Some(label) = label {
+            taker = takers.contains(&format!("srctl{label}"));
+        }
+        match line.trim_start() {
+            test if taker && test.starts_with("if [[ ${cur} == -* ||") => {
+                "            if [[ ${cur} == -* ]] ; then"
+            }
+            _ if taker && line == OPTIONS => "            COMPREPLY=()",
+            _ => line,
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n") + "\n"
+}
+
+/// The labels of commands that take a file or folder without an option, as the generator
+/// makes them.
+fn collect_takers(command: &Command, label: &str, takers: &mut Vec<String>) {
+    let mut free = command.get_positionals();
+    if free.any(|argument| argument.get_value_hint() == ValueHint::AnyPath) {
+        takers.push(label.to_owned());
+    }
+    for below in command.get_subcommands() {
+        let name = below.get_name().replace('-', "__subcmd__");
+        collect_takers(below, &format!("{label}__subcmd__{name}"), takers);
+    }
 }
 
 /// Prints the page of srctl, or writes those of all commands into a folder.

@@ -15,6 +15,7 @@ use std::path::Path;
 
 use extension::folder::{self, Unpacked};
 use extension::progress::Progress;
+use extension::validate::{self as checks, Checked, Finding};
 use extension::{Error, Result};
 use policy::Extension as Record;
 use policy::extensions;
@@ -27,11 +28,18 @@ use crate::outcome::Outcome;
 pub fn run(command: &Extension, progress: &dyn Progress) -> Result<Outcome> {
     match command {
         Extension::Pull(options) => pull::run(options, progress),
-        Extension::List(options) => list::run(options),
-        Extension::Validate(options) => validate::run(options),
+        Extension::List(options) => list::run(options, progress),
+        Extension::Validate(options) => validate::run(options, progress),
         Extension::Pack(options) => pack::run(options, progress),
         Extension::Install(options) => install::run(options, progress),
     }
+}
+
+/// Reads the extensions of a folder, and checks them.
+fn checked(folder: &Path, progress: &dyn Progress) -> Result<(Vec<Checked>, Vec<Finding>)> {
+    let task = progress.begin(&folder.shown(), None);
+    task.say("reading");
+    checks::validate(&folders(folder)?)
 }
 
 /// The extensions of a folder. One that is not there has none, which is worth a

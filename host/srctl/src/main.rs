@@ -30,6 +30,7 @@ mod table;
 use std::process::ExitCode;
 
 use ::extension::interrupt;
+use ::extension::progress::Progress;
 use ::extension::{Error, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -50,26 +51,27 @@ fn main() -> ExitCode {
     let (command, used) = command::parse();
     style::choose(command.color);
     log::start();
-    let outcome = streams::begin(used).and_then(|()| run(&command));
+    let progress = progress::progress(command.quiet);
+    let outcome = handle_signals()
+        .and_then(|()| streams::begin(used, &*progress))
+        .and_then(|()| run(&command, &*progress));
     let ended = streams::end();
     outcome::exit_code(outcome.and_then(|outcome| ended.map(|()| outcome)))
 }
 
-fn run(command: &Command) -> Result<Outcome> {
-    handle_signals()?;
-    let progress = progress::progress(command.quiet);
+fn run(command: &Command, progress: &dyn Progress) -> Result<Outcome> {
     match &command.what {
-        What::Extension(what) => extension::run(what, &*progress),
+        What::Extension(what) => extension::run(what, progress),
         What::Config(what) => config::run(what),
-        What::Diff(what) => diff::run(what, &*progress),
-        What::Plan(what) => plan::run(what, &*progress),
+        What::Diff(what) => diff::run(what, progress),
+        What::Plan(what) => plan::run(what, progress),
         What::Completions(options) => documents::completions(options.shell),
         What::Man(options) => documents::man(options.output.as_deref()),
-        What::Policy(what) => policy::run(what, &*progress),
-        What::Rehearse(what) => rehearse::run(what, &*progress),
-        What::Image(what) => image::run(what, command.quiet, &*progress),
-        What::Status(what) => status::run(what),
-        What::Doctor(what) => doctor::run(what, &*progress),
+        What::Policy(what) => policy::run(what, progress),
+        What::Rehearse(what) => rehearse::run(what, progress),
+        What::Image(what) => image::run(what, command.quiet, progress),
+        What::Status(what) => status::run(what, progress),
+        What::Doctor(what) => doctor::run(what, progress),
     }
 }
 

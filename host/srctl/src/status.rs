@@ -9,6 +9,7 @@ mod wait;
 
 use std::time::{Duration, Instant};
 
+use extension::progress::Progress;
 use extension::{Error, Kind, Result};
 use policy::escape;
 use tracing::warn;
@@ -21,9 +22,13 @@ pub use model::Report;
 pub use read::parse;
 
 /// Runs the command.
-pub fn run(command: &Status) -> Result<Outcome> {
+pub fn run(command: &Status, progress: &dyn Progress) -> Result<Outcome> {
     let until = Instant::now() + Duration::from_secs(command.wait.unwrap_or(0).into());
-    let read = match wait::finished(&command.report, until) {
+    let task = progress.begin(&shown(&command.report), None);
+    task.say("waiting");
+    let finished = wait::finished(&command.report, until);
+    drop(task);
+    let read = match finished {
         Ok(read) => read,
         Err(error)
             if error.kind == Kind::NotFound && command.format == StatusFormat::Prometheus =>

@@ -14,6 +14,7 @@ use std::sync::OnceLock;
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Arg, ArgMatches, Command};
+use extension::progress::Progress;
 use extension::{Error, Result};
 
 use crate::input;
@@ -204,7 +205,7 @@ fn copies() -> &'static Path {
 ///
 /// # Errors
 /// It cannot be read, or the copy not be made.
-pub fn begin(used: Used) -> Result<()> {
+pub fn begin(used: Used, progress: &dyn Progress) -> Result<()> {
     let _ = USED.set(used);
     if !used.input && !used.product {
         return Ok(());
@@ -221,6 +222,8 @@ pub fn begin(used: Used) -> Result<()> {
             )
         })?;
     if used.input {
+        let task = progress.begin("standard input", None);
+        task.say("reading");
         let path = folder.join(INPUT);
         let failed = |error| Error::system("cannot copy standard input", &error);
         let mut copy = File::create_new(&path).map_err(failed)?;

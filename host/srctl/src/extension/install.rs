@@ -61,7 +61,10 @@ pub fn run(command: &Install, progress: &dyn Progress) -> Result<Outcome> {
     };
     let folder_of = |name: &str| work.path().join(name);
     let mut policies = Kept::new(&folder_of("root"));
+    let task = progress.begin(&command.initramfs.shown(), None);
+    task.say("reading");
     let found = machine::examine(&command.initramfs, &mut policies, work.path())?;
+    drop(task);
     if let Some(problem) = &found.problem {
         tracing::warn!("{problem}");
     }
@@ -126,6 +129,8 @@ pub fn run(command: &Install, progress: &dyn Progress) -> Result<Outcome> {
             .iter()
             .all(|one| one.outcome != Verdict::Incompatible);
     let replaced = if installed {
+        let task = progress.begin(&command.output.shown(), None);
+        task.say("writing");
         let replaced =
             initramfs::replace_extensions(&command.initramfs, &mut output, &mut |writer| {
                 pack::write_archive(&layers, writer, &packing)

@@ -2,7 +2,8 @@
 
 use extension::Result;
 use extension::contents::Entry;
-use extension::validate::{self, Checked};
+use extension::progress::Progress;
+use extension::validate::Checked;
 use policy::FileKind;
 use serde_json::{Value, json};
 
@@ -13,8 +14,8 @@ use crate::table::{bytes, table};
 
 /// Runs the command. An extension whose manifest cannot be read is listed with what
 /// is known of it; `validate` tells what is wrong.
-pub fn run(command: &List) -> Result<Outcome> {
-    let (checked, _findings) = validate::validate(&super::folders(&command.folder)?)?;
+pub fn run(command: &List, progress: &dyn Progress) -> Result<Outcome> {
+    let (checked, _findings) = super::checked(&command.folder, progress)?;
     if command.printing.json() {
         let list: Value = checked
             .iter()

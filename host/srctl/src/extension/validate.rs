@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use extension::progress::Progress;
 use extension::pull::Platform;
-use extension::{Error, Result, validate};
+use extension::{Error, Result};
 use policy::compatibility::{Judged, Outcome as Verdict};
 use policy::source::Disk;
 use serde_json::{Value, json};
@@ -18,8 +19,8 @@ use crate::style::{Stream, Tone};
 use crate::table::{count, short, toned_table};
 
 /// Runs the command.
-pub fn run(command: &Validate) -> Result<Outcome> {
-    let (checked, found) = validate::validate(&super::folders(&command.folder)?)?;
+pub fn run(command: &Validate, progress: &dyn Progress) -> Result<Outcome> {
+    let (checked, found) = super::checked(&command.folder, progress)?;
     let host = facts::facts(&command.machine, Found::default(), &Platform::default())?;
     if host.is_none() && command.policies.is_some() {
         return Err(Error::input(

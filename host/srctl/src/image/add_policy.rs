@@ -8,6 +8,7 @@ use extension::output::AtomicFile;
 use extension::policies::{self, Addition, Additions, Image};
 use extension::progress::Progress;
 use extension::{Error, Result};
+use policy::escape::Shown;
 use policy::session::Session;
 use policy::sidecar::Sidecar;
 use policy::trust::Trust;
@@ -41,7 +42,11 @@ pub fn run(command: &AddPolicy, progress: &dyn Progress) -> Result<Outcome> {
     let mut output = AtomicFile::create(&command.output)?;
     let work = output.folder_beside()?;
     let root = work.path().join("root");
+    let task = progress.begin(&command.initramfs.shown(), None);
+    task.say("reading");
     let mut image = policies::survey(&command.initramfs, &root)?;
+    // Its thread ends with it, and whoever loads the policies must be alone.
+    drop(task);
     let mut additions = read(command, &names, &image.policies)?;
     let target = target(command, &image)?;
     let signers = verify(command, &additions, &mut image.policies)?;
@@ -62,6 +67,8 @@ pub fn run(command: &AddPolicy, progress: &dyn Progress) -> Result<Outcome> {
         }
     }
     native::list(command, &mut additions, &image, target.is_some(), progress)?;
+    let task = progress.begin(&command.output.shown(), None);
+    task.say("writing");
     let replaced = additions.write(
         &command.initramfs,
         &image,
@@ -69,6 +76,7 @@ pub fn run(command: &AddPolicy, progress: &dyn Progress) -> Result<Outcome> {
         &mut output,
     )?;
     output.commit()?;
+    drop(task);
     summarize(command, &additions, &signers, target.as_deref(), &replaced)?;
     Ok(Outcome::Fine)
 }
