@@ -2,7 +2,7 @@
 
 mod images;
 mod machines;
-mod patient;
+pub mod patient;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,8 +11,9 @@ use switch_root_tests::archive;
 use switch_root_tests::steps::Content;
 
 use crate::check::{ensure, says};
+use crate::signing::desk as signing_desk;
 use crate::srctl::Desk;
-use crate::tools::{Checked, cases, need_privileges, policy, small, subject};
+use crate::tools::{Checked, Stop, cases, need_privileges, policy, small, subject};
 use images::each_thing_about_an_image_has_its_finding;
 use machines::each_thing_about_a_machine_has_its_finding;
 use patient::{ETC, Files, KERNEL, Machine, SETTINGS, desk, engine, findings, has, severe, well};
@@ -27,6 +28,8 @@ cases![
     an_image_that_cannot_be_read_is_a_finding,
     nothing_is_read_from_outside_of_the_root,
     people_are_shown_findings_with_their_remedies,
+    the_image_of_every_installed_kernel_is_looked_at,
+    after_a_revocation_the_image_is_what_counts,
 ];
 
 fn a_machine_that_is_well_has_no_warning() -> Checked {
@@ -180,6 +183,7 @@ fn an_image_that_cannot_be_read_is_a_finding() -> Checked {
         }
     }
     desk.fails("doctor nowhere", &["cannot examine nowhere"])?;
+    desk.fails("doctor nowhere --root root", &["cannot examine nowhere"])?;
     // Root may read everything.
     if !nix::unistd::geteuid().is_root() {
         fs::set_permissions(desk.path(&image), fs::Permissions::from_mode(0o000))?;
@@ -244,4 +248,160 @@ fn people_are_shown_findings_with_their_remedies() -> Checked {
     let last = text.lines().last().unwrap_or_default();
     ensure!(last == "1 problem and 1 warning", "{text}");
     Ok(())
+}
+
+fn the_image_of_every_installed_kernel_is_looked_at() -> Checked {
+    need_privileges()?;
+    let Machine { root, image } = well()?;
+    let root = ["6.1.0-9-test", "6.1.0-10-test", "5.4.0-gone", KERNEL]
+        .iter()
+        .fold(root, |root, kernel| {
+            root.file(&format!("/lib/modules/{kernel}/modules.order"), "")
+        })
+        .file("/usr/lib/modules/6.9.1-arch/pkgbase", "linux-lts\n");
+    let desk = desk(&Machine {
+        root,
+        image: image.clone(),
+    })?;
+    let stale = image.clone().without(&format!("{ETC}/50-more.cwasm"));
+    let without = image.without("/usr/bin/run-init");
+    for (name, image) in [
+        ("initrd.img-6.1.0-9-test", &without),
+        ("initrd.img-6.1.0-10-test", &stale),
+        ("initramfs-linux-lts.img", &stale),
+    ] {
+        desk.write(&format!("root/boot/{name}"), archive::of(&image.steps())?)?;
+    }
+    // As bad as the worst of them.
+    let found = findings(&desk, "--root root", 3)?;
+    ensure!(
+        severe(&found)
+            == [
+                "kernel problem",
+                "policy-compiled warning",
+                "policy-compiled warning",
+                "image-binary problem",
+            ],
+        "{found:#?}"
+    );
+    let about = |check: &str, severity: &str| -> Vec<&str> {
+        let found = found
+            .iter()
+            .filter(|finding| finding["check"] == check && finding["severity"] == severity);
+        found
+            .filter_map(|finding| finding["about"].as_str())
+            .collect()
+    };
+    let boot = "root/boot";
+    ensure!(
+        about("policy-compiled", "warning")
+            == [
+                format!("50-more of {boot}/initramfs-linux-lts.img"),
+                format!("50-more of {boot}/initrd.img-6.1.0-10-test"),
+            ],
+        "{found:#?}"
+    );
+    ensure!(
+        about("image-binary", "problem") == [format!("{boot}/initrd.img-6.1.0-9-test")],
+        "{found:#?}"
+    );
+    ensure!(
+        about("image", "note") == ["the initramfs image"],
+        "{found:#?}"
+    );
+    let ran = desk.changes_nothing("doctor --root root", 3)?;
+    let images: Vec<&str> = ran
+        .stdout
+        .lines()
+        .filter_map(|line| line.strip_prefix("image    "))
+        .collect();
+    ensure!(
+        images
+            == [
+                format!("{boot}/initrd.img-{KERNEL}"),
+                format!("{boot}/initramfs-linux-lts.img"),
+                format!("{boot}/initrd.img-6.1.0-10-test"),
+                format!("{boot}/initrd.img-6.1.0-9-test"),
+            ],
+        "{}",
+        ran.said()
+    );
+    says(
+        &ran.stdout,
+        &[
+            "5.4.0-gone",
+            "-> make the image again: update-initramfs -u -k all",
+        ],
+    )
+}
+
+fn after_a_revocation_the_image_is_what_counts() -> Checked {
+    need_privileges()?;
+    let signing = signing_desk()?;
+    signing.succeeds("policy sign a.wasm --key ops")?;
+    let ours = signing.read("ops.signers")?;
+    let others = [&b"other@example.org "[..], &signing.read("other.pub")?].concat();
+    let signed = |files: &Files| -> Result<Files, Stop> {
+        let files = files.clone().without(ETC);
+        let policy = Content::Copy(signing.path("a.wasm"));
+        Ok(files.file(&format!("{ETC}/50-more.wasm"), policy).file(
+            &format!("{ETC}/50-more.wasm.sig"),
+            signing.read("a.wasm.sig")?,
+        ))
+    };
+    let Machine { root, image } = well()?;
+    let machine = |list: &[u8]| -> Result<Files, Stop> {
+        Ok(signed(&root)?.file("/etc/switch-root/trust/ops.signers", list))
+    };
+    let booted = signed(&image)?.file("/usr/lib/switch-root/trust/ops.signers", &ours[..]);
+    // The key was taken out: the present image still boots, and accepts it.
+    has(
+        &Machine {
+            root: machine(&others)?,
+            image: booted.clone(),
+        },
+        "a revoked key",
+        &[
+            "policy warning",
+            "policy-compiled warning",
+            "image-policies warning",
+            "image-trust warning",
+        ],
+        &[
+            "the next image is made without it",
+            "accepts what the machine does not any more: ops@example.org (SHA256:",
+        ],
+    )?;
+    // What the next image would have said of itself.
+    let strict = machine(&others)?.file("/etc/switch-root/initramfs.conf", "STRICT=yes\n");
+    has(
+        &Machine {
+            root: strict,
+            image: booted.clone(),
+        },
+        "the same with STRICT=yes",
+        &[
+            "policy problem",
+            "policy-compiled warning",
+            "image-policies warning",
+            "image-trust warning",
+        ],
+        &["no image is made"],
+    )?;
+    let expired = String::from_utf8_lossy(&ours).replacen(' ', " valid-before=20200101 ", 1);
+    let list = expired.as_bytes();
+    has(
+        &Machine {
+            root: machine(list)?,
+            image: signed(&image)?.file("/usr/lib/switch-root/trust/ops.signers", list),
+        },
+        "a key that has expired",
+        &[
+            "policy-warning warning",
+            "key-expiry warning",
+            "policy-warning warning",
+            "policy-compiled warning",
+        ],
+        &["has expired on 2020-01-01"],
+    )
 }

@@ -8,9 +8,10 @@ use switch_root_tests::report::Report;
 use switch_root_tests::steps::{Content, Step, Steps};
 
 use crate::check::{ensure, says};
+use crate::doctor::patient::{OTHER_ENGINE, boot_program, engine};
 use crate::srctl::{Desk, json};
 use crate::terminal::without_colours;
-use crate::tools::{Checked, Stop, cases, policy, program};
+use crate::tools::{Checked, Stop, cases, native, policy, program};
 use crate::unpacking::{self, Member};
 
 cases![
@@ -29,6 +30,7 @@ cases![
     the_image_of_the_running_kernel_is_planned_where_none_is_named,
     a_plan_is_written_to_a_file_whole_or_not_at_all,
     a_plan_is_a_page_too,
+    policies_that_the_images_program_cannot_run_have_failed,
 ];
 
 pub const POLICIES: &str = "/etc/switch-root/policies.d";
@@ -523,4 +525,37 @@ fn a_plan_is_a_page_too() -> Checked {
         "plan image --format html --explain /etc",
         &["--explain is told as text or as JSON"],
     )
+}
+
+fn policies_that_the_images_program_cannot_run_have_failed() -> Checked {
+    let desk = Desk::new()?;
+    let keep = |ending: &str| format!("{POLICIES}/50-keep-paths.{ending}");
+    let refuse = r#"{"settings": {"keep": ["/var/log/boot/**"]}, "on_failure": "refuse"}"#;
+    for (other, sidecar, refused) in [
+        (true, SETTINGS, false),
+        (true, refuse, true),
+        (false, refuse, false),
+    ] {
+        let engine = match other {
+            true => OTHER_ENGINE.to_owned(),
+            false => engine()?,
+        };
+        let program = boot_program(&engine, "this build of switch_root has no compiler");
+        let image = steps()?
+            .executable("/sbin/switch_root", program)
+            .file(keep("cwasm"), native("keep-paths")?)
+            .file(keep("json"), sidecar);
+        desk.write("image", archive::of(&image)?)?;
+        let status = if other { 3 } else { 0 };
+        let ran = desk.changes_nothing("plan image --format json", status)?;
+        let plan = json(&ran.stdout)?;
+        ensure!(plan["refused"].is_string() == refused, "{plan:#}");
+        let action = if other && !refused { "skip" } else { "delete" };
+        ensure!(plan["deletion"]["action"] == action, "{plan:#}");
+        let text = desk.changes_nothing("plan image", status)?.stdout;
+        if other {
+            says(&text, &["no usable ahead-of-time form"])?;
+        }
+    }
+    Ok(())
 }

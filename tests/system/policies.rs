@@ -131,6 +131,7 @@ fn plain_cases() -> Vec<Trial> {
         every_limit_of_a_sidecar_is_held,
         settings_that_the_policy_refuses_are_a_failure,
         a_sidecar_that_is_malformed_is_a_failure,
+        a_sidecar_of_a_newer_release_still_says_to_refuse,
         a_flood_of_log_messages_is_cut_and_counted,
         control_characters_in_log_messages_are_escaped,
         directional_characters_reach_no_log_and_stay_in_json,
@@ -351,6 +352,27 @@ fn a_sidecar_that_is_malformed_is_a_failure() -> Checked {
         booted.everything_left()?;
     }
     Ok(())
+}
+
+fn a_sidecar_of_a_newer_release_still_says_to_refuse() -> Checked {
+    let newer = "newer release: its version is 2, and this one knows 1";
+    for (sidecar, words) in [
+        (r#"{"version": 2, "on_failure": "refuse"}"#, newer),
+        (
+            r#"{"on_failure": "refuse", "new": 1}"#,
+            "unknown field `new`",
+        ),
+    ] {
+        let scene = with_file(policy("hostile")?, Some(sidecar))?;
+        refuses(&scene, &["50-broken.json", words, "says to refuse"])?;
+    }
+    let scene = with_file(policy("hostile")?, Some(r#"{"version": 2}"#))?;
+    let booted = boots(&scene)?;
+    booted.failed("50-broken", &["50-broken.json", newer])?;
+    booted.everything_left()?;
+    let sidecar = r#"{"version": 1, "settings": {"keep": ["/some/file"]}}"#;
+    let scene = boot()?.policy("50-keep", policy("keep-paths")?, Some(sidecar));
+    boots(&scene.file("/some/file", "kept"))?.left(&["/some/file"])
 }
 
 fn a_flood_of_log_messages_is_cut_and_counted() -> Checked {

@@ -36,6 +36,9 @@ cases![
     for_another_boot_binary_nothing_is_compiled,
     what_is_compiled_for_is_what_the_boot_binary_is_for,
     the_folders_of_an_image_may_be_its_own,
+    for_an_image_that_runs_none_nothing_is_staged,
+    a_policy_that_says_to_refuse_is_never_left_out,
+    keys_that_are_not_valid_now_are_refused_with_strict,
 ];
 
 const VENDOR: &str = "/usr/lib/switch-root/policies.d";
@@ -562,7 +565,7 @@ fn record(native: &[u8]) -> Result<serde_json::Value, Stop> {
 
 /// Something that looks like a boot binary: for the processor of this number, and of this
 /// engine.
-fn binary(machine: u8, engine: &str) -> Vec<u8> {
+pub fn binary(machine: u8, engine: &str) -> Vec<u8> {
     let mut program = b"\x7fELF\x02\x01\x01".to_vec();
     program.resize(18, 0);
     program.extend([machine, 0]);
@@ -572,7 +575,7 @@ fn binary(machine: u8, engine: &str) -> Vec<u8> {
 }
 
 /// The numbers of processors in ELF files.
-const X86_64: u8 = 62;
+pub const X86_64: u8 = 62;
 const AARCH64: u8 = 183;
 
 fn for_another_boot_binary_nothing_is_compiled() -> Checked {
@@ -645,4 +648,74 @@ fn the_folders_of_an_image_may_be_its_own() -> Checked {
     ensure!(ran.status == Some(0), "{}", ran.said());
     let files = ["cwasm", "wasm"].map(|ending| format!("{OPERATOR}/10-a.{ending}"));
     holds(&desk, &[&files[0], &files[1]])
+}
+
+fn for_an_image_that_runs_none_nothing_is_staged() -> Checked {
+    let desk = desk(Vec::new().operators("10-a.wasm", policy("kernel-abi")?))?;
+    let engine = "switch-root 0.0.9, wasmtime 47\nthis build of switch_root has no compiler";
+    let program = Vec::new().executable("/sbin/switch_root", binary(X86_64, engine));
+    desk.tree("image", &program)?;
+    let ran = desk.changes_nothing("image stage image --root machine", 3)?;
+    says(&ran.stderr, &["/sbin/switch_root", "nothing is staged"])?;
+    // The machine's is not what the image gets: its hooks choose.
+    desk.tree("other", &[])?;
+    desk.tree("machine", &program)?;
+    let ran = desk.run("image stage other --root machine")?;
+    ensure!(ran.status == Some(0), "{}", ran.said());
+    says(&ran.stderr, &["without their compiled forms"])
+}
+
+fn a_policy_that_says_to_refuse_is_never_left_out() -> Checked {
+    let good = || policy("kernel-abi");
+    let newer = r#"{"version": 7, "on_failure": "refuse", "weather": "sunny"}"#;
+    let unknown = r#"{"on_failure": "refuse", "weather": "sunny"}"#;
+    let refuse = r#"{"on_failure": "refuse"}"#;
+    for (code, sidecar, words) in [
+        (Content::from("no policy"), refuse, "is not WebAssembly"),
+        (good()?, unknown, "unknown field `weather`"),
+        (
+            good()?,
+            newer,
+            "newer release: its version is 7, and this one knows 1",
+        ),
+    ] {
+        let machine = Vec::new()
+            .operators("10-good.wasm", good()?)
+            .operators("20-needed.wasm", code)
+            .operators("20-needed.json", sidecar);
+        let desk = desk(machine)?;
+        let ran = desk.changes_nothing("image stage image --root machine", 3)?;
+        says(&ran.stderr, &["20-needed", words, "says to refuse"])?;
+        says(&ran.stdout, &["nothing was staged"])?;
+    }
+    // One whose key was revoked.
+    let desk = signed("/etc/switch-root/trust/ops.signers")?;
+    desk.tree("machine", &Vec::new().operators("20-unsigned.json", refuse))?;
+    let ran = desk.changes_nothing("image stage image --root machine", 3)?;
+    says(
+        &ran.stderr,
+        &["20-unsigned", "is not signed", "says to refuse"],
+    )
+}
+
+fn keys_that_are_not_valid_now_are_refused_with_strict() -> Checked {
+    let desk = signed("/etc/switch-root/trust/ops.signers")?;
+    fs::remove_file(desk.path(&format!("machine{OPERATOR}/20-unsigned.wasm")))?;
+    let list = String::from_utf8(desk.read("ops.signers")?)?;
+    for (option, words) in [
+        ("valid-before=20200101", "whose key expired on 2020-01-01"),
+        ("valid-after=29990101", "whose key is not valid before 2999"),
+    ] {
+        let list = list.replacen(' ', &format!(" {option} "), 1);
+        let list = Vec::new().file("/etc/switch-root/trust/ops.signers", list.as_str());
+        desk.tree("machine", &list)?;
+        let ran = desk.changes_nothing("image stage image --root machine --strict", 3)?;
+        says(&ran.stderr, &["10-signed", words, "nothing is"])?;
+        // A boot runs it: clocks are often wrong there.
+        let ran = stages(&desk, "")?;
+        says(&ran.stderr, &["10-signed", words, "used all the same"])?;
+        fs::remove_dir_all(desk.path("image"))?;
+        desk.tree("image", &[])?;
+    }
+    Ok(())
 }

@@ -65,10 +65,7 @@ impl Image {
     /// one of squashfs; otherwise the initramfs' own os-release is taken.
     pub fn machine(&self) -> Machine {
         let mut machine = Machine {
-            architecture: self.init().and_then(|header| {
-                let header: &[u8; HEADER] = header.first_chunk()?;
-                architecture(header)
-            }),
+            architecture: self.machine_of_init(),
             ..Machine::default()
         };
         self.modules(&mut machine);
@@ -120,6 +117,13 @@ impl Image {
     /// initramfs itself.
     pub fn boots_whole(&self) -> bool {
         self.root_image().is_some() && self.init().is_some_and(|header| header.starts_with(ELF))
+    }
+
+    /// What the init of the initramfs was built for, as `uname -m` has it; none where that is
+    /// a script.
+    pub fn machine_of_init(&self) -> Option<&'static str> {
+        let header: &[u8; HEADER] = self.init()?.first_chunk()?;
+        architecture(header)
     }
 
     /// The first bytes of the init of the initramfs.

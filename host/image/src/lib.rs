@@ -6,6 +6,8 @@
 //! nobody need be root. From that a [`plan`] is made, and the [`rehearsal`] executes
 //! what was planned.
 
+pub mod boot_program;
+pub mod called;
 pub mod diff;
 pub mod files;
 pub mod html;
@@ -13,4 +15,5 @@ pub mod image;
 mod members;
 pub mod plan;
 pub mod rehearsal;
+pub mod runs;
 pub mod tree;

@@ -14,7 +14,6 @@ use extension::{Error, Result, known_keys};
 use policy::account::{self, PolicyReport, Reason};
 use policy::compatibility::{self, NoReview};
 use policy::consequence::{self, Deletion};
-use policy::folder;
 use policy::keep::Keep;
 use policy::limits::fixed;
 use policy::preservation::{self, Review};
@@ -22,8 +21,8 @@ use policy::session::Session;
 use policy::survivors::{self, Carry, HOST, Kept};
 use policy::{Failure, FileKind, HostFacts, extensions};
 
-use crate::files::Files;
 use crate::image::Image;
+use crate::runs;
 use branch::Branches;
 pub use branch::{Branch, Fate, Summary};
 use explain::Watch;
@@ -93,7 +92,7 @@ pub fn make(image: &Image, asking: &Asking<'_>) -> Result<Plan> {
         .explain
         .map(|path| Watch::new(tree, path))
         .transpose()?;
-    let policies = folder::discover_in(&Files(tree), asking.policies);
+    let policies = runs::policies(image, asking.policies);
     let mut session = Session::of_an_image(&policies);
     let whole = image.boots_whole();
     // In the order of the boot, since a policy that failed is not asked again.

@@ -52,6 +52,9 @@ pub enum Kind {
     Error,
 }
 
+/// Why the build without a compiler does not run a policy that has a `.wasm` alone.
+pub const NO_COMPILER: &str = "has no usable ahead-of-time form (.cwasm), and this build of switch_root has no compiler; compile it on the machine that makes the image";
+
 /// One failed policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {

@@ -29,7 +29,7 @@ use crate::trust::TRUST;
 mod signed;
 mod survey;
 
-use signed::Demand;
+use signed::{Demand, Signed};
 pub use survey::{Found, survey};
 
 /// Where vendors put policies.
@@ -60,6 +60,9 @@ pub struct Policy {
     /// Who signed its native code, escaped, where that has a signature of its own that
     /// it needs.
     pub native_signed_by: Option<String>,
+    /// That a key which signed it is not valid now, as far as the clock is right: what
+    /// follows its file in a sentence.
+    pub untimely: Option<String>,
     /// Settings, limits, failure mode.
     pub sidecar: Sidecar,
     /// What the operator should hear about it, such as a `.cwasm` not used.
@@ -153,12 +156,24 @@ pub fn embedded() -> Policy {
         code: Ok(code),
         signed_by: None,
         native_signed_by: None,
+        untimely: None,
         sidecar: Sidecar::default(),
         warnings: Vec::new(),
     }
 }
 
 impl Policy {
+    /// Says that clock and validity of the key disagree, where they do.
+    fn note_validity(&mut self, signed: Signed) {
+        if let Some(untimely) = signed.untimely {
+            self.warnings.push(format!(
+                "it {untimely}; the clock says {}, which may be wrong while the machine starts, so it is used all the same",
+                signed.now
+            ));
+            self.untimely.get_or_insert(untimely);
+        }
+    }
+
     /// Who signed what is run: the `.wasm` if it is `compiled` for that, or else the
     /// native code, which counts as signed with the `.wasm` that it was compiled from.
     pub fn signer(&self, compiled: bool) -> Option<&str> {
@@ -294,31 +309,28 @@ fn assemble(stem: &[u8], files: &Files<'_>, demand: &Demand) -> Option<Policy> {
         }
     };
     if let Some(sidecar) = files.sidecar.as_ref().filter(|file| !file.masks()) {
-        let parsed = match sidecar.read(fixed::SIDECAR_FILE) {
-            Ok(Some(contents)) => Sidecar::parse(&contents.bytes),
-            Ok(None) => Err("is a link to nothing".into()),
-            Err(error) => Err(error),
+        let (parsed, bytes) = match sidecar.read(fixed::SIDECAR_FILE) {
+            Ok(Some(contents)) => (Sidecar::parse(&contents.bytes), contents.bytes),
+            Ok(None) => (Err("is a link to nothing".into()), Vec::new()),
+            Err(error) => (Err(error), Vec::new()),
         };
-        match parsed {
-            Ok(parsed) => {
-                policy.sidecar = Sidecar {
-                    origin: Some(sidecar.shown()),
-                    ..parsed
-                }
-            }
-            Err(error) => {
-                policy.code = Err(Failure::load(
-                    Kind::Settings,
-                    format!("{} {error}", sidecar.shown()),
-                ));
-            }
+        let failed = parsed
+            .as_ref()
+            .err()
+            .map(|error| Failure::load(Kind::Settings, format!("{} {error}", sidecar.shown())));
+        policy.sidecar = Sidecar {
+            origin: failed.is_none().then(|| sidecar.shown()),
+            ..parsed.unwrap_or_else(|_| Sidecar::of_malformed(&bytes))
+        };
+        if let Some(failure) = failed {
+            policy.code = Err(failure);
         }
     }
     match signature {
         Ok(None) => {}
         Ok(Some(signed)) => {
-            policy.signed_by = Some(signed.by);
-            policy.warnings.extend(signed.warning);
+            policy.signed_by = Some(signed.by.clone());
+            policy.note_validity(signed);
         }
         // In place of any other failure: its sidecar has no say in this one.
         Err(failure) => policy.code = Err(failure),
@@ -360,8 +372,8 @@ fn add_native(
             code.native = Some(native);
             policy.digest = Some(source);
             if let Some(signed) = signed {
-                policy.native_signed_by = Some(signed.by);
-                policy.warnings.extend(signed.warning);
+                policy.native_signed_by = Some(signed.by.clone());
+                policy.note_validity(signed);
             }
         }
         Err(reason) if code.wasm.is_some() => {
@@ -409,6 +421,7 @@ fn loaded(name: String, origin: String, digest: Option<String>, code: Code) -> P
         code: Ok(code),
         signed_by: None,
         native_signed_by: None,
+        untimely: None,
         sidecar: Sidecar::default(),
         warnings: Vec::new(),
     }
@@ -422,6 +435,7 @@ fn unusable(name: String, origin: String, failure: Failure) -> Policy {
         code: Err(failure),
         signed_by: None,
         native_signed_by: None,
+        untimely: None,
         sidecar: Sidecar::default(),
         warnings: Vec::new(),
     }

@@ -228,10 +228,7 @@ impl Hosts {
 
     #[cfg(not(feature = "compile"))]
     fn compile(&self, _: &[u8]) -> Result<(Rc<Host>, Component), Failure> {
-        Err(Failure::load(
-            Kind::NotAPolicy,
-            "has no usable ahead-of-time form (.cwasm), and this build of switch_root has no compiler; compile it on the machine that makes the image",
-        ))
+        Err(Failure::load(Kind::NotAPolicy, crate::failure::NO_COMPILER))
     }
 }
 

@@ -1,9 +1,14 @@
 //! The file `NN-name.json` beside a policy: its settings, limits and failure mode.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::limits::Limits;
+
+/// The version of the keys below. A sidecar that names a later one was written for a release
+/// that has more of them.
+pub const VERSION: u32 = 1;
 
 /// What happens to the boot when the policy fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,8 +30,10 @@ pub enum OnFailure {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sidecar {
+    /// The version of the keys that it was written with, see [`VERSION`].
+    pub version: Option<u32>,
     /// Handed to the policy as JSON text, `{}` where absent.
-    pub settings: Option<serde_json::Value>,
+    pub settings: Option<Value>,
     /// What the policy may use up.
     pub limits: Limits,
     /// What its failure means.
@@ -44,15 +51,35 @@ impl Sidecar {
     /// Reads the bytes of a sidecar file.
     ///
     /// # Errors
-    /// A sentence that names line and column of what is wrong.
+    /// A sentence that names line and column of what is wrong, or the version that it needs.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        if let Some(version) = newer(bytes) {
+            return Err(format!(
+                "was written for a newer release: its version is {version}, and this one knows {VERSION}; use that release, or remove the version and what is new in it"
+            ));
+        }
         let parsed: Self = serde_json::from_slice(bytes).map_err(|error| {
-            format!("is not a sidecar file: {error}; it holds a JSON object with `settings`, `limits` and `on_failure`, each optional")
+            format!("is not a sidecar file: {error}; it holds a JSON object with `version`, `settings`, `limits` and `on_failure`, each optional")
         })?;
         Ok(Self {
             in_place: InPlace::of(bytes),
             ..parsed
         })
+    }
+
+    /// The sidecar of which [`Sidecar::parse`] says what is wrong. That the policy must not
+    /// fail still counts where it can be read: a key of a newer release is a failure, and no
+    /// reason to go on without the policy.
+    pub fn of_malformed(bytes: &[u8]) -> Self {
+        let refuses = serde_json::from_slice::<Value>(bytes)
+            .is_ok_and(|value| value["on_failure"] == "refuse");
+        Self {
+            on_failure: match refuses {
+                true => OnFailure::Refuse,
+                false => OnFailure::default(),
+            },
+            ..Self::default()
+        }
     }
 
     /// The JSON text for `settings.configure`.
@@ -97,6 +124,13 @@ impl InPlace {
     pub fn text(&self) -> &str {
         &self.0
     }
+}
+
+/// The version that a file names, if it is later than ours.
+fn newer(bytes: &[u8]) -> Option<u64> {
+    let value: Value = serde_json::from_slice(bytes).ok()?;
+    let version = value.get("version")?.as_u64()?;
+    (version > u64::from(VERSION)).then_some(version)
 }
 
 #[cfg(test)]
@@ -152,6 +186,47 @@ mod tests {
         ] {
             let error = Sidecar::parse(text.as_bytes()).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn keys_of_a_later_version_are_named_as_such() {
+        assert_eq!(
+            Sidecar::parse(br#"{"version": 1}"#).unwrap().version,
+            Some(1)
+        );
+        let later = br#"{"version": 7, "on_failure": "refuse", "weather": "sunny"}"#;
+        let error = Sidecar::parse(later).unwrap_err();
+        assert!(
+            error.starts_with(
+                "was written for a newer release: its version is 7, and this one knows 1"
+            ),
+            "{error}"
+        );
+        // Even where every key is known: what they mean may have changed.
+        let error = Sidecar::parse(br#"{"version": 2}"#).unwrap_err();
+        assert!(error.contains("newer release"), "{error}");
+        for text in [r#"{"version": "1"}"#, r#"{"version": -1}"#] {
+            let error = Sidecar::parse(text.as_bytes()).unwrap_err();
+            assert!(error.contains("is not a sidecar file"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_malformed_sidecar_still_says_to_refuse() {
+        for (text, expected) in [
+            (r#"{"on_failure": "refuse", "new": 1}"#, OnFailure::Refuse),
+            (
+                r#"{"version": 9, "on_failure": "refuse"}"#,
+                OnFailure::Refuse,
+            ),
+            // It makes nothing weaker, which the malformed part may be meant to prevent.
+            (r#"{"on_failure": "ignore", "new": 1}"#, OnFailure::Safe),
+            (r#"{"on_failure": "refuse""#, OnFailure::Safe),
+            (r#"["refuse"]"#, OnFailure::Safe),
+        ] {
+            let sidecar = Sidecar::of_malformed(text.as_bytes());
+            assert_eq!(sidecar.on_failure, expected, "{text}");
         }
     }
 }

@@ -124,6 +124,16 @@ impl Trust {
         signers::parse(shown, bytes, &mut self.signers)
     }
 
+    /// Those who may sign policies, in the order in which they are listed.
+    pub fn signers(&self) -> impl Iterator<Item = &Signer> {
+        self.signers.iter().filter(|signer| signer.may_sign())
+    }
+
+    /// Whether the key of a signer may sign policies here, too.
+    pub fn accepts(&self, signer: &Signer) -> bool {
+        self.signers().any(|own| own.key == signer.key)
+    }
+
     /// Checks a signature of these bytes, and whether the signer's key is valid at `now`.
     /// The first line that accepts the key counts, one that is valid before one that is
     /// not.

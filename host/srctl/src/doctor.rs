@@ -6,6 +6,7 @@ pub mod current;
 mod finding;
 mod generator;
 mod image;
+mod keys;
 pub mod machine;
 mod parameters;
 mod policies;
@@ -20,19 +21,21 @@ use extension::progress::Progress;
 use extension::{Error, Result};
 use policy::escape;
 
+use crate::as_initramfs::AsInitramfs;
 use crate::command::{Doctor, DoctorFormat};
 use crate::input::shown;
 use crate::outcome::Outcome;
 use crate::print;
 use crate::rooted::Rooted;
 use crate::style;
+use current::Current;
 use finding::{Finding, Severity};
 use machine::Machine;
 
 /// What is looked at, and what was found.
 struct Examination {
     root: Option<PathBuf>,
-    image: Option<PathBuf>,
+    images: Vec<PathBuf>,
     findings: Vec<Finding>,
 }
 
@@ -81,26 +84,39 @@ fn of_machine(path: &Path, command: &Doctor, progress: &dyn Progress) -> Result<
     machine.settings = settings::look(&root, &mut findings);
     machine.generators = generator::look(&root, &mut findings);
     machine.binary = binary::installed(&root, &machine, &mut findings);
-    let policies = policies::of_machine(&root, &mut findings);
-    let found = match &command.image {
-        Some(image) => Some(image.clone()),
+    let strict = machine.settings.strict;
+    let policies = policies::of_machine(&root, strict, &mut findings);
+    keys::look(&AsInitramfs::of(&root), &mut findings);
+    let images = match &command.image {
+        Some(image) => vec![Current {
+            path: image.clone(),
+            kernel: machine.kernel.clone(),
+        }],
         None => current::find(&root, path, &machine, &mut findings),
     };
-    if let Some(found) = &found
-        && let Some(image) = image::read(found, command, progress, &mut findings)
-    {
+    for one in &images {
+        let Some(image) = image::read(&one.path, command, progress, &mut findings) else {
+            continue;
+        };
         let of_machine = image::OfMachine {
             root: &root,
             machine: &machine,
+            kernel: one.kernel.as_deref(),
             policies: &policies,
         };
-        image::look(&image, Some(&of_machine), &mut findings);
+        let label = match images.len() {
+            1 => "the image".into(),
+            _ => image.name.clone(),
+        };
+        image::look(&image, &label, Some(&of_machine), &mut findings);
     }
-    machine.space(&root, found.as_deref(), &mut findings);
+    let images: Vec<PathBuf> = images.into_iter().map(|one| one.path).collect();
+    let paths = images.iter().map(PathBuf::as_path);
+    machine.space(&root, paths, &mut findings);
     machine.report(&root, &mut findings);
     Ok(Examination {
         root: Some(path.to_owned()),
-        image: found,
+        images,
         findings,
     })
 }
@@ -110,11 +126,11 @@ fn of_image(command: &Doctor, progress: &dyn Progress) -> Examination {
     if let Some(path) = &command.image
         && let Some(image) = image::read(path, command, progress, &mut findings)
     {
-        image::look(&image, None, &mut findings);
+        image::look(&image, "the image", None, &mut findings);
     }
     Examination {
         root: None,
-        image: command.image.clone(),
+        images: command.image.iter().cloned().collect(),
         findings,
     }
 }

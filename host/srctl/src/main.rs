@@ -2,7 +2,6 @@
 
 mod access;
 mod as_initramfs;
-mod boot_program;
 mod command;
 mod config;
 mod diff;

@@ -90,6 +90,7 @@ pub fn policy(path: &Path, wasm: Vec<u8>, sidecar: Sidecar) -> Policy {
         }),
         signed_by: None,
         native_signed_by: None,
+        untimely: None,
         sidecar,
         warnings: Vec::new(),
     }

@@ -129,8 +129,25 @@ pub fn each_thing_about_an_image_has_its_finding() -> Checked {
                 "/usr/bin/run-init",
                 boot_program(&engine()?, "this build of switch_root has no compiler"),
             ),
-            &["image-binary warning", "policy-compiled problem"],
-            &["has no compiler"],
+            &[
+                "image-binary warning",
+                "policy-compiled problem",
+                "plan problem",
+            ],
+            &["has no compiler", "nothing of it would be deleted"],
+        ),
+        (
+            "the same, of another release than what was compiled",
+            image.clone().program(
+                "/usr/bin/run-init",
+                boot_program(OTHER_ENGINE, "this build of switch_root has no compiler"),
+            ),
+            &[
+                "image-binary warning",
+                "policy-compiled problem",
+                "plan problem",
+            ],
+            &["has no compiler", "of its own release alone"],
         ),
         (
             "a boot program of another release",
@@ -138,8 +155,8 @@ pub fn each_thing_about_an_image_has_its_finding() -> Checked {
                 "/usr/bin/run-init",
                 boot_program(OTHER_ENGINE, ""),
             ),
-            &["image-binary warning", "policy-compiled unknown"],
-            &["is not known here"],
+            &["image-binary warning"],
+            &["of its own release alone"],
         ),
         (
             "a switch that would be refused",

@@ -178,7 +178,7 @@ pub fn each_thing_about_a_machine_has_its_finding() -> Checked {
             "one that may not fail",
             broken(r#"{"on_failure": "refuse"}"#),
             &["policy problem"],
-            &["the switch would be refused, as its sidecar says"],
+            &["no image is made without it, as its sidecar says"],
         ),
         (
             "one that may fail",
@@ -217,7 +217,7 @@ pub fn each_thing_about_a_machine_has_its_finding() -> Checked {
                 "image-policies warning",
                 "image-trust problem",
             ],
-            &["srctl policy sign"],
+            &["srctl policy sign", "the next image", "is not made"],
         ),
         (
             "a way out that stayed",

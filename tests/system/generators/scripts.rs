@@ -7,10 +7,12 @@ use std::process::Command;
 use switch_root_tests::steps::{Step, Steps};
 
 use crate::check::{ensure, says};
+use crate::doctor::patient::OTHER_ENGINE;
 use crate::srctl::{Desk, Ran};
+use crate::staging::{X86_64, binary};
 use crate::tools::{Checked, Stop, cases, policy, program, srctl};
 
-use super::{BINARY, MALFORMED, OPERATOR, TRUST, malformed_signers, ours};
+use super::{BINARY, MALFORMED, OPERATOR, TRUST, malformed_signers, ours, settings};
 
 cases![
     shellcheck_finds_nothing,
@@ -19,6 +21,8 @@ cases![
     without_srctl_no_list_of_signers_is_lost,
     what_others_put_into_an_image_does_not_stay,
     malformed_signers_end_the_script_of_mkosi,
+    policies_without_compiled_forms_get_the_program_that_compiles,
+    a_policy_that_says_to_refuse_is_in_every_image_that_is_made,
 ];
 
 /// The scripts, with their shells.
@@ -75,14 +79,17 @@ const FAILING: &str = "#!/bin/sh\necho srctl: out of luck >&2; exit 134\n";
 /// A desk with a machine of these files, an image that another hook has put a policy into,
 /// and the folder of programs `bin`, with `srctl` in it if there is to be one.
 fn into_image(machine: Vec<Step>, srctl: Option<&str>, strict: &str) -> Result<(Ran, Desk), Stop> {
-    let desk = Desk::new()?;
     let machine = machine
         .executable(BINARY, "ours")
-        .file(format!("{OPERATOR}/10-a.wasm"), policy("kernel-abi")?)
-        .file(
-            "/etc/switch-root/initramfs.conf",
-            format!("STRICT={strict}\n").as_str(),
-        );
+        .file(format!("{OPERATOR}/10-a.wasm"), policy("kernel-abi")?);
+    let mut machine = machine;
+    machine.extend(settings(&format!("STRICT={strict}\n")));
+    into_image_of(machine, srctl)
+}
+
+/// The same, of a machine that has its programs.
+fn into_image_of(machine: Vec<Step>, srctl: Option<&str>) -> Result<(Ran, Desk), Stop> {
+    let desk = Desk::new()?;
     desk.tree("machine", &machine)?;
     let theirs = format!("{OPERATOR}/70-theirs.wasm");
     desk.tree("image", &Vec::new().file(theirs, "theirs"))?;
@@ -92,7 +99,9 @@ fn into_image(machine: Vec<Step>, srctl: Option<&str>, strict: &str) -> Result<(
     }
     desk.tree("bin", &programs)?;
     // The machine that runs this may have an srctl of its own.
-    for tool in ["sh", "ls", "rm", "mkdir", "cp", "chmod", "readlink", "ln"] {
+    for tool in [
+        "sh", "ls", "rm", "mkdir", "cp", "chmod", "readlink", "ln", "cat",
+    ] {
         symlink(program(tool)?, desk.path(&format!("bin/tools/{tool}")))?;
     }
     let ended = Command::new("/bin/sh")
@@ -192,5 +201,80 @@ fn malformed_signers_end_the_script_of_mkosi() -> Checked {
     ensure!(ran.status != Some(0), "{}", ran.said());
     says(&ran.stderr, &MALFORMED[..1])?;
     ensure!(desk.everything()? == before, "something was staged");
+    Ok(())
+}
+
+fn policies_without_compiled_forms_get_the_program_that_compiles() -> Checked {
+    let real = format!("#!/bin/sh\nexec {} \"$@\"\n", srctl()?.display());
+    let small = format!("{BINARY}-aot");
+    // Programs of another release than srctl, which stages policies as they are then.
+    let machine = |strict: &str, full: bool| -> Result<Vec<Step>, Stop> {
+        let words = "this build of switch_root has no compiler";
+        let other = format!("{OTHER_ENGINE}\n{words}");
+        let mut machine = Vec::new()
+            .executable(small.as_str(), binary(X86_64, &other))
+            .file(format!("{OPERATOR}/10-a.wasm"), policy("kernel-abi")?);
+        if full {
+            machine = machine.executable(BINARY, binary(X86_64, OTHER_ENGINE));
+        }
+        machine.extend(settings(&format!("BINARY=aot\nSTRICT={strict}\n")));
+        Ok(machine)
+    };
+    let takes = |ran: &Ran, desk: &Desk, binary: &str| -> Checked {
+        let expected = desk.path("machine").display().to_string() + binary;
+        let chosen = ran.status == Some(0) && ran.stdout.trim_end() == expected;
+        ensure!(chosen, "it is not {binary}\n{}", ran.said());
+        Ok(())
+    };
+    for (program, words) in [
+        (Some(&real[..]), "without their compiled forms"),
+        (None, "there is no srctl"),
+    ] {
+        let (ran, desk) = into_image_of(machine("no", true)?, program)?;
+        takes(&ran, &desk, BINARY)?;
+        says(&ran.stderr, &[words, "full boot binary"])?;
+        let (ran, _) = into_image_of(machine("yes", true)?, program)?;
+        refuses(&ran, &["no image is made"])?;
+        // Without the program that compiles no image would run them.
+        let (ran, _) = into_image_of(machine("no", false)?, program)?;
+        refuses(&ran, &["there is no ", BINARY])?;
+    }
+    // What is masked need not be compiled.
+    let masked = machine("no", true)?.file(format!("{OPERATOR}/10-a.wasm"), "");
+    let (ran, desk) = into_image_of(masked, Some(&real))?;
+    takes(&ran, &desk, &small)
+}
+
+fn a_policy_that_says_to_refuse_is_in_every_image_that_is_made() -> Checked {
+    let real = format!("#!/bin/sh\nexec {} \"$@\"\n", srctl()?.display());
+    let needed = |code: &str| {
+        Vec::new()
+            .file(format!("{OPERATOR}/20-needed.{code}"), "no policy")
+            .file(
+                format!("{OPERATOR}/20-needed.json"),
+                r#"{"on_failure": "refuse"}"#,
+            )
+    };
+    for code in ["wasm", "cwasm"] {
+        let (ran, _) = into_image(needed(code), Some(&real), "no")?;
+        refuses(
+            &ran,
+            &["20-needed", "on_failure: refuse", "no image is made"],
+        )?;
+        let (ran, _) = into_image(needed(code), Some(FAILING), "no")?;
+        refuses(&ran, &["out of luck", "on_failure: refuse"])?;
+        // Whether it can be used is for the boot to say, which refuses then.
+        let (ran, desk) = into_image(needed(code), None, "no")?;
+        ensure!(ran.status == Some(0), "{}", ran.said());
+        for ending in [code, "json"] {
+            desk.read(&format!("image{OPERATOR}/20-needed.{ending}"))?;
+        }
+    }
+    // Beside a .wasm a compiled form is not taken along: it may be of another release.
+    let both = needed("cwasm").file(format!("{OPERATOR}/20-needed.wasm"), "no policy");
+    let (ran, desk) = into_image(both, None, "no")?;
+    ensure!(ran.status == Some(0), "{}", ran.said());
+    let compiled = desk.path(&format!("image{OPERATOR}/20-needed.cwasm"));
+    ensure!(!compiled.exists(), "its compiled form is in the image");
     Ok(())
 }

@@ -15,6 +15,9 @@ use crate::tools::{Checked, Stop, cases, program};
 cases![
     the_packages_are_installed_removed_and_purged_without_a_trace,
     an_upgrade_keeps_what_the_operator_changed_and_so_does_a_removal,
+    policies_that_are_upgraded_alone_are_put_into_the_images,
+    images_that_cannot_be_made_hold_up_no_other_package,
+    programs_of_two_versions_are_not_installed_together,
 ];
 
 /// Debian's conffiles of the boot side.
@@ -47,7 +50,7 @@ impl Debian {
         let recorder = debian.path("/usr/sbin/update-initramfs");
         fs::write(
             &recorder,
-            "#!/bin/sh\necho \"$@\" >> /update-initramfs.log\n",
+            "#!/bin/sh\necho \"$@\" >> /update-initramfs.log\n[ ! -e /no-room ]\n",
         )?;
         fs::set_permissions(&recorder, fs::Permissions::from_mode(0o755))?;
         fs::write(debian.path("/update-initramfs.log"), "")?;
@@ -75,12 +78,12 @@ impl Debian {
         Ok(command)
     }
 
-    /// How often the image was made anew since this was asked last.
+    /// How often the images of all kernels were made since this was asked last.
     fn updates(&self) -> Result<usize, Stop> {
         let log = self.path("/update-initramfs.log");
         let told = fs::read_to_string(&log)?;
         ensure!(
-            told.lines().all(|line| line == "-u"),
+            told.lines().all(|line| line == "-u -k all"),
             "update-initramfs {told}"
         );
         fs::write(&log, "")?;
@@ -168,7 +171,13 @@ fn the_packages_are_installed_removed_and_purged_without_a_trace() -> Checked {
     );
     // initramfs-tools runs what is left there.
     debian.sh("/etc/initramfs/post-update.d/switch-root 6.1.0 /boot/initrd.img-6.1.0")?;
+    // What the unit for metrics has written at the last boot.
+    let collected = debian.path("/var/lib/prometheus/node-exporter");
+    fs::create_dir_all(&collected)?;
+    fs::write(collected.join("switch-root.prom"), "")?;
     debian.sh("apt-get purge --yes switch-root srctl switch-root-policies")?;
+    fs::remove_dir(&collected)?;
+    fs::remove_dir(debian.path("/var/lib/prometheus"))?;
     let difference = difference(&before, &debian.everything()?);
     ensure!(difference.is_empty(), "{}", difference.join("\n"));
     Ok(())
@@ -259,4 +268,68 @@ fn an_upgrade_keeps_what_the_operator_changed_and_so_does_a_removal() -> Checked
         "{difference:#?}"
     );
     Ok(())
+}
+
+fn policies_that_are_upgraded_alone_are_put_into_the_images() -> Checked {
+    let debian = Debian::new()?;
+    fs::create_dir(debian.path("/packages/older"))?;
+    older("switch-root-policies", &debian.path("/packages/older"))?;
+    debian.sh("apt-get install --yes /packages/switch-root_*.deb /packages/srctl_*.deb /packages/older/*.deb")?;
+    ensure!(debian.updates()? == 1, "no images were made, or twice");
+    debian.sh("apt-get install --yes /packages/switch-root-policies_*.deb")?;
+    ensure!(debian.updates()? == 1, "they have the old policies");
+    debian.sh("apt-get install --yes --reinstall /packages/srctl_*.deb")?;
+    ensure!(debian.updates()? == 0, "they were made for nothing");
+    Ok(())
+}
+
+fn images_that_cannot_be_made_hold_up_no_other_package() -> Checked {
+    let debian = Debian::new()?;
+    fs::write(debian.path("/no-room"), "")?;
+    let install = "apt-get install --yes /packages/*.deb";
+    let ended = debian.command(install)?.output()?;
+    let errors = String::from_utf8_lossy(&ended.stderr).into_owned()
+        + &String::from_utf8_lossy(&ended.stdout);
+    ensure!(!ended.status.success(), "it is not said: {errors}");
+    let way_out = "dpkg --configure switch-root";
+    says(
+        &errors,
+        &["failed to make all images", "STRICT=no", way_out],
+    )?;
+    let states = debian.sh("dpkg-query --show --showformat='${Package} ${db:Status-Status}\\n'")?;
+    let unfinished: Vec<&str> = states
+        .lines()
+        .filter(|line| !line.ends_with(" installed"))
+        .collect();
+    ensure!(
+        unfinished == ["switch-root half-configured"],
+        "{unfinished:?}"
+    );
+    fs::remove_file(debian.path("/no-room"))?;
+    debian.updates()?;
+    debian.sh(way_out)?;
+    ensure!(debian.updates()? == 1, "the way out makes no images");
+    // Without room for the stock images the package goes all the same.
+    fs::write(debian.path("/no-room"), "")?;
+    debian.sh("apt-get remove --yes switch-root")?;
+    ensure!(debian.updates()? == 1, "no stock images were tried");
+    Ok(())
+}
+
+fn programs_of_two_versions_are_not_installed_together() -> Checked {
+    let debian = Debian::new()?;
+    fs::create_dir(debian.path("/packages/older"))?;
+    older("srctl", &debian.path("/packages/older"))?;
+    debian.sh("apt-get install --yes /packages/switch-root_*.deb /packages/srctl_*.deb")?;
+    let ended = debian
+        .command("dpkg --install /packages/older/srctl_0.0.9.deb")?
+        .output()?;
+    let errors = String::from_utf8_lossy(&ended.stderr).into_owned();
+    ensure!(!ended.status.success(), "another srctl is installed");
+    says(&errors, &["switch-root", "breaks srctl"])?;
+    // Without any it stays: images may be made elsewhere.
+    debian.sh("apt-get remove --yes srctl")?;
+    debian
+        .sh("/usr/lib/switch-root/switch_root --version")
+        .map(drop)
 }

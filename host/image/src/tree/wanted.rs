@@ -1,9 +1,10 @@
 //! Of which files the contents are kept.
 
-use extension::contents::HEADER;
 use policy::limits::fixed;
 use policy::trust::TRUST;
 use policy::{folder, os_release};
+
+use crate::boot_program;
 
 /// What is kept of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +38,12 @@ impl Wanted {
             .folder(folder::VENDOR, Want::Whole(fixed::POLICY_FILE))
             .folder(folder::OPERATOR, Want::Whole(fixed::POLICY_FILE))
             .folder(TRUST, Want::Whole(fixed::SIGNERS_FILE))
-            .file("/init", Want::Head(HEADER as u64));
+            // The program that the image calls: whether it has a compiler, and its release.
+            .file("/init", Want::Whole(boot_program::LIMIT))
+            .folder(boot_program::FOLDER, Want::Whole(boot_program::LIMIT));
+        for path in boot_program::places() {
+            wanted = wanted.file(&path, Want::Whole(boot_program::LIMIT));
+        }
         for path in ["/extensions.yaml", "/etc/extensions.yaml"] {
             wanted = wanted.file(path, Want::Whole(fixed::EXTENSIONS_FILE));
         }

@@ -5,7 +5,7 @@ use crate::failure::{Failure, Kind};
 use crate::limits::fixed;
 use crate::source::Source;
 use crate::trust::compiled::{COMPILED, Compiled};
-use crate::trust::{self, Trust, signature_path};
+use crate::trust::{self, Time, Trust, signature_path};
 
 /// What is demanded.
 pub enum Demand {
@@ -27,8 +27,10 @@ pub enum Demand {
 pub struct Signed {
     /// The signer's names, escaped.
     pub by: String,
-    /// That the clock and the key's validity disagree.
-    pub warning: Option<String>,
+    /// That the key is not valid by the clock, if it is not.
+    pub untimely: Option<String>,
+    /// What the clock says.
+    pub now: Time,
 }
 
 impl Demand {
@@ -80,9 +82,8 @@ impl Demand {
             .map_err(|rejection| refused(rejection.to_string()))?;
         Ok(Some(Signed {
             by: signed.signer.principals.clone(),
-            warning: signed.untimely.map(|rejection| {
-                format!("it {rejection}; the clock says {now}, which may be wrong while the machine starts, so it is used all the same")
-            }),
+            untimely: signed.untimely.map(|rejection| rejection.to_string()),
+            now,
         }))
     }
 

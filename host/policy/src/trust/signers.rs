@@ -215,6 +215,11 @@ impl Signer {
         self.key.fingerprint(HashAlg::Sha256).to_string()
     }
 
+    /// The last moment at which the key is valid, where that is limited.
+    pub fn valid_before(&self) -> Option<Time> {
+        self.options.valid_before
+    }
+
     /// Whether the key may sign policies.
     pub(super) fn may_sign(&self) -> bool {
         match &self.options.namespaces {

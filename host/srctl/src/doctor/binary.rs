@@ -1,11 +1,11 @@
 //! The boot program that is installed.
 
-use policy::engine::ENGINE;
+use policy::engine::{self, ENGINE};
 
 use super::finding::{Finding, Findings};
 use super::machine::Machine;
-use crate::boot_program::{Binary, INSTALLED, LIMIT};
 use crate::rooted::Rooted;
+use ::image::boot_program::{Binary, INSTALLED, LIMIT};
 
 /// Looks at the program that images get, and gives back its digest.
 pub fn installed(root: &Rooted, machine: &Machine, findings: &mut Vec<Finding>) -> Option<String> {
@@ -39,15 +39,19 @@ pub fn installed(root: &Rooted, machine: &Machine, findings: &mut Vec<Finding>) 
     if binary.takes_ours() {
         findings.ok("package", path, format!("is installed ({})", binary.name()));
     } else {
+        let then = match binary.small {
+            true => "images get the full build in its place, which compiles policies at each boot",
+            false => "the boot compiles policies once more",
+        };
         findings.warning(
             "package",
             path,
             format!(
-                "is {}, and this srctl compiles for {ENGINE}: the boot compiles policies once more",
+                "is {}, and this srctl compiles for {ENGINE}: {then}",
                 binary.name()
             ),
             install,
         );
     }
-    Some(binary.digest)
+    Some(engine::digest(&bytes))
 }

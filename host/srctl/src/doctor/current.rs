@@ -1,4 +1,4 @@
-//! The image that the next boot uses, as far as its name tells.
+//! The images that the next boot may use, as far as their names tell: one for each kernel.
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,17 @@ use crate::rooted::Rooted;
 /// The largest machine-id that is read, in bytes.
 const SMALL: u64 = 4096;
 
+/// The most kernels whose images are looked at: each is read, and its policies are loaded.
+const MOST: usize = 16;
+
+/// An image of a kernel that is installed.
+pub struct Current {
+    /// Its path on this machine.
+    pub path: PathBuf,
+    /// `uname -r` of its kernel, where that is known.
+    pub kernel: Option<String>,
+}
+
 /// The image of this machine's running kernel, and what is known of the machine.
 ///
 /// # Errors
@@ -19,7 +30,7 @@ pub fn running() -> Result<(PathBuf, Machine)> {
     let path = Path::new("/");
     let root = Rooted::open(path).map_err(|error| Error::system("cannot look into /", &error))?;
     let machine = Machine::read(&root);
-    match locate(&root, path, machine.kernel.as_deref()) {
+    match locate(&root, path, machine.kernel.as_deref(), true) {
         Some(image) => Ok((image, machine)),
         None => Err(Error::new(
             Kind::NotFound,
@@ -31,23 +42,57 @@ pub fn running() -> Result<(PathBuf, Machine)> {
     }
 }
 
-/// Looks for the image of the machine's kernel, and gives back its path on this machine.
+/// Looks for the images of the machine's kernels, that of the running one first.
 pub fn find(
     root: &Rooted,
     path: &Path,
     machine: &Machine,
     findings: &mut Vec<Finding>,
-) -> Option<PathBuf> {
-    let found = locate(root, path, machine.kernel.as_deref());
-    if found.is_none() {
+) -> Vec<Current> {
+    let mut images: Vec<Current> = Vec::new();
+    let mut kernels: Vec<Option<&str>> = machine.kernels.iter().map(|one| Some(&**one)).collect();
+    if kernels.is_empty() {
+        kernels.push(None);
+    }
+    let what = "the initramfs image";
+    for kernel in kernels.iter().copied().take(MOST) {
+        let boots = kernel.is_none() || machine.kernel.as_deref() == kernel;
+        match locate(root, path, kernel, boots) {
+            Some(path) if images.iter().any(|image| image.path == path) => {}
+            Some(path) => images.push(Current {
+                path,
+                kernel: kernel.map(str::to_owned),
+            }),
+            None if boots => findings.unknown(
+                "image",
+                what,
+                not_found(kernel),
+                "name it: srctl doctor IMAGE --root /; one in a unified kernel image is not looked at",
+            ),
+            // Modules may stay where a kernel was removed.
+            None => findings.note("image", what, not_found(kernel)),
+        }
+    }
+    if kernels.len() > MOST {
         findings.unknown(
             "image",
-            "the initramfs image",
-            not_found(machine.kernel.as_deref()),
-            "name it: srctl doctor IMAGE --root /; one in a unified kernel image is not looked at",
+            "the images",
+            format!(
+                "of {} kernels are not looked at, but of {MOST} only",
+                kernels.len()
+            ),
+            "remove kernels that are not used any more, or name the images one by one",
         );
     }
-    found
+    if images.is_empty() && machine.kernel.is_none() && !machine.kernels.is_empty() {
+        findings.unknown(
+            "image",
+            what,
+            "is not found for any of its kernels",
+            "name it: srctl doctor IMAGE --root /",
+        );
+    }
+    images
 }
 
 fn not_found(kernel: Option<&str>) -> String {
@@ -60,22 +105,35 @@ fn not_found(kernel: Option<&str>) -> String {
     }
 }
 
-fn locate(root: &Rooted, path: &Path, kernel: Option<&str>) -> Option<PathBuf> {
-    let names = names(root, kernel);
-    let found = names.iter().find(|name| root.is_file(name))?;
+/// The image of a kernel, as a path on this machine. A name without a release is that of the
+/// kernel that `boots`.
+fn locate(root: &Rooted, path: &Path, kernel: Option<&str>, boots: bool) -> Option<PathBuf> {
+    let of_kernel = kernel.map(|kernel| of_kernel(root, kernel));
+    let any = ANY.iter().filter(|_| boots).map(|name| (*name).to_owned());
+    let mut names = of_kernel.into_iter().flatten().chain(any);
+    let found = names.find(|name| root.is_file(name))?;
     // Where the name is a link, what it leads to below the root is meant.
-    match root.real(found) {
+    match root.real(&found) {
         Some(real) => Some(path.join(real.strip_prefix("/").unwrap_or(&real))),
         None => Some(path.join(found.trim_start_matches('/'))),
     }
 }
 
-/// What images are called, the most particular name first.
-fn names(root: &Rooted, kernel: Option<&str>) -> Vec<String> {
+/// Names of images that tell no kernel.
+const ANY: [&str; 6] = [
+    "/boot/initrd.img",
+    "/boot/initramfs-linux.img",
+    "/boot/booster-linux.img",
+    "/boot/initramfs-lts",
+    "/boot/initrd",
+    "/initrd.img",
+];
+
+/// What the images of a kernel are called, the most particular name first.
+fn of_kernel(root: &Rooted, kernel: &str) -> Vec<String> {
     let mut names = Vec::new();
     // A name with a slash would lead elsewhere.
-    let kernel = kernel.filter(|kernel| !kernel.contains('/'));
-    if let Some(kernel) = kernel {
+    if !kernel.contains('/') {
         names.push(format!("/boot/initrd.img-{kernel}"));
         names.push(format!("/boot/initramfs-{kernel}.img"));
         names.push(format!("/boot/initrd-{kernel}"));
@@ -88,16 +146,14 @@ fn names(root: &Rooted, kernel: Option<&str>) -> Vec<String> {
                 names.push(format!("{folder}/{id}/{kernel}/initrd.img"));
             }
         }
-    }
-    for name in [
-        "/boot/initrd.img",
-        "/boot/initramfs-linux.img",
-        "/boot/booster-linux.img",
-        "/boot/initramfs-lts",
-        "/boot/initrd",
-        "/initrd.img",
-    ] {
-        names.push(name.into());
+        // Arch names an image after the package of its kernel.
+        let package = root.text(format!("/usr/lib/modules/{kernel}/pkgbase"), SMALL);
+        let package = package.ok().flatten();
+        let package = package.as_deref().map(str::trim);
+        if let Some(package) = package.filter(|it| !it.is_empty() && !it.contains('/')) {
+            names.push(format!("/boot/initramfs-{package}.img"));
+            names.push(format!("/boot/booster-{package}.img"));
+        }
     }
     names
 }

@@ -26,7 +26,7 @@ pub struct Generator {
     hooks: &'static [&'static str],
     /// Our hook is a program that it starts.
     executes: bool,
-    /// What makes the image of the running kernel anew.
+    /// What makes the images of all installed kernels again.
     pub rebuild: &'static str,
 }
 
@@ -39,14 +39,14 @@ static GENERATORS: [Generator; 4] = [
             "/etc/initramfs-tools/hooks/switch-root",
         ],
         executes: true,
-        rebuild: "update-initramfs -u",
+        rebuild: "update-initramfs -u -k all",
     },
     Generator {
         name: "dracut",
         programs: &["/usr/bin/dracut", "/usr/sbin/dracut"],
         hooks: &["/usr/lib/dracut/modules.d/99switch-root/module-setup.sh"],
         executes: false,
-        rebuild: "dracut --force",
+        rebuild: "dracut --force --regenerate-all",
     },
     Generator {
         name: "mkinitcpio",

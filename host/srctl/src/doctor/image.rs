@@ -10,21 +10,25 @@ use std::path::Path;
 use ::image::files::Files;
 use ::image::image::Image;
 use ::image::plan::{self, Asking};
+use ::image::runs;
+use ::image::tree::Wanted;
 use extension::progress::Progress;
 use policy::consequence::Deletion;
 use policy::escape;
+use policy::failure::NO_COMPILER;
 use policy::folder::Policy;
 use workshop::loading::quietly;
 
 use super::finding::{Finding, Findings};
+use super::keys;
 use super::machine::Machine;
 use super::policies;
-use crate::boot_program::Binary;
 use crate::command::{Doctor, MachineOptions};
 use crate::input::shown;
 use crate::policy::time;
 use crate::rooted::Rooted;
 use crate::table::bytes;
+use ::image::boot_program::Binary;
 
 /// Warnings about the contents of an image that are told.
 const TOLD: usize = 5;
@@ -33,6 +37,8 @@ const TOLD: usize = 5;
 pub struct OfMachine<'a> {
     pub root: &'a Rooted,
     pub machine: &'a Machine,
+    /// `uname -r` of the kernel that the image is for.
+    pub kernel: Option<&'a str>,
     /// Its policies that can be loaded.
     pub policies: &'a [Policy],
 }
@@ -55,7 +61,7 @@ pub fn read(
         );
         return None;
     }
-    match crate::plan::read(path, &command.limits, &called::wanted(), progress) {
+    match crate::plan::read(path, &command.limits, &Wanted::of_plan(), progress) {
         Ok(image) => Some(image),
         Err(error) => {
             findings.problem(
@@ -69,8 +75,8 @@ pub fn read(
     }
 }
 
-/// Looks at an image.
-pub fn look(image: &Image, of: Option<&OfMachine<'_>>, findings: &mut Vec<Finding>) {
+/// Looks at an image, which is called `label` where its path is not said.
+pub fn look(image: &Image, label: &str, of: Option<&OfMachine<'_>>, findings: &mut Vec<Finding>) {
     let about = image.name.clone();
     let size = match image.parts.len() as u64 {
         0 => "a folder".into(),
@@ -85,10 +91,10 @@ pub fn look(image: &Image, of: Option<&OfMachine<'_>>, findings: &mut Vec<Findin
         Some(of) => of.machine.rebuild(),
         None => "make the image anew with switch-root".into(),
     };
-    let binary = called::program(image, of, &rebuild, findings);
+    let binary = called::program(image, label, of, &rebuild, findings);
     let architecture = image.machine().architecture;
     let foreign = architecture.filter(|it| *it != std::env::consts::ARCH);
-    let policies = policies::discover(&Files(&image.tree));
+    let policies = quietly(|| runs::policies(image, None));
     if let Some(architecture) = foreign {
         findings.unknown(
             "image",
@@ -100,83 +106,84 @@ pub fn look(image: &Image, of: Option<&OfMachine<'_>>, findings: &mut Vec<Findin
             if let Err(failure) = &policy.code {
                 findings.problem(
                     "policy",
-                    in_image(&policy.name),
+                    format!("{} of {label}", policy.name),
                     failure.message.clone(),
                     rebuild.clone(),
                 );
             }
         }
     } else {
-        loadable(&policies, binary.as_ref(), &rebuild, findings);
+        loadable(&policies, label, binary.as_ref(), &rebuild, findings);
     }
     if let Some(of) = of {
-        stale::policies(of, &policies, &rebuild, findings);
-        stale::signers(of.root, &image.tree, &rebuild, findings);
+        stale::policies(of, &policies, label, &rebuild, findings);
+        stale::signers(of.root, &image.tree, label, &rebuild, findings);
+    } else {
+        keys::look(&Files(&image.tree), findings);
     }
     if foreign.is_none() {
         make_plan(image, of, binary.is_some(), findings);
     }
 }
 
-fn in_image(name: &str) -> String {
-    format!("{name} of the image")
-}
-
 /// Whether the policies can be loaded, and need not be compiled at each boot.
 fn loadable(
     policies: &[Policy],
+    label: &str,
     binary: Option<&Binary>,
     rebuild: &str,
     findings: &mut Vec<Finding>,
 ) {
-    // Another release takes other code, which only it can tell.
     let other = binary.filter(|binary| !binary.takes_ours());
     if let Some(other) = other {
-        findings.unknown(
+        findings.note(
             "policy-compiled",
-            "the image",
+            label,
             format!(
-                "has switch_root of another release ({}): whether it takes the .cwasm files is not known here",
+                "has switch_root of another release than this srctl ({}), which takes .cwasm files of its own release alone",
                 other.name()
             ),
-            "run srctl doctor of that release, or make the image again with this one",
         );
     }
-    let mut told = Vec::new();
     for (policy, account) in policies.iter().zip(policies::load(policies, findings)) {
-        let about = in_image(&policy.name);
-        policies::judge(policy, &account, &about, &mut told);
-        let compiled = account.failures.is_empty() && account.answers.compiled;
-        if !compiled || policy.origin == "embedded" || other.is_some() {
-            continue;
-        }
-        match binary.is_some_and(|binary| binary.small) {
-            true => told.problem(
+        let about = format!("{} of {label}", policy.name);
+        let failure = account.failures.first();
+        if failure.is_some_and(|failure| failure.message == NO_COMPILER) {
+            findings.problem(
                 "policy-compiled",
                 about,
                 "has no .cwasm that is used, and the image's switch_root has no compiler: it fails",
                 rebuild,
-            ),
-            false => told.warning(
-                "policy-compiled",
-                about,
-                format!(
-                    "is compiled at each boot, which took {} here",
-                    time(account.loading.code_us)
-                ),
-                format!("{rebuild}, with srctl installed; or srctl image add-policy"),
-            ),
+            );
+            continue;
         }
+        policies::judge(policy, &account, &about, findings);
+        let compiled = account.failures.is_empty() && account.answers.compiled;
+        // What another release takes is compiled here all the same.
+        if !compiled || policy.origin == "embedded" || other.is_some() {
+            continue;
+        }
+        findings.warning(
+            "policy-compiled",
+            about,
+            format!(
+                "is compiled at each boot, which took {} here",
+                time(account.loading.code_us)
+            ),
+            format!("{rebuild}, with srctl installed; or srctl image add-policy"),
+        );
     }
-    told.retain(|finding| other.is_none() || finding.check != "policy-compiled");
-    findings.append(&mut told);
 }
 
 /// What a boot would make of it. Where the boot program is not `called`, that it would is
 /// not said.
 fn make_plan(image: &Image, of: Option<&OfMachine<'_>>, called: bool, findings: &mut Vec<Finding>) {
     let machine = of.map(|of| of.machine);
-    let host = crate::plan::host(image, &MachineOptions::default(), machine)
+    let options = MachineOptions {
+        kernel_release: of.and_then(|of| of.kernel.map(str::to_owned)),
+        ..MachineOptions::default()
+    };
+    let host = crate::plan::host(image, &options, machine)
         .ok()
         .and_then(|(host, _)| host);
     let asking = Asking {

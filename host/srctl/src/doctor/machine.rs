@@ -1,6 +1,9 @@
 //! The machine itself: its kernel and what that is told, the room for images, and how this
 //! boot was switched.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use policy::{escape, os_release};
 
 use super::finding::{Finding, Findings};
@@ -10,7 +13,6 @@ use crate::command::REPORT;
 use crate::rooted::Rooted;
 use crate::status::{self, Report};
 use crate::table::bytes;
-use std::path::Path;
 
 /// The largest file of /proc, or os-release, that is read, in bytes.
 const SMALL: u64 = 64 << 10;
@@ -26,6 +28,9 @@ const BOOT: &str = "/boot";
 pub struct Machine {
     /// `uname -r`, where it runs, or has modules for one kernel only.
     pub kernel: Option<String>,
+    /// The kernels that it has modules for, and the one that runs: that one first, then the
+    /// newest.
+    pub kernels: Vec<String>,
     /// It runs: what /proc says is of this boot.
     runs: bool,
     boot_id: Option<String>,
@@ -50,16 +55,19 @@ impl Machine {
             (!text.is_empty()).then_some(text)
         };
         let running = line("/proc/sys/kernel/osrelease");
-        let modules = root.listing("/lib/modules");
-        let only = match modules.as_slice() {
-            [one] => one
-                .file_name()
-                .map(|name| name.to_string_lossy().into_owned()),
+        let mut kernels = installed(root);
+        let only = match kernels.as_slice() {
+            [one] => Some(one.clone()),
             _ => None,
         };
+        if let Some(running) = &running {
+            kernels.retain(|one| one != running);
+            kernels.insert(0, running.clone());
+        }
         Self {
             runs: running.is_some(),
             kernel: running.or(only),
+            kernels,
             boot_id: line("/proc/sys/kernel/random/boot_id"),
             command_line: line("/proc/cmdline").unwrap_or_default(),
             os_release: os_release::PATHS.into_iter().find_map(small),
@@ -70,11 +78,11 @@ impl Machine {
     /// What makes its images anew, for remedies.
     pub fn rebuild(&self) -> String {
         match self.generators.as_slice() {
-            [] => "make the image anew".into(),
-            [one] => format!("make the image anew: {}", one.rebuild),
+            [] => "make the image again".into(),
+            [one] => format!("make the image again: {}", one.rebuild),
             several => {
                 let commands: Vec<&str> = several.iter().map(|one| one.rebuild).collect();
-                format!("make the image anew: {}", commands.join(", or "))
+                format!("make the image again: {}", commands.join(", or "))
             }
         }
     }
@@ -90,49 +98,57 @@ impl Machine {
         }
     }
 
-    /// Whether a switch runs on its kernel.
+    /// Whether a switch runs on its kernels.
     pub fn kernel(&self, findings: &mut Vec<Finding>) {
-        let Some(release) = &self.kernel else {
+        if self.kernels.is_empty() {
             return findings.unknown(
                 "kernel",
                 "kernel",
-                "is not known: the root directory is not that of a running machine, and it has not the modules of one kernel",
-                "make sure that it is Linux 5.12 or newer; with the modules of one kernel in /lib/modules it is known",
+                "is not known: the root directory is not that of a running machine, and it has no modules of kernels",
+                "make sure that it is Linux 5.12 or newer; with modules of kernels in /lib/modules it is known",
             );
-        };
-        let about = escape::message(release, 256);
-        match version(release) {
-            Some(found) if found < OLDEST => findings.problem(
-                "kernel",
-                about,
-                "is too old: a switch needs Linux 5.12 or newer",
-                "install a newer kernel",
-            ),
-            Some(_) => findings.ok("kernel", about, "is a kernel that a switch runs on"),
-            None => findings.unknown(
-                "kernel",
-                about,
-                "is not a version that can be read",
-                "make sure that it is Linux 5.12 or newer",
-            ),
+        }
+        for release in &self.kernels {
+            let about = escape::message(release, 256);
+            match version(release) {
+                Some(found) if found < OLDEST => findings.problem(
+                    "kernel",
+                    about,
+                    "is too old: a switch needs Linux 5.12 or newer",
+                    "install a newer kernel",
+                ),
+                Some(_) => findings.ok("kernel", about, "is a kernel that a switch runs on"),
+                None => findings.unknown(
+                    "kernel",
+                    about,
+                    "is not a version that can be read",
+                    "make sure that it is Linux 5.12 or newer",
+                ),
+            }
         }
     }
 
     /// Whether a new image fits.
-    pub fn space(&self, root: &Rooted, image: Option<&Path>, findings: &mut Vec<Finding>) {
+    pub fn space<'a>(
+        &self,
+        root: &Rooted,
+        images: impl Iterator<Item = &'a Path>,
+        findings: &mut Vec<Finding>,
+    ) {
         let Some(space) = root.space(BOOT).filter(|_| root.is_directory(BOOT)) else {
             return findings.note("boot-space", BOOT, "is not there, or cannot be looked into");
         };
         let free = space.f_bavail * space.f_frsize;
-        let size = image.and_then(|image| std::fs::metadata(image).ok());
-        let size = size.filter(std::fs::Metadata::is_file).map(|it| it.len());
-        match size {
+        // They are made one after the other.
+        let files = images.filter_map(|image| std::fs::metadata(image).ok());
+        let sizes = files.filter(std::fs::Metadata::is_file).map(|it| it.len());
+        match sizes.max() {
             // The old image stays until the new one is whole.
             Some(size) if free < size => findings.warning(
                 "boot-space",
                 BOOT,
                 format!(
-                    "has {} left, and the image has {}: another one may not fit beside it",
+                    "has {} left, and the largest image has {}: another one may not fit beside it",
                     bytes(free),
                     bytes(size)
                 ),
@@ -209,6 +225,24 @@ impl Machine {
     }
 }
 
+/// The kernels that there are modules for, the newest first.
+fn installed(root: &Rooted) -> Vec<String> {
+    let folders = ["/lib/modules", "/usr/lib/modules"];
+    let names = folders.into_iter().flat_map(|folder| root.listing(folder));
+    let names: BTreeSet<String> = names
+        .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
+        .collect();
+    let mut kernels: Vec<String> = names.into_iter().collect();
+    kernels.sort_by_key(|release| std::cmp::Reverse(numbers(release)));
+    kernels
+}
+
+/// The numbers of a release, in order.
+fn numbers(release: &str) -> Vec<u64> {
+    let digits = release.split(|c: char| !c.is_ascii_digit());
+    digits.filter_map(|digits| digits.parse().ok()).collect()
+}
+
 /// The first two numbers of a release.
 fn version(release: &str) -> Option<(u64, u64)> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit());
@@ -220,6 +254,16 @@ fn version(release: &str) -> Option<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kernels_are_ordered_by_their_numbers() {
+        let mut kernels = ["6.1.0-9-amd64", "6.1.0-10-amd64", "6.12.1", "custom"];
+        kernels.sort_by_key(|release| std::cmp::Reverse(numbers(release)));
+        assert_eq!(
+            kernels,
+            ["6.12.1", "6.1.0-10-amd64", "6.1.0-9-amd64", "custom"]
+        );
+    }
 
     #[test]
     fn releases_are_compared_by_number() {

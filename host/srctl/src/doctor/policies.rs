@@ -21,9 +21,19 @@ const SECCOMP: &str = "seccomp";
 const ELSEWHERE: &str = "a boot runs it all the same: examine it on a kernel with seccomp";
 
 /// Looks at the policies of a machine, and gives back those that can be loaded: the others
-/// do not get into an image.
-pub fn of_machine(root: &Rooted, findings: &mut Vec<Finding>) -> Vec<Policy> {
-    let policies = discover(&AsInitramfs::of(root));
+/// do not get into an image. `strict`: then none is made.
+pub fn of_machine(root: &Rooted, strict: bool, findings: &mut Vec<Finding>) -> Vec<Policy> {
+    let machine = AsInitramfs::of(root);
+    let policies = discover(&machine);
+    let signers = machine.signers();
+    if let Err(error) = &signers {
+        findings.problem(
+            "signatures",
+            "the next image",
+            format!("is not made, and the one that there is stays: {error}"),
+            "correct the lists of signers",
+        );
+    }
     let own = policies.iter().filter(|one| one.origin != "embedded");
     match own.count() {
         0 => findings.ok(
@@ -48,10 +58,14 @@ pub fn of_machine(root: &Rooted, findings: &mut Vec<Finding>) -> Vec<Policy> {
             "give it the name of the policy that it is for, or remove it",
         );
     }
-    let accounts = load(&policies, findings);
+    let accounts = quietly(|| accounts(Session::of_an_image(&policies), findings));
+    let none_is_made = strict || signers.is_err();
     let mut usable = Vec::new();
     for (policy, account) in policies.into_iter().zip(accounts) {
-        judge(&policy, &account, &policy.name, findings);
+        match account.failures.first() {
+            Some(failure) => findings.add(left_out(&policy, failure, none_is_made)),
+            None => judge(&policy, &account, &policy.name, findings),
+        }
         if account.failures.is_empty() {
             usable.push(policy);
         }
@@ -67,7 +81,7 @@ pub fn discover(source: &dyn Source) -> Vec<Policy> {
 /// Loads all of them in the sandbox, and asks none.
 pub fn load(policies: &[Policy], findings: &mut Vec<Finding>) -> Vec<Account> {
     quietly(|| {
-        let mut session = Session::of_an_image(policies);
+        let session = Session::of_an_image(policies);
         if let Some(refusal) = consequence::unsigned(&session) {
             findings.problem(
                 "signatures",
@@ -76,30 +90,58 @@ pub fn load(policies: &[Policy], findings: &mut Vec<Finding>) -> Vec<Account> {
                 "sign the policies (srctl policy sign), or correct the lists of signers",
             );
         }
-        if let Err(reason) = session.try_loading(true) {
-            findings.unknown(
-                "sandbox",
-                "the sandbox",
-                format!("cannot be started, so that no policy is tried: {reason}"),
-                "run srctl doctor where processes may be forked and confined",
-            );
-        }
-        session.accounts().to_vec()
+        accounts(session, findings)
     })
+}
+
+fn accounts(mut session: Session<'_>, findings: &mut Vec<Finding>) -> Vec<Account> {
+    if let Err(reason) = session.try_loading(true) {
+        findings.unknown(
+            "sandbox",
+            "the sandbox",
+            format!("cannot be started, so that no policy is tried: {reason}"),
+            "run srctl doctor where processes may be forked and confined",
+        );
+    }
+    session.accounts().to_vec()
+}
+
+/// What comes of a policy of the machine that fails, in the next image: what a boot with the
+/// present one does with it is said of the image.
+fn left_out(policy: &Policy, failure: &Failure, none_is_made: bool) -> Finding {
+    let refused = policy.sidecar.on_failure == OnFailure::Refuse;
+    let (severity, effect) = match failure.kind {
+        _ if refused => (
+            Severity::Problem,
+            "no image is made without it, as its sidecar says",
+        ),
+        Kind::Signature if none_is_made => (Severity::Problem, "no image is made"),
+        Kind::Signature => (Severity::Warning, "the next image is made without it"),
+        _ => effect(policy, failure),
+    };
+    finding(policy, failure, &policy.name, (severity, effect))
+}
+
+fn finding(
+    policy: &Policy,
+    failure: &Failure,
+    about: &str,
+    (severity, effect): (Severity, &str),
+) -> Finding {
+    Finding {
+        check: CHECK,
+        severity,
+        about: about.into(),
+        message: format!("{} ({}); {effect}", failure.message, policy.origin),
+        remedy: Some(remedy(policy, failure)),
+        unknown: failure.is_untried(),
+    }
 }
 
 /// What is to be said of one, which is called `about`.
 pub fn judge(policy: &Policy, account: &Account, about: &str, findings: &mut Vec<Finding>) {
     if let Some(failure) = account.failures.first() {
-        let (severity, effect) = effect(policy, failure);
-        findings.add(Finding {
-            check: CHECK,
-            severity,
-            about: about.into(),
-            message: format!("{} ({}); {effect}", failure.message, policy.origin),
-            remedy: Some(remedy(policy, failure)),
-            unknown: failure.is_untried(),
-        });
+        findings.add(finding(policy, failure, about, effect(policy, failure)));
         return;
     }
     let answers = account.answers;

@@ -26,7 +26,7 @@ pub fn text(examination: &Examination) -> String {
     if let Some(root) = &examination.root {
         let _ = writeln!(text, "machine  {}", shown(root));
     }
-    if let Some(image) = &examination.image {
+    for image in &examination.images {
         let _ = writeln!(text, "image    {}", streams::renamed(&shown(image)));
     }
     for finding in &examination.findings {
@@ -86,7 +86,12 @@ pub fn json(examination: &Examination) -> Result<Value> {
     Ok(json!({
         "schema": SCHEMA,
         "root": examination.root.as_deref().map(shown),
-        "image": examination.image.as_deref().map(|it| streams::renamed(&shown(it))),
+        "image": examination.images.first().map(|path| streams::renamed(&shown(path))),
+        "images": examination
+            .images
+            .iter()
+            .map(|path| streams::renamed(&shown(path)))
+            .collect::<Vec<_>>(),
         "worst": value(&worst.max().unwrap_or(Severity::Ok))?,
         "findings": value(&examination.findings)?,
     }))

@@ -16,7 +16,6 @@ use policy::{consequence, engine, folder};
 use serde_json::{Value, json};
 use workshop::loading;
 
-use crate::boot_program::Binary;
 use crate::command::Format;
 use crate::command::image::AddPolicy;
 use crate::extension::compression;
@@ -26,6 +25,7 @@ use crate::policy::{components, read as read_policy, trust};
 use crate::print;
 use crate::recompressed;
 use crate::table::{bytes, table};
+use ::image::boot_program::Binary;
 
 mod native;
 

@@ -39,19 +39,31 @@ pub fn run(command: &Stage, quiet: bool, progress: &dyn Progress) -> Result<Outc
     let fits = binary.as_ref().is_none_or(Binary::fits);
     let mut gathered = gather::gather(&machine, &target, fits)?;
     gathered.compile(&target, fits, progress)?;
-    if let Some(binary) = binary.as_ref().filter(|_| !fits && gathered.needs_engine) {
+    let other = binary.as_ref().filter(|_| !fits && gathered.needs_engine);
+    let never_run = other.is_some_and(|binary| binary.small_of_image);
+    if let Some(binary) = other {
+        let what = match never_run {
+            true => "it has no compiler and would run none of the policies: nothing is staged",
+            false => "policies are staged without their compiled forms, which it would not take",
+        };
         tracing::warn!(
-            "{} is of {}, and this srctl compiles for {}: policies are staged without their compiled forms, which it would not take; install both programs in the same version",
+            "{} is of {}, and this srctl compiles for {}: {what}; install both programs in the same version",
             binary.path,
             binary.engine,
             engine::ENGINE
         );
     }
-    let refused =
-        command.strict && (!gathered.left_out.is_empty() || (!fits && gathered.needs_engine));
+    let needed = gathered.left_out.iter().any(|left| left.needed);
+    let strict = command.strict
+        && (!gathered.left_out.is_empty() || !gathered.untimely.is_empty() || other.is_some());
+    let refused = never_run || needed || strict;
     for left in &gathered.left_out {
         let without = match refused {
-            true => "with --strict nothing is staged",
+            true if left.needed => {
+                "nothing is staged, since its sidecar says to refuse without it (`on_failure`)"
+            }
+            true if command.strict => "with --strict nothing is staged",
+            true => "nothing is staged",
             false => "the image is made without it",
         };
         tracing::warn!(
@@ -59,6 +71,11 @@ pub fn run(command: &Stage, quiet: bool, progress: &dyn Progress) -> Result<Outc
             left.name,
             left.reason,
             left.advice
+        );
+    }
+    for (name, reason) in gathered.untimely.iter().filter(|_| command.strict) {
+        tracing::warn!(
+            "policy {name} is not staged with --strict, and nothing is: {reason}; sign it with a key that is valid now, or correct the list of signers"
         );
     }
     interrupt::check()?;

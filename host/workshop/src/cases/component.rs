@@ -65,6 +65,7 @@ impl Component {
             }),
             signed_by: None,
             native_signed_by: None,
+            untimely: None,
             sidecar: Sidecar {
                 settings,
                 limits: limits.over(self.limits),

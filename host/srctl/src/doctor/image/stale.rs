@@ -10,17 +10,19 @@ use policy::folder::Policy;
 use policy::limits::fixed;
 use policy::sidecar::Sidecar;
 use policy::source::Source;
-use policy::trust::TRUST;
+use policy::trust::{TRUST, Trust};
 
 use super::OfMachine;
 use crate::as_initramfs::AsInitramfs;
 use crate::doctor::finding::{Finding, Findings};
+use crate::doctor::keys;
 use crate::rooted::Rooted;
 
 /// Compares the policies, and their sidecars.
 pub fn policies(
     of: &OfMachine<'_>,
     in_image: &[Policy],
+    label: &str,
     rebuild: &str,
     findings: &mut Vec<Finding>,
 ) {
@@ -41,13 +43,13 @@ pub fn policies(
     let names: BTreeSet<&String> = machine.keys().chain(image.keys()).collect();
     for name in names {
         let what = match (machine.get(name), image.get(name)) {
-            (Some(_), None) => "is active on the machine, and not in the image",
-            (None, Some(_)) => "is in the image, and not active on the machine",
+            (Some(_), None) => format!("is active on the machine, and not in {label}"),
+            (None, Some(_)) => format!("is in {label}, and not active on the machine"),
             (Some((now, _)), Some((then, _))) if now != then => {
-                "is another one in the image than on the machine"
+                format!("is another one in {label} than on the machine")
             }
             (Some((_, now)), Some((_, then))) if now != then => {
-                "has another sidecar in the image than on the machine"
+                format!("has another sidecar in {label} than on the machine")
             }
             _ => continue,
         };
@@ -56,35 +58,63 @@ pub fn policies(
     if findings.len() == before {
         findings.ok(
             check,
-            "the image",
+            label,
             "has the policies of the machine, with the same sidecars",
         );
     }
 }
 
-/// Compares the lists of signers.
-pub fn signers(root: &Rooted, tree: &Tree, rebuild: &str, findings: &mut Vec<Finding>) {
+/// Compares the lists of signers. What counts for the next boot is what the image has: a key
+/// that was taken out on the machine is named where the image still accepts it.
+pub fn signers(
+    root: &Rooted,
+    tree: &Tree,
+    label: &str,
+    rebuild: &str,
+    findings: &mut Vec<Finding>,
+) {
     let check = "image-trust";
-    let files = Files(tree);
-    let (machine, image) = (lists(&AsInitramfs::of(root)), lists(&files));
+    let (on_machine, in_image) = (AsInitramfs::of(root), Files(tree));
+    let (machine, image) = (lists(&on_machine), lists(&in_image));
     match (&machine, &image) {
         (None, None) => {}
         (Some(_), None) => findings.problem(
             check,
-            "the image",
+            label,
             "has no trust folder, and the machine has one: it would boot policies that nobody signed",
             rebuild,
         ),
         (machine, image) if machine == image => {
-            findings.ok(check, "the image", "has the lists of signers of the machine");
+            findings.ok(check, label, "has the lists of signers of the machine");
         }
-        _ => findings.warning(
-            check,
-            "the image",
-            "has other lists of signers than the machine",
-            rebuild,
-        ),
+        _ => {
+            let more = accepted_by_image_alone(&on_machine, &in_image);
+            let accepts = match more.is_empty() {
+                true => String::new(),
+                false => format!(
+                    ", and until it is made again it accepts what the machine does not any more: {}",
+                    more.join(", ")
+                ),
+            };
+            findings.warning(
+                check,
+                label,
+                format!("has other lists of signers than the machine{accepts}"),
+                rebuild,
+            );
+        }
     }
+}
+
+/// The signers that an image accepts and the machine does not. Where a list cannot be read,
+/// that is said elsewhere.
+fn accepted_by_image_alone(machine: &dyn Source, image: &dyn Source) -> Vec<String> {
+    let of = |source| Trust::of(source).ok().flatten();
+    let (Some(machine), Some(image)) = (of(machine), of(image)) else {
+        return Vec::new();
+    };
+    let alone = image.signers().filter(|signer| !machine.accepts(signer));
+    alone.map(keys::name).collect()
 }
 
 /// The lists of a trust folder; none where there is no such folder.

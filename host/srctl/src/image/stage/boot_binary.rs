@@ -10,8 +10,8 @@ use extension::contents::{HEADER, architecture};
 use policy::engine;
 use policy::source::Source;
 
-use crate::boot_program::{INSTALLED, LIMIT, engine_of};
 use crate::rooted::Rooted;
+use ::image::boot_program::{INSTALLED, LIMIT, engine_of, has_no_compiler};
 
 /// Where images have it, and where it is installed.
 const PLACES: [&str; 11] = [
@@ -36,6 +36,8 @@ pub struct Binary {
     pub engine: String,
     /// What it was built for, as `uname -m` has it.
     pub architecture: Option<&'static str>,
+    /// It is the image's own, and has no compiler: what is not compiled for it never runs.
+    pub small_of_image: bool,
 }
 
 impl Binary {
@@ -48,12 +50,11 @@ impl Binary {
 /// The boot binary of an image, or else the one that is installed on the machine that the
 /// image is made for.
 pub fn find(image: &Rooted, machine: &Rooted) -> Option<Binary> {
-    [image, machine]
-        .into_iter()
-        .find_map(|root| PLACES.into_iter().find_map(|path| look(root, path)))
+    let in_root = |root, own| PLACES.into_iter().find_map(|path| look(root, path, own));
+    in_root(image, true).or_else(|| in_root(machine, false))
 }
 
-fn look(root: &Rooted, path: &str) -> Option<Binary> {
+fn look(root: &Rooted, path: &str, of_image: bool) -> Option<Binary> {
     let bytes = root.read(Path::new(path), LIMIT).ok()??.bytes;
     let header: &[u8; HEADER] = bytes.first_chunk()?;
     let architecture = architecture(header);
@@ -62,5 +63,6 @@ fn look(root: &Rooted, path: &str) -> Option<Binary> {
         path: root.shown(Path::new(path)),
         engine: engine_of(&bytes)?,
         architecture,
+        small_of_image: of_image && has_no_compiler(&bytes),
     })
 }

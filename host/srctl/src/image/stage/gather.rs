@@ -6,6 +6,7 @@ use extension::progress::Progress;
 use extension::{Result, interrupt};
 use policy::folder::{self, Found, Policy};
 use policy::limits::fixed;
+use policy::sidecar::OnFailure;
 use policy::source::Source;
 use policy::trust::compiled::Compiled;
 use policy::trust::signature_path;
@@ -28,6 +29,8 @@ pub struct Gathered {
     pub masks: Vec<Piece>,
     /// Policies that no boot would run.
     pub left_out: Vec<LeftOut>,
+    /// Policies that are signed by a key which is not valid now: their names, and why.
+    pub untimely: Vec<(String, String)>,
     /// Whether it matters which engine the boot binary has.
     pub needs_engine: bool,
 }
@@ -53,6 +56,8 @@ pub struct Staged {
     pub beside: Vec<Piece>,
     /// Whether it has a sidecar.
     pub sidecar: bool,
+    /// Whether the machine must not switch without it.
+    pub needed: bool,
 }
 
 /// A policy that is not staged.
@@ -65,10 +70,13 @@ pub struct LeftOut {
     pub reason: String,
     /// What to do.
     pub advice: &'static str,
+    /// Whether the machine must not switch without it, as its sidecar says: no image may be
+    /// made that lacks it.
+    pub needed: bool,
 }
 
 impl LeftOut {
-    fn new(name: &str, origin: &str, failure: &Failure) -> Self {
+    fn new(name: &str, origin: &str, failure: &Failure, needed: bool) -> Self {
         // What is wrong with a file beside it has that file's name in it.
         let reason = match failure.message.starts_with('/') {
             true => failure.message.clone(),
@@ -86,6 +94,7 @@ impl LeftOut {
                 Kind::Unreadable => "repair or remove the file",
                 _ => "`srctl policy inspect` tells more of it",
             },
+            needed,
         }
     }
 }
@@ -101,7 +110,7 @@ pub fn gather(machine: &AsInitramfs<'_>, target: &str, fits: bool) -> Result<Gat
     let mut gathered = Gathered::default();
     for policy in &unreadable {
         if let Err(failure) = &policy.code {
-            let left = LeftOut::new(&policy.name, &policy.origin, failure);
+            let left = LeftOut::new(&policy.name, &policy.origin, failure, needed(policy));
             gathered.left_out.push(left);
         }
     }
@@ -120,15 +129,24 @@ pub fn gather(machine: &AsInitramfs<'_>, target: &str, fits: bool) -> Result<Gat
         match take(machine, files, policy, target, fits)? {
             Ok(staged) => {
                 gathered.needs_engine |= staged.wasm.is_some() || staged.compiled.is_some();
+                if let Some(reason) = &policy.untimely {
+                    let reason = format!("{} {reason}", policy.origin);
+                    gathered.untimely.push((policy.name.clone(), reason));
+                }
                 gathered.staged.push(staged);
             }
             Err(failure) => {
-                let left = LeftOut::new(&policy.name, &policy.origin, &failure);
+                let left = LeftOut::new(&policy.name, &policy.origin, &failure, needed(policy));
                 gathered.left_out.push(left);
             }
         }
     }
     Ok(gathered)
+}
+
+/// Whether a machine must not switch without a policy.
+fn needed(policy: &Policy) -> bool {
+    policy.sidecar.on_failure == OnFailure::Refuse
 }
 
 /// The files of one policy, after it was loaded.
@@ -170,6 +188,7 @@ fn take(
         compiled_here: false,
         beside: Vec::new(),
         sidecar: files.sidecar.is_some(),
+        needed: needed(policy),
     };
     for form in staged.wasm.iter().chain(&staged.compiled) {
         let path = signature_path(&form.path);
@@ -303,7 +322,8 @@ impl Gathered {
                 None => self.staged.push(staged),
                 Some(reason) => {
                     let failure = Failure::load(Kind::NotAPolicy, reason);
-                    let left = LeftOut::new(&staged.name, &staged.origin, &failure);
+                    let needed = staged.needed;
+                    let left = LeftOut::new(&staged.name, &staged.origin, &failure, needed);
                     self.left_out.push(left);
                 }
             }

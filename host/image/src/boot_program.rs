@@ -2,7 +2,7 @@
 //! machine's, and need not be what its name says.
 
 use memchr::memmem;
-use policy::engine::{self, ENGINE, MAGIC};
+use policy::engine::{ENGINE, MAGIC};
 use policy::escape;
 
 /// Where the package has both builds.
@@ -10,6 +10,23 @@ pub const INSTALLED: [&str; 2] = [
     "/usr/lib/switch-root/switch_root",
     "/usr/lib/switch-root/switch_root-aot",
 ];
+
+/// The folder of both.
+pub const FOLDER: &str = "/usr/lib/switch-root";
+
+/// Where an image may have it under the name of another program, which is called by that.
+const FOLDERS: [&str; 4] = ["/sbin", "/usr/sbin", "/bin", "/usr/bin"];
+const NAMES: [&str; 2] = ["switch_root", "run-init"];
+
+/// The paths where an image may have it beside [`FOLDER`] and `/init`.
+pub fn places() -> impl Iterator<Item = String> {
+    let names = |folder| {
+        NAMES
+            .into_iter()
+            .map(move |name| format!("{folder}/{name}"))
+    };
+    FOLDERS.into_iter().flat_map(names)
+}
 
 /// The largest program that is read, in bytes.
 pub const LIMIT: u64 = 64 << 20;
@@ -47,13 +64,16 @@ pub fn engine_of(program: &[u8]) -> Option<String> {
 }
 
 /// Words of the build without a compiler alone.
-const SMALL: &[u8] = b"this build of switch_root has no compiler";
+pub(crate) const SMALL: &[u8] = b"this build of switch_root has no compiler";
+
+/// Whether a program is the build without a compiler, by its texts.
+pub fn has_no_compiler(program: &[u8]) -> bool {
+    contains(program, SMALL)
+}
 
 /// A boot program, as its bytes tell of it. It is not executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binary {
-    /// `sha256:` and 64 digits.
-    pub digest: String,
     /// Its engine, which compiled policies must be of; none where it cannot be told.
     pub engine: Option<String>,
     /// It has no compiler.
@@ -65,9 +85,8 @@ impl Binary {
     /// beginning of compiled policies.
     pub fn of(bytes: &[u8]) -> Option<Self> {
         contains(bytes, MAGIC).then(|| Self {
-            digest: engine::digest(bytes),
             engine: engine_of(bytes),
-            small: contains(bytes, SMALL),
+            small: has_no_compiler(bytes),
         })
     }
 

@@ -1,0 +1,130 @@
+//! The program that an image calls to switch: where it is, and who calls it.
+
+use policy::FileKind;
+
+use crate::boot_program::{Binary, INSTALLED};
+use crate::tree::Tree;
+
+/// Where the package's boot program is in an image that systemd runs, and the unit that
+/// starts it.
+const OF_SYSTEMD: &str = INSTALLED[0];
+const UNITS: [&str; 2] = [
+    "/usr/lib/systemd/system/switch-root-preserve.service",
+    "/etc/systemd/system/switch-root-preserve.service",
+];
+
+/// Who calls it there.
+const SYSTEMD: &str = "systemd";
+
+/// What the kernel's first program of an image is, and whom it has switch.
+struct Way {
+    what: &'static str,
+    programs: &'static [&'static str],
+    /// Where it looks for them, in this order.
+    folders: &'static [&'static str],
+}
+
+const INITRAMFS_TOOLS: Way = Way {
+    what: "initramfs-tools",
+    programs: &["run-init"],
+    folders: &["/sbin", "/usr/sbin", "/bin", "/usr/bin"],
+};
+const DRACUT: Way = Way {
+    what: "dracut",
+    programs: &["switch_root"],
+    folders: &["/usr/sbin", "/usr/bin", "/sbin", "/bin"],
+};
+const MKINITCPIO: Way = Way {
+    what: "mkinitcpio",
+    programs: &["switch_root"],
+    folders: &["/usr/bin", "/usr/sbin", "/bin", "/sbin"],
+};
+const OTHER: Way = Way {
+    what: "its init",
+    programs: &["switch_root", "run-init"],
+    folders: &["/sbin", "/usr/sbin", "/bin", "/usr/bin"],
+};
+
+/// A program, and who calls it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Called {
+    /// Its path in the image.
+    pub path: String,
+    /// What is said in findings.
+    pub who: &'static str,
+}
+
+impl Called {
+    /// Whether systemd switches and deletes, and the program only asks the policies before.
+    pub fn by_systemd(&self) -> bool {
+        self.who == SYSTEMD
+    }
+
+    /// Its bytes, where it is a boot program of ours.
+    pub fn binary(&self, tree: &Tree) -> Option<Binary> {
+        contents(tree, &self.path).and_then(Binary::of)
+    }
+}
+
+fn contents<'a>(tree: &'a Tree, path: &str) -> Option<&'a [u8]> {
+    tree.contents(path.as_bytes()).ok()
+}
+
+fn is_file(tree: &Tree, path: &str) -> bool {
+    let found = tree.resolve(path.as_bytes());
+    found.is_some_and(|(id, _)| tree.node(id).kind == FileKind::Regular)
+}
+
+fn is_there(tree: &Tree, paths: &[&str]) -> bool {
+    paths
+        .iter()
+        .any(|path| tree.resolve(path.as_bytes()).is_some())
+}
+
+/// The program that will be called, and by whom.
+///
+/// # Errors
+/// What is missing: what follows the image's name in a sentence.
+pub fn find(tree: &Tree) -> Result<Called, String> {
+    let called = |path: String, who| Ok(Called { path, who });
+    if contents(tree, "/init").and_then(Binary::of).is_some() {
+        return called("/init".into(), "the kernel");
+    }
+    let init = tree.resolve(b"/init").map(|(_, real)| real);
+    if init.is_some_and(|real| real.ends_with(b"/systemd/systemd")) {
+        if !is_file(tree, OF_SYSTEMD) {
+            return Err(format!(
+                "is run by systemd, and has no {OF_SYSTEMD}: nothing survives, and no policy is asked"
+            ));
+        }
+        if !is_there(tree, &UNITS) {
+            return Err(
+                "is run by systemd, and has no switch-root-preserve.service: nothing survives, and no policy is asked".into(),
+            );
+        }
+        return called(OF_SYSTEMD.into(), SYSTEMD);
+    }
+    let way = if is_there(tree, &["/scripts/functions"]) {
+        INITRAMFS_TOOLS
+    } else if is_there(tree, &["/usr/lib/dracut-lib.sh", "/lib/dracut-lib.sh"]) {
+        DRACUT
+    } else if is_there(tree, &["/init_functions"]) {
+        MKINITCPIO
+    } else {
+        OTHER
+    };
+    let names = way.programs.iter().flat_map(|program| {
+        way.folders
+            .iter()
+            .map(move |folder| format!("{folder}/{program}"))
+    });
+    let mut found = names.filter(|name| is_file(tree, name));
+    match found.next() {
+        Some(name) => called(name, way.what),
+        None => Err(format!(
+            "has no {}, which {} would call to switch",
+            way.programs.join(" or "),
+            way.what
+        )),
+    }
+}
