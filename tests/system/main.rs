@@ -18,6 +18,7 @@ mod distributions;
 mod doctor;
 mod durations;
 mod extensions_yaml;
+mod failing;
 mod faults;
 mod formats;
 mod generators;
@@ -131,6 +132,7 @@ fn main() {
         precompiling::cases(),
         preparing::cases(),
         asking::cases(),
+        failing::cases(),
         formats::cases(),
         shells::cases(),
         terminal::cases(),

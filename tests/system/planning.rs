@@ -8,7 +8,7 @@ use switch_root_tests::report::Report;
 use switch_root_tests::steps::{Content, Step, Steps};
 
 use crate::check::{ensure, says};
-use crate::doctor::patient::{OTHER_ENGINE, boot_program, engine};
+use crate::doctor::patient::{OTHER_ENGINE, PROGRAM, boot_program, engine};
 use crate::srctl::{Desk, json};
 use crate::terminal::without_colours;
 use crate::tools::{Checked, Stop, cases, native, policy, program};
@@ -31,6 +31,8 @@ cases![
     a_plan_is_written_to_a_file_whole_or_not_at_all,
     a_plan_is_a_page_too,
     policies_that_the_images_program_cannot_run_have_failed,
+    that_systemd_deletes_is_noted,
+    a_target_version_that_is_none_is_named_by_its_flag,
 ];
 
 pub const POLICIES: &str = "/etc/switch-root/policies.d";
@@ -556,6 +558,43 @@ fn policies_that_the_images_program_cannot_run_have_failed() -> Checked {
         if other {
             says(&text, &["no usable ahead-of-time form"])?;
         }
+    }
+    Ok(())
+}
+
+fn that_systemd_deletes_is_noted() -> Checked {
+    let image = steps()?
+        .into_iter()
+        .filter(|step| step.path != b"/init")
+        .collect::<Vec<_>>()
+        .symlink("/init", "usr/lib/systemd/systemd")
+        .executable("/usr/lib/systemd/systemd", "systemd")
+        .file(
+            "/usr/lib/systemd/system/switch-root-preserve.service",
+            "[Unit]\n",
+        )
+        .executable(PROGRAM, boot_program(&engine()?, ""));
+    let by_systemd = desk(&image)?;
+    let words = "systemd switches in this image, and deletes all of it by itself";
+    let plan = plan(&by_systemd, "image")?;
+    says(&plan["notes"].to_string(), &[words])?;
+    let text = by_systemd.changes_nothing("plan image", 0)?.stdout;
+    says(&text, &["note: systemd switches in this image"])?;
+    let text = desk(&steps()?)?.changes_nothing("plan image", 0)?.stdout;
+    ensure!(!text.contains("note: "), "{text}");
+    Ok(())
+}
+
+fn a_target_version_that_is_none_is_named_by_its_flag() -> Checked {
+    let desk = desk(&steps()?)?;
+    let ran = desk.changes_nothing("plan image --target-version abc", 0)?;
+    says(
+        &ran.stderr,
+        &["warning: --target-version abc is not a version"],
+    )?;
+    for version in ["1.2.3", "v1.9.0", "12"] {
+        let ran = desk.changes_nothing(&format!("plan image --target-version {version}"), 0)?;
+        ensure!(ran.stderr.is_empty(), "{}", ran.said());
     }
     Ok(())
 }

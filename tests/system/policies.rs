@@ -632,6 +632,11 @@ fn an_empty_file_masks_a_policy() -> Checked {
         "{:?}",
         booted.report.policies()
     );
+    ensure!(
+        booted.report.0["masked_policies"] == serde_json::json!(["50-keep"]),
+        "{:#}",
+        booted.report.0
+    );
     booted.left(&[])
 }
 

@@ -28,6 +28,7 @@ cases![
     an_image_that_boots_whole_is_rehearsed_as_far_as_it_can_be,
     devices_that_cannot_be_made_are_told_and_change_nothing,
     a_user_without_privileges_rehearses_too,
+    what_systemd_would_do_is_said_and_not_rehearsed,
     a_machine_boots_with_the_image_as_planned,
     a_machine_that_refuses_is_told,
 ];
@@ -463,4 +464,35 @@ fn a_machine_that_refuses_is_told() -> Checked {
     let arguments = format!("image --os-release os-release --timeout 300 --vm --kernel {kernel}");
     let ran = rehearse(&desk, &arguments, 3)?;
     says(&ran.stdout, &["refused", "50-hostile", "as planned"])
+}
+
+fn what_systemd_would_do_is_said_and_not_rehearsed() -> Checked {
+    let place = "/usr/lib/switch-root/switch_root";
+    let desk = desk(|tree| {
+        let subject = tree
+            .iter()
+            .find(|step| step.path == b"/sbin/switch_root")
+            .map(|step| step.make.clone());
+        let other = |step: &Step| step.path != b"/init" && step.path != b"/sbin/switch_root";
+        let tree: Vec<Step> = tree.into_iter().filter(other).collect();
+        subject
+            .into_iter()
+            .fold(tree, |tree, program| tree.make(place, program))
+            .symlink("/init", "usr/lib/systemd/systemd")
+            .executable("/usr/lib/systemd/systemd", "systemd")
+            .file(
+                "/usr/lib/systemd/system/switch-root-preserve.service",
+                "[Unit]\n",
+            )
+    })?;
+    let ran = rehearse(&desk, "image --os-release os-release", 0)?;
+    says(
+        &ran.stdout,
+        &[
+            "/usr/lib/switch-root/switch_root of the image",
+            "note: systemd switches in this image",
+            "Here switch_root itself switches and deletes",
+            "as planned",
+        ],
+    )
 }

@@ -183,6 +183,19 @@ fn policies_are_named_with_digest_fuel_and_time() -> Checked {
         digest == format!("sha256:{content}"),
         "the digest is {digest}, not {content}"
     );
+    let of_sidecar = |name: &str| {
+        let policy = booted.report.policy(name);
+        policy.map(|policy| policy["sidecar_digest"].clone())
+    };
+    let file = "/usr/lib/switch-root/policies.d/50-keep.json";
+    let content = booted.outcome.before.initramfs[file].content.clone();
+    let expected = format!("sha256:{}", content.unwrap_or_default());
+    ensure!(
+        of_sidecar("50-keep") == Some(expected.into())
+            && of_sidecar("00-default") == Some(Value::Null),
+        "{:#}",
+        booted.report.0
+    );
     ensure!(
         policy["origin"] == wasm,
         "the origin is {}",

@@ -103,8 +103,13 @@ impl Desk {
     pub fn fails(&self, arguments: &str, words: &[&str]) -> Checked {
         let ran = self.changes_nothing(arguments, 1)?;
         ensure!(ran.stdout.is_empty(), "it printed\n{}", ran.said());
+        // What a program reads is an object.
+        let own = match arguments.contains("--format json") {
+            true => "{\"error\":",
+            false => "srctl: ",
+        };
         ensure!(
-            ran.stderr.contains("srctl: "),
+            ran.stderr.contains(own),
             "no error of its own\n{}",
             ran.said()
         );

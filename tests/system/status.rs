@@ -28,6 +28,8 @@ cases![
     metrics_say_which_extension_was_left_out_and_why,
     metrics_have_the_form_that_the_collector_reads_whatever_is_in_the_report,
     a_machine_without_a_report_has_metrics_that_say_so,
+    a_report_that_cannot_be_read_leaves_no_earlier_metrics,
+    metrics_have_no_fault_that_promtool_knows,
     each_metric_is_explained_with_its_labels,
     metrics_are_written_whole_and_for_everybody_to_read,
     it_waits_for_the_deletion_to_end_and_no_longer_than_it_may,
@@ -35,7 +37,7 @@ cases![
 ];
 
 /// Fields that came after the first release, whose reports are read all the same.
-const LATER: [&str; 2] = ["processes", "processes_more"];
+const LATER: [&str; 3] = ["masked_policies", "processes", "processes_more"];
 
 /// A report in which all is well.
 fn well() -> Value {
@@ -51,6 +53,7 @@ fn well() -> Value {
             "name": "00-default",
             "origin": "embedded",
             "digest": format!("sha256:{}", "0123456789abcdef".repeat(4)),
+            "sidecar_digest": null,
             "signed_by": null,
             "answers": ["preservation", "compatibility"],
             "compiled": false,
@@ -59,6 +62,7 @@ fn well() -> Value {
             "failures": [],
             "warnings": [],
         }],
+        "masked_policies": [],
         "review": {"directories": 2, "entries": 31},
         "judge": {
             "unprivileged_user": true, "no_capabilities": true, "no_new_privileges": true,
@@ -98,7 +102,8 @@ fn unwell() -> Value {
     let mut report = well();
     report["policies"].as_array_mut().unwrap().push(json!({
         "name": "60-ring", "origin": "/etc/switch-root/policies.d/60-ring.wasm",
-        "digest": null, "signed_by": "ops@example.org", "answers": [], "compiled": true,
+        "digest": null, "sidecar_digest": format!("sha256:{}", "9".repeat(64)),
+        "signed_by": "ops@example.org", "answers": [], "compiled": true,
         "fuel": 0, "time_us": 12_000,
         "failures": [{"question": "load", "kind": "not-a-policy", "message": "is not WebAssembly"}],
         "warnings": ["a.cwasm is not used: it is old; the policy is compiled instead"],
@@ -124,6 +129,25 @@ fn unwell() -> Value {
         {"pid": 213, "name": "sh", "executable": null, "serves": false},
     ]);
     report["processes_more"] = json!(3);
+    report["masked_policies"] = json!(["20-vendors"]);
+    report["judge"]["seccomp"] = json!(false);
+    report
+}
+
+/// One of a machine where another program switches.
+fn delegated() -> Value {
+    let mut report = well();
+    report["strategy"] = json!("delegated");
+    report["timings"]["switched_us"] = json!(null);
+    report["timings"]["deleted_us"] = json!(null);
+    report["timings"]["copied_us"] = json!(2500);
+    report["deletion"]["state"] = json!("skipped");
+    report["deletion"]["reason"] = json!("another program switches");
+    report["copied"] = json!({
+        "files": 7, "directories": 2, "bytes": 4096,
+        "failed": [{"path": "/a", "error": "EIO"}], "failed_more": 1, "skipped_mounts": [],
+        "missing": [{"path": "/b", "error": "ENOSPC"}], "time_us": 1500,
+    });
     report
 }
 
@@ -177,13 +201,8 @@ fn programs_are_given_the_report_as_it_is() -> Checked {
 }
 
 fn where_another_program_switches_it_is_not_told_when() -> Checked {
-    let mut report = well();
-    report["strategy"] = json!("delegated");
-    report["timings"]["switched_us"] = json!(null);
-    report["timings"]["deleted_us"] = json!(null);
-    report["timings"]["copied_us"] = json!(2500);
-    has_the_schema(&report)?;
-    let desk = desk(&report)?;
+    has_the_schema(&delegated())?;
+    let desk = desk(&delegated())?;
     let shown = status(&desk, "", 0)?.stdout;
     let times =
         "\ntime       policies asked after 1.2 ms, planned after 2.0 ms, copied after 2.5 ms\n";
@@ -200,7 +219,22 @@ fn where_another_program_switches_it_is_not_told_when() -> Checked {
             .find(|it| it.is("switch_root_phase_seconds", &[("phase", phase)]));
         ensure!(it.is_some() == told, "{phase}: {it:?}");
     }
-    Ok(())
+    let has = |name: &str, labels: &[(&str, &str)], value: f64| -> Checked {
+        let it = all.iter().find(|it| it.is(name, labels));
+        ensure!(
+            it.is_some_and(|it| it.value == value),
+            "{name} {labels:?}: {it:?}"
+        );
+        Ok(())
+    };
+    let why = [("reason", "another program switches")];
+    has("switch_root_deletion_skipped", &why, 1.0)?;
+    has("switch_root_copied_files", &[], 7.0)?;
+    has("switch_root_copied_bytes", &[], 4096.0)?;
+    has("switch_root_copied_failures", &[], 2.0)?;
+    has("switch_root_copied_missing", &[], 1.0)?;
+    let worker = [("protection", "address_space")];
+    has("switch_root_worker_confined", &worker, 1.0)
 }
 
 fn what_a_boot_reports_is_shown_and_measured() -> Checked {
@@ -356,10 +390,8 @@ fn what_is_no_report_is_told_with_what_to_do() -> Checked {
     ] {
         desk.write("report.json", bytes)?;
         desk.fails("status --report report.json", &["report.json", words])?;
-        desk.fails(
-            "status --report report.json --format prometheus --output m.prom",
-            &[words],
-        )?;
+        let metrics = "status --report report.json --format prometheus";
+        says(&desk.changes_nothing(metrics, 1)?.stderr, &[words])?;
     }
     for (field, other) in [
         ("version", json!(1)),
@@ -506,7 +538,8 @@ fn metrics_say_which_extension_was_left_out_and_why() -> Checked {
     Ok(())
 }
 
-fn metrics_have_the_form_that_the_collector_reads_whatever_is_in_the_report() -> Checked {
+/// A report with names and numbers that nobody expects.
+fn odd() -> Result<Value, Stop> {
     let mut report = unwell();
     // Twice the same, quotes and newlines, and far too many.
     let odd = json!({
@@ -528,7 +561,11 @@ fn metrics_have_the_form_that_the_collector_reads_whatever_is_in_the_report() ->
         .extend(many);
     report["policies"] = report["policies"][1].clone();
     report["policies"] = Value::Array(vec![report["policies"].clone(); 3]);
-    let desk = desk(&report)?;
+    Ok(report)
+}
+
+fn metrics_have_the_form_that_the_collector_reads_whatever_is_in_the_report() -> Checked {
+    let desk = desk(&odd()?)?;
     let text = status(&desk, "--format prometheus", 3)?.stdout;
     let all = series(&text)?;
     ensure!(all.len() < 1000, "{} series", all.len());
@@ -548,7 +585,42 @@ fn metrics_have_the_form_that_the_collector_reads_whatever_is_in_the_report() ->
     };
     ensure!(labels["name"] == "größe", "{labels:?}");
     ensure!(labels["reason"].len() < 200, "{labels:?}");
-    exposition::promtool(&text)
+    Ok(())
+}
+
+fn metrics_have_no_fault_that_promtool_knows() -> Checked {
+    for (report, ended) in [(odd()?, 3), (unwell(), 3), (delegated(), 0)] {
+        let text = status(&desk(&report)?, "--format prometheus", ended)?.stdout;
+        exposition::promtool(&text)?;
+    }
+    let desk = Desk::new()?;
+    let ran = desk.run("status --report nowhere.json --format prometheus")?;
+    exposition::promtool(&ran.stdout)?;
+    desk.write("report.json", "no report")?;
+    exposition::promtool(&status(&desk, "--format prometheus", 1)?.stdout)
+}
+
+fn a_report_that_cannot_be_read_leaves_no_earlier_metrics() -> Checked {
+    let desk = Desk::new()?;
+    for report in ["no JSON", r#"{"schema": 1}"#] {
+        desk.write("report.json", report)?;
+        desk.write("m.prom", "what an earlier boot left\n")?;
+        let ran = desk.run("status --report report.json --format prometheus --output m.prom")?;
+        ensure!(ran.status == Some(1), "{}", ran.said());
+        says(&ran.stderr, &["error: ", "report.json"])?;
+        let text = String::from_utf8(desk.read("m.prom")?)?;
+        let all = series(&text)?;
+        let values: Vec<_> = all.iter().map(|it| (it.name.as_str(), it.value)).collect();
+        ensure!(
+            values
+                == [
+                    ("switch_root_report_present", 1.0),
+                    ("switch_root_well", 0.0)
+                ],
+            "{text}"
+        );
+    }
+    Ok(())
 }
 
 fn each_metric_is_explained_with_its_labels() -> Checked {
@@ -569,13 +641,15 @@ fn each_metric_is_explained_with_its_labels() -> Checked {
             Some((name, quoted(labels)))
         })
         .collect();
-    let desk = desk(&unwell())?;
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for one in series(&status(&desk, "--format prometheus", 3)?.stdout)? {
-        found
-            .entry(one.name)
-            .or_default()
-            .extend(one.labels.into_keys());
+    for (report, ended) in [(unwell(), 3), (delegated(), 0)] {
+        let text = status(&desk(&report)?, "--format prometheus", ended)?.stdout;
+        for one in series(&text)? {
+            found
+                .entry(one.name)
+                .or_default()
+                .extend(one.labels.into_keys());
+        }
     }
     ensure!(explained == found, "{explained:#?}\nis not\n{found:#?}");
     Ok(())
@@ -593,7 +667,7 @@ fn a_machine_without_a_report_has_metrics_that_say_so() -> Checked {
         all.len() == 1 && all[0].is("switch_root_report_present", &[]) && all[0].value == 0.0,
         "{text}"
     );
-    exposition::promtool(&text)
+    Ok(())
 }
 
 fn metrics_are_written_whole_and_for_everybody_to_read() -> Checked {

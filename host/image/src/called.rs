@@ -13,6 +13,8 @@ const UNITS: [&str; 2] = [
     "/etc/systemd/system/switch-root-preserve.service",
 ];
 
+/// What is said of an image in which systemd calls it.
+pub const SYSTEMD_SWITCHES: &str = "systemd switches in this image, and deletes all of it by itself: switch_root --preserve asks the policies before, and copies what they keep to /run/switch-root/preserved";
 /// Who calls it there.
 const SYSTEMD: &str = "systemd";
 

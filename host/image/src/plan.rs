@@ -21,6 +21,7 @@ use policy::session::Session;
 use policy::survivors::{self, Carry, HOST, Kept};
 use policy::{Failure, FileKind, HostFacts, extensions};
 
+use crate::called;
 use crate::image::Image;
 use crate::runs;
 use branch::Branches;
@@ -118,6 +119,7 @@ pub fn make(image: &Image, asking: &Asking<'_>) -> Result<Plan> {
     let unknown = unknown(&session, judgement.unknown, review.as_ref().err());
     let review = review.unwrap_or_default();
     let survivors = survivors(&review, &session);
+    let by_systemd = called::find(tree).is_ok_and(|called| called.by_systemd());
     let mut warnings = tree.warnings();
     warnings.extend(judgement.warnings);
     let stays = refused.is_some() || deletion != Deletion::Delete;
@@ -160,6 +162,10 @@ pub fn make(image: &Image, asking: &Asking<'_>) -> Result<Plan> {
         refused,
         summary,
         warnings,
+        notes: by_systemd
+            .then(|| called::SYSTEMD_SWITCHES.to_owned())
+            .into_iter()
+            .collect(),
         unknown,
     };
     session.take_dismissed().wait();

@@ -34,6 +34,7 @@ use extension::{Error, Kind, Result};
 use policy::escape;
 use serde_json::Value;
 
+use crate::called;
 use crate::image::Image;
 use crate::tree::Id;
 use messages::{End, NewRoot, Node, NodeKind, Played, Request, Settings};
@@ -155,6 +156,9 @@ pub fn rehearse(image: &Image, options: &Options) -> Result<Rehearsed> {
     let mut notes: Vec<String> = found.problem.clone().into_iter().collect();
     if image.boots_whole() {
         notes.push("at boot the image's init mounts the root image and the layers; here it is called as switch_root, and the new root only looks like the root image".into());
+    }
+    if called::find(&image.tree).is_ok_and(|called| called.by_systemd()) {
+        notes.push(format!("{}. Here switch_root itself switches and deletes: what policies decide is the same, and what is deleted and freed is not what a boot does", called::SYSTEMD_SWITCHES));
     }
     let settings = Settings {
         new_root: new_root(found, os_release.clone()),

@@ -17,6 +17,8 @@ pub struct PolicyReport {
     pub origin: String,
     /// Of the `.wasm`, where known.
     pub digest: Option<String>,
+    /// Of its sidecar: settings, limits and failure mode. Absent where it has none.
+    pub sidecar_digest: Option<String>,
     /// Who signed what was run, as the trust folder names the key's owner; absent where no
     /// signatures are demanded, or it is embedded.
     pub signed_by: Option<String>,
@@ -85,6 +87,7 @@ pub fn policies(session: &Session<'_>) -> Vec<PolicyReport> {
                 name: policy.name.clone(),
                 origin: policy.origin.clone(),
                 digest: policy.digest.clone(),
+                sidecar_digest: policy.sidecar.digest.clone(),
                 signed_by: policy.signer(account.answers.compiled).map(str::to_owned),
                 answers: questions
                     .into_iter()

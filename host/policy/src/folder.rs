@@ -82,6 +82,23 @@ pub struct Code {
     pub native: Option<Native>,
 }
 
+/// What there is in the policy folders.
+#[derive(Clone, Debug, Default)]
+pub struct Discovered {
+    /// The policies that take part, in the order in which they are asked.
+    pub policies: Vec<Policy>,
+    /// The names of those that are masked, escaped.
+    pub masked: Vec<String>,
+}
+
+/// What becomes of the files of one name.
+enum Assembled {
+    Policy(Box<Policy>),
+    Masked,
+    /// A sidecar without a policy.
+    Nothing,
+}
+
 /// A file in one of the places that policies are in.
 #[derive(Clone)]
 struct File<'a> {
@@ -184,26 +201,36 @@ impl Policy {
 
 /// Finds the policies of a root directory of this machine, in the order in which they
 /// are asked.
-pub fn discover(root: &Path) -> Vec<Policy> {
-    discover_in(&Disk::root(root), None)
+pub fn discover(root: &Path) -> Discovered {
+    look(&Disk::root(root), None)
 }
 
 /// Finds the policies of a root directory and of one more folder of this machine, whose
 /// files replace those of the same name, as the operator's replace the vendor's.
 pub fn discover_in(root: &dyn Source, more: Option<&Path>) -> Vec<Policy> {
+    look(root, more).policies
+}
+
+fn look(root: &dyn Source, more: Option<&Path>) -> Discovered {
     let more = more.map(Disk::folder);
     let mut places: Vec<(&dyn Source, &Path)> =
         vec![(root, Path::new(VENDOR)), (root, Path::new(OPERATOR))];
     if let Some(more) = &more {
         places.push((more, Path::new("/")));
     }
-    let (mut policies, found, demand) = collect(root, &places);
-    policies.extend(
-        found
-            .iter()
-            .filter_map(|(stem, files)| assemble(stem, files, &demand)),
-    );
-    policies
+    let (policies, found, demand) = collect(root, &places);
+    let mut discovered = Discovered {
+        policies,
+        masked: Vec::new(),
+    };
+    for (stem, files) in &found {
+        match assemble(stem, files, &demand) {
+            Assembled::Policy(policy) => discovered.policies.push(*policy),
+            Assembled::Masked => discovered.masked.push(escape::path(stem)),
+            Assembled::Nothing => {}
+        }
+    }
+    discovered
 }
 
 /// Lists the folders. What cannot be read of them, and of what signatures are held
@@ -257,8 +284,8 @@ fn list<'a>(source: &'a dyn Source, folder: &Path, found: &mut All<'a>) -> Resul
     Ok(())
 }
 
-/// Reads the files of one policy. `None` where it is masked.
-fn assemble(stem: &[u8], files: &Files<'_>, demand: &Demand) -> Option<Policy> {
+/// Reads the files of one policy.
+fn assemble(stem: &[u8], files: &Files<'_>, demand: &Demand) -> Assembled {
     let name = escape::path(stem);
     let (beside, apart) = files.native();
     let cwasm = beside.first().copied();
@@ -266,9 +293,9 @@ fn assemble(stem: &[u8], files: &Files<'_>, demand: &Demand) -> Option<Policy> {
     let native = cwasm.map(|file| file.read_native(fixed::POLICY_FILE));
     let mut signature = Ok(None);
     let mut policy = match (&files.wasm, cwasm) {
-        (Some(wasm), _) if wasm.source.is_null(&wasm.path) => return None,
+        (Some(wasm), _) if wasm.source.is_null(&wasm.path) => return Assembled::Masked,
         (Some(wasm), _) => match wasm.read(fixed::POLICY_FILE) {
-            Ok(Some(contents)) if contents.bytes.is_empty() => return None,
+            Ok(Some(contents)) if contents.bytes.is_empty() => return Assembled::Masked,
             Ok(Some(Contents { bytes, .. })) => {
                 signature = demand.check(wasm, &bytes);
                 let digest = engine::digest(&bytes);
@@ -288,7 +315,7 @@ fn assemble(stem: &[u8], files: &Files<'_>, demand: &Demand) -> Option<Policy> {
             ),
             Err(error) => unusable(name, wasm.shown(), Failure::load(Kind::Unreadable, error)),
         },
-        (None, Some(cwasm)) if cwasm.masks() => return None,
+        (None, Some(cwasm)) if cwasm.masks() => return Assembled::Masked,
         (None, Some(cwasm)) => {
             if let Some(Ok(Some(contents))) = &native {
                 signature = demand.check(cwasm, contents.bytes.bytes());
@@ -305,7 +332,7 @@ fn assemble(stem: &[u8], files: &Files<'_>, demand: &Demand) -> Option<Policy> {
             // a misspelt name: said, but no reason not to delete anything.
             let sidecar = files.sidecar.as_ref().map(File::shown).unwrap_or_default();
             tracing::warn!("{sidecar} has no policy of the same name beside it, and is not used");
-            return None;
+            return Assembled::Nothing;
         }
     };
     if let Some(sidecar) = files.sidecar.as_ref().filter(|file| !file.masks()) {
@@ -320,6 +347,7 @@ fn assemble(stem: &[u8], files: &Files<'_>, demand: &Demand) -> Option<Policy> {
             .map(|error| Failure::load(Kind::Settings, format!("{} {error}", sidecar.shown())));
         policy.sidecar = Sidecar {
             origin: failed.is_none().then(|| sidecar.shown()),
+            digest: (!bytes.is_empty()).then(|| engine::digest(&bytes)),
             ..parsed.unwrap_or_else(|_| Sidecar::of_malformed(&bytes))
         };
         if let Some(failure) = failed {
@@ -345,7 +373,7 @@ fn assemble(stem: &[u8], files: &Files<'_>, demand: &Demand) -> Option<Policy> {
         );
         policy.warnings.push(warning);
     }
-    Some(policy)
+    Assembled::Policy(Box::new(policy))
 }
 
 /// Takes native code if it may be trusted like the binary itself.

@@ -45,6 +45,9 @@ pub struct Sidecar {
     /// where there is no file.
     #[serde(skip)]
     pub in_place: Option<InPlace>,
+    /// The digest of the file: what tells that settings, limits or failure mode were changed.
+    #[serde(skip)]
+    pub digest: Option<String>,
 }
 
 impl Sidecar {

@@ -16,7 +16,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{
+    ArgMatches, Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
+};
 use extension::pull::Platform;
 use extension::reference::ImageRef;
 
@@ -51,7 +53,7 @@ pub fn definition() -> clap::Command {
 
 /// What the parser makes of words. Where they are wrong it quotes them, and is given them
 /// without what would control the terminal.
-fn matches(words: Vec<OsString>) -> clap::ArgMatches {
+fn matches(words: Vec<OsString>) -> ArgMatches {
     let Err(error) = definition().try_get_matches_from(words.iter()) else {
         return definition().get_matches_from(words);
     };
@@ -67,13 +69,24 @@ fn matches(words: Vec<OsString>) -> clap::ArgMatches {
     error.exit()
 }
 
-/// What this process was called with. What is wrong with it ends the process.
-pub fn parse() -> (Command, Used) {
+/// What this process was called with, and whether a program reads what it prints. What is
+/// wrong with it ends the process.
+pub fn parse() -> (Command, Used, bool) {
     let mut matches = matches(std::env::args_os().collect());
     let used = streams::check(&matches)
         .unwrap_or_else(|reason| usage(ErrorKind::ArgumentConflict, &reason));
+    let json = wants_json(&matches);
     let command = Command::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit());
-    (command, used)
+    (command, used, json)
+}
+
+/// Whether `--format json` is given, to whichever command.
+fn wants_json(matches: &ArgMatches) -> bool {
+    if let Some((_, below)) = matches.subcommand() {
+        return wants_json(below);
+    }
+    let format = matches.try_get_raw("format").ok().flatten();
+    format.is_some_and(|mut values| values.any(|value| value == "json"))
 }
 
 /// Ends the process as the parser does where the command line is wrong.

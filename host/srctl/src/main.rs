@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         return code;
     }
     style::choose_early(std::env::args_os().skip(1));
-    let (command, used) = command::parse();
+    let (command, used, json) = command::parse();
     style::choose(command.color);
     log::start();
     let progress = progress::progress(command.quiet);
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
         .and_then(|()| streams::begin(used, &*progress))
         .and_then(|()| run(&command, &*progress));
     let ended = streams::end();
-    outcome::exit_code(outcome.and_then(|outcome| ended.map(|()| outcome)))
+    outcome::exit_code(outcome.and_then(|outcome| ended.map(|()| outcome)), json)
 }
 
 fn run(command: &Command, progress: &dyn Progress) -> Result<Outcome> {

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use extension::{Error, Kind};
+use serde_json::{Value, json};
 
 use crate::print::{harmless, say};
 use crate::style::{Stream, Tone, paint};
@@ -46,21 +47,41 @@ pub mod status {
     pub const INTERRUPTED: u8 = 130;
 }
 
-/// The exit status, after an error was printed.
-pub fn exit_code(outcome: Result<Outcome, Error>) -> ExitCode {
+/// The exit status, after an error was printed: as a sentence, or for a program that asked
+/// for JSON as an object in one line. Both go to standard error: what is on standard output is
+/// an answer, whole or not there.
+pub fn exit_code(outcome: Result<Outcome, Error>, json: bool) -> ExitCode {
     match outcome {
         Ok(Outcome::Fine) => ExitCode::from(status::FINE),
         Ok(Outcome::Unfit) => ExitCode::from(status::UNFIT),
         Ok(Outcome::Unknown) => ExitCode::from(status::UNKNOWN),
         Err(error) => {
-            let word = paint(Stream::Errors, Tone::Bad, "error");
-            let error_text = harmless(&error.to_string());
-            say(&format!("srctl: {word}: {error_text}\n"));
-            ExitCode::from(if error.kind == Kind::Interrupted {
-                status::INTERRUPTED
+            let text = harmless(&error.to_string());
+            let status = match error.kind {
+                Kind::Interrupted => status::INTERRUPTED,
+                _ => status::FAILED,
+            };
+            if json {
+                say(&format!("{}\n", value(error.kind, &text, status)));
             } else {
-                status::FAILED
-            })
+                let word = paint(Stream::Errors, Tone::Bad, "error");
+                say(&format!("srctl: {word}: {text}\n"));
+            }
+            ExitCode::from(status)
         }
     }
+}
+
+fn value(kind: Kind, message: &str, status: u8) -> Value {
+    let kind = match kind {
+        Kind::Input => "input",
+        Kind::NotFound => "not-found",
+        Kind::Unauthorized => "unauthorized",
+        Kind::Unreachable => "unreachable",
+        Kind::TooManyRequests => "too-many-requests",
+        Kind::Corrupt => "corrupt",
+        Kind::System => "system",
+        Kind::Interrupted => "interrupted",
+    };
+    json!({"error": {"kind": kind, "message": message, "status": status}})
 }

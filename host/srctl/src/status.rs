@@ -38,7 +38,13 @@ pub fn run(command: &Status, progress: &dyn Progress) -> Result<Outcome> {
             warn!("{error}");
             return Ok(Outcome::Unfit);
         }
-        Err(error) => return Err(error),
+        Err(error) => {
+            // The same: a report that cannot be read is no reason to show another one's.
+            if command.format == StatusFormat::Prometheus && error.kind != Kind::Interrupted {
+                print::to(command.output.as_deref(), &metrics::unreadable())?;
+            }
+            return Err(error);
+        }
     };
     let report = Report::of(&read.value);
     if let Some(newer) = report.newer() {

@@ -100,8 +100,8 @@ fn boot(
     capabilities::check().map_err(Stop::Refused)?;
     // First: later there are processes of our own.
     let others = processes::find(&proc);
-    let policies = preflight::policies(&parameters);
-    let mut session = Session::new(&policies);
+    let found = preflight::policies(&parameters);
+    let mut session = Session::new(&found.policies);
     preflight::refuse_unsigned(&session).map_err(Stop::Refused)?;
     // It gets ready while the root image is mounted.
     session.begin();
@@ -132,8 +132,9 @@ fn boot(
         proc: &proc,
         started,
     };
-    let (plan, facts) =
+    let (plan, mut facts) =
         preflight::plan(&context, &mut session, Some(asked)).map_err(Stop::Refused)?;
+    facts.masked_policies.clone_from(&found.masked);
     act::act(&plan, facts, &proc, started)
 }
 

@@ -121,9 +121,10 @@ fn switch(arguments: Vec<OsString>, pid_1: bool, started: Instant) -> Result<Str
         proc: &proc,
         started,
     };
-    let policies = preflight::policies(&parameters);
-    let mut session = Session::new(&policies);
-    let (plan, facts) = preflight::plan(&context, &mut session, None).map_err(Stop::Refused)?;
+    let found = preflight::policies(&parameters);
+    let mut session = Session::new(&found.policies);
+    let (plan, mut facts) = preflight::plan(&context, &mut session, None).map_err(Stop::Refused)?;
+    facts.masked_policies.clone_from(&found.masked);
     match (arguments.plan, &plan.copies) {
         (Some(format), _) => Ok(print(&plan, &facts, format)),
         (None, Some(copies)) => preserve::act(&plan, copies, facts, &proc, started)

@@ -12,7 +12,7 @@ use policy::account::{self, ExtensionReport, ReviewReport};
 use policy::compatibility::{self, Judged, NoReview, Outcome};
 use policy::consequence::{self, Deletion};
 use policy::extensions::{self, Unknown};
-use policy::folder::{self, Policy};
+use policy::folder::{self, Discovered};
 use policy::preservation::{self, Review};
 use policy::session::Session;
 use policy::survivors::Survivor;
@@ -65,18 +65,21 @@ pub struct Asked {
 }
 
 /// The policies that are asked. What is not as it should be with their files is logged.
-pub fn policies(parameters: &Parameters) -> Vec<Policy> {
-    let policies = if parameters.default_policy_only {
-        vec![folder::embedded()]
+pub fn policies(parameters: &Parameters) -> Discovered {
+    let found = if parameters.default_policy_only {
+        Discovered {
+            policies: vec![folder::embedded()],
+            masked: Vec::new(),
+        }
     } else {
         folder::discover(FilePath::new("/"))
     };
-    for policy in &policies {
+    for policy in &found.policies {
         for warning in &policy.warnings {
             tracing::warn!("policy {}: {warning}", policy.name);
         }
     }
-    policies
+    found
 }
 
 /// Makes the plan. The policies of the session are asked about the extensions,
@@ -363,6 +366,8 @@ pub fn plan(
         boot_id: proc.boot_id(),
         kernel: machine::kernel_release(),
         policies: account::policies(session),
+        // Whoever looked for them knows.
+        masked_policies: Vec::new(),
         review: ReviewReport {
             directories: review.directories,
             entries: review.entries,

@@ -46,6 +46,8 @@ pub struct Report {
     pub init: Path,
     /// Every policy, in the order in which they were asked.
     pub policies: Vec<PolicyReport>,
+    /// The names of policies that are masked, and were not asked.
+    pub masked_policies: Vec<String>,
     /// Which directories and entries policies looked at.
     pub review: ReviewReport,
     /// What confined the process that ran them.
@@ -145,6 +147,7 @@ impl Report {
             new_root: plan.new_root.path.clone(),
             init: plan.init.path.clone(),
             policies: facts.policies,
+            masked_policies: facts.masked_policies,
             review: facts.review,
             judge: facts.judge,
             survivors: plan.survivors.clone(),
@@ -211,6 +214,8 @@ pub struct Facts {
     pub kernel: Option<String>,
     /// Every policy.
     pub policies: Vec<PolicyReport>,
+    /// The names of those that are masked.
+    pub masked_policies: Vec<String>,
     /// How much they looked at.
     pub review: ReviewReport,
     /// What ran them; how much memory it held is known when it was waited for.

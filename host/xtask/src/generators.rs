@@ -1,4 +1,5 @@
-//! Generators of initramfs images, from Debian's packages: unpacked and never installed.
+//! Generators of initramfs images, and what checks metrics, from Debian's packages: unpacked
+//! and never installed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,8 +10,8 @@ use anyhow::{Context, Result, ensure};
 use crate::run::{output, run, step, target};
 use crate::setup::apt_for_one;
 
-/// What each generator takes beside the C library, a shell and coreutils.
-const GENERATORS: [(&str, &[&str]); 2] = [
+/// What each takes beside the C library, a shell and coreutils.
+const GENERATORS: [(&str, &[&str]); 3] = [
     (
         "initramfs-tools",
         &[
@@ -29,12 +30,14 @@ const GENERATORS: [(&str, &[&str]); 2] = [
         "dracut",
         &["cpio", "dracut-core", "kmod", "libkmod2", "systemd", "udev"],
     ),
+    // For promtool: installed, the package would start a server.
+    ("prometheus", &["prometheus"]),
 ];
 
 /// Directories that Debian has merged into `/usr`, and packages of older releases name.
 const MERGED: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
 
-/// A folder with a tree for each generator that could be had, to be laid over this
+/// A folder with a tree for each that could be had, to be laid over this
 /// machine's, and why the others could not.
 pub fn fetch() -> (PathBuf, Vec<String>) {
     let folder = target().join("generators");
@@ -43,7 +46,7 @@ pub fn fetch() -> (PathBuf, Vec<String>) {
         .filter_map(|(name, packages)| {
             fetch_one(&folder.join(name), packages)
                 .err()
-                .map(|error| format!("the tests of images by {name}: {error:#}"))
+                .map(|error| format!("the tests with {name}: {error:#}"))
         })
         .collect();
     (folder, missing)

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use crate::check::ensure;
-use crate::tools::{Checked, Stop, program};
+use crate::tools::{Checked, Stop, named_by, program};
 
 /// One series.
 #[derive(Clone, Debug, PartialEq)]
@@ -126,11 +126,17 @@ fn value(text: &str) -> Result<(String, &str), String> {
     Err("no end of a value".into())
 }
 
-/// Has Prometheus' own tool check a text, where there is one. It is not needed: what it
-/// knows beyond the format is taste.
+/// Has Prometheus' own tool check a text: one that is unpacked among the generators, or
+/// that is installed.
 pub fn promtool(text: &str) -> Checked {
-    let Ok(promtool) = program("promtool") else {
-        return Ok(());
+    let unpacked = named_by(
+        "SWITCH_ROOT_GENERATORS",
+        "a directory with Debian's packages",
+    )
+    .map(|folder| folder.join("prometheus/usr/bin/promtool"));
+    let promtool = match unpacked {
+        Ok(unpacked) if unpacked.exists() => unpacked,
+        _ => program("promtool")?,
     };
     let mut child = Command::new(promtool)
         .args(["check", "metrics"])

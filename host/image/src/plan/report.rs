@@ -34,6 +34,8 @@ pub struct Report {
     pub summary: Summary,
     /// What is not as it should be.
     pub warnings: Vec<String>,
+    /// What is worth knowing of the boot that is planned.
+    pub notes: Vec<String>,
     /// What could not be found out and would decide: whether all is well is not known then.
     pub unknown: Vec<String>,
 }

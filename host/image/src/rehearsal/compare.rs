@@ -188,7 +188,19 @@ impl Finder {
             .map(|it| it.path.as_str())
             .collect();
         let own = conditions.directories.iter();
-        let own = own.filter(|path| !kept.contains(path.as_str())).count() as u64;
+        let own: Vec<&str> = own
+            .map(String::as_str)
+            .filter(|path| !kept.contains(path))
+            .collect();
+        if !own.is_empty() {
+            let shown = own.iter().take(5).copied().collect::<Vec<_>>().join(", ");
+            let more = if own.len() > 5 { ", ..." } else { "" };
+            self.note(format!(
+                "{} of the directories that were deleted were made for the rehearsal, and are not in the plan: {shown}{more}",
+                own.len()
+            ));
+        }
+        let own = own.len() as u64;
         for (what, own) in [("directories", own), ("files", 0)] {
             let planned = plan["summary"]["deleted"][what].as_u64();
             let seen = seen[what].as_u64().map(|seen| seen.saturating_sub(own));

@@ -13,7 +13,7 @@ use rustix::fs::OFlags;
 use super::unpack::in_root;
 
 /// Where an image has it: a whole boot's first, then the names that scripts call.
-const PLACES: [&str; 11] = [
+const PLACES: [&str; 12] = [
     "/init",
     "/sbin/switch_root",
     "/usr/sbin/switch_root",
@@ -25,6 +25,8 @@ const PLACES: [&str; 11] = [
     "/usr/bin/run-init",
     "/usr/lib/klibc/bin/run-init",
     "/lib/klibc/bin/run-init",
+    // Where hooks put it, and systemd calls it.
+    crate::boot_program::INSTALLED[0],
 ];
 
 /// The largest program that is looked into, in bytes.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{File, OPERATOR, Policy, VENDOR, assemble, collect};
+use super::{Assembled, File, OPERATOR, Policy, VENDOR, assemble, collect};
 use crate::source::Source;
 
 /// The files of one name, as far as they count.
@@ -32,7 +32,10 @@ pub fn survey(root: &dyn Source) -> (Vec<Policy>, Vec<Found>) {
             wasm: files.wasm.as_ref().map(path),
             cwasm: files.native().0.first().map(|file| path(file)),
             sidecar: files.sidecar.as_ref().map(path),
-            policy: assemble(stem, files, &demand),
+            policy: match assemble(stem, files, &demand) {
+                Assembled::Policy(policy) => Some(*policy),
+                Assembled::Masked | Assembled::Nothing => None,
+            },
         })
         .collect();
     (failed, found)

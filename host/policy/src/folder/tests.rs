@@ -18,6 +18,7 @@ fn root(name: &str, files: &[(&str, &[u8])]) -> PathBuf {
 
 fn summary(root: &Path) -> Vec<(String, String)> {
     discover(root)
+        .policies
         .into_iter()
         .map(|policy| (policy.name, policy.origin))
         .collect()
@@ -59,7 +60,7 @@ fn the_operators_file_replaces_the_vendors_and_the_order_is_by_name() {
             pair("60-c", "/usr/lib/switch-root/policies.d/60-c.wasm"),
         ]
     );
-    let sidecar = &discover(&root)[3].sidecar;
+    let sidecar = &discover(&root).policies[3].sidecar;
     assert_eq!(sidecar.on_failure, crate::sidecar::OnFailure::Ignore);
     fs::remove_dir_all(root).unwrap();
 }
@@ -78,6 +79,7 @@ fn an_empty_file_or_a_link_to_dev_null_masks() {
     symlink("/dev/null", operator.join("60-c.wasm")).unwrap();
     symlink("/dev/null", operator.join("00-default.wasm")).unwrap();
     assert_eq!(summary(&root), []);
+    assert_eq!(discover(&root).masked, ["00-default", "50-b", "60-c"]);
     fs::remove_dir_all(root).unwrap();
 }
 
@@ -95,6 +97,7 @@ fn what_cannot_be_read_is_a_failed_policy_and_not_an_absent_one() {
     symlink("/nowhere", operator.join("60-c.wasm")).unwrap();
     nix::unistd::mkfifo(&operator.join("70-d.wasm"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     let failures: Vec<_> = discover(&root)
+        .policies
         .into_iter()
         .filter_map(|policy| {
             policy
@@ -166,7 +169,7 @@ code",
         );
         let cwasm = root.join("etc/switch-root/policies.d/50-a.cwasm");
         fs::set_permissions(&cwasm, fs::Permissions::from_mode(mode)).unwrap();
-        let policy = discover(&root).remove(1);
+        let policy = discover(&root).policies.remove(1);
         let native = policy.code.unwrap().native;
         match expected {
             // Only root's files are trusted, so this half needs root to be shown.

@@ -164,7 +164,7 @@ fn policies(files: &[Named<'_>]) -> Vec<Policy> {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, contents).unwrap();
     }
-    discover(root.path())
+    discover(root.path()).policies
 }
 
 fn refusal(policies: &[Policy]) -> Option<String> {
@@ -306,6 +306,6 @@ fn a_trust_folder_that_leads_nowhere_is_none_that_is_absent() {
     let folder = root.path().join("usr/lib/switch-root");
     fs::create_dir_all(&folder).unwrap();
     std::os::unix::fs::symlink("/nowhere", folder.join("trust")).unwrap();
-    let refusal = refusal(&discover(root.path())).unwrap();
+    let refusal = refusal(&discover(root.path()).policies).unwrap();
     assert!(refusal.contains("trust is a link to nothing"), "{refusal}");
 }

@@ -92,6 +92,9 @@ pub fn text(report: &Report, layout: Layout) -> String {
     for warning in &report.warnings {
         text.push_str(&format!("warning: {warning}\n"));
     }
+    for note in &report.notes {
+        text.push_str(&format!("note: {note}\n"));
+    }
     text
 }
 

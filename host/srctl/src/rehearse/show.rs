@@ -88,8 +88,20 @@ fn deleted(report: &Value) -> String {
 
 fn left(preserved: &Preserved) -> String {
     let more = if preserved.cut { "at least " } else { "" };
-    let number = count(preserved.entries.len(), "name");
-    format!("{more}{number} at /run/switch-root/preserved")
+    let of_kind = |kind: &str| {
+        let entries = preserved.entries.iter();
+        entries.filter(|entry| entry.kind == kind).count()
+    };
+    let directories = of_kind("directory");
+    let others = preserved.entries.len() - directories;
+    let directories = match directories {
+        1 => "1 directory".to_owned(),
+        number => format!("{number} directories"),
+    };
+    format!(
+        "{more}{} and {directories} at /run/switch-root/preserved",
+        count(others, "file")
+    )
 }
 
 fn survivors(report: &Value) -> String {

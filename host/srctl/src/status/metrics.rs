@@ -4,7 +4,7 @@
 use policy::escape;
 
 use super::exposition::Exposition;
-use super::model::{Extension, Policy, Report};
+use super::model::{Copied, Extension, Policy, Report};
 
 /// Policies, extensions, and reasons of extensions that are told one by one.
 const TOLD: usize = 200;
@@ -15,6 +15,19 @@ const PRESENT: (&str, &str) = (
     "switch_root_report_present",
     "Whether this boot has a report of switch_root.",
 );
+
+const WELL: (&str, &str) = (
+    "switch_root_well",
+    "Whether there is nothing to look at, as the exit status of srctl status says it.",
+);
+
+/// What is said of a machine whose report cannot be read.
+pub fn unreadable() -> String {
+    let mut metrics = Exposition::default();
+    metrics.one(PRESENT.0, PRESENT.1, 1.0);
+    metrics.one(WELL.0, WELL.1, 0.0);
+    metrics.finish()
+}
 
 /// What is said of a machine that has no report.
 pub fn none() -> String {
@@ -29,8 +42,11 @@ pub fn text(report: &Report) -> String {
     metrics.one(PRESENT.0, PRESENT.1, 1.0);
     switch(report, &mut metrics);
     policies(&report.policies, &mut metrics);
+    settings(report, &mut metrics);
+    confinement(report, &mut metrics);
     extensions(&report.extensions, &mut metrics);
     deletion(report, &mut metrics);
+    copied(report, &mut metrics);
     metrics.finish()
 }
 
@@ -52,11 +68,8 @@ fn switch(report: &Report, metrics: &mut Exposition) {
             ],
             1.0,
         );
-    metrics.one(
-        "switch_root_well",
-        "Whether there is nothing to look at, as the exit status of srctl status says it.",
-        flag(report.complaints().is_empty() && report.newer().is_none()),
-    );
+    let well = report.complaints().is_empty() && report.newer().is_none();
+    metrics.one(WELL.0, WELL.1, flag(well));
     let policies = report.policies.iter();
     let warnings: usize = policies.map(|policy| policy.warnings.len()).sum();
     metrics.one(
@@ -162,6 +175,82 @@ fn policies(policies: &[Policy], metrics: &mut Exposition) {
     }
 }
 
+/// What changes what policies do, and is no code: a change is visible as a series that ends,
+/// and another one that begins.
+fn settings(report: &Report, metrics: &mut Exposition) {
+    let mut info = metrics.gauge(
+        "switch_root_policy_sidecar_info",
+        "The sidecar of a policy: settings, limits and failure mode.",
+    );
+    for policy in report.policies.iter().take(TOLD) {
+        if let Some(digest) = &policy.sidecar_digest {
+            info.add(
+                &[("policy", &label(&policy.name)), ("digest", &label(digest))],
+                1.0,
+            );
+        }
+    }
+    metrics.one(
+        "switch_root_policies_masked",
+        "Policies that are masked, and were not asked.",
+        report.masked_policies.len() as f64,
+    );
+    let mut masked = metrics.gauge("switch_root_policy_masked", "A policy that is masked.");
+    for name in report.masked_policies.iter().take(TOLD) {
+        masked.add(&[("policy", &label(name))], 1.0);
+    }
+}
+
+fn confinement(report: &Report, metrics: &mut Exposition) {
+    let mut confined = metrics.gauge(
+        "switch_root_worker_confined",
+        "Whether a confinement of the policy worker was in force; absent where none ran.",
+    );
+    for (protection, is) in &report.confinement {
+        confined.add(&[("protection", protection)], flag(*is));
+    }
+}
+
+fn copied(report: &Report, metrics: &mut Exposition) {
+    let copied = report.copied.as_ref();
+    type Measure = fn(&Copied) -> f64;
+    let measures: [(&str, &str, Measure); 6] = [
+        (
+            "switch_root_copied_files",
+            "Names that were copied for another program that switches, but for directories.",
+            |copied| copied.files as f64,
+        ),
+        (
+            "switch_root_copied_directories",
+            "Directories that were copied.",
+            |copied| copied.directories as f64,
+        ),
+        (
+            "switch_root_copied_bytes",
+            "Memory that the copies occupy.",
+            |copied| copied.bytes as f64,
+        ),
+        (
+            "switch_root_copied_failures",
+            "Names that could not be copied, or not wholly.",
+            |copied| copied.failed as f64,
+        ),
+        (
+            "switch_root_copied_missing",
+            "Paths that are kept, and have no copy.",
+            |copied| copied.missing as f64,
+        ),
+        (
+            "switch_root_copied_seconds",
+            "How long copying took.",
+            |copied| seconds(copied.time_us),
+        ),
+    ];
+    for (name, help, measure) in measures {
+        metrics.one(name, help, copied.map(measure));
+    }
+}
+
 fn extensions(extensions: &[Extension], metrics: &mut Exposition) {
     metrics.one(
         "switch_root_extensions",
@@ -221,6 +310,15 @@ fn deletion(report: &Report, metrics: &mut Exposition) {
     );
     for state in ["skipped", "running", "complete"] {
         states.add(&[("state", state)], flag(deletion.state == state));
+    }
+    if deletion.state == "skipped" {
+        let reason = deletion.reason.as_deref().unwrap_or_default();
+        metrics
+            .gauge(
+                "switch_root_deletion_skipped",
+                "Why the initramfs is not deleted, or who deletes it.",
+            )
+            .add(&[("reason", &label(reason))], 1.0);
     }
     let ended = deletion.state == "complete";
     let when_ended = |value: f64| ended.then_some(value);

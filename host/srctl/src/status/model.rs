@@ -20,6 +20,9 @@ pub struct Report {
     pub new_root: String,
     pub init: String,
     pub policies: Vec<Policy>,
+    pub masked_policies: Vec<String>,
+    /// What confined the policy worker; nothing where none ran.
+    pub confinement: Vec<(&'static str, bool)>,
     pub directories: u64,
     pub entries: u64,
     pub survivors: Vec<Survivor>,
@@ -27,6 +30,7 @@ pub struct Report {
     pub processes: Vec<Process>,
     pub processes_more: u64,
     pub deletion: Deletion,
+    pub copied: Option<Copied>,
     pub warnings: Vec<String>,
     pub timings: Timings,
 }
@@ -37,6 +41,7 @@ pub struct Policy {
     pub name: String,
     pub origin: String,
     pub digest: Option<String>,
+    pub sidecar_digest: Option<String>,
     pub signed_by: Option<String>,
     pub answers: Vec<String>,
     pub compiled: bool,
@@ -104,6 +109,19 @@ pub struct Deletion {
     pub memory_available_after: Option<u64>,
 }
 
+/// See `copied`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Copied {
+    pub files: u64,
+    pub directories: u64,
+    pub bytes: u64,
+    /// How many names were not copied, or not wholly.
+    pub failed: u64,
+    /// How many paths are kept, and have no copy.
+    pub missing: u64,
+    pub time_us: u64,
+}
+
 /// See `timings`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Timings {
@@ -128,6 +146,8 @@ impl Report {
             new_root: text(value, "new_root"),
             init: text(value, "init"),
             policies: list(value, "policies", Policy::of),
+            masked_policies: texts(value, "masked_policies"),
+            confinement: confinement(value),
             directories: number(&value["review"], "directories"),
             entries: number(&value["review"], "entries"),
             survivors: list(value, "survivors", Survivor::of),
@@ -154,6 +174,9 @@ impl Report {
                 memory_available_before: deletion["memory_available_before"].as_u64(),
                 memory_available_after: deletion["memory_available_after"].as_u64(),
             },
+            copied: value["copied"]
+                .is_object()
+                .then(|| Copied::of(&value["copied"])),
             warnings: texts(value, "warnings"),
             timings: Timings {
                 policies_us: timings["policies_us"].as_u64(),
@@ -215,6 +238,7 @@ impl Policy {
             name: text(value, "name"),
             origin: text(value, "origin"),
             digest: optional_text(value, "digest"),
+            sidecar_digest: optional_text(value, "sidecar_digest"),
             signed_by: optional_text(value, "signed_by"),
             answers: texts(value, "answers"),
             compiled: value["compiled"] == true,
@@ -228,6 +252,42 @@ impl Policy {
             warnings: texts(value, "warnings"),
         }
     }
+}
+
+impl Copied {
+    fn of(value: &Value) -> Self {
+        let listed = |name: &str| value[name].as_array().map_or(0, Vec::len) as u64;
+        Self {
+            files: number(value, "files"),
+            directories: number(value, "directories"),
+            bytes: number(value, "bytes"),
+            failed: listed("failed") + number(value, "failed_more"),
+            missing: listed("missing"),
+            time_us: number(value, "time_us"),
+        }
+    }
+}
+
+/// See `judge`: its members that say whether something was in force.
+fn confinement(value: &Value) -> Vec<(&'static str, bool)> {
+    let worker = &value["judge"];
+    if number(worker, "time_us") == 0 {
+        return Vec::new();
+    }
+    [
+        "unprivileged_user",
+        "no_capabilities",
+        "no_new_privileges",
+        "no_files",
+        "address_space",
+        "seccomp",
+    ]
+    .into_iter()
+    .map(|name| {
+        let is = &worker[name];
+        (name, is == &Value::Bool(true) || is.as_u64() > Some(0))
+    })
+    .collect()
 }
 
 impl Survivor {

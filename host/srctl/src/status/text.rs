@@ -16,6 +16,9 @@ const ROWS: usize = 100;
 const TEXT: usize = 4096;
 /// Digits of a digest that are shown: as many as tell policies apart.
 const DIGITS: usize = 12;
+/// Where what policies keep can be reached, and what else is left.
+const PRESERVED: &str = "/run/switch-root/preserved";
+const PRIVATE: &str = "/run/switch-root/private/initramfs";
 /// The kernel's name for this boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
@@ -36,6 +39,7 @@ pub fn text(report: &Report, to_file: bool) -> String {
     if !report.survivors.is_empty() {
         text.push('\n');
         text.push_str(&survivors(&report.survivors, place));
+        text.push_str(&places(report));
     }
     if !report.extensions.is_empty() {
         text.push('\n');
@@ -212,6 +216,21 @@ fn survivors(survivors: &[Survivor], place: Place) -> String {
         .collect();
     let headings = ["SURVIVOR", "KIND", "BY", "CARRIED TO", "NOTE"];
     table(headings, rows, |_, _| None, place)
+}
+
+/// Where they are.
+fn places(report: &Report) -> String {
+    let of_host = |one: &&Survivor| one.by.iter().all(|by| by == policy::survivors::HOST);
+    let kept = report.survivors.iter().any(|one| !of_host(&one));
+    let mut text = String::new();
+    if kept {
+        let _ = writeln!(text, "what policies keep is below {PRESERVED}");
+    }
+    // Where another program switches there is nothing else.
+    if report.strategy != "delegated" && report.survivors.iter().any(|one| of_host(&one)) {
+        let _ = writeln!(text, "what the host alone keeps is below {PRIVATE}");
+    }
+    text
 }
 
 fn extensions(extensions: &[Extension], place: Place) -> String {

@@ -27,6 +27,7 @@ fn whole() -> Report {
             name: "50-a".into(),
             origin: "/etc/switch-root/policies.d/50-a.wasm".into(),
             digest: Some(format!("sha256:{}", "0".repeat(64))),
+            sidecar_digest: Some(format!("sha256:{}", "1".repeat(64))),
             signed_by: Some("ops@example.org".into()),
             answers: vec!["preservation"],
             compiled: true,
@@ -35,6 +36,7 @@ fn whole() -> Report {
             failures: vec![Failure::load(Kind::Trap, "stopped itself")],
             warnings: vec!["a warning".into()],
         }],
+        masked_policies: vec!["60-b".into()],
         review: ReviewReport {
             directories: 1,
             entries: 1,

@@ -266,7 +266,9 @@ pub const ROWS: &[Row] = &[
         command: "image stage",
         fine: "it was staged, if without policies",
         failed: "something failed, and nothing was staged",
-        unfit: Some("`--strict` refused: a policy would be left out"),
+        unfit: Some(
+            "`--strict` refused, a policy whose sidecar says to refuse would be left out, or the image's `switch_root` would run none of them",
+        ),
         unknown: None,
         examples: &[
             "srctl image stage /tmp/initramfs",

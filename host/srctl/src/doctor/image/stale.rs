@@ -32,6 +32,7 @@ pub fn policies(
             let sidecar = Sidecar {
                 // Where it lies does not matter.
                 origin: None,
+                digest: None,
                 ..policy.sidecar.clone()
             };
             (policy.name.clone(), (policy.digest.clone(), sidecar))
