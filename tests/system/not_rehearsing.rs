@@ -17,6 +17,7 @@ use crate::srctl::{Desk, Ran};
 use crate::tools::{Checked, Stop, cases, kernels, program, subject};
 
 cases![
+    report_is_not_taken_for_a_plan,
     where_user_namespaces_are_forbidden_the_remedy_is_told,
     what_is_no_image_is_refused,
     an_image_that_is_too_large_is_refused,
@@ -126,6 +127,14 @@ fn without_a_switch_root_it_is_told_where_one_is_looked_for() -> Checked {
         &ran.stderr,
         &["the image has no switch_root", "--switch-root FILE"],
     )
+}
+
+fn report_is_not_taken_for_a_plan() -> Checked {
+    let desk = desk(|tree| tree)?;
+    let report = r#"{"schema": 1, "boot_id": "x", "survivors": [], "deletion": {}}"#;
+    desk.write("report.json", report)?;
+    let words = ["report.json is not a plan", "the report of a boot"];
+    fails(&desk, "image --plan report.json", &words)
 }
 
 fn another_switch_root_is_refused() -> Checked {

@@ -16,6 +16,7 @@ use crate::srctl::{Desk, Shelf, closed, extension, same, token_service, tree};
 use crate::tools::{Checked, Stop, cases, need_privileges, program};
 
 cases![
+    file_is_not_taken_for_an_image_of_a_registry,
     images_come_out_of_a_registry_as_they_went_in,
     a_folder_is_unpacked_as_umoci_unpacks_it,
     archives_of_skopeo_and_podman_are_read,
@@ -170,6 +171,15 @@ fn what_podman_pushes_is_pulled() -> Checked {
     same(
         &desk.path("tools"),
         &desk.path("out").join(folder(host, "by-podman:v1")),
+    )
+}
+
+fn file_is_not_taken_for_an_image_of_a_registry() -> Checked {
+    let desk = Desk::new()?;
+    desk.write("hello.tar", "an archive")?;
+    desk.fails(
+        "extension pull hello.tar --output out",
+        &["hello.tar is a file", "docker-archive:hello.tar"],
     )
 }
 

@@ -452,11 +452,17 @@ fn a_policy_that_is_added_again_leaves_nothing_of_itself() -> Checked {
     desk.succeeds(&format!(
         "{add} in.img k.wasm --settings settings.json --output 1.img"
     ))?;
-    let said = desk.succeeds(&format!("{add} 1.img a.wasm --compile none --output 2.img"))?;
+    let again = desk.run(&format!("{add} 1.img a.wasm --compile none --output 2.img"))?;
+    ensure!(again.status == Some(0), "{}", again.said());
     says(
-        &said,
+        &again.stdout,
         &["replaced", "50-x.json", "50-x.cwasm", "50-x.wasm.sig"],
     )?;
+    // What a policy kept by its settings it does not keep without them.
+    says(&again.stderr, &["warning", "50-x.json", "--settings"])?;
+    let other = format!("{add} 1.img k.wasm --settings settings.json --compile none");
+    let other = desk.run(&format!("{other} --output 4.img"))?;
+    ensure!(other.stderr.is_empty(), "{}", other.said());
     let held = held(&desk, "2.img")?;
     ensure!(names(&held) == ["50-x.wasm"], "{:?}", names(&held));
     ensure!(held[0].1 == desk.read("a.wasm")?, "other bytes");

@@ -167,10 +167,17 @@ fn what_is_no_folder_of_extensions_is_refused() -> Checked {
     fs::remove_file(desk.path("all/notes.txt"))?;
     std::os::unix::fs::symlink("000.a", desk.path("all/001.b"))?;
     desk.fails("extension list all", &["all/001.b", "symbolic link"])?;
-    desk.fails(
-        "extension pack nowhere --output all.img",
-        &["nothing to pack", "nowhere"],
-    )
+    for command in [
+        "list nowhere",
+        "validate nowhere",
+        "pack nowhere --output all.img",
+    ] {
+        desk.fails(
+            &format!("extension {command}"),
+            &["there is no folder nowhere", "srctl extension pull"],
+        )?;
+    }
+    Ok(())
 }
 
 fn the_version_of_the_operating_system_decides() -> Checked {

@@ -16,12 +16,13 @@ use std::path::Path;
 use extension::folder::{self, Unpacked};
 use extension::progress::Progress;
 use extension::validate::{self as checks, Checked, Finding};
-use extension::{Error, Result};
+use extension::{Error, Kind, Result};
 use policy::Extension as Record;
 use policy::extensions;
 use serde_json::Value;
 
 use crate::command::Extension;
+use crate::input::shown;
 use crate::outcome::Outcome;
 
 /// Runs one of the commands.
@@ -42,11 +43,17 @@ fn checked(folder: &Path, progress: &dyn Progress) -> Result<(Vec<Checked>, Vec<
     checks::validate(&folders(folder)?)
 }
 
-/// The extensions of a folder. One that is not there has none, which is worth a
-/// word: it may be misspelt.
+/// The extensions of a folder, which must be there: that a misspelt one has none would be
+/// taken for an answer.
 fn folders(folder: &Path) -> Result<Vec<Unpacked>> {
     if !folder.exists() {
-        tracing::warn!("there is no folder {}", folder.shown());
+        return Err(Error::new(
+            Kind::NotFound,
+            format!(
+                "there is no folder {}; name one as `srctl extension pull` makes it, with a folder for each extension",
+                shown(folder)
+            ),
+        ));
     }
     folder::list(folder)
 }

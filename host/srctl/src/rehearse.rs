@@ -16,7 +16,7 @@ use policy::{HostFacts, os_release};
 use serde_json::{Value, json};
 
 use crate::command::{LimitOptions, Rehearse};
-use crate::input;
+use crate::input::{self, shown};
 use crate::outcome::Outcome;
 use crate::plan;
 use crate::print;
@@ -117,6 +117,12 @@ fn read_plan(path: &std::path::Path) -> Result<Value> {
             path.shown()
         ))
     })?;
+    if !plan["boot_id"].is_null() {
+        return Err(Error::input(format!(
+            "{} is not a plan: it is the report of a boot; make a plan with srctl plan IMAGE --format json",
+            shown(path)
+        )));
+    }
     if !plan["survivors"].is_array() || !plan["deletion"].is_object() {
         return Err(Error::input(format!(
             "{} is no plan: it has no survivors and no deletion; make one with srctl plan IMAGE --format json",

@@ -9,15 +9,23 @@ use crate::error::{Error, Result};
 /// The keys that the first document of a configuration has at the top.
 const TOP: [&str; 5] = ["version", "machine", "cluster", "debug", "persist"];
 
-/// The version of the other documents, each of which has a `kind`.
+/// The version of all documents; the others have a `kind`, too.
 const API: &str = "v1alpha1";
 
 /// What else is at hand where a machine configuration is, by the keys that it has at
 /// the top, and what to do.
-const OTHERS: [(&[&str], &str); 5] = [
+const OTHERS: [(&[&str], &str); 7] = [
     (
         &["metadata", "spec"],
         "it is a resource as `talosctl get machineconfig -o yaml` prints it: the configuration is the text below `spec`, so save that alone",
+    ),
+    (
+        &["version", "metadata"],
+        "it is the manifest of an extension",
+    ),
+    (
+        &["services"],
+        "it is a Compose file, which describes containers",
     ),
     (
         &["contexts"],
@@ -55,14 +63,16 @@ pub(super) fn check(documents: &[Node], file: &str) -> Result<()> {
         (None, _) => "is it the right file?",
     };
     Err(Error::input(format!(
-        "{} is not a machine configuration: it has none of the keys {} at the top; {what}",
+        "{} is not a machine configuration: it has none of the keys {} at the top, and no `version: {API}` of its own; {what}",
         escape::path(file.as_bytes()),
-        TOP.join(", "),
+        TOP[1..].join(", "),
     )))
 }
 
 fn is_configuration(document: &Node) -> bool {
     let text = |key| document.get(key).and_then(Node::as_text);
     let of_kind = text("apiVersion") == Some(API) && text("kind").is_some_and(|it| !it.is_empty());
-    of_kind || TOP.iter().any(|key| document.get(key).is_some())
+    // Many files have a version, manifests of extensions the same one.
+    let of_version = text("version") == Some(API) && document.get("metadata").is_none();
+    of_kind || of_version || TOP[1..].iter().any(|key| document.get(key).is_some())
 }

@@ -152,13 +152,22 @@ fn what_is_no_machine_configuration_is_refused_and_named() {
             "apiVersion: v1\nkind: Config\nclusters: []\n",
             "an object of Kubernetes",
         ),
+        (
+            "version: v1alpha1\nmetadata: {name: a}\n",
+            "the manifest of an extension",
+        ),
+        (
+            "version: '3.8'\nservices: {a: {image: b}}\n",
+            "a Compose file",
+        ),
+        ("version: 3\n", "the right file?"),
         ("- op: add\n", "a list, as patches are"),
         ("a list: [1]\n", "the right file?"),
         ("some text\n", "the right file?"),
     ] {
         let error = refused(text);
         let begin =
-            "machine.yaml is not a machine configuration: it has none of the keys version, machine";
+            "machine.yaml is not a machine configuration: it has none of the keys machine, cluster";
         assert!(error.starts_with(begin) && error.contains(words), "{error}");
     }
 }

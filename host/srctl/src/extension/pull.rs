@@ -2,22 +2,26 @@
 
 use std::path::Path;
 
-use extension::Result;
 use extension::progress::Progress;
 use extension::pull::{self, Platform, Pulled};
 use extension::registries::Registries;
 use extension::unpack::Dropped;
+use extension::{Error, Result};
 use policy::escape;
 use serde_json::{Value, json};
 
 use crate::access;
 use crate::command::{Pull, RegistryOptions};
+use crate::input::shown;
 use crate::outcome::Outcome;
 use crate::print::{self, print};
 use crate::table::table;
 
 /// Runs the command.
 pub fn run(command: &Pull, progress: &dyn Progress) -> Result<Outcome> {
+    for image in &command.images {
+        not_a_file(&image.to_string())?;
+    }
     let registries = access::registries(command.config.as_deref(), &command.registries.access)?;
     let platform = command.registries.platform.clone().unwrap_or_default();
     let options = options(&command.registries, platform, &registries, progress);
@@ -51,6 +55,17 @@ pub fn run(command: &Pull, progress: &dyn Progress) -> Result<Outcome> {
         .collect();
     print(&table(["FOLDER", "IMAGE", "DIGEST"], &rows))?;
     Ok(Outcome::Fine)
+}
+
+/// Refuses the name of a file that is here: a registry far away would be asked for it.
+fn not_a_file(image: &str) -> Result<()> {
+    if !Path::new(image).is_file() {
+        return Ok(());
+    }
+    let file = shown(Path::new(image));
+    Err(Error::input(format!(
+        "{file} is a file, and names no image of a registry; write docker-archive:{file} or oci-archive:{file} for the image in it"
+    )))
 }
 
 fn dropped(files: &[Dropped]) -> Value {

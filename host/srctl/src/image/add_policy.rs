@@ -11,6 +11,7 @@ use extension::{Error, Result};
 use policy::escape::Shown;
 use policy::session::Session;
 use policy::sidecar::Sidecar;
+use policy::source::Source;
 use policy::trust::Trust;
 use policy::{consequence, engine, folder};
 use serde_json::{Value, json};
@@ -139,6 +140,14 @@ fn read(command: &AddPolicy, names: &[String], in_image: &Kept) -> Result<Additi
             )));
         }
         let sidecar = command.settings.as_deref().map(input::read).transpose()?;
+        let settings = Path::new(additions.folder).join(format!("{name}.json"));
+        if sidecar.is_none() && in_image.has(&settings) && !in_image.is_empty(&settings) {
+            tracing::warn!(
+                "{} of the image is removed, since it was for the policy that {} replaces; give the settings with --settings if it is to have them, too",
+                shown(&settings),
+                shown(file)
+            );
+        }
         additions.policies.push(Addition {
             name: name.clone(),
             wasm: read_policy(file)?,
