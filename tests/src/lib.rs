@@ -27,6 +27,7 @@ pub mod nobody;
 pub mod outcome;
 pub mod overlaid;
 pub mod pages;
+pub mod policies;
 pub mod probe;
 pub mod programs;
 pub mod proxy;

@@ -14,9 +14,9 @@ use anyhow::{Context, Result, anyhow};
 use switch_root_tests::architecture::Architecture;
 use switch_root_tests::machine;
 
-use crate::run::{cargo, run, step, target};
-use crate::setup::{self, QEMU, STATIC};
-use crate::{dist, kernels, policies};
+use crate::run::{run, step, target};
+use crate::setup::{self, QEMU};
+use crate::{kernels, policies, programs};
 
 /// What both parts run.
 struct Programs {
@@ -35,10 +35,11 @@ struct Programs {
 /// # Errors
 /// What cannot be built or booted.
 pub fn demo() -> Result<()> {
-    let components = target().join("dist/policies");
+    let programs = programs::build()?;
+    let boot = programs.join("switch_root");
+    let srctl = programs.join("srctl");
+    let components = target().join("policies");
     policies::build(&components)?;
-    let boot = dist::boot_binary(true)?;
-    let srctl = dist::operator_binary();
     let (probe, supervisor) = helpers()?;
     let kernel = machines();
     if let Err(reason) = &kernel {
@@ -53,25 +54,16 @@ pub fn demo() -> Result<()> {
     let scratch = scratch()?;
     let switched = switch::run(&programs, &components, &scratch)?;
     // All work first, so that what is shown is in one piece.
-    let installed = srctl.and_then(|srctl| extensions::run(&programs, &srctl, &scratch));
+    let installed = extensions::run(&programs, &srctl, &scratch);
     switch::print(&switched, &scratch)?;
     extensions::print(&installed?, &scratch)
 }
 
 /// Builds the programs that look at the switch from within.
 fn helpers() -> Result<(PathBuf, PathBuf)> {
-    setup::targets(&[STATIC])?;
     step("the demo's init");
-    run(cargo().args([
-        "build",
-        "--locked",
-        "--package",
-        "switch-root-tests",
-        "--bins",
-        "--target",
-        STATIC,
-    ]))?;
-    let folder = target().join(STATIC).join("debug");
+    run(programs::testing("build")?.args(["--package", "switch-root-tests", "--bins"]))?;
+    let folder = programs::folder();
     Ok((folder.join("probe"), folder.join("supervisor")))
 }
 

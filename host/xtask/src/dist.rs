@@ -3,17 +3,27 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use switch_root_tests::architecture::Architecture;
 
 use crate::documents;
 use crate::native;
 use crate::policies;
+use crate::programs::{self, EMBEDDED, PROFILE, install};
 use crate::run::{cargo, files_below, run, step, target};
 use crate::setup::{self, AARCH64_COMPILER, MUSL_COMPILER, STATIC};
 
-/// The two builds of the boot binary: name, and whether it has a compiler.
-const BUILDS: [(&str, bool); 2] = [("switch_root", true), ("switch_root-aot", false)];
+/// The two builds of the boot binary that are installed: name, and what cargo is told.
+const BUILDS: [(&str, &[&str]); 2] = [
+    ("switch_root", &["--package", "switch-root"]),
+    (
+        "switch_root-aot",
+        &["--package", "switch-root", "--no-default-features"],
+    ),
+];
+
+/// cargo's profile of the boot binaries that are installed.
+const BOOT: &str = "release";
 
 /// Where a program is built for, and how.
 #[derive(Clone, Copy)]
@@ -24,16 +34,6 @@ pub struct Way {
     pub profile: &'static str,
 }
 
-impl Way {
-    /// How the boot binaries are built that are installed.
-    const fn boot(target: &'static str) -> Self {
-        Self {
-            target,
-            profile: "release",
-        }
-    }
-}
-
 /// Builds everything, and returns the folder.
 ///
 /// # Errors
@@ -41,10 +41,29 @@ impl Way {
 pub fn dist() -> Result<PathBuf> {
     let folder = target().join("dist");
     policies::build(&folder.join("policies"))?;
-    boot_binaries(&folder, Way::boot(STATIC))?;
+    boot_binaries(
+        &folder,
+        Way {
+            target: STATIC,
+            profile: BOOT,
+        },
+    )?;
     documents::write(&operator_binary()?, &folder)?;
     list(&folder)?;
     Ok(folder)
+}
+
+/// Lays out what is installed in a folder without building what takes long to optimize: the
+/// boot binaries are those that the tests run.
+///
+/// # Errors
+/// What cannot be built or written.
+pub fn like_dist(folder: &Path, full: &Path, small: &Path, srctl: &Path) -> Result<()> {
+    policies::build(&folder.join("policies"))?;
+    for (program, name) in [(full, BUILDS[0].0), (small, BUILDS[1].0), (srctl, "srctl")] {
+        install(program, &folder.join(name))?;
+    }
+    documents::write(srctl, folder)
 }
 
 /// Builds the programs for the machines of an architecture, into a folder of `target/dist/`
@@ -55,8 +74,19 @@ pub fn dist() -> Result<PathBuf> {
 pub fn dist_for(architecture: Architecture) -> Result<()> {
     let folder = target().join("dist").join(architecture.name());
     let target = setup::static_target(architecture);
-    boot_binaries(&folder, Way::boot(target))?;
-    operator(&folder, target)?;
+    boot_binaries(
+        &folder,
+        Way {
+            target,
+            profile: BOOT,
+        },
+    )?;
+    let way = Way {
+        target,
+        profile: PROFILE,
+    };
+    let srctl = ["--package", "switch-root-srctl"];
+    compile(&folder, "srctl", "srctl", &srctl, way)?;
     list(&folder)
 }
 
@@ -65,19 +95,24 @@ pub fn dist_for(architecture: Architecture) -> Result<()> {
 /// # Errors
 /// Where one cannot be built.
 pub fn boot_binaries(folder: &Path, way: Way) -> Result<()> {
-    for (name, compiler) in BUILDS {
-        build(folder, name, compiler, way)?;
+    for (name, arguments) in BUILDS {
+        compile(folder, name, "switch_root", arguments, way)?;
     }
     Ok(())
 }
 
-/// Builds one static boot binary into `target/dist/` and returns its path.
+/// Builds one boot binary as it is installed, with a compiler or without one, into
+/// `target/dist/`, and returns its path.
 ///
 /// # Errors
 /// Where it cannot be built.
 pub fn boot_binary(compiler: bool) -> Result<PathBuf> {
-    let (name, compiler) = if compiler { BUILDS[0] } else { BUILDS[1] };
-    build(&target().join("dist"), name, compiler, Way::boot(STATIC))
+    let (name, arguments) = BUILDS[usize::from(!compiler)];
+    let way = Way {
+        target: STATIC,
+        profile: BOOT,
+    };
+    compile(&target().join("dist"), name, "switch_root", arguments, way)
 }
 
 /// Builds `srctl`, static, into `target/dist/` and returns its path.
@@ -85,30 +120,9 @@ pub fn boot_binary(compiler: bool) -> Result<PathBuf> {
 /// # Errors
 /// Where it cannot be built.
 pub fn operator_binary() -> Result<PathBuf> {
-    operator(&target().join("dist"), STATIC)
-}
-
-/// Builds `srctl` into a folder.
-fn operator(folder: &Path, target: &'static str) -> Result<PathBuf> {
-    let way = Way {
-        target,
-        profile: "operator",
-    };
-    compile(
-        folder,
-        "srctl",
-        "srctl",
-        &["--package", "switch-root-srctl"],
-        way,
-    )
-}
-
-fn build(folder: &Path, name: &str, compiler: bool, way: Way) -> Result<PathBuf> {
-    let mut arguments = vec!["--package", "switch-root"];
-    if !compiler {
-        arguments.push("--no-default-features");
-    }
-    compile(folder, name, "switch_root", &arguments, way)
+    let installed = target().join("dist/srctl");
+    install(&programs::build()?.join("srctl"), &installed)?;
+    Ok(installed)
 }
 
 /// Builds a static program that cargo's arguments choose, and copies it to `folder/name`.
@@ -123,19 +137,17 @@ pub fn compile(
     way: Way,
 ) -> Result<PathBuf> {
     setup::targets(&[way.target])?;
-    c_compiler(name, missing_for(way.target))?;
-    step(&format!("{name} ({}, {})", way.target, way.profile));
+    c_compiler(name, way.target)?;
     let native = native::default_policy(way.target)?;
+    step(&format!("{name} ({}, {})", way.target, way.profile));
     run(cargo()
         .args(["build", "--locked", "--profile", way.profile])
         .args(["--target", way.target])
         .args(arguments)
-        .env("SWITCH_ROOT_DEFAULT_CWASM", &native))?;
+        .env(EMBEDDED, &native))?;
     let built = target().join(way.target).join(way.profile).join(program);
     let installed = folder.join(name);
-    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
-    fs::copy(&built, &installed)
-        .with_context(|| format!("copying {} to {}", built.display(), installed.display()))?;
+    install(&built, &installed)?;
     Ok(installed)
 }
 
@@ -153,7 +165,11 @@ pub fn missing_for(target: &str) -> Vec<String> {
 }
 
 /// Fails where packages are missing that compile what is written in C.
-fn c_compiler(name: &str, missing: Vec<String>) -> Result<()> {
+///
+/// # Errors
+/// Which they are.
+pub fn c_compiler(name: &str, target: &str) -> Result<()> {
+    let missing = missing_for(target);
     ensure!(
         missing.is_empty(),
         "parts of {name} are written in C, and there is no compiler for its target: install {}",

@@ -7,7 +7,8 @@ use switch_root_tests::architecture::Architecture;
 
 use crate::dist::{self, Way};
 use crate::native;
-use crate::run::target;
+use crate::programs::{self, EMBEDDED};
+use crate::run::{cargo, run, step, target};
 use crate::setup;
 
 /// cargo's profile: what is installed, without the minutes that optimizing it as a whole
@@ -33,6 +34,33 @@ pub fn programs(architecture: Architecture, components: &Path) -> Result<Result<
     dist::boot_binaries(&folder, way)?;
     let probe = ["--package", "switch-root-tests", "--bin", "probe"];
     dist::compile(&folder, "probe", "probe", &probe, way)?;
-    native::policies_into(components, &folder, way.target)?;
+    native::policies(components, &folder, way.target)?;
     Ok(Ok(folder))
+}
+
+/// Checks that the boot binary can be compiled for another architecture: what it does there is
+/// a part of `prove`. Returns the packages that are missing where it cannot be tried.
+///
+/// # Errors
+/// What the compiler says.
+pub fn check(architecture: Architecture) -> Result<Result<(), String>> {
+    let target = setup::static_target(architecture);
+    let missing = dist::missing_for(target);
+    if !missing.is_empty() {
+        return Ok(Err(missing.join(" ")));
+    }
+    setup::targets(&[target])?;
+    step(&format!("switch_root-aot can be compiled ({target})"));
+    run(cargo()
+        .args([
+            "check",
+            "--locked",
+            "--quiet",
+            "--profile",
+            programs::PROFILE,
+        ])
+        .args(["--target", target, "--package", "switch-root"])
+        .arg("--no-default-features")
+        .env(EMBEDDED, native::embedded(target)?))?;
+    Ok(Ok(()))
 }

@@ -21,11 +21,11 @@ mod mkosi;
 mod native;
 mod packages;
 mod policies;
+mod programs;
 #[cfg(test)]
 mod prose;
 mod prove;
 mod publish;
-mod refused;
 mod run;
 mod setup;
 mod subjects;

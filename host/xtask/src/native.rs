@@ -2,44 +2,51 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
+use switch_root_tests::policies::PUBLISHED;
 
-use crate::policies::PUBLISHED;
-use crate::run::{self, workspace};
-use crate::setup::STATIC;
-
-/// Compiles the policies that tests and measurements need ahead of time for the static
-/// binaries of this machine, each beside its `.wasm`, and returns the folder.
-///
-/// # Errors
-/// Where one cannot be compiled.
-pub fn policies(folder: &Path) -> Result<PathBuf> {
-    policies_into(folder, folder, STATIC)?;
-    Ok(folder.to_owned())
-}
+use crate::programs;
+use crate::run::{self, run, workspace};
 
 /// Compiles the policies that tests need ahead of time for a target: of each `.wasm` in
 /// `folder`, its `.cwasm` into `output`.
 ///
 /// # Errors
 /// Where one cannot be compiled.
-pub fn policies_into(folder: &Path, output: &Path, target: &str) -> Result<()> {
+pub fn policies(folder: &Path, output: &Path, target: &str) -> Result<()> {
     let of_today = ["default", "hostile", "keep-paths", "scripted"].map(str::to_owned);
     let published = PUBLISHED
         .into_iter()
         .flat_map(|name| [format!("0.1.0-{name}"), format!("0.1.1-{name}")]);
     fs::create_dir_all(output).with_context(|| format!("making {}", output.display()))?;
-    for name in of_today.into_iter().chain(published) {
+    let files = of_today.into_iter().chain(published).map(|name| {
         // Names have dots, so what is behind the last one is not an ending.
         let source = folder.join(format!("{name}.wasm"));
-        compile(&source, &output.join(format!("{name}.cwasm")), target)?;
-    }
-    Ok(())
+        (source, output.join(format!("{name}.cwasm")))
+    });
+    compile(target, &files.collect::<Vec<_>>())
 }
 
-/// Compiles the default policy ahead of time for a target, for the binary to embed.
+/// The file that programs for a target embed the default policy from, compiled ahead of time.
+/// As long as nothing can compile it it is empty, and the programs compile the policy when
+/// they start.
+///
+/// # Errors
+/// Where it cannot be made.
+pub fn embedded(target: &str) -> Result<PathBuf> {
+    let path = run::target().join(format!("default-{target}.cwasm"));
+    if !path.exists() {
+        let folder = run::target();
+        fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+        fs::write(&path, []).with_context(|| format!("writing {}", path.display()))?;
+    }
+    Ok(path)
+}
+
+/// Compiles the default policy ahead of time for a target, for programs to embed.
 ///
 /// # Errors
 /// Where it cannot be compiled.
@@ -47,22 +54,21 @@ pub fn default_policy(target: &str) -> Result<PathBuf> {
     // Two programs that are built at the same time embed it: the second one finds it there.
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let path = run::target().join(format!("default-{target}.cwasm"));
+    let path = embedded(target)?;
     let source = workspace().join("host/policy/src/default.wasm");
-    compile(&source, &path, target)?;
+    compile(target, &[(source, path.clone())])?;
     Ok(path)
 }
 
-/// Compiles a component ahead of time for a target.
+/// Compiles components ahead of time for a target. What is as it was is not written.
 ///
 /// # Errors
-/// Where it cannot be read, compiled or written.
-pub fn compile(source: &Path, path: &Path, target: &str) -> Result<()> {
-    let wasm = fs::read(source).with_context(|| format!("reading {}", source.display()))?;
-    let native = policy::engine::compile(&wasm, target).map_err(anyhow::Error::msg)?;
-    // Only where it changed: the host is built again when this file is newer.
-    if fs::read(path).ok().as_ref() != Some(&native) {
-        fs::write(path, native).with_context(|| format!("writing {}", path.display()))?;
+/// Where one cannot be read, compiled or written.
+pub fn compile(target: &str, files: &[(PathBuf, PathBuf)]) -> Result<()> {
+    let mut precompile = Command::new(programs::precompile()?);
+    precompile.arg(target);
+    for (source, path) in files {
+        precompile.arg(source).arg(path);
     }
-    Ok(())
+    run(&mut precompile)
 }

@@ -30,6 +30,8 @@ const SUMS: &str = "SHA256SUMS";
 struct Release {
     /// What the programs are for.
     architecture: Architecture,
+    /// Where what is installed lies: as [`dist::dist`] lays it out.
+    dist: PathBuf,
     /// The time that every file is of: that of the commit, in seconds since 1970.
     epoch: u64,
 }
@@ -50,8 +52,14 @@ impl Release {
 /// # Errors
 /// What is missing, cannot be built, or cannot be written.
 pub fn packages(architecture: Option<Architecture>) -> Result<()> {
-    let folder = target().join("dist/packages");
-    build(architecture.unwrap_or(here()?), &folder)?;
+    let architecture = architecture.unwrap_or(here()?);
+    let dist = dist::dist()?;
+    if architecture != here()? {
+        dist::dist_for(architecture)?;
+    }
+    let folder = dist.join("packages");
+    let staged = target().join("packages").join(architecture.name());
+    make(architecture, &dist, &folder, &staged)?;
     println!("\n{:>12}  file", "bytes");
     for entry in fs::read_dir(&folder)? {
         let entry = entry?;
@@ -87,17 +95,18 @@ pub fn possible() -> Result<Result<PathBuf, String>> {
     minimal::root()
 }
 
-/// Builds the packages for this machine, twice, to be tried in what [`possible`] returned.
+/// Makes the packages of what is laid out in a folder, twice, to be tried in what [`possible`]
+/// returned.
 ///
 /// # Errors
 /// They cannot be built, or differ between the two: what somebody else builds of the same
 /// commit would have other checksums.
-pub fn to_try(debian: PathBuf) -> Result<Tried> {
-    let folder = target().join("dist/packages");
-    build(here()?, &folder)?;
+pub fn to_try(debian: PathBuf, dist: &Path) -> Result<Tried> {
+    let folder = dist.join("packages");
+    make(here()?, dist, &folder, &target().join("packages/first"))?;
     let again = target().join("packages/again");
     let second = again.join("where the path is a longer one");
-    make(here()?, &second, &again.join("staged"))?;
+    make(here()?, dist, &second, &again.join("staged"))?;
     let first = contents(&folder)?;
     for (name, bytes) in contents(&second)? {
         ensure!(
@@ -133,19 +142,11 @@ fn here() -> Result<Architecture> {
         .with_context(|| format!("there are no packages for machines like this one ({STATIC})"))
 }
 
-fn build(architecture: Architecture, folder: &Path) -> Result<()> {
-    dist::dist()?;
-    if architecture != here()? {
-        dist::dist_for(architecture)?;
-    }
-    let staged = target().join("packages").join(architecture.name());
-    make(architecture, folder, &staged)
-}
-
-/// Makes the packages of what is built. They are put into `folder` when all are there.
-fn make(architecture: Architecture, folder: &Path, staged: &Path) -> Result<()> {
+/// Makes the packages of what lies in `dist`. They are put into `folder` when all are there.
+fn make(architecture: Architecture, dist: &Path, folder: &Path, staged: &Path) -> Result<()> {
     let release = Release {
         architecture,
+        dist: dist.to_owned(),
         epoch: epoch()?,
     };
     let missing = debian::missing();

@@ -1,41 +1,28 @@
-//! The policies as components: those that ship, and those that tests need.
+//! The policies as components. What makes them has the engine in it, and is a program of its
+//! own: tests/components.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
-use workshop::{component, rust};
+use anyhow::{Context, Result};
+use switch_root_tests::policies::SHIPPED;
 
 use crate::native;
-use crate::refused;
-use crate::run::{run, step, target, workspace};
+use crate::programs;
+use crate::run::{output, run, step, target, workspace};
 use crate::setup::{self, STATIC, WASM};
 
-/// Policies that ship: their crate, and the name of their file.
-pub const SHIPPED: [(&str, &str); 7] = [
-    ("switch-root-policy-default", "default"),
-    ("switch-root-policy-keep-paths", "keep-paths"),
-    (
-        "switch-root-policy-extension-allowlist",
-        "extension-allowlist",
-    ),
-    (
-        "switch-root-policy-extension-relations",
-        "extension-relations",
-    ),
-    ("switch-root-policy-handover", "handover"),
-    ("switch-root-policy-kernel-abi", "kernel-abi"),
-    ("switch-root-policy-sysext", "sysext"),
-];
+/// The program that makes components, with its arguments.
+fn components(arguments: &[&str]) -> Result<Command> {
+    setup::targets(&[WASM])?;
+    let mut command = Command::new(programs::components()?);
+    command.args(arguments);
+    Ok(command)
+}
 
-/// Policies that were built against the first version of the contract, and are kept as they
-/// were then: tests/contract/README.md.
-pub const PUBLISHED: [&str; 3] = ["every-answer", "keep-paths", "kernel-abi"];
-
-/// Where the default policy is checked in, since the host embeds it.
-fn checked_in() -> PathBuf {
-    workspace().join("host/policy/src/default.wasm")
+fn text(path: &Path) -> Result<&str> {
+    path.to_str()
+        .with_context(|| format!("{} is not UTF-8", path.display()))
 }
 
 /// Builds the policies that ship into a folder.
@@ -43,13 +30,9 @@ fn checked_in() -> PathBuf {
 /// # Errors
 /// Where one cannot be built.
 pub fn build(folder: &Path) -> Result<()> {
-    setup::targets(&[WASM])?;
+    let mut build = components(&["shipped", text(folder)?])?;
     step("policies");
-    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
-    for (package, name) in SHIPPED {
-        write(folder, name, &rust::build(workspace(), package)?)?;
-    }
-    Ok(())
+    run(&mut build)
 }
 
 /// Builds all that tests need into a folder of its own, and returns it.
@@ -58,49 +41,9 @@ pub fn build(folder: &Path) -> Result<()> {
 /// Where one cannot be built.
 pub fn build_for_tests() -> Result<PathBuf> {
     let folder = target().join("policies");
-    build(&folder)?;
-    let contract = workspace().join("wit/policy.wit");
-    let contract =
-        fs::read_to_string(&contract).with_context(|| format!("reading {}", contract.display()))?;
-    let hostile = rust::build(workspace(), "switch-root-policy-hostile")?;
-    write(&folder, "truncated", &refused::truncated(&hostile))?;
-    write(&folder, "hostile", &hostile)?;
-    let scripted = rust::build(workspace(), "switch-root-policy-scripted")?;
-    write(&folder, "scripted", &scripted)?;
-    write(
-        &folder,
-        "wasi-imports",
-        &refused::importing_wasi(&contract)?,
-    )?;
-    write(
-        &folder,
-        "other-version",
-        &refused::of_version(&contract, "0.2.0")?,
-    )?;
-    for (name, version) in [("next-major", "1.0.0"), ("candidate", "0.1.0-rc.1")] {
-        write(&folder, name, &refused::of_version(&contract, version)?)?;
-    }
-    for (name, make) in [
-        (
-            "calls-later",
-            refused::calling_later as fn(&str) -> Result<Vec<u8>>,
-        ),
-        ("other-log", refused::importing_other_log),
-        ("two-versions", refused::of_two_versions),
-        ("core-module", refused::core_module),
-    ] {
-        write(&folder, name, &make(&contract)?)?;
-    }
-    for name in PUBLISHED {
-        let path = workspace().join(format!("tests/contract/0.1.0/{name}.wasm"));
-        let component = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-        write(&folder, &format!("0.1.0-{name}"), &component)?;
-        write(
-            &folder,
-            &format!("0.1.1-{name}"),
-            &refused::later(&component)?,
-        )?;
-    }
+    let mut build = components(&["for-tests", text(&folder)?])?;
+    step("policies");
+    run(&mut build)?;
     Ok(folder)
 }
 
@@ -120,41 +63,14 @@ pub fn run_cases(srctl: &Path, components: &Path) -> Result<()> {
     Ok(())
 }
 
-fn write(folder: &Path, name: &str, component: &[u8]) -> Result<()> {
-    let path = folder.join(format!("{name}.wasm"));
-    fs::write(&path, component).with_context(|| format!("writing {}", path.display()))
-}
-
-/// What comparing the default policy that is checked in with its source says.
-pub enum Comparison {
-    /// The same bytes.
-    Same,
-    /// This machine's compiler is another one, so nothing can be said.
-    OtherCompiler(String),
-}
-
-/// Compares the checked-in default policy with one built from its source.
+/// Compares the default policy that is checked in with one built from its source. Returns why
+/// nothing can be said, where this machine's compiler is another one.
 ///
 /// # Errors
 /// Where they differ.
-pub fn compare_default(built: &Path) -> Result<Comparison> {
-    let there = fs::read(checked_in()).context("reading the default policy that is checked in")?;
-    let here = fs::read(built).with_context(|| format!("reading {}", built.display()))?;
-    if there == here {
-        return Ok(Comparison::Same);
-    }
-    let (there, here) = (component::compiler(&there)?, component::compiler(&here)?);
-    if there == here {
-        bail!(
-            "host/policy/src/default.wasm is not what policies/default makes; if the source is right, run `cargo xtask default` and commit the file"
-        );
-    }
-    let name = |compiler: Option<String>| compiler.unwrap_or_else(|| "an unknown compiler".into());
-    Ok(Comparison::OtherCompiler(format!(
-        "it was built by {}, and this is {}",
-        name(there),
-        name(here)
-    )))
+pub fn compare_default(built: &Path) -> Result<Option<String>> {
+    let reason = output(&mut components(&["compare-default", text(built)?])?)?;
+    Ok(Some(reason.trim().to_owned()).filter(|reason| !reason.is_empty()))
 }
 
 /// Builds the policy whose crate is in a folder of this workspace: the component
@@ -163,24 +79,12 @@ pub fn compare_default(built: &Path) -> Result<Comparison> {
 /// # Errors
 /// Where it cannot be built.
 pub fn build_one(folder: &Path) -> Result<()> {
-    setup::targets(&[WASM])?;
-    let (_, component) = rust::build_folder(folder)?;
-    let name = folder
-        .canonicalize()
-        .with_context(|| format!("finding {}", folder.display()))?
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
     let built = target().join("policies");
-    fs::create_dir_all(&built).with_context(|| format!("making {}", built.display()))?;
-    write(&built, &name, &component)?;
-    let wasm = built.join(&name).with_extension("wasm");
-    native::compile(&wasm, &wasm.with_extension("cwasm"), STATIC)?;
-    println!(
-        "target/policies/{name}.wasm, {} bytes, and target/policies/{name}.cwasm",
-        component.len()
-    );
+    let mut build = components(&["one", text(folder)?, text(&built)?])?;
+    let name = output(&mut build)?.trim().to_owned();
+    let wasm = built.join(format!("{name}.wasm"));
+    native::compile(STATIC, &[(wasm.clone(), wasm.with_extension("cwasm"))])?;
+    println!("target/policies/{name}.wasm and target/policies/{name}.cwasm");
     Ok(())
 }
 
@@ -189,64 +93,5 @@ pub fn build_one(folder: &Path) -> Result<()> {
 /// # Errors
 /// Where it cannot be built or written.
 pub fn rebuild_default() -> Result<()> {
-    setup::targets(&[WASM])?;
-    let component = rust::build(workspace(), SHIPPED[0].0)?;
-    fs::write(checked_in(), &component).context("writing host/policy/src/default.wasm")?;
-    println!("host/policy/src/default.wasm: {} bytes", component.len());
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn policies_export_what_they_registered_and_import_nothing_but_types_and_log() {
-        let types = "switch-root:policy/types@0.1.0";
-        let log = "switch-root:policy/log@0.1.0";
-        for (package, expected_imports, expected_exports) in [
-            (
-                "default",
-                vec![types],
-                vec!["compatibility", "preservation"],
-            ),
-            (
-                "keep-paths",
-                vec![log, types],
-                vec!["preservation", "settings"],
-            ),
-            (
-                "extension-allowlist",
-                // For what a panic says.
-                vec![log, types],
-                vec!["compatibility", "settings"],
-            ),
-            (
-                "hostile",
-                vec![log, types],
-                vec!["compatibility", "preservation", "settings"],
-            ),
-        ] {
-            let package = format!("switch-root-policy-{package}");
-            let built = rust::build(workspace(), &package).unwrap();
-            let mut interfaces = component::interfaces(&built).unwrap();
-            interfaces.imports.sort();
-            interfaces.exports.sort();
-            let expected_exports: Vec<_> = expected_exports
-                .iter()
-                .map(|name| format!("switch-root:policy/{name}@0.1.0"))
-                .collect();
-            assert_eq!(interfaces.imports, expected_imports, "{package}");
-            assert_eq!(interfaces.exports, expected_exports, "{package}");
-            let compiler = component::compiler(&built).unwrap().unwrap();
-            assert!(compiler.starts_with("rustc 1."), "{package}: {compiler}");
-        }
-    }
-
-    #[test]
-    fn the_book_shows_the_example_policy_as_it_is() {
-        let page = include_str!("../../book/how-to/write-policies.md");
-        let example = include_str!("../../../policies/example/src/lib.rs");
-        assert!(page.contains(&format!("```rust\n{example}```\n")));
-    }
+    run(&mut components(&["default"])?)
 }

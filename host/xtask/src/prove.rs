@@ -10,7 +10,7 @@ use crate::fuzz;
 use crate::packages;
 use crate::policies;
 use crate::run::{files_below, step, target};
-use crate::subjects::{Skipped, Subjects};
+use crate::subjects::{Boot, Skipped, Subjects};
 
 /// The themes of the whole-system tests that have more to them than a sample, and what
 /// each shows.
@@ -68,7 +68,7 @@ pub fn prove(only: Option<&str>, seconds: u64) -> Result<()> {
     let mut failed = Vec::new();
     if only != Some("fuzz") {
         let components = policies::build_for_tests()?;
-        let mut subjects = Subjects::build(&components, &mut skipped)?;
+        let mut subjects = Subjects::build(Boot::Installed, &components, &mut skipped)?;
         if wanted("aarch64")
             && let Err(error) = packages::packages(Some(Architecture::Aarch64))
         {

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::run::{cargo, output, run, step};
+use crate::run::{cargo, packages, run, step};
 
 /// Does all that publishing takes but the last step: the crates are packed, and each is built
 /// from what was packed, in an order in which nobody waits for another.
@@ -26,10 +26,7 @@ pub fn publish(dry_run: bool) -> Result<()> {
 
 /// The crates of the workspace that may be published, as cargo tells of them.
 fn published() -> Result<Vec<Value>> {
-    let metadata =
-        output(cargo().args(["metadata", "--locked", "--no-deps", "--format-version=1"]))?;
-    let metadata: Value = serde_json::from_str(&metadata).context("reading cargo metadata")?;
-    let mut packages = metadata["packages"].as_array().cloned().unwrap_or_default();
+    let mut packages = packages()?;
     // An empty list of registries is how cargo tells of `publish = false`.
     packages.retain(|package| !package["publish"].as_array().is_some_and(Vec::is_empty));
     Ok(packages)
@@ -44,6 +41,7 @@ fn name(package: &Value) -> Result<&str> {
 mod tests {
     use super::*;
     use crate::prose::messages::strings_below;
+    use crate::run::output;
     use std::collections::BTreeSet;
     use std::fs;
     use std::path::{Path, PathBuf};

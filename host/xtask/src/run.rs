@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 use crate::beside::{go_on, is_behind};
 
@@ -88,6 +89,17 @@ pub fn output(command: &mut Command) -> Result<String> {
         errors.trim()
     );
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The crates of the workspace, as cargo describes them.
+///
+/// # Errors
+/// What cargo says.
+pub fn packages() -> Result<Vec<Value>> {
+    let metadata =
+        output(cargo().args(["metadata", "--locked", "--no-deps", "--format-version=1"]))?;
+    let metadata: Value = serde_json::from_str(&metadata).context("reading cargo metadata")?;
+    Ok(metadata["packages"].as_array().cloned().unwrap_or_default())
 }
 
 /// Where a program is, if it is in PATH or where Debian puts it otherwise. An absolute path is

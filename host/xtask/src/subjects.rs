@@ -8,12 +8,12 @@ use switch_root_tests::architecture::Architecture;
 
 use crate::beside::beside;
 use crate::distributions::{NEWEST, SUITES};
-use crate::run::{cargo, run};
+use crate::run::{run, target};
 use crate::setup::{
     self, IMAGES, LANGUAGES, PAGES, PEERS, QEMU, QEMU_AARCH64, REGISTRY, SERVERS, SHELLCHECK,
-    STATIC, WASM,
+    STATIC,
 };
-use crate::{dist, distributions, foreign, generators, kernels, mkosi, native, packages};
+use crate::{dist, distributions, foreign, generators, kernels, mkosi, native, packages, programs};
 
 /// The programs and kernels under test.
 pub struct Subjects {
@@ -67,11 +67,23 @@ impl Skipped {
 }
 
 /// The cargo that runs the whole-system tests.
-pub fn tests() -> Command {
-    let mut tests = cargo();
-    tests.args(["test", "--locked", "--package", "switch-root-tests"]);
-    tests.args(["--target", STATIC]);
-    tests
+///
+/// # Errors
+/// Where it cannot build what it needs.
+pub fn tests() -> Result<Command> {
+    let mut tests = programs::testing("test")?;
+    tests.args(["--package", "switch-root-tests"]);
+    Ok(tests)
+}
+
+/// Which boot binary with a compiler is tested. The one without is always the one that is
+/// installed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Boot {
+    /// The one that is built with `srctl`: it differs in how it is optimized alone.
+    Tested,
+    /// The one that is installed.
+    Installed,
 }
 
 /// What the tests need beside the programs of this architecture.
@@ -85,28 +97,31 @@ struct Fetched {
 
 impl Fetched {
     /// Gets it. What cannot be had is skipped.
-    fn get(components: &Path, skipped: &mut Skipped) -> Result<Self> {
-        let mut tools = vec![&QEMU, &QEMU_AARCH64, &PEERS[1], &SHELLCHECK];
+    fn get(boot: Boot, components: &Path, skipped: &mut Skipped) -> Result<Self> {
+        let mut tools = vec![&QEMU, &PEERS[1], &SHELLCHECK];
         tools.extend(IMAGES.iter().chain(&REGISTRY).chain(&LANGUAGES));
         tools.extend(PAGES.iter().chain(&SERVERS));
         for package in setup::tools(&tools) {
             skipped.push(format!("the tests that need Debian's package {package}"));
         }
-        let aarch64 = foreign::programs(Architecture::Aarch64, components)?.map_err(|packages| {
-            format!(
-                "the tests on aarch64, whose programs cannot be built without Debian's {packages}"
-            )
+        let aarch64 = match boot {
+            Boot::Tested => foreign::check(Architecture::Aarch64)?.map(|()| None),
+            Boot::Installed => foreign::programs(Architecture::Aarch64, components)?.map(Some),
+        };
+        let aarch64 = aarch64.map_err(|packages| {
+            format!("what is built for aarch64, which takes Debian's {packages}")
         });
-        let (generators, missing) = generators::fetch();
-        let without = kernels::fetch(Architecture::Aarch64).1;
-        without
-            .into_iter()
-            .chain(missing)
-            .for_each(|reason| skipped.push(reason));
+        let (generators, mut missing) = generators::fetch();
+        if boot == Boot::Installed {
+            let packages = setup::tools(&[&QEMU_AARCH64]).into_iter();
+            missing.extend(packages.map(|it| format!("the tests that need Debian's package {it}")));
+            missing.extend(kernels::fetch(Architecture::Aarch64).1);
+        }
+        missing.into_iter().for_each(|reason| skipped.push(reason));
         let distributions = distributions::make(SUITES[0])
             .map_err(|error| format!("the tests that boot a distribution: {error:#}"));
         Ok(Self {
-            aarch64: skipped.unless(aarch64),
+            aarch64: skipped.unless(aarch64).flatten(),
             debian: skipped.unless(packages::possible()?),
             generators,
             distributions: skipped.unless(distributions),
@@ -119,18 +134,21 @@ impl Subjects {
     ///
     /// # Errors
     /// What cannot be built. What only cannot be had is skipped.
-    pub fn build(components: &Path, skipped: &mut Skipped) -> Result<Self> {
+    pub fn build(boot: Boot, components: &Path, skipped: &mut Skipped) -> Result<Self> {
         let mut not_here = Skipped::default();
         let (mut subjects, fetched) = beside(
-            || Self::of_this_architecture(components, skipped),
-            || Fetched::get(components, &mut not_here),
+            || Self::of_this_architecture(boot, components, skipped),
+            || Fetched::get(boot, components, &mut not_here),
         )?;
         skipped.0.append(&mut not_here.0);
         subjects.aarch64 = fetched.aarch64;
         subjects.generators = Some(fetched.generators);
         subjects.distributions = fetched.distributions;
         if let Some(debian) = fetched.debian {
-            subjects.packages = Some(packages::to_try(debian)?);
+            subjects.packages = Some(match boot {
+                Boot::Installed => packages::to_try(debian, &dist::dist()?)?,
+                Boot::Tested => packages::to_try(debian, &subjects.laid_out()?)?,
+            });
         }
         Ok(subjects)
     }
@@ -139,15 +157,24 @@ impl Subjects {
     ///
     /// # Errors
     /// What cannot be built.
-    pub fn of_this_architecture(components: &Path, skipped: &mut Skipped) -> Result<Self> {
-        setup::targets(&[STATIC, WASM])?;
-        let boot = || Ok((dist::boot_binary(true)?, dist::boot_binary(false)?));
-        let ((full, small), srctl) = beside(boot, dist::operator_binary)?;
+    pub fn of_this_architecture(
+        boot: Boot,
+        components: &Path,
+        skipped: &mut Skipped,
+    ) -> Result<Self> {
+        let programs = programs::build()?;
+        let full = match boot {
+            Boot::Tested => programs.join("switch_root"),
+            Boot::Installed => dist::boot_binary(true)?,
+        };
+        let small = dist::boot_binary(false)?;
+        let srctl = programs.join("srctl");
+        native::policies(components, components, STATIC)?;
         let subjects = Self {
             full,
             small,
             srctl,
-            policies: native::policies(components)?,
+            policies: components.to_owned(),
             kernels: PathBuf::new(),
             generators: None,
             aarch64: None,
@@ -161,6 +188,13 @@ impl Subjects {
             kernels,
             ..subjects
         })
+    }
+
+    /// Lays them out as they are installed, and returns the folder.
+    fn laid_out(&self) -> Result<PathBuf> {
+        let folder = target().join("tried");
+        dist::like_dist(&folder, &self.full, &self.small, &self.srctl)?;
+        Ok(folder)
     }
 
     /// Tells a program where they are.
@@ -211,7 +245,7 @@ impl Subjects {
     /// # Errors
     /// Where one fails.
     pub fn test(&self, part: Option<&str>, thorough: bool) -> Result<()> {
-        let mut tests = tests();
+        let mut tests = tests()?;
         if let Some(part) = part {
             tests.args(["--test", "system", "--", part]);
         }

@@ -5,19 +5,14 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use crate::beside::beside;
-use crate::policies::{self, Comparison};
+use crate::policies;
+use crate::programs;
 use crate::run::{cargo, run, step, target};
 use crate::setup::{self, IMAGES, PEERS, QEMU, REGISTRY, STATIC, WASM};
-use crate::subjects::{self, Skipped, Subjects};
+use crate::subjects::{self, Boot, Skipped, Subjects};
 
-/// The arguments of cargo that run the unit tests.
-const UNIT_TESTS: [&str; 5] = [
-    "test",
-    "--locked",
-    "--workspace",
-    "--exclude",
-    "switch-root-tests",
-];
+/// The arguments of cargo that choose the unit tests.
+const UNIT_TESTS: [&str; 3] = ["--workspace", "--exclude", "switch-root-tests"];
 
 /// Runs all tests.
 ///
@@ -28,21 +23,19 @@ pub fn test() -> Result<()> {
     let mut skipped = Skipped::default();
     step("formatting");
     run(cargo().args(["fmt", "--all", "--check"]))?;
-    let ((), (components, subjects)) = beside(lint_and_compile, || {
-        let components = policies::build_for_tests()?;
-        let subjects = Subjects::build(&components, &mut skipped)?;
-        Ok((components, subjects))
+    // The engine first, alone: everything else waits for it.
+    let components = policies::build_for_tests()?;
+    let ((), subjects) = beside(lint_and_compile, || {
+        Subjects::build(Boot::Tested, &components, &mut skipped)
     })?;
     step("the default policy that is checked in is what its source makes");
-    if let Comparison::OtherCompiler(reason) =
-        policies::compare_default(&components.join("default.wasm"))?
-    {
+    if let Some(reason) = policies::compare_default(&components.join("default.wasm"))? {
         skipped.push(format!(
             "the comparison of the checked-in default policy with its source: {reason}"
         ));
     }
     step("unit tests");
-    run(cargo().args(UNIT_TESTS))?;
+    run(programs::testing("test")?.args(UNIT_TESTS))?;
     policies::run_cases(&subjects.srctl, &components)?;
     step("whole-system tests");
     subjects.test(None, false)?;
@@ -55,9 +48,7 @@ pub fn test() -> Result<()> {
 /// else is built: some wait for what must happen in time.
 fn lint_and_compile() -> Result<()> {
     step("lints");
-    run(cargo().args([
-        "clippy",
-        "--locked",
+    run(programs::testing("clippy")?.args([
         "--workspace",
         "--all-targets",
         "--quiet",
@@ -66,8 +57,8 @@ fn lint_and_compile() -> Result<()> {
         "warnings",
     ]))?;
     step("compiling the tests");
-    run(cargo().args(UNIT_TESTS).arg("--no-run"))?;
-    run(subjects::tests().arg("--no-run"))
+    run(programs::testing("test")?.args(UNIT_TESTS).arg("--no-run"))?;
+    run(subjects::tests()?.arg("--no-run"))
 }
 
 /// Measures beside the peers.
@@ -77,7 +68,7 @@ fn lint_and_compile() -> Result<()> {
 pub fn bench(json: Option<PathBuf>) -> Result<()> {
     let components = policies::build_for_tests()?;
     let mut missing = Skipped::default();
-    let subjects = Subjects::of_this_architecture(&components, &mut missing)?;
+    let subjects = Subjects::of_this_architecture(Boot::Installed, &components, &mut missing)?;
     let tools: Vec<_> = PEERS.iter().chain(&IMAGES).chain(&REGISTRY).collect();
     for package in setup::tools(&tools)
         .into_iter()

@@ -165,6 +165,7 @@ mod tests {
     #[test]
     fn debian_says_what_the_changelog_says() {
         let release = Release {
+            dist: std::path::PathBuf::new(),
             architecture: switch_root_tests::architecture::Architecture::X86_64,
             epoch: 1_000_000_000,
         };

@@ -130,7 +130,7 @@ fn crates(release: &Release, package: &str) -> Result<BTreeSet<Crate>> {
         "srctl" => _ = tree.args(["--package", "switch-root-srctl"]),
         "switch-root" => _ = tree.args(["--package", "switch-root"]),
         _ => {
-            for (crate_name, _) in crate::policies::SHIPPED {
+            for (crate_name, _) in switch_root_tests::policies::SHIPPED {
                 tree.args(["--package", crate_name]);
             }
         }

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use super::{Release, copy, licences, make_folder};
-use crate::run::{files_below, target, workspace};
+use crate::run::{files_below, workspace};
 
 /// Folders of host/distribution, and where their files go, with the modes that they have.
 const FOLDERS: [(&str, &str); 8] = [
@@ -60,7 +60,7 @@ const DOCUMENTS: [(&str, &str); 9] = [
 /// # Errors
 /// What was not built, or cannot be written.
 pub fn write(release: &Release, root: &Path) -> Result<()> {
-    let dist = target().join("dist");
+    let dist = &release.dist;
     let programs = match release.architecture == super::here()? {
         true => dist.clone(),
         false => dist.join(release.architecture.name()),
