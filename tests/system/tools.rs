@@ -212,6 +212,18 @@ pub fn program(name: &str) -> Result<PathBuf, Stop> {
     found.ok_or_else(|| Stop::Skip(format!("there is no program {name}: install it")))
 }
 
+/// Prometheus' own tool: one that is unpacked among the generators, or that is installed.
+pub fn promtool() -> Result<PathBuf, Stop> {
+    let folder = named_by(
+        "SWITCH_ROOT_GENERATORS",
+        "a directory with Debian's packages",
+    );
+    match folder.map(|folder| folder.join("prometheus/usr/bin/promtool")) {
+        Ok(unpacked) if unpacked.exists() => Ok(unpacked),
+        _ => program("promtool"),
+    }
+}
+
 /// Stops a test that needs device nodes or inode flags.
 pub fn need_privileges() -> Checked {
     match nix::unistd::geteuid().is_root() {

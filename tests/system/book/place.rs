@@ -79,7 +79,11 @@ impl Place {
     fn here(&self) -> Result<Command, Stop> {
         let dist = self.desk().join("target/dist");
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let path = iter::once(dist.clone()).chain(std::env::split_paths(&path));
+        let unpacked = tools::promtool().ok();
+        let unpacked = unpacked.and_then(|tool| Some(tool.parent()?.to_owned()));
+        let path = iter::once(dist.clone())
+            .chain(std::env::split_paths(&path))
+            .chain(unpacked);
         let mut shell = Command::new(program("env")?);
         shell
             .env("PATH", std::env::join_paths(path)?)

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use crate::check::ensure;
-use crate::tools::{Checked, Stop, named_by, program};
+use crate::tools::{self, Checked, Stop};
 
 /// One series.
 #[derive(Clone, Debug, PartialEq)]
@@ -126,19 +126,9 @@ fn value(text: &str) -> Result<(String, &str), String> {
     Err("no end of a value".into())
 }
 
-/// Has Prometheus' own tool check a text: one that is unpacked among the generators, or
-/// that is installed.
+/// Has Prometheus' own tool check a text.
 pub fn promtool(text: &str) -> Checked {
-    let unpacked = named_by(
-        "SWITCH_ROOT_GENERATORS",
-        "a directory with Debian's packages",
-    )
-    .map(|folder| folder.join("prometheus/usr/bin/promtool"));
-    let promtool = match unpacked {
-        Ok(unpacked) if unpacked.exists() => unpacked,
-        _ => program("promtool")?,
-    };
-    let mut child = Command::new(promtool)
+    let mut child = Command::new(tools::promtool()?)
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
