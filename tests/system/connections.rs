@@ -224,7 +224,7 @@ fn what_is_no_image_is_not_unpacked() -> Checked {
     let line = Line::new(reply(signature, r#"{"schemaVersion": 2}"#))?;
     line.fails(&["media type", signature, "not an image"])?;
     let line = Line::new(reply("text/html", "<html>Log in, please</html>"))?;
-    line.fails(&["cannot pull", "malformed"])?;
+    line.fails(&["cannot pull", "text/html", "what is no manifest"])?;
     let schema1 = "application/vnd.docker.distribution.manifest.v1+prettyjws";
     let line = Line::new(reply(schema1, r#"{"schemaVersion": 1}"#))?;
     line.fails(&["schema 1"])?;

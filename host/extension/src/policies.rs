@@ -49,6 +49,8 @@ pub struct Image {
     /// Which of the folders that policies and signers are in there are, and which of
     /// those above them, without the slash in front.
     folders: BTreeSet<String>,
+    /// Its last archive ends without a trailer: it may have been cut off.
+    pub cut_off: bool,
     /// Files of policies that have several names.
     linked: BTreeSet<String>,
 }
@@ -111,7 +113,7 @@ pub fn survey(input: &Path, root: &Path) -> Result<Image> {
         .collect();
     let below_trust = format!("{}/", TRUST.trim_start_matches('/'));
     let mut programs = [const { None }; PROGRAMS.len()];
-    initramfs::scan(input, &mut |_, member, contents| {
+    let parts = initramfs::scan(input, &mut |_, member, contents| {
         let path = member.path();
         let text = std::str::from_utf8(path).unwrap_or_default();
         // What is found through it is not known here, nor whether signatures are demanded.
@@ -143,6 +145,7 @@ pub fn survey(input: &Path, root: &Path) -> Result<Image> {
         }
         Ok(())
     })?;
+    image.cut_off = parts.last().is_some_and(|part| !part.trailer);
     image.programs = programs.into_iter().flatten().collect();
     Ok(image)
 }

@@ -38,6 +38,16 @@ pub struct Image {
 }
 
 impl Image {
+    /// What is not known of an image whose last archive ends without a trailer, as a half of a
+    /// sentence.
+    pub fn cut_off(&self) -> Option<String> {
+        let last = self.parts.last().filter(|part| !part.trailer)?;
+        Some(format!(
+            "whether the image is whole: its last segment, {}, ends without a trailer, which the kernel reads; if the file was cut off there, what followed is missing",
+            last.number
+        ))
+    }
+
     /// Reads an image or a folder.
     ///
     /// # Errors

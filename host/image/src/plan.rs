@@ -116,7 +116,8 @@ pub fn make(image: &Image, asking: &Asking<'_>) -> Result<Plan> {
         (_, Some(failed)) => Deletion::Skip(failed),
         _ => Deletion::Delete,
     };
-    let unknown = unknown(&session, judgement.unknown, review.as_ref().err());
+    let mut unknown = unknown(&session, judgement.unknown, review.as_ref().err());
+    unknown.extend(image.cut_off());
     let review = review.unwrap_or_default();
     let survivors = survivors(&review, &session);
     let by_systemd = called::find(tree).is_ok_and(|called| called.by_systemd());

@@ -45,6 +45,10 @@ pub struct Sidecar {
     /// where there is no file.
     #[serde(skip)]
     pub in_place: Option<InPlace>,
+    /// It cannot be read as a sidecar, and may be meant to say that the machine must not
+    /// switch without its policy.
+    #[serde(skip)]
+    pub may_refuse: bool,
     /// The digest of the file: what tells that settings, limits or failure mode were changed.
     #[serde(skip)]
     pub digest: Option<String>,
@@ -76,7 +80,10 @@ impl Sidecar {
     pub fn of_malformed(bytes: &[u8]) -> Self {
         let refuses = serde_json::from_slice::<Value>(bytes)
             .is_ok_and(|value| value["on_failure"] == "refuse");
+        let word = b"refuse";
+        let mut words = bytes.windows(word.len());
         Self {
+            may_refuse: bytes.is_empty() || words.any(|it| it.eq_ignore_ascii_case(word)),
             on_failure: match refuses {
                 true => OnFailure::Refuse,
                 false => OnFailure::default(),
@@ -230,6 +237,18 @@ mod tests {
         ] {
             let sidecar = Sidecar::of_malformed(text.as_bytes());
             assert_eq!(sidecar.on_failure, expected, "{text}");
+        }
+        // Whoever makes an image takes it for what it may be meant to say.
+        for text in [
+            r#"{"on_failure":"refuse",}"#,
+            r#"{"on_failure":"Refuse"}"#,
+            r#"{"on_failure":"refuse","on_failure":"safe"}"#,
+            "",
+        ] {
+            assert!(Sidecar::of_malformed(text.as_bytes()).may_refuse, "{text}");
+        }
+        for text in [r#"{"settings": }"#, r#"{"on_failure":"ignore","new":1}"#] {
+            assert!(!Sidecar::of_malformed(text.as_bytes()).may_refuse, "{text}");
         }
     }
 }

@@ -250,7 +250,7 @@ pub fn documents(text: &str, aliases: Aliases) -> Result<Vec<Node>, String> {
             _ => continue,
         };
         if aliases == Aliases::Expand {
-            anchors.keep(anchor, &node);
+            anchors.keep(anchor, &node).map_err(at)?;
         }
         match stack.last_mut() {
             None => documents.push(node),
@@ -497,6 +497,22 @@ mod tests {
         assert!(error.starts_with("is not YAML: line "), "{error}");
         let deep = "[".repeat(100);
         assert!(document(&deep).unwrap_err().contains("nested too deeply"));
+    }
+
+    #[test]
+    fn anchors_in_each_other_are_kept_within_limits() {
+        let text = format!(
+            "{}{}{}",
+            "&a [".repeat(50),
+            "x".repeat(40_000),
+            "]".repeat(50)
+        );
+        let error = documents(&text, Aliases::Expand).unwrap_err();
+        assert!(
+            error.contains("what has anchors is more than 1 MiB"),
+            "{error}"
+        );
+        assert!(documents(&text, Aliases::Leave).is_ok());
     }
 
     #[test]

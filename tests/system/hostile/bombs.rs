@@ -3,8 +3,8 @@
 
 use serde_json::json;
 use wasm_encoder::{
-    CodeSection, Component, ComponentInstanceSection, Function, FunctionSection, Module,
-    ModuleSection, NestedComponentSection, TypeSection, ValType,
+    CodeSection, Component, ComponentExportKind, ComponentExportSection, ComponentInstanceSection,
+    Function, FunctionSection, Module, ModuleSection, NestedComponentSection, TypeSection, ValType,
 };
 
 use super::attack::{Attack, Expected, Question};
@@ -23,6 +23,18 @@ fn of_functions(bodies: impl IntoIterator<Item = Function>) -> Vec<u8> {
     module.section(&types).section(&functions).section(&code);
     let mut component = Component::new();
     component.section(&ModuleSection(&module));
+    answering(component, 0)
+}
+
+/// A component that says it answers a question, which is so far all that is known of it before
+/// it is compiled: one that does not is refused by its names. It has so many instances.
+fn answering(mut component: Component, instances: u32) -> Vec<u8> {
+    let mut interface = ComponentInstanceSection::new();
+    interface.export_items(Vec::<(&str, ComponentExportKind, u32)>::new());
+    let mut exports = ComponentExportSection::new();
+    let question = "switch-root:policy/preservation@0.1.0";
+    exports.export(question, ComponentExportKind::Instance, instances, None);
+    component.section(&interface).section(&exports);
     component.finish()
 }
 
@@ -110,22 +122,20 @@ fn big_tables() -> Vec<u8> {
 
 /// Components inside each other, each of which makes ten instances of the one in it.
 fn nested_instances() -> Vec<u8> {
+    const EACH: u32 = 10;
     let mut inner = Component::new();
     inner.section(&ModuleSection(&Module::new()));
     for _ in 0..12 {
         let mut outer = Component::new();
         outer.section(&NestedComponentSection(&inner));
         let mut instances = ComponentInstanceSection::new();
-        for _ in 0..10 {
-            instances.instantiate(
-                0,
-                Vec::<(&str, wasm_encoder::ComponentExportKind, u32)>::new(),
-            );
+        for _ in 0..EACH {
+            instances.instantiate(0, Vec::<(&str, ComponentExportKind, u32)>::new());
         }
         outer.section(&instances);
         inner = outer;
     }
-    inner.finish()
+    answering(inner, EACH)
 }
 
 /// What ends a component that is not compiled in time. Which comes first depends on the

@@ -126,6 +126,13 @@ impl<R: BufRead> Reader<R> {
         let mut rest = [0; 3];
         let length = padding((HEADER + name_size as usize) as u64);
         if name == TRAILER {
+            // The kernel goes on behind the contents, and a link it makes: what follows would
+            // be read otherwise here.
+            if size != 0 || mode & libc::S_IFMT == libc::S_IFLNK {
+                return Err(broken(
+                    "the member that ends it has contents or is a symbolic link, which no tool writes",
+                ));
+            }
             // The kernel does not ask for the padding of the last one.
             self.fill_if_there(&mut rest[..length])?;
             self.trailer = true;

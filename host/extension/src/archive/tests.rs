@@ -133,6 +133,22 @@ fn an_archive_may_end_without_a_trailer() {
     assert_eq!(read(b"").unwrap(), []);
 }
 
+#[test]
+fn trailer_that_the_kernel_reads_otherwise_is_refused() {
+    let bytes = written();
+    let trailer = bytes.len() - 124;
+    // The kernel goes on behind the contents, and makes a link of the latter.
+    for (at, field) in [(54, "00000004"), (14, "0000A1FF")] {
+        let mut bytes = bytes.clone();
+        bytes[trailer + at..trailer + at + 8].copy_from_slice(field.as_bytes());
+        let error = read(&bytes).unwrap_err().to_string();
+        assert!(
+            error.contains("has contents or is a symbolic link"),
+            "{error}"
+        );
+    }
+}
+
 /// Where members end, the padding of their contents included.
 fn boundaries(bytes: &[u8]) -> Vec<usize> {
     let mut reader = Reader::new(bytes, 0, "of the test");

@@ -164,7 +164,17 @@ impl<'a> Client<'a> {
         offset: u64,
         patience: &Patience,
     ) -> Result<Response<Body>> {
-        let (scheme, host) = origin(&parse(url)?)?;
+        let parsed = parse(url)?;
+        let (scheme, host) = origin(&parsed)?;
+        let named = parsed
+            .authority()
+            .is_some_and(|at| at.as_str().contains('@'));
+        if named {
+            return Err(unreachable(
+                &host,
+                "the manifest names it for a layer with a user, and nobody elsewhere is told who asks",
+            ));
+        }
         let from = registry.map_or(("https", ""), Endpoint::origin);
         if !self.transport.may_lead(from, (&scheme, &host)) {
             return Err(unreachable(

@@ -175,7 +175,7 @@ impl<'a> Transport<'a> {
             let next = parse(&url)
                 .and_then(|url| origin(&url))
                 .map_err(|_| unreachable(&at.1, "it redirects to what is no URL"))?;
-            if !self.may_lead((&at.0, &asked.1), (&next.0, &next.1)) {
+            if !self.may_lead((&at.0, &at.1), (&next.0, &next.1)) {
                 return Err(unreachable(
                     &at.1,
                     "it redirects to plain HTTP, which is not followed: from HTTPS never, and to this machine itself only where the registry is on it; --plain-http HOST allows it",
@@ -275,12 +275,39 @@ pub(super) fn is_loopback(host: &str) -> bool {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
     };
-    name.eq_ignore_ascii_case("localhost")
+    let is_here = |address: Ipv4Addr| address.is_loopback() || address.octets()[0] == 0;
+    let named = name.trim_end_matches('.').to_ascii_lowercase();
+    named == "localhost"
+        || named.ends_with(".localhost")
         || match name.parse() {
-            Ok(IpAddr::V4(address)) => Ipv4Addr::is_loopback(&address),
-            Ok(IpAddr::V6(address)) => address.is_loopback(),
-            Err(_) => false,
+            Ok(IpAddr::V4(address)) => is_here(address),
+            Ok(IpAddr::V6(address)) => {
+                address.is_loopback()
+                    || address.is_unspecified()
+                    || address.to_ipv4_mapped().is_some_and(is_here)
+            }
+            Err(_) => numeric(&named).is_some_and(is_here),
         }
+}
+
+/// The address that the resolver takes a name for which is made of one to four numbers,
+/// decimal, octal or hexadecimal: inet_aton(3).
+fn numeric(name: &str) -> Option<Ipv4Addr> {
+    let number = |part: &str| match part.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None if part.len() > 1 && part.starts_with('0') => u32::from_str_radix(part, 8),
+        None => part.parse(),
+    };
+    let parts = name.split('.').map(|part| number(part).ok());
+    let parts: Vec<u32> = parts.collect::<Option<_>>()?;
+    let (last, above) = parts.split_last()?;
+    let room = 4_u32.checked_sub(u32::try_from(above.len()).ok()?)?;
+    let fits = room > 0 && above.iter().all(|part| *part < 256);
+    let fits = fits && (room == 4 || u64::from(*last) < 1 << (8 * room));
+    fits.then(|| {
+        let high = (0..).zip(above).map(|(at, part)| part << (24 - 8 * at));
+        Ipv4Addr::from(high.fold(*last, |address, part| address | part))
+    })
 }
 
 pub(super) fn parse(url: &str) -> Result<Uri> {
@@ -414,7 +441,21 @@ mod tests {
         let transport = Transport::new(&registries, &stop);
         let (https, http) = ("https", "http");
         let away = (https, "ghcr.io");
-        for to in ["localhost:80", "127.0.0.1:8001", "[::1]:1", "127.1.2.3"] {
+        for to in [
+            "localhost:80",
+            "a.localhost.:80",
+            "127.0.0.1:8001",
+            "[::1]:1",
+            "127.1.2.3",
+            "0.0.0.0:1",
+            "[::]:1",
+            "[::ffff:127.0.0.1]:1",
+            "127.1:1",
+            "2130706433",
+            "0x7f.1",
+            "0177.0.0.1",
+            "0:80",
+        ] {
             assert!(!transport.may_lead(away, (http, to)), "{to}");
             assert!(
                 !transport.may_lead((http, "lan.example"), (http, to)),

@@ -46,12 +46,6 @@ impl Tree {
                 unpacker.member(place, member, contents)
             })?;
         tree.read_late(image, limits, wanted)?;
-        if let Some(last) = parts.last().filter(|part| !part.trailer) {
-            tree.warn(format!(
-                "segment {} of the image, the last one, ends without a trailer: the kernel reads it, but if the file was cut off there, what followed is missing",
-                last.number
-            ));
-        }
         Ok((tree, parts))
     }
 

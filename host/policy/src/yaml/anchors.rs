@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::{Kind, Node};
 
-/// What aliases may expand to in all, as [`Anchors::weight`] counts it: more than any
-/// text holds that is not made to do harm.
+/// What aliases may expand to in all, and what they may refer to, as [`Anchors::weight`]
+/// counts it: more than any text holds that is not made to do harm.
 const EXPANDED: usize = 1 << 20;
 
 /// What aliases refer to.
@@ -13,16 +13,27 @@ const EXPANDED: usize = 1 << 20;
 pub(super) struct Anchors {
     /// By their numbers: the node, its weight and its depth.
     nodes: HashMap<usize, (Node, usize, usize)>,
+    kept: usize,
     expanded: usize,
 }
 
 impl Anchors {
     /// Keeps a node that has an anchor, which is any number but 0.
-    pub(super) fn keep(&mut self, anchor: usize, node: &Node) {
-        if anchor != 0 {
-            let measured = (node.clone(), Self::weight(node), Self::depth(node));
-            self.nodes.insert(anchor, measured);
+    ///
+    /// # Errors
+    /// What is wrong, as a sentence has it: those in each other are kept as often.
+    pub(super) fn keep(&mut self, anchor: usize, node: &Node) -> Result<(), &'static str> {
+        if anchor == 0 {
+            return Ok(());
         }
+        let weight = Self::weight(node);
+        self.kept += weight;
+        if self.kept > EXPANDED {
+            return Err("what has anchors is more than 1 MiB in all, which is not read");
+        }
+        let measured = (node.clone(), weight, Self::depth(node));
+        self.nodes.insert(anchor, measured);
+        Ok(())
     }
 
     /// What an alias stands for, where so many collections in each other have room.

@@ -69,6 +69,12 @@ pub fn find(
                 not_found(kernel),
                 "name it: srctl doctor IMAGE --root /; one in a unified kernel image is not looked at",
             ),
+            None if kernel.is_some_and(|kernel| root.exists(Path::new(&format!("/boot/vmlinuz-{kernel}")))) => findings.problem(
+                "image",
+                what,
+                not_found(kernel),
+                "make it: update-initramfs -c -k all, dracut --regenerate-all or mkinitcpio -P; where /boot is full, remove kernels that are not needed",
+            ),
             // Modules may stay where a kernel was removed.
             None => findings.note("image", what, not_found(kernel)),
         }

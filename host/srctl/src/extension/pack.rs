@@ -5,7 +5,7 @@ use extension::pack::{self, Extension, Layer};
 use extension::progress::Progress;
 use extension::squashfs::Codec;
 use extension::validate::{Checked, Finding};
-use extension::{Error, Result, folder, validate};
+use extension::{Error, Result, validate};
 use policy::escape::Shown;
 
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ const HIGHEST: u32 = 9;
 
 /// Runs the command. What is invalid is not packed.
 pub fn run(command: &Pack, progress: &dyn Progress) -> Result<Outcome> {
-    let folders = folder::list(&command.folder)?;
+    let folders = super::folders(&command.folder)?;
     if folders.is_empty() {
         return Err(Error::input(format!(
             "there is nothing to pack: {} holds no extensions",

@@ -1,5 +1,6 @@
 //! `srctl image add-policy`: from components to an initramfs that is sure to run them.
 
+use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use extension::initramfs::Replaced;
@@ -48,6 +49,12 @@ pub fn run(command: &AddPolicy, progress: &dyn Progress) -> Result<Outcome> {
     let mut image = policies::survey(&command.initramfs, &root)?;
     // Its thread ends with it, and whoever loads the policies must be alone.
     drop(task);
+    if image.cut_off {
+        tracing::warn!(
+            "{} ends without a trailer: if it was cut off there, what followed is missing, and with what is added nothing will show it",
+            shown(&command.initramfs)
+        );
+    }
     let mut additions = read(command, &names, &image.policies)?;
     let target = target(command, &image)?;
     let signers = verify(command, &additions, &mut image.policies)?;
@@ -76,6 +83,7 @@ pub fn run(command: &AddPolicy, progress: &dyn Progress) -> Result<Outcome> {
         compression(command.compression),
         &mut output,
     )?;
+    check(command, &output)?;
     output.commit()?;
     drop(task);
     summarize(command, &additions, &signers, target.as_deref(), &replaced)?;
@@ -235,6 +243,25 @@ fn verify(
             shown(&command.output)
         ))),
         None => Ok(signers),
+    }
+}
+
+/// Reads what was written as a boot does, links, hard links and all: what it would refuse to
+/// switch with is not left behind.
+fn check(command: &AddPolicy, output: &AtomicFile) -> Result<()> {
+    let path = format!("/proc/self/fd/{}", output.as_file().as_raw_fd());
+    let image = ::image::image::Image::read(
+        Path::new(&path),
+        &::image::tree::Limits::default(),
+        &::image::tree::Wanted::of_plan(),
+    )?;
+    let all = folder::discover_in(&::image::files::Files(&image.tree), None);
+    match consequence::unsigned(&Session::new(&all)) {
+        Some(refusal) => Err(Error::input(format!(
+            "{} would refuse to boot: {refusal}",
+            shown(&command.output)
+        ))),
+        None => Ok(()),
     }
 }
 

@@ -146,7 +146,7 @@ pub fn gather(machine: &AsInitramfs<'_>, target: &str, fits: bool) -> Result<Gat
 
 /// Whether a machine must not switch without a policy.
 fn needed(policy: &Policy) -> bool {
-    policy.sidecar.on_failure == OnFailure::Refuse
+    policy.sidecar.on_failure == OnFailure::Refuse || policy.sidecar.may_refuse
 }
 
 /// The files of one policy, after it was loaded.

@@ -9,12 +9,16 @@ use std::path::{Path, PathBuf};
 use extension::output::AtomicFile;
 use extension::reference::ImageRef;
 use extension::{Error, Result};
+use policy::escape;
 use policy::file::{Links, read};
 
 use super::shown;
 
 /// Where that is kept. The name has no ending, so that it is no file of a policy.
 const RECORD: &str = ".srctl-pulled";
+
+/// What replaces the policy that is embedded.
+const DEFAULT: &str = "00-default.wasm";
 
 /// The largest record that is read, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -47,10 +51,9 @@ impl Place {
                 path
             }
             output => {
-                return Ok(Self {
-                    file: output.unwrap_or(Path::new(name)).to_owned(),
-                    record: None,
-                });
+                let file = output.unwrap_or(Path::new(name)).to_owned();
+                not_a_link(&file)?;
+                return Ok(Self { file, record: None });
             }
         };
         let record = folder.join(RECORD);
@@ -68,6 +71,21 @@ impl Place {
             )));
         }
         let file = folder.join(name);
+        if let (Some(from), Some(own)) = (sources.get(name), &repository)
+            && from != own
+        {
+            return Err(Error::input(format!(
+                "{} came from {}, and this policy of the same name is another's: nothing was written; name the file with --output, that one to replace it",
+                shown(&file),
+                escape::message(from, 200)
+            )));
+        }
+        if name == DEFAULT {
+            return Err(Error::input(format!(
+                "the policy calls itself {DEFAULT}, which would replace the embedded one: nothing was written; name the file with --output, if it is to"
+            )));
+        }
+        not_a_link(&file)?;
         let record = repository.and_then(|repository| {
             let known = sources.insert(name.to_owned(), repository.clone());
             (known != Some(repository)).then_some((record, sources))
@@ -105,6 +123,18 @@ fn sources(record: &Path) -> Result<Sources> {
             shown(record)
         ))
     })
+}
+
+/// Refuses a symbolic link: what it leads to belongs to somebody else, such as a package.
+fn not_a_link(file: &Path) -> Result<()> {
+    match std::fs::read_link(file) {
+        Ok(target) => Err(Error::input(format!(
+            "{} is a symbolic link to {}, which would be overwritten: nothing was written; remove the link, or name that file with --output",
+            shown(file),
+            shown(&target)
+        ))),
+        Err(_) => Ok(()),
+    }
 }
 
 /// The names of the policies in a folder.
@@ -161,6 +191,21 @@ mod tests {
             let error = pull(name, reference).unwrap_err().to_string();
             assert!(error.contains("50-keep.wasm is a version of"), "{error}");
         }
+        let error = pull("50-keep.wasm", "r.example/evil/keep:v1").unwrap_err();
+        assert!(
+            error.to_string().contains("came from r.example/team/keep"),
+            "{error}"
+        );
+        let error = pull("00-default.wasm", "r.example/team/new:v1").unwrap_err();
+        assert!(error.to_string().contains("the embedded one"), "{error}");
+        std::os::unix::fs::symlink("../share/new.wasm", at.join("50-new.wasm")).unwrap();
+        let error = pull("50-new.wasm", "r.example/team/new:v1").unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("a symbolic link to ../share/new.wasm"),
+            "{error}"
+        );
         // What is gone is no longer in the way.
         std::fs::remove_file(at.join("50-keep.wasm")).unwrap();
         assert!(pull("50-keep-paths.wasm", keep).is_ok());
