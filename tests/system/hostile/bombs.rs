@@ -172,6 +172,10 @@ pub fn duds() -> Result<Vec<Attack>, Stop> {
         ("has a function of 2 MB", huge_function),
         ("has large tables of branches", big_tables),
     ];
-    let ends = [("not-a-policy", "answers no question"), ENDS[0], ENDS[1]];
+    let ends = [
+        ("not-a-policy", "does not fit the contract 0.1.0"),
+        ENDS[0],
+        ENDS[1],
+    ];
     Ok(duds.map(|dud| attack(dud, &ends)).into())
 }
