@@ -16,7 +16,7 @@ const FAILING: [(&str, &str); 13] = [
     ("config add-extension text a.example/b:1", "input"),
     ("diff nowhere nowhere", "not-found"),
     ("doctor nowhere", "not-found"),
-    ("extension pack nowhere --output x", "input"),
+    ("extension pack nowhere --output x", "not-found"),
     ("image add-policy nowhere nowhere -o x", "not-found"),
     ("image stage nowhere", "not-found"),
     ("plan nowhere", "not-found"),
