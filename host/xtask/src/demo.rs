@@ -16,7 +16,7 @@ use switch_root_tests::machine;
 
 use crate::run::{run, step, target};
 use crate::setup::{self, QEMU};
-use crate::{kernels, policies, programs};
+use crate::{engine, kernels, policies, programs};
 
 /// What both parts run.
 struct Programs {
@@ -62,8 +62,8 @@ pub fn demo() -> Result<()> {
 /// Builds the programs that look at the switch from within.
 fn helpers() -> Result<(PathBuf, PathBuf)> {
     step("the demo's init");
-    run(programs::testing("build")?.args(["--package", "switch-root-tests", "--bins"]))?;
-    let folder = programs::folder();
+    run(engine::testing("build")?.args(["--package", "switch-root-tests", "--bins"]))?;
+    let folder = engine::folder();
     Ok((folder.join("probe"), folder.join("supervisor")))
 }
 

@@ -3,15 +3,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use switch_root_tests::architecture::Architecture;
 
 use crate::documents;
+use crate::engine::{EMBEDDED, PROFILE};
 use crate::native;
 use crate::policies;
-use crate::programs::{self, EMBEDDED, PROFILE, install};
+use crate::programs::{self, install};
 use crate::run::{cargo, files_below, run, step, target};
-use crate::setup::{self, AARCH64_COMPILER, MUSL_COMPILER, STATIC};
+use crate::setup::{self, STATIC};
 
 /// The two builds of the boot binary that are installed: name, and what cargo is told.
 const BUILDS: [(&str, &[&str]); 2] = [
@@ -137,7 +138,7 @@ pub fn compile(
     way: Way,
 ) -> Result<PathBuf> {
     setup::targets(&[way.target])?;
-    c_compiler(name, way.target)?;
+    setup::c_compiler(name, way.target)?;
     let native = native::default_policy(way.target)?;
     step(&format!("{name} ({}, {})", way.target, way.profile));
     run(cargo()
@@ -149,33 +150,6 @@ pub fn compile(
     let installed = folder.join(name);
     install(&built, &installed)?;
     Ok(installed)
-}
-
-/// The packages that building a boot binary for a target takes and that are neither there
-/// nor can be installed.
-pub fn missing_for(target: &str) -> Vec<String> {
-    // One function of the engine is written in C.
-    match target {
-        STATIC => setup::tools(&[&MUSL_COMPILER]),
-        _ if target == setup::static_target(Architecture::Aarch64) => {
-            setup::tools(&AARCH64_COMPILER.each_ref())
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// Fails where packages are missing that compile what is written in C.
-///
-/// # Errors
-/// Which they are.
-pub fn c_compiler(name: &str, target: &str) -> Result<()> {
-    let missing = missing_for(target);
-    ensure!(
-        missing.is_empty(),
-        "parts of {name} are written in C, and there is no compiler for its target: install {}",
-        missing.join(" ")
-    );
-    Ok(())
 }
 
 /// Shows the files of a folder in `target/dist/`, and how large they are.

@@ -6,8 +6,8 @@ use anyhow::Result;
 use switch_root_tests::architecture::Architecture;
 
 use crate::dist::{self, Way};
+use crate::engine::{self, EMBEDDED};
 use crate::native;
-use crate::programs::{self, EMBEDDED};
 use crate::run::{cargo, run, step, target};
 use crate::setup;
 
@@ -22,7 +22,7 @@ const PROFILE: &str = "cross";
 /// # Errors
 /// What cannot be built, and why.
 pub fn programs(architecture: Architecture, components: &Path) -> Result<Result<PathBuf, String>> {
-    let missing = dist::missing_for(setup::static_target(architecture));
+    let missing = setup::missing_for(setup::static_target(architecture));
     if !missing.is_empty() {
         return Ok(Err(missing.join(" ")));
     }
@@ -45,22 +45,16 @@ pub fn programs(architecture: Architecture, components: &Path) -> Result<Result<
 /// What the compiler says.
 pub fn check(architecture: Architecture) -> Result<Result<(), String>> {
     let target = setup::static_target(architecture);
-    let missing = dist::missing_for(target);
+    let missing = setup::missing_for(target);
     if !missing.is_empty() {
         return Ok(Err(missing.join(" ")));
     }
     setup::targets(&[target])?;
     step(&format!("switch_root-aot can be compiled ({target})"));
     run(cargo()
-        .args([
-            "check",
-            "--locked",
-            "--quiet",
-            "--profile",
-            programs::PROFILE,
-        ])
+        .args(["check", "--locked", "--quiet", "--profile", engine::PROFILE])
         .args(["--target", target, "--package", "switch-root"])
         .arg("--no-default-features")
-        .env(EMBEDDED, native::embedded(target)?))?;
+        .env(EMBEDDED, engine::embedded(target)?))?;
     Ok(Ok(()))
 }

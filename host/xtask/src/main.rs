@@ -13,6 +13,7 @@ mod demo;
 mod dist;
 mod distributions;
 mod documents;
+mod engine;
 mod foreign;
 mod fuzz;
 mod generators;

@@ -8,8 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result};
 use switch_root_tests::policies::PUBLISHED;
 
-use crate::programs;
-use crate::run::{self, run, workspace};
+use crate::engine;
+use crate::run::{run, workspace};
 
 /// Compiles the policies that tests need ahead of time for a target: of each `.wasm` in
 /// `folder`, its `.cwasm` into `output`.
@@ -30,22 +30,6 @@ pub fn policies(folder: &Path, output: &Path, target: &str) -> Result<()> {
     compile(target, &files.collect::<Vec<_>>())
 }
 
-/// The file that programs for a target embed the default policy from, compiled ahead of time.
-/// As long as nothing can compile it it is empty, and the programs compile the policy when
-/// they start.
-///
-/// # Errors
-/// Where it cannot be made.
-pub fn embedded(target: &str) -> Result<PathBuf> {
-    let path = run::target().join(format!("default-{target}.cwasm"));
-    if !path.exists() {
-        let folder = run::target();
-        fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-        fs::write(&path, []).with_context(|| format!("writing {}", path.display()))?;
-    }
-    Ok(path)
-}
-
 /// Compiles the default policy ahead of time for a target, for programs to embed.
 ///
 /// # Errors
@@ -54,7 +38,7 @@ pub fn default_policy(target: &str) -> Result<PathBuf> {
     // Two programs that are built at the same time embed it: the second one finds it there.
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let path = embedded(target)?;
+    let path = engine::embedded(target)?;
     let source = workspace().join("host/policy/src/default.wasm");
     compile(target, &[(source, path.clone())])?;
     Ok(path)
@@ -65,10 +49,21 @@ pub fn default_policy(target: &str) -> Result<PathBuf> {
 /// # Errors
 /// Where one cannot be read, compiled or written.
 pub fn compile(target: &str, files: &[(PathBuf, PathBuf)]) -> Result<()> {
-    let mut precompile = Command::new(programs::precompile()?);
+    let mut precompile = Command::new(precompile()?);
     precompile.arg(target);
     for (source, path) in files {
         precompile.arg(source).arg(path);
     }
     run(&mut precompile)
+}
+
+/// Builds the program that compiles policies ahead of time, once in each run, and returns its
+/// path.
+///
+/// # Errors
+/// Where it cannot be built.
+fn precompile() -> Result<PathBuf> {
+    static BUILT: Mutex<bool> = Mutex::new(false);
+    engine::once(&BUILT, "the engine", &["--example", "precompile"])?;
+    Ok(engine::folder().join("examples/precompile"))
 }

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use switch_root_tests::architecture::Architecture;
 
 use crate::run::{output, run, step, which};
@@ -303,4 +303,29 @@ fn install(packages: &[&str]) -> Result<()> {
     run(apt()
         .args(["install", "--yes", "--no-install-recommends"])
         .args(packages))
+}
+
+/// The packages that building a boot binary for a target takes and that are neither there
+/// nor can be installed.
+pub fn missing_for(target: &str) -> Vec<String> {
+    // One function of the engine is written in C.
+    match target {
+        STATIC => tools(&[&MUSL_COMPILER]),
+        _ if target == static_target(Architecture::Aarch64) => tools(&AARCH64_COMPILER.each_ref()),
+        _ => Vec::new(),
+    }
+}
+
+/// Fails where packages are missing that compile what is written in C.
+///
+/// # Errors
+/// Which they are.
+pub fn c_compiler(name: &str, target: &str) -> Result<()> {
+    let missing = missing_for(target);
+    ensure!(
+        missing.is_empty(),
+        "parts of {name} are written in C, and there is no compiler for its target: install {}",
+        missing.join(" ")
+    );
+    Ok(())
 }

@@ -13,7 +13,9 @@ use crate::setup::{
     self, IMAGES, LANGUAGES, PAGES, PEERS, QEMU, QEMU_AARCH64, REGISTRY, SERVERS, SHELLCHECK,
     STATIC,
 };
-use crate::{dist, distributions, foreign, generators, kernels, mkosi, native, packages, programs};
+use crate::{
+    dist, distributions, engine, foreign, generators, kernels, mkosi, native, packages, programs,
+};
 
 /// The programs and kernels under test.
 pub struct Subjects {
@@ -71,7 +73,7 @@ impl Skipped {
 /// # Errors
 /// Where it cannot build what it needs.
 pub fn tests() -> Result<Command> {
-    let mut tests = programs::testing("test")?;
+    let mut tests = engine::testing("test")?;
     tests.args(["--package", "switch-root-tests"]);
     Ok(tests)
 }

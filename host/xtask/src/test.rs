@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use crate::beside::beside;
+use crate::engine;
 use crate::policies;
-use crate::programs;
 use crate::run::{cargo, run, step, target};
 use crate::setup::{self, IMAGES, PEERS, QEMU, REGISTRY, STATIC, WASM};
 use crate::subjects::{self, Boot, Skipped, Subjects};
@@ -35,7 +35,7 @@ pub fn test() -> Result<()> {
         ));
     }
     step("unit tests");
-    run(programs::testing("test")?.args(UNIT_TESTS))?;
+    run(engine::testing("test")?.args(UNIT_TESTS))?;
     policies::run_cases(&subjects.srctl, &components)?;
     step("whole-system tests");
     subjects.test(None, false)?;
@@ -48,7 +48,7 @@ pub fn test() -> Result<()> {
 /// else is built: some wait for what must happen in time.
 fn lint_and_compile() -> Result<()> {
     step("lints");
-    run(programs::testing("clippy")?.args([
+    run(engine::testing("clippy")?.args([
         "--workspace",
         "--all-targets",
         "--quiet",
@@ -57,7 +57,7 @@ fn lint_and_compile() -> Result<()> {
         "warnings",
     ]))?;
     step("compiling the tests");
-    run(programs::testing("test")?.args(UNIT_TESTS).arg("--no-run"))?;
+    run(engine::testing("test")?.args(UNIT_TESTS).arg("--no-run"))?;
     run(subjects::tests()?.arg("--no-run"))
 }
 
