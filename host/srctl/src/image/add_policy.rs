@@ -236,14 +236,8 @@ fn verify(
         }
     }
     // The others that it holds have to be signed, too, or it would not boot.
-    let all = folder::discover_in(policies, None);
-    match consequence::unsigned(&Session::new(&all)) {
-        Some(refusal) => Err(Error::input(format!(
-            "{} would refuse to boot: {refusal}",
-            shown(&command.output)
-        ))),
-        None => Ok(signers),
-    }
+    would_switch(command, policies)?;
+    Ok(signers)
 }
 
 /// Reads what was written as a boot does, links, hard links and all: what it would refuse to
@@ -255,7 +249,12 @@ fn check(command: &AddPolicy, output: &AtomicFile) -> Result<()> {
         &::image::tree::Limits::default(),
         &::image::tree::Wanted::of_plan(),
     )?;
-    let all = folder::discover_in(&::image::files::Files(&image.tree), None);
+    would_switch(command, &::image::files::Files(&image.tree))
+}
+
+/// Refuses policies that a boot would refuse to switch with, for their signatures.
+fn would_switch(command: &AddPolicy, policies: &dyn Source) -> Result<()> {
+    let all = folder::discover_in(policies, None);
     match consequence::unsigned(&Session::new(&all)) {
         Some(refusal) => Err(Error::input(format!(
             "{} would refuse to boot: {refusal}",

@@ -4,14 +4,35 @@
 use std::path::Path;
 
 use ::image::image::Image;
+use ::image::tree::Wanted;
+use extension::progress::Progress;
 use extension::pull::Platform;
 use extension::{Error, Result};
 use policy::HostFacts;
-use workshop::loading;
+use policy::folder::Policy;
+use workshop::{loading, project};
 
-use crate::command::MachineOptions;
+use crate::command::{LimitOptions, MachineOptions};
 use crate::facts::{self, Found};
 use crate::plan;
+
+/// The policy of a file or of the folder of a project, with its settings.
+pub fn policy(file: &Path, settings: Option<&Path>) -> Result<Policy> {
+    let path = project::component(file)?;
+    let wasm = loading::read(&path)?;
+    let sidecar = loading::sidecar_of(&path, settings)?;
+    Ok(loading::policy(&path, wasm, sidecar))
+}
+
+/// The tree that it is asked about, where one is named.
+pub fn tree(
+    path: Option<&Path>,
+    limits: &LimitOptions,
+    progress: &dyn Progress,
+) -> Result<Option<Image>> {
+    path.map(|path| plan::read(path, limits, &Wanted::of_plan(), progress))
+        .transpose()
+}
 
 /// The `extensions.yaml` that is given, or that the tree has, with a name for it.
 pub fn extensions(

@@ -2,17 +2,13 @@
 
 use std::fmt::Write;
 
-use ::image::tree::Wanted;
 use extension::Result;
 use extension::progress::Progress;
 use workshop::bench::{self, Extensions, Figures, Measured, Questions};
-use workshop::loading;
-use workshop::project::component;
 
 use super::{about, time, value};
 use crate::command::policy::Bench;
 use crate::outcome::Outcome;
-use crate::plan;
 use crate::print;
 use crate::style::{Stream, Tone, paint};
 use crate::table::{bytes, count, table};
@@ -22,19 +18,8 @@ const SHOWN: usize = 20;
 
 /// Runs the command.
 pub fn run(command: &Bench, progress: &dyn Progress) -> Result<Outcome> {
-    let file = component(&command.file)?;
-    let wasm = loading::read(&file)?;
-    let sidecar = loading::sidecar_of(&file, command.settings.as_deref())?;
-    let policy = loading::policy(&file, wasm, sidecar);
-    let image = match &command.tree {
-        Some(path) => Some(plan::read(
-            path,
-            &command.limits,
-            &Wanted::of_plan(),
-            progress,
-        )?),
-        None => None,
-    };
+    let policy = about::policy(&command.file, command.settings.as_deref())?;
+    let image = about::tree(command.tree.as_deref(), &command.limits, progress)?;
     let extensions = about::extensions(command.extensions.as_deref(), image.as_ref())?;
     let host = match &extensions {
         Some(_) => Some(about::host(&command.machine, image.as_ref())?),

@@ -3,19 +3,17 @@
 use std::fmt::Write;
 
 use ::image::image::Image;
-use ::image::tree::Wanted;
 use extension::progress::Progress;
 use extension::{Error, Result};
 use policy::{Extension, HostFacts, escape, extensions};
 use serde_json::json;
 use workshop::ask::{self, Answered, Questions};
 use workshop::cases::{Opinion, Say};
-use workshop::{loading, project};
+use workshop::loading;
 
 use super::about;
 use crate::command::policy::Run;
 use crate::outcome::Outcome;
-use crate::plan;
 use crate::print;
 use crate::style::{Stream, Tone, paint};
 use crate::table::table;
@@ -25,19 +23,8 @@ const SHOWN: usize = 4096;
 
 /// Runs the command.
 pub fn run(command: &Run, progress: &dyn Progress) -> Result<Outcome> {
-    let path = project::component(&command.file)?;
-    let wasm = loading::read(&path)?;
-    let sidecar = loading::sidecar_of(&path, command.settings.as_deref())?;
-    let policy = loading::policy(&path, wasm, sidecar);
-    let image = match &command.tree {
-        Some(path) => Some(plan::read(
-            path,
-            &command.limits,
-            &Wanted::of_plan(),
-            progress,
-        )?),
-        None => None,
-    };
+    let policy = about::policy(&command.file, command.settings.as_deref())?;
+    let image = about::tree(command.tree.as_deref(), &command.limits, progress)?;
     let extensions = extensions(command, image.as_ref())?;
     let host = match extensions.is_empty() {
         true => HostFacts {
