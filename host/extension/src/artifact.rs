@@ -10,17 +10,18 @@ mod manifest;
 
 use std::path::PathBuf;
 
-use policy::escape;
-use policy::limits::fixed;
+use switch_root_core::escape;
+use switch_root_core::limits::fixed;
 
 use crate::component;
-pub use crate::component::Description;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::pull::Platform;
 use crate::pull::artifacts::{self, Choice, Parcel};
 use crate::reference::{ImageRef, Source};
 use crate::registries::Registries;
+
+pub use crate::component::Description;
 
 /// Bytes of a signature. One of a large RSA key has some 3,000.
 pub const SIGNATURE: u64 = 64 << 10;

@@ -3,9 +3,9 @@
 
 use policy::bindings::PACKAGE;
 use policy::contract::{self, Import};
-use policy::escape;
-use policy::file;
 use serde::Serialize;
+use switch_root_core::escape;
+use switch_root_core::file;
 use wasmparser::component_types::ComponentEntityType;
 use wasmparser::types::TypesRef;
 use wasmparser::{Parser, Payload, Validator};

@@ -10,13 +10,13 @@ mod registries;
 
 use std::collections::HashMap;
 
-use policy::escape;
-use policy::yaml::{self, Aliases, Node, Position};
+use reader::{Reader, Value};
+use switch_root_core::escape;
+use switch_root_core::yaml::{self, Aliases, Node, Position};
 
 use crate::error::{Error, Result};
 use crate::reference::ImageRef;
 use crate::registries::Registries;
-use reader::{Reader, Value};
 
 /// The largest configuration that is read, in bytes.
 const LARGEST: usize = 16 << 20;

@@ -15,15 +15,15 @@ mod verify;
 
 use std::str::FromStr;
 
-use policy::escape;
-use policy::yaml::{Kind, Node, emit};
+use switch_root_core::escape;
+use switch_root_core::yaml::{Kind, Node, emit};
+use verify::Change;
 use yaml_edit::{Mapping, YamlFile};
 
 use crate::configuration::documents::kind;
 use crate::configuration::{self, Configured};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::reference::ImageRef;
-use verify::Change;
 
 /// The document of a configuration that Talos does not take beside `machine.install`.
 const UNATTENDED: &str = "UnattendedInstallConfig";

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use policy::escape;
+use switch_root_core::escape;
 
 use crate::error::{Error, Result};
 use crate::interrupt;

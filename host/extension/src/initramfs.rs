@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use policy::escape;
+use switch_root_core::escape;
 
 use crate::compression::Format;
 use crate::error::{Error, Result};

@@ -4,7 +4,6 @@
 //! Whoever runs this owns what is written there. What the initramfs says of a file's owner
 //! and mode is remembered, since the boot goes by it.
 
-use policy::escape::Shown;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -15,6 +14,7 @@ use std::path::{Path, PathBuf};
 use policy::folder;
 use policy::source::{Contents, Disk, Source};
 use policy::trust::TRUST;
+use switch_root_core::escape::Shown;
 
 use crate::archive::Member;
 use crate::error::{Error, Result};

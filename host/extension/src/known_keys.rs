@@ -1,8 +1,9 @@
 //! Keys that nobody reads. Most of them are misspelt, and what they should do is not
 //! done.
 
-use policy::yaml::{Kind, Node, Position};
-use policy::{escape, extensions};
+use policy::extensions;
+use switch_root_core::escape;
+use switch_root_core::yaml::{Kind, Node, Position};
 
 /// How alike two keys are, from 0 to 1, for one to be a misspelling of the other
 /// (Jaro-Winkler).
@@ -75,8 +76,9 @@ fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
+    use switch_root_core::yaml;
+
     use super::*;
-    use policy::yaml;
 
     #[test]
     fn a_key_that_is_not_read_is_named_with_what_was_meant() {

@@ -3,7 +3,6 @@
 
 mod root;
 
-use policy::escape::Shown;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufReader, Read, Seek};
@@ -11,12 +10,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use backhand::{FilesystemReader, InnerNode, Node, SquashfsFileReader};
-use policy::{escape, os_release};
+use switch_root_core::escape::Shown;
+use switch_root_core::{escape, os_release};
 
 use crate::contents::{HEADER, architecture};
 use crate::error::{Error, Result};
 use crate::initramfs;
 use crate::kept::{Kept, copy};
+
 pub use root::{Node as RootNode, Root};
 
 /// Root images of squashfs as the boot binary looks for them, without the slash.

@@ -28,10 +28,10 @@
 
 use std::fmt;
 
-use policy::escape;
 use policy::extensions::extension_of;
-use policy::yaml::{self, Aliases, Kind, Node, Position};
 use serde_json::Value;
+use switch_root_core::escape;
+use switch_root_core::yaml::{self, Aliases, Kind, Node, Position};
 
 use crate::known_keys;
 

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use policy::escape;
+use switch_root_core::escape;
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::error::{Error, Result};
@@ -194,10 +194,11 @@ fn destination(target: &Path) -> Result<(PathBuf, Option<Metadata>)> {
 
 #[cfg(test)]
 mod tests {
-    use policy::escape::Shown;
+    use std::os::unix::fs::symlink;
+
+    use switch_root_core::escape::Shown;
 
     use super::*;
-    use std::os::unix::fs::symlink;
 
     fn listing(folder: &Path) -> Vec<String> {
         let mut names: Vec<_> = fs::read_dir(folder)

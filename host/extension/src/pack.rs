@@ -9,10 +9,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use policy::limits::fixed::EXTENSIONS_FILE;
-use policy::{escape, extensions};
+use policy::extensions;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use switch_root_core::escape;
+use switch_root_core::limits::fixed::EXTENSIONS_FILE;
 
 use crate::archive::Writer;
 use crate::compression::{self, Compression};

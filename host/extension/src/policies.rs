@@ -5,9 +5,10 @@ use std::collections::{BTreeSet, HashSet};
 use std::io::{Read, Write};
 use std::path::Path;
 
+use policy::folder;
 use policy::trust::compiled::{self, COMPILED, Compiled};
 use policy::trust::{TRUST, signature_path};
-use policy::{escape, folder};
+use switch_root_core::escape;
 
 use crate::archive::Writer;
 use crate::compression::{self, Compression};
@@ -385,9 +386,9 @@ pub fn overriding(policies: &Kept, name: &str) -> Option<String> {
 /// # Errors
 /// It cannot be read.
 pub fn signature_beside(wasm: &Path) -> Result<Option<Vec<u8>>> {
-    use policy::file::{Links, read};
+    use switch_root_core::file::{Links, read};
     let path = signature_path(wasm);
-    let limit = policy::limits::fixed::SIGNATURE_FILE;
+    let limit = switch_root_core::limits::fixed::SIGNATURE_FILE;
     match read(&path, limit, Links::Follow) {
         Ok(read) => Ok(read.map(|(bytes, _)| bytes)),
         Err(reason) => Err(Error::input(format!(

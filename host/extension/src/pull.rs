@@ -41,7 +41,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use policy::escape;
+use client::Client;
+use docker_archive::DockerArchive;
+use document::{Image, Store};
+use folder::{Output, Staged};
+use layout::Layout;
+use registry::Repository;
+use stop::{NOTICE, Stop};
+use switch_root_core::escape;
 
 use crate::error::{Error, Kind, Result};
 use crate::interrupt;
@@ -49,15 +56,9 @@ use crate::progress::Progress;
 use crate::reference::{self, ImageRef, Source};
 use crate::registries::Registries;
 use crate::unpack::Dropped;
-use client::Client;
-use docker_archive::DockerArchive;
+
 pub(crate) use document::essence;
-use document::{Image, Store};
-use folder::{Output, Staged};
-use layout::Layout;
 pub use platform::Platform;
-use registry::Repository;
-use stop::{NOTICE, Stop};
 
 /// How images are pulled.
 pub struct Options<'a> {

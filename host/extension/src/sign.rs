@@ -1,8 +1,8 @@
 //! Signing policies, as `ssh-keygen -Y sign -n switch-root-policy` does it.
 
-use policy::escape;
 use policy::trust::NAMESPACE;
 use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey};
+use switch_root_core::escape;
 
 use crate::error::{Error, Result};
 

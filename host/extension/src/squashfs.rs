@@ -17,15 +17,16 @@ use std::thread;
 
 use backhand::kind::Kind;
 use backhand::{BackhandError, FilesystemCompressor, FilesystemWriter, NodeHeader};
-use policy::escape;
+use switch_root_core::escape;
+use tree::{Entry, What};
 
 use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::output::cannot_write;
 use crate::progress::Task;
+
 pub use ahead::Pool;
 pub use codec::Codec;
-use tree::{Entry, What};
 
 /// Of data, in bytes. Larger ones compress a little better, and cost the running
 /// system more for each page that it reads.

@@ -21,17 +21,18 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use policy::escape;
+use headers::Headers;
+use switch_root_core::escape;
 use tar::EntryType;
+use tree::Tree;
 
 use crate::error::{Error, Result};
 use crate::interrupt;
+
 pub use decompress::decompress;
-use headers::Headers;
 pub use marks::Dropped;
 pub(crate) use meter::Gauge;
 pub use tree::Modes;
-use tree::Tree;
 
 /// Entries that all layers of an image may have together.
 pub const ENTRIES: u64 = 1_000_000;

@@ -3,7 +3,7 @@
 
 use memchr::memmem;
 use policy::engine::{ENGINE, MAGIC};
-use policy::escape;
+use switch_root_core::escape;
 
 /// Where the package has both builds.
 pub const INSTALLED: [&str; 2] = [

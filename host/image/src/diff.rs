@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 
 use policy::consequence::Deletion;
 use policy::folder::Policy;
-use policy::text::Path;
 use serde::Serialize;
 use serde_json::Value;
+use switch_root_core::path::Path;
 
 use crate::plan::{Fate, PlannedExtension, Report};
+
 pub use entries::{Entry, entries};
 
 /// The version of the schema of [`Difference`].

@@ -4,8 +4,9 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
+use policy::FileKind;
 use policy::source::{Contents, Source};
-use policy::{FileKind, escape};
+use switch_root_core::escape;
 
 use crate::tree::{Id, Node, Stored, Tree};
 

@@ -9,7 +9,8 @@ use extension::contents::{HEADER, architecture};
 use extension::initramfs::Part;
 use extension::machine::{EROFS_IMAGE, Machine, ROOT_IMAGES, kernel_release, look_into};
 use extension::{Error, Result};
-use policy::{FileKind, escape, os_release};
+use policy::FileKind;
+use switch_root_core::{escape, os_release};
 
 use crate::tree::{Id, Limits, Stored, Tree, Wanted};
 
@@ -155,7 +156,7 @@ impl Image {
             let mut todo = vec![(id, folder.to_vec())];
             while let Some((id, path)) = todo.pop() {
                 for (name, child) in self.tree.children(id) {
-                    let path = policy::answer::join(&path, name);
+                    let path = switch_root_core::path::join(&path, name);
                     if self.tree.node(child).kind == FileKind::Directory {
                         todo.push((child, path));
                     } else {

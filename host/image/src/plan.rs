@@ -7,26 +7,28 @@ mod explain;
 mod report;
 mod supposed;
 
-use policy::escape::Shown;
 use std::path::Path as FilePath;
 
+use branch::Branches;
+use explain::Watch;
 use extension::{Error, Result, known_keys};
 use policy::account::{self, PolicyReport, Reason};
 use policy::compatibility::{self, NoReview};
 use policy::consequence::{self, Deletion};
-use policy::keep::Keep;
-use policy::limits::fixed;
 use policy::preservation::{self, Review};
 use policy::session::Session;
 use policy::survivors::{self, Carry, HOST, Kept};
-use policy::{Failure, FileKind, HostFacts, extensions};
+use policy::{FileKind, HostFacts, extensions};
+use switch_root_core::escape::Shown;
+use switch_root_core::failure::Failure;
+use switch_root_core::keep::Keep;
+use switch_root_core::limits::fixed;
 
 use crate::called;
 use crate::image::Image;
 use crate::runs;
-use branch::Branches;
+
 pub use branch::{Branch, Fate, Summary};
-use explain::Watch;
 pub use explain::{Explanation, Said, Step};
 pub use report::{ImageReport, PartReport, PlannedExtension, Report, Survivor};
 pub use supposed::Supposed;

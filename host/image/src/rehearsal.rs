@@ -31,13 +31,14 @@ use std::time::Duration;
 
 use extension::machine::{Machine, RootNode};
 use extension::{Error, Kind, Result};
-use policy::escape;
+use messages::{End, NewRoot, Node, NodeKind, Played, Request, Settings};
 use serde_json::Value;
+use switch_root_core::escape;
 
 use crate::called;
 use crate::image::Image;
 use crate::tree::Id;
-use messages::{End, NewRoot, Node, NodeKind, Played, Request, Settings};
+
 pub use messages::{Entry, Preserved};
 pub use stage::INIT;
 

@@ -7,11 +7,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use policy::engine::{self, Record};
-use policy::failure::NO_COMPILER;
 use policy::folder::{self, Found, Policy};
-use policy::limits::fixed;
 use policy::source::Source;
-use policy::{Failure, Kind, escape};
+use switch_root_core::escape;
+use switch_root_core::failure::NO_COMPILER;
+use switch_root_core::failure::{Failure, Kind};
+use switch_root_core::limits::fixed;
 
 use crate::boot_program::Binary;
 use crate::called;

@@ -14,15 +14,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 
 use extension::{Error, Result};
-use policy::{Entry, FileKind, escape};
+use lookup::Last;
+use node::Children;
+use policy::{Entry, FileKind};
+use switch_root_core::escape;
 
 pub use count::Sum;
 pub use node::{Id, Node};
 pub use store::Stored;
 pub use wanted::{Want, Wanted};
-
-use lookup::Last;
-use node::Children;
 
 /// How large an image may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,7 +210,7 @@ impl Tree {
         let id = place.node?;
         let mut real = self.path_of(place.parent);
         if let Some(name) = place.name {
-            real = policy::answer::join(&real, &name);
+            real = switch_root_core::path::join(&real, &name);
         }
         Some((id, real))
     }

@@ -2,10 +2,10 @@
 //! of an image that is only looked at.
 
 use serde::Serialize;
+use switch_root_core::escape;
+use switch_root_core::failure::Failure;
 
 use crate::compatibility::{Judged, Outcome};
-use crate::escape;
-use crate::failure::Failure;
 use crate::session::Session;
 
 /// One policy.

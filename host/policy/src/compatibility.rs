@@ -2,11 +2,11 @@
 //! and what they come to.
 
 use serde::{Deserialize, Serialize};
+use switch_root_core::failure::Question;
+use switch_root_core::limits::fixed;
 
 use crate::bindings::types::{Extension, HostFacts, Verdict};
 use crate::extensions::List;
-use crate::failure::Question;
-use crate::limits::fixed;
 use crate::protocol::{Reply, Request};
 use crate::session::{Death, Session};
 use crate::sidecar::OnFailure;
@@ -177,7 +177,7 @@ fn judge(
             Verdict::Incompatible(reason) => {
                 // The judge has cut and escaped it; one that lies may not have.
                 let limit = fixed::ERROR_MESSAGE * ESCAPED + VERDICT;
-                let reason = crate::escape::message(reason, limit);
+                let reason = switch_root_core::escape::message(reason, limit);
                 reasons.push((session.policies()[*policy].name.clone(), reason));
             }
         }

@@ -2,11 +2,11 @@
 //! a large one takes longer than a boot waits, and what no host runs shall be refused for
 //! that, and not for a deadline.
 
+use switch_root_core::failure::{Failure, Kind};
+use switch_root_core::file;
 use wasmparser::{ComponentTypeRef, Parser, Payload};
 
 use crate::contract::{self, Import};
-use crate::failure::{Failure, Kind};
-use crate::file;
 
 /// Refuses what its names alone exclude: other imports than the contract's, another version
 /// of it, or no question. What cannot be read is passed over: the compiler refuses it, in

@@ -1,8 +1,8 @@
 //! What the failures of policies mean for the switch, as their sidecars say.
 
 use serde::Serialize;
+use switch_root_core::failure::{Kind, Question};
 
-use crate::failure::{Kind, Question};
 use crate::session::Session;
 use crate::sidecar::OnFailure;
 

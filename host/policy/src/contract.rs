@@ -8,11 +8,11 @@
 //! operator can act on, before the engine refuses in its own words.
 
 use semver::Version;
+use switch_root_core::escape;
+use switch_root_core::failure::{Failure, Kind};
+use switch_root_core::limits::fixed;
 
 use crate::bindings::PACKAGE;
-use crate::escape;
-use crate::failure::{Failure, Kind};
-use crate::limits::fixed;
 
 /// The version of the contract that this host speaks.
 pub const CONTRACT: &str = "0.1.0";

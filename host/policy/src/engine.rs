@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use switch_root_core::limits::fixed;
 use wasmtime::{Config, Engine, ModuleVersionStrategy};
 #[cfg(feature = "compile")]
 use wasmtime::{OptLevel, RegallocAlgorithm};
 
-use crate::limits::fixed;
 use crate::native::InPlace;
 #[cfg(feature = "compile")]
 use crate::native::PAGE;
@@ -127,7 +127,7 @@ fn engine_for(target: &str) -> Result<Engine, String> {
         .and_then(|mut config| Engine::new(config.target(target)?))
         .map_err(|error| {
             let sentence = format!("cannot compile for {target}: {error:#}");
-            crate::escape::message(&sentence, fixed::ERROR_MESSAGE)
+            switch_root_core::escape::message(&sentence, fixed::ERROR_MESSAGE)
         })
 }
 

@@ -8,9 +8,9 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use switch_root_core::yaml::{self, Kind, Node};
 
 use crate::bindings::types::{Extension, Requirement};
-use crate::yaml::{self, Kind, Node};
 
 /// Where the initramfs names its extensions: the first one that is there.
 pub const PATHS: [&str; 2] = ["/extensions.yaml", "/etc/extensions.yaml"];
@@ -52,7 +52,7 @@ pub struct Entry<'a> {
 pub fn unusable(path: &str, reason: &str) -> String {
     format!(
         "{path} {}; repair it in the initramfs, or start once with the kernel parameter switch_root.extensions=ignore",
-        crate::escape::message(reason, 1024)
+        switch_root_core::escape::message(reason, 1024)
     )
 }
 
@@ -456,7 +456,7 @@ layers:
             assert!(
                 error.contains(expected),
                 "{}: {error}",
-                crate::escape::path(text)
+                switch_root_core::escape::path(text)
             );
         }
     }

@@ -16,11 +16,12 @@ use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use switch_root_core::escape;
+use switch_root_core::failure::{Failure, Kind};
+use switch_root_core::file;
+use switch_root_core::limits::fixed;
+
 use crate::engine;
-use crate::escape;
-use crate::failure::{Failure, Kind};
-use crate::file;
-use crate::limits::fixed;
 use crate::native::{Native, NativeFile};
 use crate::sidecar::Sidecar;
 use crate::source::{Contents, Disk, Source};

@@ -4,6 +4,9 @@ use std::cell::OnceCell;
 use std::rc::Rc;
 use std::time::Instant;
 
+use switch_root_core::escape;
+use switch_root_core::failure::{Failure, Kind, NO_SECCOMP, Question};
+use switch_root_core::limits::{Limits, fixed};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, HasSelf, Instance, Linker};
 use wasmtime::{Engine, ResourceLimiter, Store, Trap};
@@ -14,10 +17,7 @@ use crate::bindings::preservation::PreservationPolicy;
 use crate::bindings::settings::ConfigurablePolicy;
 use crate::bindings::types::{Decision, Entry, Extension, HostFacts, Verdict};
 use crate::contract::{self, CONTRACT, Import};
-use crate::escape;
-use crate::failure::{Failure, Kind, NO_SECCOMP, Question};
 use crate::folder::Code;
-use crate::limits::{Limits, fixed};
 use crate::native::Native;
 use crate::protocol::{Answers, Cost, Loading, Protections};
 use crate::sidecar::InPlace;
@@ -228,7 +228,10 @@ impl Hosts {
 
     #[cfg(not(feature = "compile"))]
     fn compile(&self, _: &[u8]) -> Result<(Rc<Host>, Component), Failure> {
-        Err(Failure::load(Kind::NotAPolicy, crate::failure::NO_COMPILER))
+        Err(Failure::load(
+            Kind::NotAPolicy,
+            switch_root_core::failure::NO_COMPILER,
+        ))
     }
 }
 

@@ -5,13 +5,14 @@ use std::fs::File;
 use std::io::BufReader;
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use switch_root_core::failure::{Failure, Kind};
+use switch_root_core::limits::{Limits, fixed};
+
 use crate::bindings::log::Level;
 use crate::bindings::types::Extension;
 use crate::extensions;
-use crate::failure::{Failure, Kind};
 use crate::folder::Policy;
 use crate::instance::{self, Hosts, NativeCode, Settings};
-use crate::limits::{Limits, fixed};
 use crate::protocol::{self, Cost, Loading, Reply, Request};
 use crate::sandbox;
 

@@ -18,10 +18,7 @@ pub mod component;
 pub mod consequence;
 pub mod contract;
 pub mod engine;
-pub mod escape;
 pub mod extensions;
-pub mod failure;
-pub mod file;
 mod filter;
 pub mod folder;
 #[cfg(feature = "fuzzing")]
@@ -29,10 +26,7 @@ pub mod folder;
 pub mod fuzzing;
 mod instance;
 mod judge;
-pub mod keep;
-pub mod limits;
 pub mod native;
-pub mod os_release;
 pub mod preservation;
 mod protocol;
 #[cfg(all(test, feature = "compile"))]
@@ -42,10 +36,7 @@ pub mod session;
 pub mod sidecar;
 pub mod source;
 pub mod survivors;
-pub mod text;
 pub mod trust;
-pub mod yaml;
 
 pub use bindings::log::Level;
 pub use bindings::types::{Decision, Entry, Extension, FileKind, HostFacts, Requirement, Verdict};
-pub use failure::{Failure, Kind, Question};

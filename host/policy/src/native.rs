@@ -14,9 +14,8 @@ use std::sync::Arc;
 
 use nix::unistd::{SysconfVar, sysconf};
 use rustix::io::Errno;
+use switch_root_core::file;
 use wasmtime::CustomCodeMemory;
-
-use crate::file;
 
 /// The size of a page of memory on all machines but a few of aarch64, where code is
 /// copied as wasmtime does it: native files are written with this in mind.

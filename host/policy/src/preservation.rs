@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use crate::answer::{check_decisions, join};
+use switch_root_core::failure::{Failure, Kind, Question};
+use switch_root_core::limits::fixed;
+use switch_root_core::path::join;
+
+use crate::answer::check_decisions;
 use crate::bindings::types::{Decision, Entry, FileKind};
-use crate::failure::{Failure, Kind, Question};
-use crate::limits::fixed;
 use crate::protocol::{Listing, Reply, Request};
 use crate::session::{Death, Session};
 

@@ -8,11 +8,11 @@ use std::io::{self, Read, Write};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use switch_root_core::failure::{Failure, Question};
 
 use crate::bindings::log::Level;
 use crate::bindings::types::{Decision, Entry, FileKind, HostFacts, Verdict};
 use crate::extensions::List;
-use crate::failure::{Failure, Question};
 
 /// What the host asks.
 #[derive(Debug, Serialize, Deserialize)]

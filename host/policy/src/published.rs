@@ -5,15 +5,16 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 
+use switch_root_core::failure::Kind;
+use switch_root_core::limits::Limits;
+
 use crate::bindings::log::Level;
 use crate::bindings::types::{
     Decision, Entry, Extension, FileKind, HostFacts, Requirement, Verdict,
 };
 use crate::engine;
-use crate::failure::Kind;
 use crate::folder::Code;
 use crate::instance::{Hosts, NativeCode, Policy, Settings};
-use crate::limits::Limits;
 use crate::native::Native;
 use crate::protocol::{Cost, Loading};
 
@@ -56,7 +57,7 @@ thread_local! {
     static SAID: RefCell<Vec<(Level, String)>> = const { RefCell::new(Vec::new()) };
 }
 
-fn load(code: &Code, settings: &str) -> Result<Policy, crate::Failure> {
+fn load(code: &Code, settings: &str) -> Result<Policy, switch_root_core::failure::Failure> {
     let sink = |level, message| SAID.with_borrow_mut(|said| said.push((level, message)));
     let settings = Some(Settings {
         json: settings.to_owned(),

@@ -12,17 +12,18 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{ForkResult, Pid, fork, pipe2, read, write};
 use serde::Serialize;
+use switch_root_core::escape;
+use switch_root_core::failure::{Failure, Kind, Question};
+use switch_root_core::limits::fixed;
 
 use crate::bindings::log::Level;
-use crate::escape;
-use crate::failure::{Failure, Kind, Question};
 use crate::folder::Policy;
 use crate::instance::NativeCode;
 use crate::judge;
-use crate::limits::fixed;
 use crate::protocol::{self, Reply, Request};
-pub use crate::protocol::{Answers, Cost, Loading, Protections};
 use crate::sidecar::OnFailure;
+
+pub use crate::protocol::{Answers, Cost, Loading, Protections};
 
 /// Time for what is no policy's doing: the start of the engine, the parsing of
 /// `extensions.yaml`.

@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
-
-use crate::limits::Limits;
+use switch_root_core::limits::Limits;
 
 /// The version of the keys below. A sidecar that names a later one was written for a release
 /// that has more of them.

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Dir, Mode, OFlags};
 use rustix::io::Errno;
+use switch_root_core::escape;
+use switch_root_core::file::{self, Links};
 
-use crate::escape;
-use crate::file::{self, Links};
 use crate::native::NativeFile;
 
 /// A file that was read.

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
+use switch_root_core::path::Path;
 
 use crate::bindings::types::FileKind;
 use crate::preservation::Review;
 use crate::session::Session;
-use crate::text::Path;
 
 /// The name under which the host itself keeps something.
 pub const HOST: &str = "host";

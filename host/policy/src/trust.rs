@@ -35,8 +35,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use ssh_key::public::KeyData;
 use ssh_key::{HashAlg, PublicKey, SshSig};
+use switch_root_core::limits::fixed;
 
-use crate::limits::fixed;
 use crate::source::Source;
 
 pub use rejection::Rejection;
@@ -200,7 +200,7 @@ fn parse(bytes: &[u8]) -> Result<SshSig, Rejection> {
         Error::AlgorithmUnknown => Rejection::Algorithm(None),
         Error::AlgorithmUnsupported { algorithm } => Rejection::algorithm(algorithm.as_str()),
         // It repeats what stands there.
-        other => Rejection::Malformed(crate::escape::message(&other.to_string(), 200)),
+        other => Rejection::Malformed(switch_root_core::escape::message(&other.to_string(), 200)),
     })?;
     // The one thing in it that nothing is signed over.
     if signature.version() != SshSig::VERSION {

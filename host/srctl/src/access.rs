@@ -1,10 +1,10 @@
 //! How registries are reached, as a machine configuration and the command line say.
 
-use policy::escape::Shown;
 use std::path::Path;
 
 use extension::registries::Registries;
 use extension::{Result, configuration};
+use switch_root_core::escape::Shown;
 
 use crate::command::AccessOptions;
 use crate::input;

@@ -7,11 +7,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use extension::{Error, Result};
-use policy::escape;
-use policy::limits::fixed;
 use policy::source::{Contents, Source};
 use policy::trust::compiled::COMPILED;
 use policy::trust::{TRUST, Trust};
+use switch_root_core::escape;
+use switch_root_core::limits::fixed;
 
 use crate::rooted::Rooted;
 

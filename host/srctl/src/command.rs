@@ -59,8 +59,8 @@ fn matches(words: Vec<OsString>) -> ArgMatches {
     };
     let shown = words.iter().map(|word| {
         let text = word.to_string_lossy();
-        let text = ::policy::escape::message(&text, usize::MAX);
-        ::policy::escape::visible(&text).into_owned()
+        let text = ::switch_root_core::escape::message(&text, usize::MAX);
+        ::switch_root_core::escape::visible(&text).into_owned()
     });
     let error = definition()
         .try_get_matches_from(shown)

@@ -1,15 +1,14 @@
 //! `srctl config`: edits a machine configuration, and leaves the rest of it as it
 //! is, comments included.
 
-use policy::escape::Shown;
 use std::io::Write;
 use std::path::Path;
 
 use extension::output::AtomicFile;
 use extension::{Error, Result, configuration, edit};
-
-use policy::escape;
 use serde_json::json;
+use switch_root_core::escape;
+use switch_root_core::escape::Shown;
 
 use crate::command::{Config, Edit};
 use crate::input;

@@ -1,6 +1,5 @@
 //! `srctl diff`: what changes between two images, or two folders of policies.
 
-use policy::escape::Shown;
 use std::path::Path;
 
 use extension::progress::Progress;
@@ -8,11 +7,12 @@ use extension::{Error, Result};
 use image::diff::{Change, Difference, Entry, Survival, Verdict, entries};
 use image::files::Files;
 use image::tree::{Tree, Wanted};
-use policy::escape;
 use policy::folder::{self, Policy};
-use policy::text::bytes;
 use serde::Serialize;
 use serde_json::Value;
+use switch_root_core::escape;
+use switch_root_core::escape::Shown;
+use switch_root_core::text::bytes;
 
 use crate::command::{AskOptions, Diff, Format};
 use crate::outcome::Outcome;
@@ -214,7 +214,7 @@ fn short(value: &Value) -> String {
     };
     match text.strip_prefix("sha256:") {
         Some(digits) => digits.chars().take(12).collect(),
-        None => policy::escape::message(&text, 400),
+        None => switch_root_core::escape::message(&text, 400),
     }
 }
 

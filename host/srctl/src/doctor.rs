@@ -13,13 +13,16 @@ mod policies;
 mod settings;
 mod show;
 
-use policy::escape::Shown;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use current::Current;
 use extension::progress::Progress;
 use extension::{Error, Result};
-use policy::escape;
+use finding::{Finding, Severity};
+use machine::Machine;
+use switch_root_core::escape;
+use switch_root_core::escape::Shown;
 
 use crate::as_initramfs::AsInitramfs;
 use crate::command::{Doctor, DoctorFormat};
@@ -28,9 +31,6 @@ use crate::outcome::Outcome;
 use crate::print;
 use crate::rooted::Rooted;
 use crate::style;
-use current::Current;
-use finding::{Finding, Severity};
-use machine::Machine;
 
 /// What is looked at, and what was found.
 struct Examination {

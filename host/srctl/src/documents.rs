@@ -1,7 +1,6 @@
 //! `srctl completions` and `srctl man`: made of the definition of the command line, so
 //! that they say what it does.
 
-use policy::escape::Shown;
 use std::io::Write;
 use std::path::Path;
 
@@ -11,6 +10,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 use extension::output::AtomicFile;
 use extension::{Error, Result};
+use switch_root_core::escape::Shown;
 
 use crate::command::definition;
 use crate::command::statuses::{self, Row};

@@ -7,10 +7,6 @@ mod pack;
 mod pull;
 mod validate;
 
-pub use pack::compression;
-pub use validate::verdict_tone;
-
-use policy::escape::Shown;
 use std::path::Path;
 
 use extension::folder::{self, Unpacked};
@@ -20,10 +16,14 @@ use extension::{Error, Kind, Result};
 use policy::Extension as Record;
 use policy::extensions;
 use serde_json::Value;
+use switch_root_core::escape::Shown;
 
 use crate::command::Extension;
 use crate::input::shown;
 use crate::outcome::Outcome;
+
+pub use pack::compression;
+pub use validate::verdict_tone;
 
 /// Runs one of the commands.
 pub fn run(command: &Extension, progress: &dyn Progress) -> Result<Outcome> {

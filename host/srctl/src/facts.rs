@@ -1,11 +1,12 @@
 //! The machine that extensions are for, as policies are told of it.
 
-use policy::escape::Shown;
 use std::path::Path;
 
 use extension::pull::Platform;
 use extension::{Error, Result};
-use policy::{HostFacts, escape, os_release};
+use policy::HostFacts;
+use switch_root_core::escape::Shown;
+use switch_root_core::{escape, os_release};
 use switch_root_policy::extra_info::uname_machine;
 
 use crate::command::MachineOptions;

@@ -1,10 +1,10 @@
 //! Reading the files that the command line names.
 
-use policy::escape::Shown;
 use std::path::Path;
 
 use extension::{Error, Result};
-use policy::escape;
+use switch_root_core::escape;
+use switch_root_core::escape::Shown;
 
 /// The largest text file that is read, in bytes.
 const LIMIT: u64 = 16 << 20;

@@ -1,7 +1,6 @@
 //! Asking the policies about extensions, as at boot: in a process of their own,
 //! with the same limits.
 
-use policy::escape::Shown;
 use std::path::Path;
 
 use extension::{Error, Kind, Result};
@@ -9,6 +8,7 @@ use policy::compatibility::{self, Judged, NoReview};
 use policy::session::Session;
 use policy::source::Source;
 use policy::{Extension, HostFacts, consequence, extensions, folder};
+use switch_root_core::escape::Shown;
 
 /// What the policies say.
 #[derive(Default)]

@@ -5,7 +5,6 @@ mod explain;
 mod list;
 mod text;
 
-use policy::escape::Shown;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -18,7 +17,10 @@ use extension::output::AtomicFile;
 use extension::progress::Progress;
 use extension::pull::Platform;
 use extension::{Error, Result};
-use policy::{HostFacts, escape};
+use policy::HostFacts;
+use switch_root_core::escape;
+use switch_root_core::escape::Shown;
+use text::Layout;
 
 use crate::command::{self, AskOptions, LimitOptions, MachineOptions, Plan, PlanFormat};
 use crate::doctor::current;
@@ -27,7 +29,6 @@ use crate::facts::{self, Found};
 use crate::outcome::Outcome;
 use crate::print::{exactly, say, to_file};
 use crate::streams;
-use text::Layout;
 
 /// Runs the command.
 pub fn run(command: &Plan, progress: &dyn Progress) -> Result<Outcome> {
@@ -142,7 +143,7 @@ fn inits(options: &AskOptions) -> Vec<Vec<u8>> {
         let bytes = init.as_bytes();
         match bytes.starts_with(b"/") {
             true => bytes.to_vec(),
-            false => policy::answer::join(b"/", bytes),
+            false => switch_root_core::path::join(b"/", bytes),
         }
     };
     options.init.iter().map(absolute).collect()

@@ -20,7 +20,7 @@ use extension::artifact::Access;
 use extension::progress::Progress;
 use extension::registries::Registries;
 use extension::{Error, Result};
-use policy::limits::fixed;
+use switch_root_core::limits::fixed;
 use workshop::project::component;
 
 use crate::access;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use extension::output::{AtomicFile, cannot_write};
 use extension::{Error, Result};
-use policy::escape;
+use switch_root_core::escape;
 
 use crate::progress::beside_bars;
 use crate::streams;

@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 
 use extension::progress::{Progress, Silent, Task};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
-use policy::escape;
 use policy::session::{Waiting, show_waiting};
+use switch_root_core::escape;
 
 use crate::streams;
 

@@ -2,7 +2,6 @@
 
 mod show;
 
-use policy::escape::Shown;
 use std::time::Duration;
 
 use ::extension::progress::Progress;
@@ -12,8 +11,10 @@ use ::image::plan::Asking;
 use ::image::rehearsal::compare::{Comparison, compare};
 use ::image::rehearsal::{self, Options, Outcome as Happened, Place, Rehearsed};
 use ::image::tree::Wanted;
-use policy::{HostFacts, os_release};
+use policy::HostFacts;
 use serde_json::{Value, json};
+use switch_root_core::escape::Shown;
+use switch_root_core::os_release;
 
 use crate::command::{LimitOptions, Rehearse};
 use crate::input::{self, shown};

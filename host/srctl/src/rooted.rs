@@ -8,11 +8,11 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use policy::escape;
-use policy::file;
 use policy::source::{Contents, Source, names_in};
 use rustix::fs::{self, FileType, Mode, OFlags, ResolveFlags, Stat, StatVfs};
 use rustix::io::Errno;
+use switch_root_core::escape;
+use switch_root_core::file;
 
 /// How often the kernel is asked again whose answer a change of names made doubtful.
 const TRIES: usize = 100;

@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 
 use extension::progress::Progress;
 use extension::{Error, Kind, Result};
-use policy::escape;
+use switch_root_core::escape;
 use tracing::warn;
 
 use crate::command::{Status, StatusFormat};
 use crate::input::shown;
 use crate::outcome::Outcome;
 use crate::print;
+
 pub use model::Report;
 pub use read::parse;
 

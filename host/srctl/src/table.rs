@@ -1,6 +1,6 @@
 //! Tables for people: columns as wide as what is in them.
 
-use policy::escape;
+use switch_root_core::escape;
 
 use crate::style::{Stream, Tone, paint_if, wanted};
 

@@ -15,9 +15,9 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{chdir, chroot, execv, fchdir, pivot_root};
 use policy::session::Dismissed;
 use policy::survivors::Survivor;
-use policy::text::Path;
 use rustix::fs::{self, Gid, Mode, OFlags, Uid};
 use rustix::mount::{MoveMountFlags, move_mount};
+use switch_root_core::path::Path;
 
 use crate::background::{self, Work};
 use crate::init::resolve;

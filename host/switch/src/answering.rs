@@ -15,7 +15,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{ForkResult, fork, pipe2};
-use policy::text::Path;
+use switch_root_core::path::Path;
 
 use crate::mounts::Mount;
 
@@ -106,7 +106,7 @@ pub fn examine_ahead(
 /// Says which mount does not answer, as far as that is known.
 fn accuse(suspects: &[&Mount]) -> String {
     let named = suspects.iter().take(NAMED).map(|mount| {
-        let kind = policy::escape::message(&String::from_utf8_lossy(&mount.kind), 64);
+        let kind = switch_root_core::escape::message(&String::from_utf8_lossy(&mount.kind), 64);
         let point = Path::from(mount.point.as_slice());
         format!("the {kind} mounted on {point}")
     });

@@ -244,7 +244,7 @@ fn read(
     }
     let init_arguments: Vec<OsString> = rest.collect();
     if let Some(argument) = init_arguments.first().filter(|_| preserve) {
-        let argument = policy::escape::path(argument.as_bytes());
+        let argument = switch_root_core::escape::path(argument.as_bytes());
         return Err(format!(
             "with --preserve no init is executed, and `{argument}` follows it; options stand before the new root"
         )

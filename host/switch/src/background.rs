@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use nix::sys::prctl;
 use nix::unistd::{ForkResult, fork};
-use policy::text::{bytes, count};
+use policy::consequence::Deletion;
 use rustix::fs::{self, Mode, OFlags};
+use switch_root_core::text::{bytes, count};
 
 use crate::deletion::{self, Action};
 use crate::plan::Plan;
@@ -15,7 +16,6 @@ use crate::preserved::Later;
 use crate::proc::Proc;
 use crate::report::{DeletionState, Report};
 use crate::{kernel_log, start};
-use policy::consequence::Deletion;
 
 /// What the deletion works on.
 pub struct Work<'a> {

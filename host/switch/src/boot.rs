@@ -29,12 +29,18 @@ use std::ffi::{OsString, c_int};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
+use activation::Activation;
+use image::Image;
+use modules::Modules;
+use mounted::Mounted;
 use nix::mount::{MntFlags, umount2};
+use policy::HostFacts;
 use policy::compatibility;
 use policy::session::Session;
-use policy::text::Path;
-use policy::{HostFacts, os_release};
 use rustix::fs::OFlags;
+use switch_root_core::os_release;
+use switch_root_core::path::Path;
+use usable::Usable;
 
 use crate::act::{self, Stop};
 use crate::arguments::{Arguments, StrategyChoice};
@@ -45,12 +51,6 @@ use crate::parameters::{self, Incompatible, Parameters};
 use crate::preflight::{self, Asked, Context, Judgement};
 use crate::proc::Proc;
 use crate::{capabilities, complain, log, machine, processes, start};
-
-use activation::Activation;
-use image::Image;
-use modules::Modules;
-use mounted::Mounted;
-use usable::Usable;
 
 /// Where the new root is put together. Not below one of the mounts that are
 /// moved into it.

@@ -3,10 +3,12 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use policy::answer::{check_target, join};
+use policy::FileKind;
+use policy::answer::check_target;
 use policy::survivors::{Carry, Survivor};
-use policy::{FileKind, escape};
 use rustix::fs::{self, FileType, Mode, OFlags};
+use switch_root_core::escape;
+use switch_root_core::path::join;
 
 use crate::init::{Init, resolve};
 use crate::mount_calls::attach;

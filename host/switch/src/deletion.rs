@@ -10,12 +10,11 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use linux_raw_sys::general::{OVERLAYFS_SUPER_MAGIC, RAMFS_MAGIC, TMPFS_MAGIC};
-use policy::escape;
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 use serde::Serialize;
-
-use policy::keep::Keep;
+use switch_root_core::escape;
+use switch_root_core::keep::Keep;
 
 /// Directories that are held open at once beside the root, the deepest ones.
 const OPEN: usize = 16;

@@ -7,9 +7,9 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
-use policy::escape;
 use rustix::fs::{self, FileType, OFlags, Stat, StatVfsMountFlags};
 use rustix::io::Errno;
+use switch_root_core::escape;
 
 use crate::elf::{Elf, Fault};
 

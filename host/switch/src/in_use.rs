@@ -5,8 +5,8 @@
 
 use std::io;
 
-use policy::answer::{is_at_or_below, join};
-use policy::text::Path;
+use switch_root_core::path::Path;
+use switch_root_core::path::{is_at_or_below, join};
 
 use crate::layers::{self, Directories};
 use crate::mounts::{self, Mount};

@@ -4,10 +4,10 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use policy::answer::is_at_or_below;
-use policy::escape;
 use rustix::fs::{self, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
+use switch_root_core::escape;
+use switch_root_core::path::is_at_or_below;
 
 use crate::binfmt_misc;
 use crate::executable::{self, Head, Registered, Root, Unfit, Way};

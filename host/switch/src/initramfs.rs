@@ -12,10 +12,10 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use policy::answer::join;
 use policy::{Entry, FileKind};
 use rustix::fs::{self, AtFlags, OFlags, RawDir, Statx, StatxFlags};
 use rustix::io::Errno;
+use switch_root_core::path::join;
 
 use crate::listing::{kind, open};
 use crate::mount_calls::without_mounts;

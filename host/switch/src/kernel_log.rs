@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 
-use policy::escape;
+use switch_root_core::escape;
 
 /// What it says, with its reason behind: where it has no initial RAM disks built in, and
 /// where it takes what it cannot unpack for one.

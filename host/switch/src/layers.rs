@@ -12,10 +12,10 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use policy::answer::join;
-use policy::text::Path;
 use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
+use switch_root_core::path::Path;
+use switch_root_core::path::join;
 
 use crate::in_use::in_initramfs;
 use crate::init::resolve;

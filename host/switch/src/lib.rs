@@ -50,11 +50,11 @@ use act::Stop;
 use arguments::{Format, Request};
 use plan::Plan;
 use policy::session::Session;
-use policy::text::count;
 use preflight::Context;
 use proc::Proc;
 use processes::Others;
 use report::Facts;
+use switch_root_core::text::count;
 
 /// Runs the program with its arguments, the first of which is its name. Returns
 /// the exit status, where no init has taken the process over.
@@ -83,7 +83,7 @@ pub fn run(arguments: Vec<OsString>, started: Instant) -> c_int {
 fn complain(pid_1: bool, message: &str) {
     tracing::error!("{message}");
     if !log::is_stderr(pid_1) {
-        let message = policy::escape::visible(message);
+        let message = switch_root_core::escape::visible(message);
         let line = format!("switch_root: error: {message}\n");
         let _ = std::io::stderr().write_all(line.as_bytes());
     }
@@ -162,7 +162,7 @@ fn print(plan: &Plan, facts: &Facts, format: Format) -> String {
                     reasons.concat()
                 ));
             }
-            policy::escape::visible(&text).into_owned()
+            switch_root_core::escape::visible(&text).into_owned()
         }
         Format::Json => {
             let value = serde_json::json!({

@@ -106,7 +106,7 @@ const FACILITY: libc::c_int = libc::LOG_DAEMON;
 
 impl Sink {
     fn write(&mut self, level: &tracing::Level, message: &str) {
-        let message = policy::escape::visible(message);
+        let message = switch_root_core::escape::visible(message);
         if self.kernel.is_some() && self.written == MESSAGES_A_DESCRIPTOR {
             // After the switch /dev is at the same place, or gone.
             if let Some(reopened) = open_kernel_log() {

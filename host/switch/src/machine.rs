@@ -4,11 +4,12 @@
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 
-use policy::file::{self, Links};
-use policy::limits::fixed;
-use policy::{HostFacts, extensions, os_release};
+use policy::{HostFacts, extensions};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+use switch_root_core::file::{self, Links};
+use switch_root_core::limits::fixed;
+use switch_root_core::os_release;
 
 use crate::init::resolve;
 

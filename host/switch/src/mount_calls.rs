@@ -160,7 +160,7 @@ fn explanation(context: &OwnedFd) -> String {
         let text = message.split_once(' ').map_or(message, |(_, text)| text);
         said.push_str(&format!(
             "; the kernel says: {}",
-            policy::escape::message(text, EXPLANATION)
+            switch_root_core::escape::message(text, EXPLANATION)
         ));
     }
     said

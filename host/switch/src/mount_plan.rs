@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use policy::answer::is_at_or_below;
 use policy::consequence::Deletion;
 use policy::survivors::Survivor;
-use policy::text::Path;
+use switch_root_core::path::Path;
+use switch_root_core::path::is_at_or_below;
 
 use crate::arguments::{Arguments, StrategyChoice};
 use crate::in_use;

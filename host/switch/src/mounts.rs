@@ -1,6 +1,6 @@
 //! The table of mounts, as /proc/self/mountinfo gives it (proc_pid_mountinfo(5)).
 
-use policy::answer::is_at_or_below;
+use switch_root_core::path::is_at_or_below;
 
 /// One mount that can be reached from the root directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub fn parse(table: &[u8]) -> Result<Vec<Mount>, String> {
             parse_line(line).ok_or_else(|| {
                 format!(
                     "/proc/self/mountinfo has a line of another form: {}",
-                    policy::escape::path(line)
+                    switch_root_core::escape::path(line)
                 )
             })
         })

@@ -4,8 +4,8 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
-use policy::escape;
 use rustix::fs::{self, AtFlags, Mode, OFlags, StatVfsMountFlags, StatxAttributes, StatxFlags};
+use switch_root_core::escape;
 
 use crate::listing;
 use crate::proc::Proc;

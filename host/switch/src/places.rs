@@ -5,12 +5,12 @@
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 
-use policy::answer::is_at_or_below;
-use policy::escape;
 use rustix::fs::{
     self, AtFlags, FileType, Mode, OFlags, RawDir, StatVfsMountFlags, StatxAttributes, StatxFlags,
 };
 use rustix::io::Errno;
+use switch_root_core::escape;
+use switch_root_core::path::is_at_or_below;
 
 use crate::init::{self, Init, resolve};
 use crate::listing;

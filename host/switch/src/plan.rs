@@ -5,10 +5,13 @@
 use std::fmt::{self, Write as _};
 
 use policy::consequence::Deletion;
-use policy::keep::Keep;
 use policy::survivors::Survivor;
-use policy::text::{Path, bytes, count};
 use serde::Serialize;
+use switch_root_core::keep::Keep;
+use switch_root_core::{
+    path::Path,
+    text::{bytes, count},
+};
 
 use crate::preserve::{Copies, ForRoot, LeftOut};
 use crate::preserved::is_shown;

@@ -16,8 +16,8 @@ use policy::folder::{self, Discovered};
 use policy::preservation::{self, Review};
 use policy::session::Session;
 use policy::survivors::Survivor;
-use policy::text::Path;
 use rustix::fs::{self, Mode, OFlags};
+use switch_root_core::path::Path;
 
 use crate::arguments::{Arguments, StrategyChoice};
 use crate::deletion::{self, is_overlay};
@@ -529,7 +529,7 @@ pub fn ask_compatibility(
                 for (policy, reason) in &one.reasons {
                     tracing::warn!(
                         "extension {} is incompatible, says policy {policy}: {reason}",
-                        policy::escape::message(&one.extension.image, 256)
+                        switch_root_core::escape::message(&one.extension.image, 256)
                     );
                 }
             }

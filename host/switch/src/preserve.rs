@@ -17,18 +17,18 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
+use choice::{goes_along, not_copied};
 use policy::FileKind;
 use policy::consequence::Deletion;
-use policy::keep::Keep;
 use policy::survivors::{HOST, Survivor};
-use policy::text::{Path, bytes, count};
 use rustix::fs::{self, Mode, OFlags};
 use serde::Serialize;
-
-pub use choice::{Copies, ForRoot, LeftOut, choose};
-use choice::{goes_along, not_copied};
-pub use store::Store;
-pub use view::{Uncovered, View, uncover};
+use switch_root_core::keep::Keep;
+use switch_root_core::{
+    path::Path,
+    text::{bytes, count},
+};
+use walk::Pair;
 
 use crate::act::{self, make_directory, not_bound};
 use crate::deletion::Failed;
@@ -39,7 +39,10 @@ use crate::preserved::{self, PRESERVED, PRIVATE, WHOLE, is_by_policy};
 use crate::proc::Proc;
 use crate::report::{DeletionState, Facts, Report};
 use crate::{carry, kernel_log, listing};
-use walk::Pair;
+
+pub use choice::{Copies, ForRoot, LeftOut, choose};
+pub use store::Store;
+pub use view::{Uncovered, View, uncover};
 pub use walk::Tally;
 
 /// Why this program deletes nothing.

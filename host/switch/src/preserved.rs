@@ -13,18 +13,18 @@ use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use policy::answer::is_at_or_below;
 use policy::survivors::{HOST, Survivor};
-use policy::text::{Path, count};
 use rustix::fs::{self, Mode, OFlags};
 use rustix::mount::{MoveMountFlags, move_mount};
+use skeleton::Skeleton;
+use switch_root_core::path::is_at_or_below;
+use switch_root_core::{path::Path, text::count};
 
 use crate::act::directory_of_root;
 use crate::listing;
 use crate::mount_calls::{Extent, attach, copy, read_only_copy};
 use crate::plan::Plan;
 use crate::report::Report;
-use skeleton::Skeleton;
 
 /// The directory of what policies keep, beside the report.
 pub const PRESERVED: &str = "preserved";

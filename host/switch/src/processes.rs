@@ -11,14 +11,15 @@ use std::collections::BTreeSet;
 
 use nix::errno::Errno;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
-use policy::answer::is_at_or_below;
-use policy::text;
+use scan::{How, Use};
+use switch_root_core::path::is_at_or_below;
+use switch_root_core::text;
 
 use crate::in_use::{self, InUse};
 use crate::mounts::{self, Mount};
 use crate::proc::Proc;
+
 pub use scan::Process;
-use scan::{How, Use};
 
 /// Processes that are named one by one in plan and report.
 pub const MAX_LISTED: usize = 50;

@@ -8,9 +8,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use policy::account::{ExtensionReport, PolicyReport, ReviewReport};
 use policy::session::Dismissed;
 use policy::survivors::Survivor;
-use policy::text::Path;
 use rustix::fs::{self, Mode, OFlags};
 use serde::Serialize;
+use switch_root_core::path::Path;
 
 use crate::deletion::Tally;
 use crate::plan::{Plan, Strategy};

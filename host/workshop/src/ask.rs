@@ -5,7 +5,9 @@ use policy::compatibility::{self, NoReview};
 use policy::folder::Policy;
 use policy::preservation;
 use policy::session::{Message, Session};
-use policy::{Decision, Entry, Extension, HostFacts, Question, Verdict, escape, extensions};
+use policy::{Decision, Entry, Extension, HostFacts, Verdict, extensions};
+use switch_root_core::escape;
+use switch_root_core::failure::Question;
 
 use crate::cases::{Answers, Initramfs, Opinion, Say};
 use crate::loading;
@@ -91,7 +93,7 @@ pub fn round(session: &mut Session<'_>, questions: &Questions) -> Result<Answers
                     Decision::Carry(target) => Say::Carry(escape::path(target)),
                     Decision::Descend => Say::Descend,
                 };
-                let path = policy::answer::join(directory, &entry.name);
+                let path = switch_root_core::path::join(directory, &entry.name);
                 answers.decisions.insert(escape::path(&path), say);
             }
         };

@@ -6,16 +6,19 @@ use std::time::Instant;
 
 use extension::progress::Progress;
 use extension::{Error, Result, interrupt};
+use figures::Gathered;
 use image::tree::Tree;
 use policy::compatibility::{self, NoReview};
 use policy::folder::Policy;
-use policy::limits::Limits;
 use policy::session::{Account, Cost, Session};
-use policy::{Failure, HostFacts, Question, engine, escape, preservation};
+use policy::{HostFacts, engine, preservation};
 use serde::Serialize;
+use switch_root_core::escape;
+use switch_root_core::failure::{Failure, Question};
+use switch_root_core::limits::Limits;
 
 use crate::loading;
-use figures::Gathered;
+
 pub use figures::{Figures, Share};
 
 /// The init that nothing may be carried over, as at boot where none is named.

@@ -6,7 +6,6 @@ mod installed;
 mod javascript;
 mod python;
 
-use policy::escape::Shown;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +13,7 @@ use extension::output::AtomicFile;
 use extension::{Error, Result};
 use policy::bindings::PACKAGE;
 use policy::engine;
+use switch_root_core::escape::Shown;
 
 use crate::component::{self, Interfaces};
 use crate::language::Language;
@@ -127,7 +127,7 @@ fn refuse_foreign(foreign: &[String], language: Language) -> Result<()> {
     let names = foreign[..foreign.len().min(SHOWN)].join(", ");
     Err(Error::input(format!(
         "it imports {}{more}; a policy may import nothing but {}log: {advice}",
-        policy::escape::message(&names, 1024),
+        switch_root_core::escape::message(&names, 1024),
         PACKAGE
     )))
 }

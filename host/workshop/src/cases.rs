@@ -12,19 +12,18 @@ mod difference;
 mod initramfs;
 mod junit;
 
-use policy::escape::Shown;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use ask::Repeated;
 use extension::{Error, Result};
 use policy::session::Message;
+use switch_root_core::escape::Shown;
 
 pub use case::{Answers, Case, Opinion, Say};
 pub use component::Component;
 pub use initramfs::Initramfs;
 pub use junit::report as junit;
-
-use ask::Repeated;
 
 /// How the file of a case is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

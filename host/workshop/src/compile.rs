@@ -5,7 +5,8 @@ use std::path::Path;
 use extension::progress::Progress;
 use extension::{Error, Result};
 use policy::engine::{self, Record};
-use policy::{Failure, Kind, escape};
+use switch_root_core::escape;
+use switch_root_core::failure::{Failure, Kind};
 
 use crate::loading;
 

@@ -22,11 +22,12 @@ use std::path::Path;
 use extension::Result;
 use policy::contract::{self, CONTRACT};
 use policy::engine::{self, Record};
-use policy::limits::Limits;
 use policy::session::Account;
 use policy::sidecar::Sidecar;
-use policy::{Failure, escape};
 use serde::Serialize;
+use switch_root_core::escape;
+use switch_root_core::failure::Failure;
+use switch_root_core::limits::Limits;
 
 use crate::loading;
 

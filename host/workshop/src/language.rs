@@ -1,9 +1,9 @@
 //! The languages that `new` and `build` know.
 
-use policy::escape::Shown;
 use std::path::Path;
 
 use extension::{Error, Result};
+use switch_root_core::escape::Shown;
 
 /// A language that policies are written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,13 +7,14 @@ use std::path::Path;
 
 use extension::progress::Progress;
 use extension::{Error, Kind, Result};
-use policy::file::{self, Links};
+use policy::engine;
 use policy::folder::{Code, Policy};
-use policy::limits::fixed;
 use policy::native::Native;
 use policy::session::{Account, Session};
 use policy::sidecar::Sidecar;
-use policy::{engine, escape};
+use switch_root_core::escape;
+use switch_root_core::file::{self, Links};
+use switch_root_core::limits::fixed;
 use tracing::subscriber::{NoSubscriber, with_default};
 
 /// Reads a `.wasm` or `.cwasm` file, whatever is in it.

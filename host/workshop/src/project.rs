@@ -4,12 +4,12 @@ mod built;
 mod files;
 mod sdk;
 
-use policy::escape::Shown;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use extension::{Error, Result};
+use switch_root_core::escape::Shown;
 
 use crate::language::Language;
 

@@ -1,7 +1,6 @@
 //! Builds policies that are written in Rust: the same bytes of the same source on every
 //! machine.
 
-use policy::escape::Shown;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -9,6 +8,7 @@ use std::process::Command;
 
 use extension::{Error, Kind, Result};
 use serde_json::Value;
+use switch_root_core::escape::Shown;
 
 use crate::component;
 use crate::tool;

@@ -1,10 +1,10 @@
 //! The world of a project that is not written in Rust: what its component imports and exports,
 //! as its `wit/` folder says.
 
-use policy::escape::Shown;
 use std::path::Path;
 
 use extension::{Error, Result};
+use switch_root_core::escape::Shown;
 use wit_parser::{Resolve, WorldId};
 
 /// The text of the contract, as this release of switch-root has it.

@@ -95,6 +95,7 @@ mod tests {
             names,
             BTreeSet::from([
                 "switch-root",
+                "switch-root-core",
                 "switch-root-extension",
                 "switch-root-image",
                 "switch-root-policy",

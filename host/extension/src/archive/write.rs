@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use policy::escape;
+use switch_root_core::escape;
 
 use super::{HEADER, MAGIC, MAGIC_WITH_CHECKSUM, Member, TRAILER, padding};
 use crate::error::{Error, Kind, Result};

@@ -4,8 +4,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use oci_spec::image::ImageManifest;
 use policy::bindings::PACKAGE;
-use policy::escape;
 use serde::{Deserialize, Serialize};
+use switch_root_core::escape;
 
 use super::Push;
 use crate::component::Description;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use oci_spec::image::{Descriptor, ImageManifest};
-use policy::escape;
 use serde::Serialize;
+use switch_root_core::escape;
 
 use super::{Push, config};
 use crate::component::Description;

@@ -1,7 +1,7 @@
 //! Documents of a configuration beside the one with the key `machine`, as Talos has
 //! them from 1.12 on: each has a `kind`, and those about registries a `name`.
 
-use policy::yaml::Node;
+use switch_root_core::yaml::Node;
 
 use super::reader::{Reader, Value};
 use super::registries;

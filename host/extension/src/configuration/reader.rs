@@ -1,8 +1,8 @@
 //! Values of a configuration with the path of keys that leads to them, and a
 //! reader that collects what is wrong with them.
 
-use policy::escape;
-use policy::yaml::{Kind, Node, Position};
+use switch_root_core::escape;
+use switch_root_core::yaml::{Kind, Node, Position};
 
 use crate::error::{Error, Result};
 use crate::known_keys;

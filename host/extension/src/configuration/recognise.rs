@@ -1,8 +1,8 @@
 //! Whether a file is a machine configuration at all. One that is not lists no
 //! extensions, and an image that is made from it has none.
 
-use policy::escape;
-use policy::yaml::{Kind, Node};
+use switch_root_core::escape;
+use switch_root_core::yaml::{Kind, Node};
 
 use crate::error::{Error, Result};
 

@@ -7,7 +7,8 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::BorrowedFd;
 
-use policy::{FileKind, os_release};
+use policy::FileKind;
+use switch_root_core::os_release;
 use switch_root_policy::extra_info::RELEASE_FIELDS;
 
 use super::{Entry, walk};

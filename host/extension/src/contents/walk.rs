@@ -7,8 +7,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use policy::{FileKind, escape};
+use policy::FileKind;
 use rustix::fs::{self, AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags};
+use switch_root_core::escape;
 
 use super::attributes::Attributes;
 use super::elf::{self, HEADER};

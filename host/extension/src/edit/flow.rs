@@ -2,8 +2,8 @@
 //! What is added looks like what is there: as JSON in JSON, on a line of its own where
 //! the others have one.
 
-use policy::yaml::{Kind, Node};
 use serde::de::IgnoredAny;
+use switch_root_core::yaml::{Kind, Node};
 
 use super::PATH;
 

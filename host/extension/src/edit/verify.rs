@@ -1,6 +1,6 @@
 //! Comparing a configuration with what became of it.
 
-use policy::yaml::{Kind, Node, Position};
+use switch_root_core::yaml::{Kind, Node, Position};
 
 use super::{PATH, flow};
 use crate::configuration;

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Read, Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use policy::escape;
+use switch_root_core::escape;
 
 use crate::compression::LOOKAHEAD;
 use crate::error::{Error, Result};

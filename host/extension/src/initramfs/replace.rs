@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use policy::{escape, extensions};
+use policy::extensions;
+use switch_root_core::escape;
 
 use super::input::Input;
 use super::scan::{Limits, read_part, scan_input};

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-use policy::escape;
+use switch_root_core::escape;
 
 use super::Part;
 use super::input::Input;

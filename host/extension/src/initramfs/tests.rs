@@ -1,7 +1,8 @@
-use policy::escape::Shown;
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
+
+use switch_root_core::escape::Shown;
 
 use super::*;
 use crate::archive::{Member, Writer};

@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use policy::{FileKind, escape};
+use policy::FileKind;
+use switch_root_core::escape;
 
 use super::normalize;
 use crate::contents::Contents;

@@ -1,7 +1,7 @@
-use policy::escape::Shown;
 use std::fs;
 
 use serde_json::json;
+use switch_root_core::escape::Shown;
 
 use super::*;
 use crate::error::Kind;

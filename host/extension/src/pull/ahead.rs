@@ -72,7 +72,10 @@ impl Sender {
         stop: &Stop,
         task: &dyn Task,
     ) -> Result<bool> {
-        let mut what = format!("the layer {}", policy::escape::message(&layer.key, 200));
+        let mut what = format!(
+            "the layer {}",
+            switch_root_core::escape::message(&layer.key, 200)
+        );
         if let Some(givers) = store.givers() {
             what.push_str(&format!(" from {givers}"));
         }

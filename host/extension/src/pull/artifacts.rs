@@ -4,7 +4,7 @@
 use std::thread;
 
 use oci_spec::image::{Descriptor, ImageManifest};
-use policy::escape;
+use switch_root_core::escape;
 
 use super::attend;
 use super::client::Client;

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
-use policy::escape;
 use serde::Deserialize;
+use switch_root_core::escape;
 use ureq::Body;
 use ureq::http::header::RETRY_AFTER;
 use ureq::http::{HeaderMap, Response};
@@ -24,6 +24,7 @@ use super::transport::{
 };
 use crate::error::{Error, Kind, Result};
 use crate::registries::{Credentials, Registries};
+
 pub(super) use sending::Order;
 
 /// What is waited in all for servers that ask to come back later, for one image.

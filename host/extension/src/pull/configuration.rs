@@ -2,8 +2,8 @@
 //! without compression.
 
 use oci_spec::image::ImageManifest;
-use policy::escape;
 use serde::Deserialize;
+use switch_root_core::escape;
 
 use super::document::{LIMIT, Store, essence, json, whole};
 use super::platform::Platform;

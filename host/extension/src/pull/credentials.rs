@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock};
 
-use policy::escape;
+use switch_root_core::escape;
 
 use super::docker_config::{DockerConfig, default_paths};
 use super::transport::{aliases, lock};

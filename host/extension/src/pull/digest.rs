@@ -3,8 +3,8 @@
 use std::io::{self, Read};
 
 use oci_spec::image::{Digest, DigestAlgorithm};
-use policy::escape;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
+use switch_root_core::escape;
 
 use crate::error::{Error, Kind, Result};
 

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use oci_spec::distribution::Reference;
 use oci_spec::image::Descriptor;
-use policy::escape;
 use serde::Deserialize;
+use switch_root_core::escape;
 
 use super::configuration::Configuration;
 use super::digest;

@@ -12,8 +12,8 @@ use std::process::{Command, Stdio};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use policy::escape;
 use serde::Deserialize;
+use switch_root_core::escape;
 
 use super::transport::aliases;
 use crate::error::{Error, Kind, Result};
@@ -295,7 +295,7 @@ fn converse(
 
 #[cfg(test)]
 mod tests {
-    use policy::escape::Shown;
+    use switch_root_core::escape::Shown;
 
     use super::*;
 

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::io::{self, Read};
 
 use oci_spec::image::{Descriptor, Digest, ImageIndex, ImageManifest};
-use policy::escape;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use switch_root_core::escape;
 
 use super::configuration;
 use super::digest::{self, Checked};

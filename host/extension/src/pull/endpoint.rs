@@ -1,7 +1,7 @@
 //! The places where an image of a registry is looked for, in their order.
 
 use oci_spec::distribution::Reference;
-use policy::escape;
+use switch_root_core::escape;
 use ureq::http::Uri;
 
 use super::transport::{Transport, origin};

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use policy::escape;
+use switch_root_core::escape;
 use tar::EntryType;
 
 use super::document::{LIMIT, oversized};

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use policy::escape;
+use switch_root_core::escape;
 use tempfile::TempDir;
 
 use crate::error::{Error, Result};

@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::thread;
 
-use policy::escape;
+use switch_root_core::escape;
 
 use super::ahead;
 use super::digest::Checked;

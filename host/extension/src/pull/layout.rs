@@ -4,8 +4,8 @@ use std::io::Read;
 use std::path::Path;
 
 use oci_spec::image::{Descriptor, ImageIndex};
-use policy::escape;
 use serde::Deserialize;
+use switch_root_core::escape;
 
 use super::digest;
 use super::document::{self, Document, Image, LIMIT, Store, choose, fetch, json, oversized};

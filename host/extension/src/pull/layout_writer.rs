@@ -5,8 +5,8 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use policy::escape;
 use serde_json::{Value, json};
+use switch_root_core::escape;
 
 use super::digest;
 use super::files::{Files, Folder};

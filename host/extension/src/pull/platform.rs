@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use policy::escape;
+use switch_root_core::escape;
 
 use crate::error::{Error, Result};
 

@@ -1,6 +1,6 @@
 //! Proxies, as the environment names them: by the rules of curl, which others follow.
 
-use policy::escape;
+use switch_root_core::escape;
 use ureq::Proxy;
 
 use crate::error::{Error, Result};

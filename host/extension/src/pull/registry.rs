@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use oci_spec::distribution::Reference;
 use oci_spec::image::Descriptor;
-use policy::escape;
+use switch_root_core::escape;
 use ureq::Body;
 use ureq::http::Response;
 use ureq::http::header::CONTENT_TYPE;

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::sync::atomic::Ordering;
 
-use policy::escape;
+use switch_root_core::escape;
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
 use ureq::http::{HeaderMap, Response};
 use ureq::{Body, BodyReader};

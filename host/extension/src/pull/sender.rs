@@ -1,7 +1,7 @@
 //! Putting blobs and manifests into a repository of a registry.
 
 use oci_spec::distribution::Reference;
-use policy::escape;
+use switch_root_core::escape;
 use ureq::Body;
 use ureq::http::Response;
 use ureq::http::header::LOCATION;

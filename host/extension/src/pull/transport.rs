@@ -9,7 +9,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use policy::escape;
+use failure::{is_break, reason};
+use switch_root_core::escape;
 use ureq::http::header::LOCATION;
 use ureq::http::{Response, Uri};
 use ureq::tls::Certificate;
@@ -19,8 +20,8 @@ use super::stop::Stop;
 use super::{proxy, trust};
 use crate::error::{Error, Kind, Result};
 use crate::registries::{Host, Registries};
+
 pub(super) use failure::io_reason;
-use failure::{is_break, reason};
 pub(super) use method::{Method, Upload};
 
 /// Until a host is known and a connection stands.

@@ -8,8 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use policy::escape;
 use rustix::fs::{Mode, OFlags, openat};
+use switch_root_core::escape;
 
 use crate::error::{Error, Kind};
 use crate::interrupt;

@@ -1,4 +1,3 @@
-use policy::escape::Shown;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
@@ -8,6 +7,7 @@ use std::path::PathBuf;
 
 use backhand::{FilesystemReader, InnerNode};
 use rustix::fs::{FileType, Mode, mknodat};
+use switch_root_core::escape::Shown;
 
 use super::*;
 use crate::progress::Silent;

@@ -1,5 +1,6 @@
 //! What is in a folder, in the order in which it stands in an image.
 
+use std::ffi::OsStr;
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -7,10 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use std::ffi::OsStr;
-
-use policy::escape;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, openat, readlinkat, statat};
+use switch_root_core::escape;
 
 use crate::error::{Error, Result};
 use crate::interrupt;

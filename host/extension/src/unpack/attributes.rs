@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use policy::escape;
+use switch_root_core::escape;
 use tar::{Entry, EntryType};
 
 use super::broken;

@@ -180,7 +180,7 @@ fn records_without_newlines(mut records: &mut [u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use policy::escape::Shown;
+    use switch_root_core::escape::Shown;
 
     use super::*;
 

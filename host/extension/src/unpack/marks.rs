@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use policy::escape;
+use switch_root_core::escape;
 
 use super::Special;
 use crate::error::{Error, Result};

@@ -4,13 +4,13 @@
 mod escapes;
 mod malformed;
 
-use policy::escape::Shown;
 use std::fs;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
+use switch_root_core::escape::Shown;
 use tar::{EntryType, Header};
 
 use super::*;

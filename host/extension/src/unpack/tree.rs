@@ -11,14 +11,15 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use policy::escape;
 use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
+use switch_root_core::escape;
 
 use super::Special;
 use super::marks::Marks;
 use crate::error::{Error, Kind, Result};
 use crate::interrupt;
+
 pub(super) use lookup::components;
 
 /// Bytes of a name or a link's target, as Linux has it.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use policy::escape;
+use switch_root_core::escape;
 
 use super::{Finding, Severity};
 

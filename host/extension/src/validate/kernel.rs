@@ -1,7 +1,7 @@
 //! Kernels and machines: what the manifest says, and what is in the extension.
 
-use policy::escape;
 use serde_json::Value;
+use switch_root_core::escape;
 use switch_root_policy::extra_info::{ExtraInfo, KERNEL_RELEASE};
 
 use super::collector::Collector;

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use policy::escape;
+use switch_root_core::escape;
 use switch_root_policy::constraint::Version;
 
 use super::collector::Collector;

@@ -1,6 +1,6 @@
 //! Where the symbolic links of an extension lead.
 
-use policy::escape;
+use switch_root_core::escape;
 
 use super::collector::Collector;
 use super::places::{container, is_above_allowed, is_allowed};

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use nix::unistd::geteuid;
-use policy::{FileKind, escape};
+use policy::FileKind;
+use switch_root_core::escape;
 
 use super::collector::Collector;
 use super::links;

@@ -1,7 +1,7 @@
 //! extension-release: which file of it counts, and whether it can be recorded.
 
-use policy::escape;
 use serde_json::Value;
+use switch_root_core::escape;
 
 use super::collector::Collector;
 use crate::contents::Contents;

@@ -1,6 +1,7 @@
 //! What an extension may bring, and a boot makes nothing of.
 
-use policy::{FileKind, escape};
+use policy::FileKind;
+use switch_root_core::escape;
 
 use super::collector::Collector;
 use crate::contents::Contents;

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use policy::FileKind;
-use policy::answer;
 use policy::survivors::kind_word;
-use policy::text::Path;
 use serde::Serialize;
+use switch_root_core::path;
+use switch_root_core::path::Path;
 
 use super::Change;
 use crate::tree::{Id, Tree};
@@ -57,7 +57,7 @@ pub fn entries(before: &Tree, after: &Tree) -> Vec<Change<Entry>> {
             .collect();
         // The stack gives them back in the order of their names.
         for name in names.into_iter().rev() {
-            let path = answer::join(&path, name);
+            let path = path::join(&path, name);
             todo.push((path, before.child(old, name), after.child(new, name)));
         }
     }

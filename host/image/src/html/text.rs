@@ -12,7 +12,7 @@ const NAMES: usize = 12;
 /// Characters that change how the text around them looks, without being seen: controls,
 /// directions, joiners, tags, and the separators that end a line in JavaScript.
 fn is_invisible(c: char) -> bool {
-    c.is_control() || policy::escape::is_invisible(c)
+    c.is_control() || switch_root_core::escape::is_invisible(c)
 }
 
 /// Writes invisible characters as `\u{202e}`, so that they are seen, and cuts

@@ -2,11 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use policy::keep::Keep;
+use policy::FileKind;
 use policy::survivors::{HOST, Survivor, kind_word};
-use policy::text::Path;
-use policy::{FileKind, answer};
 use serde::Serialize;
+use switch_root_core::keep::Keep;
+use switch_root_core::path;
+use switch_root_core::path::Path;
 
 use crate::tree::{Id, Sum, Tree};
 
@@ -155,7 +156,7 @@ impl<'a> Branches<'a> {
         let mut here = b"/".to_vec();
         for name in path.split(|byte| *byte == b'/') {
             if !name.is_empty() {
-                here = answer::join(&here, name);
+                here = path::join(&here, name);
                 decided = self.below(&decided, name, &here);
             }
         }
@@ -220,7 +221,7 @@ impl<'a> Branches<'a> {
         let mut children = Vec::new();
         if told {
             for (name, id) in self.tree.children(id) {
-                let path = answer::join(path, name);
+                let path = path::join(path, name);
                 let below = self.below(decided, name, &path);
                 let child = self.branch(name, &path, id, &below, count);
                 sum.files += child.files;

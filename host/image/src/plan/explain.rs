@@ -5,9 +5,12 @@ use std::collections::HashMap;
 use extension::{Error, Result};
 use policy::session::Session;
 use policy::survivors::{Survivor, kind_word};
-use policy::text::Path;
-use policy::{Decision, Entry, Question, answer, escape};
+use policy::{Decision, Entry};
 use serde::Serialize;
+use switch_root_core::escape;
+use switch_root_core::failure::Question;
+use switch_root_core::path;
+use switch_root_core::path::Path;
 
 use super::branch::Fate;
 use crate::tree::{Id, Tree};
@@ -85,7 +88,7 @@ impl<'a> Watch<'a> {
     pub fn new(tree: &'a Tree, path: &[u8]) -> Result<Self> {
         let absolute = match path.starts_with(b"/") {
             true => path.to_vec(),
-            false => answer::join(b"/", path),
+            false => path::join(b"/", path),
         };
         let Some((id, real)) = tree.at(&absolute) else {
             return Err(Error::input(not_there(tree, &absolute)));
@@ -96,7 +99,7 @@ impl<'a> Watch<'a> {
             .split(|byte| *byte == b'/')
             .filter(|name| !name.is_empty())
         {
-            let next = answer::join(&directory, name);
+            let next = path::join(&directory, name);
             way.insert(directory, name.to_vec());
             directory = next;
         }
@@ -180,7 +183,7 @@ impl<'a> Watch<'a> {
         let mut steps = Vec::new();
         let mut directory = b"/".to_vec();
         while let Some(name) = self.way.get(&directory) {
-            let path = answer::join(&directory, name);
+            let path = path::join(&directory, name);
             let decision = self.answers.get(&(policy, directory));
             steps.push(Step {
                 path: path.as_slice().into(),

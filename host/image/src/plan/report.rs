@@ -1,11 +1,12 @@
 //! The plan as a value that programs read: `srctl plan --format json`.
 
+use policy::Extension;
 use policy::account::{self, PolicyReport, Reason};
 use policy::compatibility::{Judged, Outcome};
 use policy::consequence::Deletion;
 use policy::survivors;
-use policy::{Extension, escape};
 use serde::Serialize;
+use switch_root_core::escape;
 
 use super::branch::{Branch, Summary};
 use crate::image::Image;

@@ -3,8 +3,10 @@
 use std::str::FromStr;
 
 use extension::{Error, Result};
+use policy::FileKind;
 use policy::survivors::kind_word;
-use policy::{FileKind, answer, escape};
+use switch_root_core::escape;
+use switch_root_core::path;
 
 use crate::image::Image;
 use crate::tree::{Id, Node, Tree};
@@ -87,7 +89,7 @@ impl Image {
     /// # Errors
     /// It is in the image, or cannot be made.
     pub fn suppose(&mut self, path: &[u8], supposed: Supposed) -> Result<()> {
-        let path = answer::join(b"/", path.strip_prefix(b"/").unwrap_or(path));
+        let path = path::join(b"/", path.strip_prefix(b"/").unwrap_or(path));
         if let Some((id, _)) = self.tree.at(&path) {
             return Err(Error::input(format!(
                 "{} is in the image, a {}: it is explained as what it is; leave --as out",
@@ -105,7 +107,7 @@ fn real(tree: &Tree, path: &[u8]) -> Vec<u8> {
     let ends = (1..path.len()).rev().filter(|at| path[*at] == b'/');
     for end in ends {
         if let Some((_, above)) = tree.resolve(&path[..end]) {
-            return answer::join(&above, &path[end + 1..]);
+            return path::join(&above, &path[end + 1..]);
         }
     }
     path.to_vec()

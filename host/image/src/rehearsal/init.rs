@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::termios::tcdrain;
 use nix::sys::wait::{WaitPidFlag, waitpid};
-use policy::escape;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, statat};
 use serde_json::Value;
+use switch_root_core::escape;
 
 use super::messages::{self, Entry, Message, Preserved, Testimony, say};
 

@@ -16,12 +16,12 @@ use extension::archive::{Member, Writer};
 use extension::{Error, Kind, Result};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
-use policy::escape;
+use stage::{FOLDER, OTHERWISE, OWN, SETTINGS, SWITCH_ROOT};
+use switch_root_core::escape;
 
 use super::messages::{self, End, Played, Settings};
 use super::namespace::Running;
 use super::{entry, output, program};
-use stage::{FOLDER, OTHERWISE, OWN, SETTINGS, SWITCH_ROOT};
 
 /// The emulator.
 const EMULATOR: &str = "qemu-system-x86_64";

@@ -52,7 +52,7 @@ pub fn play(request: &Request) -> Result<Played> {
     let answer: std::result::Result<Played, (bool, String)> = serde_json::from_str(&answer)
         .map_err(|_| {
             let said = text(errors).unwrap_or_default();
-            let said = policy::escape::message(said.trim(), 4096);
+            let said = switch_root_core::escape::message(said.trim(), 4096);
             Error::new(
                 Kind::System,
                 format!("the rehearsal ended without an answer; it said: {said}"),

@@ -7,8 +7,9 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use extension::{Error, Result};
-use policy::{escape, folder};
+use policy::folder;
 use rustix::fs::OFlags;
+use switch_root_core::escape;
 
 use super::unpack::in_root;
 

@@ -10,13 +10,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use nix::unistd::{execve, fexecve};
-use policy::{escape, os_release};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, fsconfig_create,
     fsconfig_set_string, fsmount, fsopen, mount_remount, move_mount,
 };
+use switch_root_core::{escape, os_release};
 
 use super::entry;
 use super::messages::{NewRoot, Node, NodeKind, Staged};

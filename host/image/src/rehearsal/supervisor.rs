@@ -20,8 +20,8 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, pipe2};
-use policy::escape;
 use rustix::mount::MountAttrFlags;
+use switch_root_core::escape;
 
 use super::messages::{self, End, Message, Played, Request, say};
 use super::output::Pieces;

@@ -15,11 +15,11 @@ use std::path::Path;
 use extension::archive::Member;
 use extension::initramfs::{self, Place};
 use extension::{Error, Result};
-use policy::escape;
 use rustix::fs::{
     self, AtFlags, FileType, Gid, Mode, OFlags, RawMode, ResolveFlags, Uid, makedev, openat2,
 };
 use rustix::io::Errno;
+use switch_root_core::escape;
 
 use crate::members::{FirstNames, cut_at_nul, is_early};
 

@@ -1,7 +1,6 @@
 //! Reading a tree out of a folder: as if the folder were packed into an image, and
 //! that one unpacked by the kernel.
 
-use policy::escape::Shown;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,8 +11,11 @@ use std::path::Path;
 use extension::archive::Member;
 use extension::initramfs::Place;
 use extension::{Error, Result, interrupt};
-use policy::{FileKind, answer, escape};
+use policy::FileKind;
 use rustix::fs::{self, AtFlags, CWD, Dir, Mode, OFlags, ResolveFlags, Stat};
+use switch_root_core::escape;
+use switch_root_core::escape::Shown;
+use switch_root_core::path;
 
 use super::node::kind;
 use super::store::{Keeper, Kept, Stored};
@@ -128,7 +130,7 @@ impl Walk<'_> {
             if matches!(name.to_bytes(), b"." | b"..") {
                 continue;
             }
-            let inside = answer::join(path, name.to_bytes());
+            let inside = path::join(path, name.to_bytes());
             let stat = match fs::statat(&fd, name, AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(stat) => stat,
                 // Gone since it was read.

@@ -105,7 +105,7 @@ impl Tree {
                 continue;
             };
             for (name, _) in self.children(folder) {
-                look(&policy::answer::join(path, name), want);
+                look(&switch_root_core::path::join(path, name), want);
             }
         }
         missing

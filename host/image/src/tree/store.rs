@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek};
 
 use extension::{Error, Result};
-use policy::escape;
+use switch_root_core::escape;
 
 use super::{Want, Wanted};
 

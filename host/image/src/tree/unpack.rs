@@ -8,7 +8,8 @@ use std::io::Read;
 use extension::archive::Member;
 use extension::initramfs::Place as Position;
 use extension::{Error, Result};
-use policy::{FileKind, escape};
+use policy::FileKind;
+use switch_root_core::escape;
 
 use super::lookup::{Last, Place};
 use super::node::kind;

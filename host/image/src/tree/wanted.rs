@@ -1,8 +1,9 @@
 //! Of which files the contents are kept.
 
-use policy::limits::fixed;
+use policy::folder;
 use policy::trust::TRUST;
-use policy::{folder, os_release};
+use switch_root_core::limits::fixed;
+use switch_root_core::os_release;
 
 use crate::boot_program;
 
@@ -98,7 +99,7 @@ impl Wanted {
             .or_else(|| {
                 self.files
                     .iter()
-                    .find(|(path, _)| *path == policy::answer::join(directory, name))
+                    .find(|(path, _)| *path == switch_root_core::path::join(directory, name))
             })
             .map(|(_, want)| *want)
     }

@@ -1,8 +1,9 @@
 //! What the trust folder demands of the files that policies are run from.
 
+use switch_root_core::failure::{Failure, Kind};
+use switch_root_core::limits::fixed;
+
 use super::File;
-use crate::failure::{Failure, Kind};
-use crate::limits::fixed;
 use crate::source::Source;
 use crate::trust::compiled::{COMPILED, Compiled};
 use crate::trust::{self, Time, Trust, signature_path};

@@ -17,8 +17,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use switch_root_core::limits::fixed;
+
 use crate::engine;
-use crate::limits::fixed;
 use crate::source::Source;
 
 /// The list. Its name does not end as those of lists of signers do.

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use switch_root_core::escape;
+
 use super::{NAMESPACE, Time};
-use crate::escape;
 
 /// The most of a text from a signature that is shown, in bytes.
 const SHOWN: usize = 256;

@@ -13,10 +13,10 @@
 
 use ssh_key::public::KeyData;
 use ssh_key::{HashAlg, PublicKey};
+use switch_root_core::escape;
+use switch_root_core::limits::fixed;
 
 use super::{NAMESPACE, Rejection, Time};
-use crate::escape;
-use crate::limits::fixed;
 
 /// The types of keys whose signatures are checked.
 const ACCEPTED: [&str; 2] = ["ssh-ed25519", "sk-ssh-ed25519@openssh.com"];

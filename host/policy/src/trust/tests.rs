@@ -4,11 +4,12 @@ use std::fs;
 
 use ssh_key::private::{Ed25519Keypair, KeypairData};
 use ssh_key::{LineEnding, PrivateKey};
+use switch_root_core::failure::Kind;
 
 use super::*;
+use crate::consequence;
 use crate::folder::{Policy, discover};
 use crate::session::Session;
-use crate::{Kind, consequence};
 
 const FILE: &[u8] = b"the bytes of a policy";
 

@@ -105,7 +105,7 @@ fn not_found(kernel: Option<&str>) -> String {
     match kernel {
         Some(kernel) => format!(
             "of {} is not found under any name that is known here",
-            policy::escape::message(kernel, 256)
+            switch_root_core::escape::message(kernel, 256)
         ),
         None => "is not found under any name that is known here".into(),
     }

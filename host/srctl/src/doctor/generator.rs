@@ -1,8 +1,8 @@
 //! Which generator makes the initramfs images of a machine, and whether our hook is in
 //! it.
 
-use policy::escape;
-use policy::escape::Shown;
+use switch_root_core::escape;
+use switch_root_core::escape::Shown;
 
 use super::finding::{Finding, Findings};
 use crate::rooted::Rooted;

@@ -7,6 +7,7 @@ mod stale;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use ::image::boot_program::Binary;
 use ::image::files::Files;
 use ::image::image::Image;
 use ::image::plan::{self, Asking};
@@ -14,9 +15,9 @@ use ::image::runs;
 use ::image::tree::Wanted;
 use extension::progress::Progress;
 use policy::consequence::Deletion;
-use policy::escape;
-use policy::failure::NO_COMPILER;
 use policy::folder::Policy;
+use switch_root_core::escape;
+use switch_root_core::failure::NO_COMPILER;
 use workshop::loading::quietly;
 
 use super::finding::{Finding, Findings};
@@ -28,7 +29,6 @@ use crate::input::shown;
 use crate::policy::time;
 use crate::rooted::Rooted;
 use crate::table::bytes;
-use ::image::boot_program::Binary;
 
 /// Warnings about the contents of an image that are told.
 const TOLD: usize = 5;
@@ -83,7 +83,7 @@ pub fn look(image: &Image, label: &str, of: Option<&OfMachine<'_>>, findings: &m
         parts => format!(
             "{} in {}",
             bytes(image.bytes),
-            policy::text::count(parts, "part", "parts")
+            switch_root_core::text::count(parts, "part", "parts")
         ),
     };
     findings.ok("image", about.clone(), format!("can be read: {size}"));

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use policy::{escape, os_release};
+use switch_root_core::{escape, os_release};
 
 use super::finding::{Finding, Findings};
 use super::generator::Generator;

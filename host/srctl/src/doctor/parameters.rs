@@ -1,6 +1,6 @@
 //! What the kernel command line says to the boot program.
 
-use policy::escape;
+use switch_root_core::escape;
 
 use super::finding::{Finding, Findings};
 

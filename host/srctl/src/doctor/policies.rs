@@ -4,11 +4,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use policy::consequence;
 use policy::folder::{self, Policy};
 use policy::session::{Account, Session};
 use policy::sidecar::OnFailure;
 use policy::source::Source;
-use policy::{Failure, Kind, consequence, escape};
+use switch_root_core::escape;
+use switch_root_core::failure::{Failure, Kind};
 use workshop::loading::quietly;
 
 use super::finding::{Finding, Findings, Severity};
@@ -46,7 +48,7 @@ pub fn of_machine(root: &Rooted, strict: bool, findings: &mut Vec<Finding>) -> V
             "this machine",
             format!(
                 "has {}",
-                policy::text::count(count as u64, "active policy", "active policies")
+                switch_root_core::text::count(count as u64, "active policy", "active policies")
             ),
         ),
     }

@@ -1,8 +1,9 @@
 //! `/etc/switch-root/initramfs.conf`: what the hooks of the generators are told.
 
+use switch_root_core::escape;
+
 use super::finding::{Finding, Findings};
 use crate::rooted::Rooted;
-use policy::escape;
 
 /// Where it is.
 pub const FILE: &str = "/etc/switch-root/initramfs.conf";

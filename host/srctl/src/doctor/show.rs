@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use extension::Result;
-use policy::escape;
 use serde_json::{Value, json};
+use switch_root_core::escape;
 
 use super::Examination;
 use super::finding::{Finding, Severity};

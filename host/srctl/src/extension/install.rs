@@ -1,7 +1,6 @@
 //! `srctl extension install`: everything between a machine configuration and the
 //! initramfs that the machine boots.
 
-use policy::escape::Shown;
 use std::collections::BTreeSet;
 
 use extension::configuration::{self, Configuration};
@@ -18,6 +17,7 @@ use extension::{Error, Result, folder};
 use policy::HostFacts;
 use policy::compatibility::{Judged, Outcome as Verdict};
 use serde_json::{Value, json};
+use switch_root_core::escape::Shown;
 
 use super::pack::{options as packing, report_invalid, to_pack};
 use super::pull::{options as pulling, warn_of_dropped};

@@ -6,9 +6,8 @@ use extension::progress::Progress;
 use extension::squashfs::Codec;
 use extension::validate::{Checked, Finding};
 use extension::{Error, Result, validate};
-use policy::escape::Shown;
-
 use serde_json::{Value, json};
+use switch_root_core::escape::Shown;
 
 use super::findings;
 use crate::command::{Archive, Layers, Pack, PackOptions};

@@ -7,8 +7,8 @@ use extension::pull::{self, Platform, Pulled};
 use extension::registries::Registries;
 use extension::unpack::Dropped;
 use extension::{Error, Result};
-use policy::escape;
 use serde_json::{Value, json};
+use switch_root_core::escape;
 
 use crate::access;
 use crate::command::{Pull, RegistryOptions};

@@ -3,19 +3,20 @@
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
+use ::image::boot_program::Binary;
 use extension::initramfs::Replaced;
 use extension::kept::Kept;
 use extension::output::AtomicFile;
 use extension::policies::{self, Addition, Additions, Image};
 use extension::progress::Progress;
 use extension::{Error, Result};
-use policy::escape::Shown;
 use policy::session::Session;
 use policy::sidecar::Sidecar;
 use policy::source::Source;
 use policy::trust::Trust;
 use policy::{consequence, engine, folder};
 use serde_json::{Value, json};
+use switch_root_core::escape::Shown;
 use workshop::loading;
 
 use crate::command::Format;
@@ -27,7 +28,6 @@ use crate::policy::{components, read as read_policy, trust};
 use crate::print;
 use crate::recompressed;
 use crate::table::{bytes, table};
-use ::image::boot_program::Binary;
 
 mod native;
 

@@ -1,7 +1,7 @@
 //! The explanation of one path for people.
 
 use image::plan::{Explanation, Fate, Said};
-use policy::text::bytes;
+use switch_root_core::text::bytes;
 
 use crate::table::count;
 

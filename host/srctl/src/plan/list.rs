@@ -1,7 +1,7 @@
 //! The plan as a list: one path a line, for `grep` and `diff`.
 
 use image::plan::Report;
-use policy::escape;
+use switch_root_core::escape;
 
 /// Every path behind what becomes of it, with a tabulator between both.
 pub fn text(report: &Report) -> String {
@@ -15,7 +15,7 @@ pub fn text(report: &Report) -> String {
         ));
         // By name, which the last that is pushed comes first of.
         for child in branch.children.iter().rev() {
-            todo.push((child, policy::answer::join(&path, &child.name.0)));
+            todo.push((child, switch_root_core::path::join(&path, &child.name.0)));
         }
     }
     text

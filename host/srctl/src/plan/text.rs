@@ -4,7 +4,7 @@
 use image::plan::{Branch, Fate, Report};
 use image::tree::Sum;
 use policy::consequence::Deletion;
-use policy::text::bytes;
+use switch_root_core::text::bytes;
 
 use crate::extension::verdict_tone;
 use crate::style::{Stream, Tone, paint_if, wanted};

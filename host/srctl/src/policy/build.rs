@@ -1,8 +1,8 @@
 //! `srctl policy build`.
 
 use extension::Result;
-use policy::escape;
 use serde_json::json;
+use switch_root_core::escape;
 
 use crate::command::Format;
 use crate::command::project::Build;

@@ -1,6 +1,5 @@
 //! `srctl policy compile`.
 
-use policy::escape::Shown;
 use std::collections::BTreeSet;
 use std::fs::Permissions;
 use std::io::Write;
@@ -11,6 +10,7 @@ use extension::output::{AtomicFile, cannot_write};
 use extension::progress::Progress;
 use extension::{Error, Result, interrupt};
 use serde_json::{Value, json};
+use switch_root_core::escape::Shown;
 use workshop::compile::{self, Compiled, Refused};
 
 use super::components;

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use extension::{Error, Result};
-use policy::escape;
 use serde_json::json;
+use switch_root_core::escape;
 use workshop::language;
 use workshop::project::{self, Project, Questions};
 

@@ -11,11 +11,12 @@ use extension::output::{AtomicFile, cannot_write};
 use extension::policies::signature_beside;
 use extension::progress::Progress;
 use extension::{Error, Result};
-use policy::escape;
-use policy::file::{Links, read};
-use policy::limits::fixed;
+use place::Place;
 use policy::trust::{Signed, signature_path};
 use serde_json::{Value, json};
+use switch_root_core::escape;
+use switch_root_core::file::{Links, read};
+use switch_root_core::limits::fixed;
 
 use super::{trust, with_access};
 use crate::command::Format;
@@ -23,7 +24,6 @@ use crate::command::policy::Pull;
 use crate::outcome::Outcome;
 use crate::print::{self, print, say};
 use crate::table::table;
-use place::Place;
 
 /// Runs the command.
 pub fn run(command: &Pull, progress: &dyn Progress) -> Result<Outcome> {

@@ -6,11 +6,11 @@ use std::path::Path;
 use extension::artifact::{self, Pushed, SIGNATURE};
 use extension::progress::Progress;
 use extension::{Error, Kind, Result};
-use policy::escape;
-use policy::file::{self, Links};
-use policy::limits::fixed;
 use policy::trust::signature_path;
 use serde_json::json;
+use switch_root_core::escape;
+use switch_root_core::file::{self, Links};
+use switch_root_core::limits::fixed;
 use workshop::project::component;
 
 use super::with_access;

@@ -1,6 +1,5 @@
 //! `srctl policy test`.
 
-use policy::escape::Shown;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -8,8 +7,9 @@ use std::time::{Duration, Instant};
 use extension::output::{AtomicFile, cannot_write};
 use extension::progress::Progress;
 use extension::{Error, Result, interrupt};
-use policy::escape;
 use serde_json::{Value, json};
+use switch_root_core::escape;
+use switch_root_core::escape::Shown;
 use workshop::cases::{self, Component, Outcome as CaseOutcome, Verdict};
 use workshop::project;
 

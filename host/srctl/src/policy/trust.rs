@@ -9,7 +9,7 @@ use policy::trust::{self, Signed, Trust};
 use crate::input::{read_up_to, shown};
 
 /// The largest list of signers that is read, in bytes.
-const LIST: u64 = policy::limits::fixed::SIGNERS_FILE;
+const LIST: u64 = switch_root_core::limits::fixed::SIGNERS_FILE;
 
 /// Reads the signers of a list, or of all lists (`*.signers`) of a folder.
 pub fn read(path: &Path) -> Result<Trust> {

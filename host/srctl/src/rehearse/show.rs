@@ -2,8 +2,8 @@
 
 use image::rehearsal::compare::Comparison;
 use image::rehearsal::{Outcome, Preserved, Rehearsed};
-use policy::escape;
 use serde_json::Value;
+use switch_root_core::escape;
 
 use crate::table::{bytes, count, table};
 

@@ -1,7 +1,7 @@
 //! A report as metrics: what a fleet wants to know of each machine. Bounded in number:
 //! each list gives so many series at most, and its length is a metric of its own.
 
-use policy::escape;
+use switch_root_core::escape;
 
 use super::exposition::Exposition;
 use super::model::{Copied, Extension, Policy, Report};

@@ -2,8 +2,8 @@
 //! known is taken, and the rest is as if it were not there: a reader that fails helps
 //! nobody. What is shown of it is escaped where it is shown.
 
-use policy::text::count;
 use serde_json::Value;
+use switch_root_core::text::count;
 
 /// The schema that is known.
 pub const SCHEMA: u64 = 1;

@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use extension::{Error, Result};
-use policy::escape;
-use policy::file::{self, Links};
 use serde_json::Value;
+use switch_root_core::escape;
+use switch_root_core::file::{self, Links};
 
 use super::missing;
 use super::model::SCHEMA;

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use policy::escape;
-use policy::text::count;
+use switch_root_core::escape;
+use switch_root_core::text::count;
 
 use super::model::{Deletion, Extension, Policy, Process, Report, Survivor};
 use crate::policy::time;

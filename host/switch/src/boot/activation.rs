@@ -8,8 +8,8 @@ use std::os::fd::AsFd;
 use policy::Extension;
 use policy::account::{self, ExtensionReport, Reason};
 use policy::compatibility::{Judged, Outcome};
-use policy::escape;
 use policy::extensions::{self, Entry};
+use switch_root_core::escape;
 
 use super::attributes;
 use super::conflict;

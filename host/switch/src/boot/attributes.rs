@@ -5,9 +5,9 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use policy::escape;
 use rustix::fs::{self, XattrFlags};
 use rustix::io::Errno;
+use switch_root_core::escape;
 
 use crate::mount_calls::LARGEST_ATTRIBUTE;
 

@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use policy::answer::join;
-use policy::text::Path;
 use rustix::fs::{self, AtFlags, Dir, FileType, OFlags, Stat};
 use rustix::io::Errno;
+use switch_root_core::path::Path;
+use switch_root_core::path::join;
 
 use super::attributes::Attributes;
 use super::directed;

@@ -4,10 +4,10 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use policy::answer::join;
-use policy::text::Path;
 use rustix::fs::{self, AtFlags, Dir, FileType, OFlags};
 use rustix::io::Errno;
+use switch_root_core::path::Path;
+use switch_root_core::path::join;
 
 use super::attributes::OVERLAY;
 use crate::listing::open;
@@ -107,7 +107,7 @@ fn directs(names: &[u8], length: Result<usize, Errno>) -> io::Result<Option<Stri
     Ok(names[..length]
         .split(|byte| *byte == 0)
         .find(|name| name.starts_with(OVERLAY))
-        .map(|name| policy::escape::message(&String::from_utf8_lossy(name), 256)))
+        .map(|name| switch_root_core::escape::message(&String::from_utf8_lossy(name), 256)))
 }
 
 fn directed(path: &[u8], name: &str) -> String {

@@ -7,9 +7,9 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 
-use policy::text::{Path, bytes};
 use rustix::fs::{self, FileType, Mode, OFlags};
 use sha2::{Digest, Sha256};
+use switch_root_core::{path::Path, text::bytes};
 
 /// The file systems that images may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +132,7 @@ impl Image {
         let wanted = digest.strip_prefix("sha256:").ok_or_else(|| {
             format!(
                 "has a digest of an unknown kind in extensions.yaml: {}",
-                policy::escape::message(digest, 128)
+                switch_root_core::escape::message(digest, 128)
             )
         })?;
         let found = self
@@ -143,7 +143,7 @@ impl Image {
         }
         Err(format!(
             "is not what extensions.yaml says: its digest is sha256:{found}, not sha256:{}",
-            policy::escape::message(wanted, 128)
+            switch_root_core::escape::message(wanted, 128)
         )
         .into())
     }

@@ -1,7 +1,6 @@
 //! Kernel modules that booting an image takes, where the kernel does not have
 //! them built in.
 
-use policy::escape::Shown;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -9,9 +8,10 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use policy::file::{self, Links};
 use rustix::io::Errno;
 use rustix::system::{finit_module, init_module};
+use switch_root_core::escape::Shown;
+use switch_root_core::file::{self, Links};
 
 /// The largest modules.dep that is read, in bytes.
 const INDEX: u64 = 16 << 20;

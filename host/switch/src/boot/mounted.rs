@@ -1,13 +1,13 @@
 //! File systems that the new root is made of, each mounted on a directory of its
 //! own until it is.
 
-use policy::escape::Shown;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, umount2};
 use rustix::fs::OFlags;
 use rustix::mount::MountAttrFlags;
+use switch_root_core::escape::Shown;
 
 use super::image::Image;
 use super::loop_device;

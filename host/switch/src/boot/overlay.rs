@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use nix::mount::{MntFlags, MsFlags, mount as mount_by_string, umount2};
-use policy::text::Path;
 use rustix::fs::{self, OFlags};
 use rustix::mount::{MountAttrFlags, MoveMountFlags, move_mount};
+use switch_root_core::path::Path;
 
 use super::activation::{Activation, Layer};
 use super::modules::Modules;

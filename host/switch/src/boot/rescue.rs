@@ -4,7 +4,7 @@
 use std::ffi::CString;
 
 use nix::unistd::execv;
-use policy::text::Path;
+use switch_root_core::path::Path;
 
 use crate::proc::Proc;
 use crate::start;

@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 
-use policy::keep::Keep;
 use policy::survivors::Survivor;
-use policy::text::{Path, bytes, count};
 use rustix::fs::{self, FileType, OFlags};
 use serde::Serialize;
+use switch_root_core::keep::Keep;
+use switch_root_core::{
+    path::Path,
+    text::{bytes, count},
+};
 
 use super::store::Store;
 use super::walk::{self, Pair, counts_blocks, occupied};

@@ -5,10 +5,10 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use nix::mount::{MntFlags, umount2};
-use policy::answer::{is_at_or_below, join};
-use policy::keep::Keep;
 use rustix::fs::{self, AtFlags};
 use rustix::io::Errno;
+use switch_root_core::keep::Keep;
+use switch_root_core::path::{is_at_or_below, join};
 
 use super::store::{Store, within};
 use crate::deletion::{self, Action};
@@ -32,7 +32,7 @@ pub fn unmount(store: &Store, new_root: &[u8], proc: &Proc) -> Vec<String> {
     let detach = |point: Vec<u8>| {
         let flags = MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW;
         let error = umount2(point.as_slice(), flags).err()?;
-        let point = policy::escape::path(&point);
+        let point = switch_root_core::escape::path(&point);
         Some(format!(
             "{point}, which an earlier run has bound, cannot be detached: {error}"
         ))

@@ -7,12 +7,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 
 use nix::unistd::fchdir;
-use policy::escape;
 use rustix::fs::{
     self, AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, SeekFrom, Stat, Timespec, Timestamps,
     Uid, XattrFlags,
 };
 use rustix::io::Errno;
+use switch_root_core::escape;
 
 use crate::mount_calls::LARGEST_ATTRIBUTE;
 

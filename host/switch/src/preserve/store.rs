@@ -3,8 +3,8 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use policy::text::Path;
 use rustix::fs::{self, AtFlags, Mode, OFlags, StatxAttributes, StatxFlags};
+use switch_root_core::path::Path;
 
 use crate::act::directory_of_root;
 use crate::init::resolve;

@@ -19,8 +19,8 @@ use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, fork, pause, pipe2};
-use policy::text::Path;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+use switch_root_core::path::Path;
 
 use crate::mounts::{self, Mount};
 use crate::preflight;

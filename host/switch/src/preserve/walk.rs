@@ -8,11 +8,11 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 
-use policy::escape;
-use policy::keep::Keep;
 use rustix::fs::{self, FileType, Mode, OFlags, RawDir, ResolveFlags};
 use rustix::io::Errno;
 use serde::Serialize;
+use switch_root_core::escape;
+use switch_root_core::keep::Keep;
 
 use super::entry;
 use crate::deletion::{Failed, is_memory, reopen_parent};

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::OwnedFd;
 
-use policy::answer::join;
-use policy::text::Path;
 use rustix::fs::{Dir, OFlags};
+use switch_root_core::path::Path;
+use switch_root_core::path::join;
 
 use crate::listing;
 

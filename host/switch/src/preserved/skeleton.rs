@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use policy::answer::is_at_or_below;
-use policy::text::Path;
 use rustix::fs::{self, AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
+use switch_root_core::path::Path;
+use switch_root_core::path::is_at_or_below;
 
 use crate::listing;
 use crate::mount_calls::{Extent, Setting, attach, copy, make, make_read_only};

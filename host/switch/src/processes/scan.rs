@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::AsFd;
 
-use policy::answer::join;
-use policy::text::Path;
 use rustix::fs::{self, AtFlags, FileType, StatxFlags};
 use rustix::io::Errno;
 use serde::Serialize;
+use switch_root_core::path::Path;
+use switch_root_core::path::join;
 
 use crate::mounts::{self, Mount};
 use crate::proc::Proc;

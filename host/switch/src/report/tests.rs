@@ -1,11 +1,12 @@
 use std::collections::BTreeSet;
 
+use policy::FileKind;
 use policy::account::Reason;
 use policy::compatibility::Outcome;
 use policy::session::Protections;
 use policy::survivors::Carry;
-use policy::{Failure, FileKind, Kind};
 use serde_json::Value;
+use switch_root_core::failure::{Failure, Kind};
 
 use super::*;
 use crate::deletion::Failed;

@@ -1,8 +1,8 @@
 //! Figures out of single measurements.
 
-use policy::limits::Limits;
 use policy::session::Cost;
 use serde::Serialize;
+use switch_root_core::limits::Limits;
 
 /// What something took, over all rounds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

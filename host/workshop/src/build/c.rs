@@ -4,13 +4,13 @@
 //! The C library is wasi-libc, since authors expect `malloc` and `string.h`; what needs no
 //! system imports nothing of WASI.
 
-use policy::escape::Shown;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use extension::{Error, Kind, Result};
+use switch_root_core::escape::Shown;
 use wit_bindgen_core::Files;
 
 use super::{FOLDER, Made, refuse_foreign};

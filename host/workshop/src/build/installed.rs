@@ -1,12 +1,12 @@
 //! Packages that a language's own package manager installs for one project, in a folder of the
 //! project's hidden one: once, and again where the list of packages changes.
 
-use policy::escape::Shown;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use extension::{Error, Result};
+use switch_root_core::escape::Shown;
 
 use super::FOLDER;
 

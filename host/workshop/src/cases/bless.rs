@@ -1,13 +1,13 @@
 //! Writing what a policy answered into its case, and leaving the rest of the file as it is.
 
-use policy::escape::Shown;
 use std::io::Write;
 use std::path::Path;
 
 use extension::output::{AtomicFile, cannot_write};
 use extension::{Error, Result};
-use policy::yaml::{self, Kind as NodeKind};
 use serde_json::json;
+use switch_root_core::escape::Shown;
+use switch_root_core::yaml::{self, Kind as NodeKind};
 
 use super::Form;
 use super::case::{Answers, parse};

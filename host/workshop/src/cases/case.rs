@@ -1,19 +1,20 @@
 //! The files of cases: what stands in them, and reading that.
 
-use policy::escape::Shown;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use extension::{Error, Result};
-use policy::file::{self, Links};
-use policy::limits::Limits;
-use policy::os_release;
-use policy::yaml::{self, Kind as NodeKind, Node, Position};
-use policy::{Failure, HostFacts};
+use policy::HostFacts;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use serde_path_to_error::Segment;
+use switch_root_core::escape::Shown;
+use switch_root_core::failure::Failure;
+use switch_root_core::file::{self, Links};
+use switch_root_core::limits::Limits;
+use switch_root_core::os_release;
+use switch_root_core::yaml::{self, Kind as NodeKind, Node, Position};
 
 use super::Form;
 
@@ -205,8 +206,8 @@ mod one_or_more {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Strict {
-        question: policy::Question,
-        kind: policy::Kind,
+        question: switch_root_core::failure::Question,
+        kind: switch_root_core::failure::Kind,
         message: String,
     }
 

@@ -1,16 +1,18 @@
 //! The component that is tested.
 
-use policy::escape::Shown;
 use std::path::Path;
 
 use extension::progress::Progress;
 use extension::{Error, Result};
 use policy::folder::{Code, Policy};
-use policy::limits::Limits;
 use policy::native::Native;
 use policy::sidecar::Sidecar;
-use policy::{Failure, component, engine, escape, file};
+use policy::{component, engine};
 use serde_json::Value;
+use switch_root_core::escape::Shown;
+use switch_root_core::failure::Failure;
+use switch_root_core::limits::Limits;
+use switch_root_core::{escape, file};
 
 use super::case::Overrides;
 use crate::loading;

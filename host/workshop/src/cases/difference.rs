@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
-use policy::{Failure, escape};
+use switch_root_core::escape;
+use switch_root_core::failure::Failure;
 
 use super::case::{Answers, Opinion, Say};
 

@@ -1,14 +1,15 @@
 //! The initramfs of a case: its tree in memory, and what is mounted in it.
 
-use policy::escape::Shown;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
 use extension::{Error, Result};
 use image::tree::{Limits, Node, Tree};
-use policy::answer::join;
-use policy::{Entry, FileKind, escape};
+use policy::{Entry, FileKind};
+use switch_root_core::escape;
+use switch_root_core::escape::Shown;
+use switch_root_core::path::join;
 
 use super::case::{Case, Item, ItemKind};
 

@@ -1,11 +1,11 @@
 //! The limits that a policy needs.
 
 use extension::Result;
-use policy::Kind;
 use policy::folder::Policy;
-use policy::limits::Limits;
 use policy::session::{Account, Loading};
 use serde::Serialize;
+use switch_root_core::failure::Kind;
+use switch_root_core::limits::Limits;
 
 use super::parts::Core;
 use crate::loading;

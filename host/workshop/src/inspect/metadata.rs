@@ -7,8 +7,8 @@
 use std::collections::BTreeSet;
 
 use extension::component;
-use policy::escape;
 use serde::Serialize;
+use switch_root_core::escape;
 use wasmparser::{ComponentName, CustomSectionReader, KnownCustom, Name};
 
 /// The most of one text that is kept, in bytes.

@@ -3,8 +3,8 @@
 //! The file decides how much there is to read, and what is nested in what. So it is read
 //! once from front to end; what is kept is bounded, and so is how deep is looked.
 
-use policy::escape;
 use serde::Serialize;
+use switch_root_core::escape;
 use wasmparser::{
     ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind,
     ComponentTypeRef, Encoding, Instance, Parser, Payload,

@@ -1,10 +1,10 @@
 //! Finding the component of a project, where a command takes either.
 
-use policy::escape::Shown;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use extension::{Error, Result};
+use switch_root_core::escape::Shown;
 
 /// The file of a policy: the path itself, or where that is the folder of a project the
 /// component that `srctl policy build` wrote into it.

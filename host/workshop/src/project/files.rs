@@ -1,7 +1,7 @@
 //! The files of a new project.
 
 use extension::{Error, Result};
-use policy::escape::Shown;
+use switch_root_core::escape::Shown;
 
 use super::{Project, Questions, sdk};
 use crate::CONTRACT;

@@ -13,7 +13,7 @@ const DOCUMENT: &str = "host/switch/FAILURES.md";
 const TITLE: &str = "message";
 
 /// The sources that the messages are in.
-const SOURCES: [&str; 2] = ["host/switch/src", "host/policy/src"];
+const SOURCES: [&str; 3] = ["host/switch/src", "host/policy/src", "host/core/src"];
 
 /// Texts of the sources that are neither error nor warning; of one that ends with `...` the
 /// beginning.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use policy::limits::Limits;
+use switch_root_core::limits::Limits;
 
 use super::{markdown, text};
 

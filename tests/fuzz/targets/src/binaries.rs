@@ -2,7 +2,7 @@
 
 use extension::machine::{Machine, look_into};
 use policy::engine::split_native;
-use policy::{escape, file as policy_file};
+use switch_root_core::{escape, file as policy_file};
 use workshop::inspect::sections;
 
 use crate::{Target, file};

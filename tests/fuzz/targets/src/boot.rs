@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use policy::os_release as release;
 use switch_root::fuzzing::{self, Mount};
+use switch_root_core::os_release as release;
 
 use crate::{Target, split};
 

@@ -4,8 +4,8 @@ use extension::edit::{add_extension, remove_extension};
 use extension::{configuration, manifest};
 use policy::extensions::{self, Entry};
 use policy::sidecar::Sidecar;
-use policy::yaml::{self, Aliases};
 use serde_json::Value;
+use switch_root_core::yaml::{self, Aliases};
 use switch_root_policy::extra_info::{CONFLICTS, EXTENSION_RELEASE, ExtraInfo, REQUIRES};
 
 use crate::{Target, assert_shown};

@@ -133,7 +133,7 @@ fn list(directory: &[u8]) -> io::Result<Vec<Entry>> {
             entry(b"new\nline\xff", FileKind::Symlink),
         ],
         b"/etc" => vec![entry(b"hostname", FileKind::Regular)],
-        other => panic!("{} was listed", policy::escape::path(other)),
+        other => panic!("{} was listed", switch_root_core::escape::path(other)),
     })
 }
 

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use policy::answer::{check_target, is_at_or_below, join};
+use policy::FileKind;
+use policy::answer::check_target;
 use policy::folder::embedded;
-use policy::keep::Keep;
 use policy::preservation::{Claim, Review};
 use policy::session::Session;
 use policy::survivors::{self, Carry, Kept};
-use policy::{FileKind, escape};
+use switch_root_core::escape;
+use switch_root_core::keep::Keep;
+use switch_root_core::path::{is_at_or_below, join};
 
 use crate::{Target, assert_shown, split};
 

@@ -2,8 +2,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use policy::escape;
 use serde::Deserialize;
+use switch_root_core::escape;
 
 use super::super::challenge::{self, Challenge};
 use super::super::document;

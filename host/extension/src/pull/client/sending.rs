@@ -1,6 +1,6 @@
 //! Sending to a registry, and what its refusals mean there.
 
-use policy::escape;
+use switch_root_core::escape;
 use ureq::Body;
 use ureq::http::Response;
 

@@ -3,8 +3,8 @@
 mod pushing;
 mod refusing;
 
-use policy::escape::Shown;
 use serde_json::{Value, json};
+use switch_root_core::escape::Shown;
 
 use super::*;
 use crate::artifact::{self, Access, Policy, Push, Pushed};

@@ -1,8 +1,9 @@
 //! Layouts and archives on this machine.
 
+use switch_root_core::escape::Shown;
+
 use super::super::digest::sha256;
 use super::*;
-use policy::escape::Shown;
 
 /// A layout of named images, with content of their name.
 fn layout(folder: &Path, names: &[&str]) {

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use policy::escape;
+use switch_root_core::escape;
 
 use super::{CONNECT, SILENCE};
 

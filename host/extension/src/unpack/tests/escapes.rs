@@ -1,7 +1,8 @@
 //! Names, links and whiteouts that lead, or seem to lead, outside.
 
+use switch_root_core::escape::Shown;
+
 use super::*;
-use policy::escape::Shown;
 
 #[test]
 fn a_name_that_points_outside_is_refused_and_named() {

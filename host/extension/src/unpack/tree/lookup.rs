@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use policy::escape;
 use rustix::fs::{self, Mode};
 use rustix::io::Errno;
+use switch_root_core::escape;
 
 use super::{DIRECTORY, Directory, LENGTH, Tree, check_depth, failed};
 use crate::error::{Error, Result};

@@ -1,14 +1,15 @@
 //! Native code beside a `.wasm`, where signatures are demanded.
 
-use crate::escape::Shown;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use switch_root_core::escape::Shown;
+use switch_root_core::limits::fixed;
+
 use super::{FILE, SIG, SIGNERS, WASM, line, refusal, sign};
 use crate::engine;
 use crate::folder::{Policy, discover_in};
-use crate::limits::fixed;
 use crate::source::{Contents, Source};
 use crate::trust::NAMESPACE;
 use crate::trust::compiled::{COMPILED, Compiled};

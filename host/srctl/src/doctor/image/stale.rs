@@ -7,10 +7,10 @@ use std::path::Path;
 use ::image::files::Files;
 use ::image::tree::Tree;
 use policy::folder::Policy;
-use policy::limits::fixed;
 use policy::sidecar::Sidecar;
 use policy::source::Source;
 use policy::trust::{TRUST, Trust};
+use switch_root_core::limits::fixed;
 
 use super::OfMachine;
 use crate::as_initramfs::AsInitramfs;

@@ -6,12 +6,13 @@ use std::path::Path;
 use extension::policies::{Additions, Image};
 use extension::progress::Progress;
 use extension::{Error, Result};
+use policy::engine;
 use policy::folder::{self, Found};
-use policy::limits::fixed;
 use policy::source::Source;
 use policy::trust::Trust;
 use policy::trust::compiled::{COMPILED, Compiled};
-use policy::{engine, escape};
+use switch_root_core::escape;
+use switch_root_core::limits::fixed;
 use workshop::loading;
 
 use crate::command::image::AddPolicy;

@@ -4,13 +4,14 @@ use std::path::Path;
 
 use extension::progress::Progress;
 use extension::{Result, interrupt};
+use policy::engine;
 use policy::folder::{self, Found, Policy};
-use policy::limits::fixed;
 use policy::sidecar::OnFailure;
 use policy::source::Source;
 use policy::trust::compiled::Compiled;
 use policy::trust::signature_path;
-use policy::{Failure, Kind, engine};
+use switch_root_core::failure::{Failure, Kind};
+use switch_root_core::limits::fixed;
 use workshop::loading;
 
 use super::folders::{Piece, What};

@@ -47,7 +47,7 @@ fn policies(number: usize) -> String {
 fn list_names(signers: &Signers) -> Vec<String> {
     let names = signers.iter().flat_map(|lists| lists.keys());
     names
-        .map(|name| policy::escape::path(name.as_encoded_bytes()))
+        .map(|name| switch_root_core::escape::path(name.as_encoded_bytes()))
         .collect()
 }
 

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use extension::output::AtomicFile;
 use extension::reference::ImageRef;
 use extension::{Error, Result};
-use policy::escape;
-use policy::file::{Links, read};
+use switch_root_core::escape;
+use switch_root_core::file::{Links, read};
 
 use super::shown;
 

@@ -1,4 +1,5 @@
-//! Paths in what is printed and serialized.
+//! Paths of an initramfs or of a root: bytes, absolute, and as they are shown and
+//! serialized.
 
 use std::fmt;
 
@@ -33,25 +34,25 @@ impl From<Vec<u8>> for Path {
     }
 }
 
-/// A number of bytes for people: `512 B`, `1.5 MiB`.
-pub fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = count as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
+/// Whether `path` is `ancestor` or lies below it. Both are absolute and without
+/// a trailing slash; everything lies below `/`.
+pub fn is_at_or_below(path: &[u8], ancestor: &[u8]) -> bool {
+    if ancestor == b"/" {
+        return true;
     }
-    if unit == 0 {
-        format!("{count} B")
-    } else {
-        format!("{value:.1} {}", UNITS[unit])
-    }
+    path.strip_prefix(ancestor)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
-/// A count with its noun, which forms its plural with `plural`.
-pub fn count(number: u64, singular: &str, plural: &str) -> String {
-    format!("{number} {}", if number == 1 { singular } else { plural })
+/// The path of an entry of a directory.
+pub fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    let mut path = Vec::with_capacity(directory.len() + 1 + name.len());
+    path.extend_from_slice(directory);
+    if !directory.ends_with(b"/") {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name);
+    path
 }
 
 #[cfg(test)]
@@ -59,11 +60,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_readable() {
-        assert_eq!(bytes(0), "0 B");
-        assert_eq!(bytes(1023), "1023 B");
-        assert_eq!(bytes(1536), "1.5 KiB");
-        assert_eq!(bytes(100 << 20), "100.0 MiB");
+    fn a_prefix_ends_at_a_path_boundary() {
+        assert!(is_at_or_below(b"/usr/local", b"/usr/local"));
+        assert!(is_at_or_below(b"/usr/local/x", b"/usr/local"));
+        assert!(!is_at_or_below(b"/usr/localevil", b"/usr/local"));
+        assert!(is_at_or_below(b"/x", b"/"));
     }
 
     #[test]

@@ -1,0 +1,15 @@
+//! What all of switch-root is built on: paths and how they are shown, sizes and places,
+//! `extensions.yaml` and os-release, what is preserved, and how policies fail.
+//!
+//! Nothing here runs WebAssembly, asks a network or mounts anything, and nothing here
+//! depends on another crate of the project.
+
+pub mod escape;
+pub mod failure;
+pub mod file;
+pub mod keep;
+pub mod limits;
+pub mod os_release;
+pub mod path;
+pub mod text;
+pub mod yaml;
