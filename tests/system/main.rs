@@ -21,6 +21,7 @@ mod extensions_yaml;
 mod failing;
 mod faults;
 mod formats;
+mod frozen;
 mod generators;
 mod harness;
 mod hostile;
@@ -134,6 +135,7 @@ fn main() {
         asking::cases(),
         failing::cases(),
         formats::cases(),
+        frozen::cases(),
         shells::cases(),
         terminal::cases(),
         rehearsing::cases(),

@@ -107,7 +107,7 @@ fn shells_can_read_their_completions() -> Checked {
 }
 
 /// The commands that `srctl --help` and the help of each of them list.
-fn commands(desk: &Desk, above: &str) -> Result<Vec<String>, Stop> {
+pub fn commands(desk: &Desk, above: &str) -> Result<Vec<String>, Stop> {
     let help = desk.succeeds(&format!("{above} --help"))?;
     let Some((_, list)) = help.split_once("\nCommands:\n") else {
         return Ok(Vec::new());

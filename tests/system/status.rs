@@ -40,7 +40,7 @@ cases![
 const LATER: [&str; 3] = ["masked_policies", "processes", "processes_more"];
 
 /// A report in which all is well.
-fn well() -> Value {
+pub fn well() -> Value {
     json!({
         "schema": 1,
         "version": "0.1.0",
@@ -98,7 +98,7 @@ fn well() -> Value {
 }
 
 /// The same with much that is not well.
-fn unwell() -> Value {
+pub fn unwell() -> Value {
     let mut report = well();
     report["policies"].as_array_mut().unwrap().push(json!({
         "name": "60-ring", "origin": "/etc/switch-root/policies.d/60-ring.wasm",
@@ -135,7 +135,7 @@ fn unwell() -> Value {
 }
 
 /// One of a machine where another program switches.
-fn delegated() -> Value {
+pub fn delegated() -> Value {
     let mut report = well();
     report["strategy"] = json!("delegated");
     report["timings"]["switched_us"] = json!(null);

@@ -49,7 +49,7 @@ cases![
 ];
 
 /// An initramfs in the making, and the folder of its images.
-struct Maker {
+pub struct Maker {
     folder: TempDir,
     /// The init of the root image.
     probe: PathBuf,
@@ -130,8 +130,8 @@ impl Maker {
         self.yaml.push_str(&format!("    metadata: {metadata}\n"));
     }
 
-    /// The scene, with the root image and extensions.yaml.
-    fn finish(self) -> Result<(TempDir, Scene), Stop> {
+    /// The scene, with the root image and extensions.yaml; and the folder to keep meanwhile.
+    pub fn finish(self) -> Result<(TempDir, Scene), Stop> {
         let root = self.image("rootfs.sqsh", Format::Squashfs, &self.root()?)?;
         let yaml = self.yaml.clone();
         let scene = self
@@ -154,7 +154,7 @@ fn whose(text: &str) -> Vec<Step> {
 }
 
 /// A boot of three layers, of which the last is incompatible.
-fn three_layers() -> Result<Maker, Stop> {
+pub fn three_layers() -> Result<Maker, Stop> {
     with_three_layers(Maker::new()?)
 }
 

@@ -1,0 +1,62 @@
+//! Comparing with the snapshots in tests/snapshots, and everything that is left out of the
+//! comparison.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use insta::{Settings, assert_snapshot};
+
+use crate::tools::{Checked, Stop};
+
+/// Where the snapshots are, seen from this file.
+pub const SNAPSHOTS: &str = "../../snapshots";
+
+/// What differs between runs, machines and builds of the same sources, as a regular
+/// expression, and what stands in its place. Nowhere else is anything left out.
+const VARIES: [(&str, &str); 11] = [
+    // Keys of reports and plans whose numbers are measured.
+    (
+        r#""(\w+_us|fuel|peak_kib|address_space|pid|mount_id|memory_available_\w+|used_before|used_after|freed_bytes)": \d+"#,
+        r#""$1": [MEASURED]"#,
+    ),
+    // A device and an inode.
+    (
+        r#""identity": \[\s*\d+,\s*\d+\s*\]"#,
+        r#""identity": [MEASURED]"#,
+    ),
+    (
+        r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b",
+        "[BOOT]",
+    ),
+    (r"\b[0-9a-f]{64}\b", "[DIGEST]"),
+    (r"SHA256:[A-Za-z0-9+/]{43}", "SHA256:[KEY]"),
+    (r"/dev/loop\d+", "/dev/loop[N]"),
+    (r"\bmount id \d+", "mount id [N]"),
+    (r"\b(PID|pid|process) \d{2,}", "$1 [PID]"),
+    (r"\b\d+(\.\d+)? (µs|ms)\b", "[TIME]"),
+    (r"\b\d+(\.\d+)? \w+ freed\b", "[SIZE] freed"),
+    (r"/tmp/[.A-Za-z0-9_-]+", "[TEMPORARY]"),
+];
+
+/// Checks that a text is what its snapshot holds.
+pub fn same(name: &str, text: &str) -> Checked {
+    let kernel = nix::sys::utsname::uname()?;
+    let text = text.replace(&*kernel.release().to_string_lossy(), "[KERNEL]");
+    let mut settings = Settings::new();
+    settings.set_snapshot_path(SNAPSHOTS);
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    for (pattern, instead) in VARIES {
+        settings.add_filter(pattern, instead);
+    }
+    // It prints the difference itself.
+    let compared = catch_unwind(AssertUnwindSafe(|| {
+        settings.bind(|| assert_snapshot!(name, text));
+    }));
+    compared.map_err(|_| {
+        Stop::Fail(format!(
+            "{name} is not what tests/snapshots/{name}.snap holds; where that is meant, run this \
+             test with INSTA_UPDATE=always and review the change with git: CONTRIBUTING.md, \
+             \"what users or programs see\""
+        ))
+    })
+}
