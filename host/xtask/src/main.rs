@@ -17,6 +17,7 @@ mod engine;
 mod foreign;
 mod fuzz;
 mod generators;
+mod installed;
 mod kernels;
 mod mkosi;
 mod native;
@@ -46,9 +47,9 @@ Usage: cargo xtask COMMAND
             what was kept, what was deleted, and why
   test      run all tests (formatting, lints, unit tests, whole-system tests)
   prove     the evidence in full, of which `test` runs a sample: faults, hostile
-            policies, random images, all kernels, fuzzing
+            policies, random images, all kernels, fuzzing, dependencies
             [PART]          one of faults, hostile, random_scenes, kernels,
-                            aarch64, distributions, fuzz
+                            aarch64, distributions, fuzz, dependencies
             [--seconds N]   for each fuzz target (60)
   bench     measure beside util-linux, busybox, toybox and klibc
             [--json FILE]   write the figures there, too

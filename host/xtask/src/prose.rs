@@ -8,6 +8,7 @@ mod markdown;
 pub mod messages;
 mod report;
 mod threats;
+mod words;
 
 use std::fs;
 use std::path::{Path, PathBuf};

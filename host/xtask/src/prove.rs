@@ -7,6 +7,7 @@ use switch_root_tests::architecture::Architecture;
 
 use crate::distributions::{NEWEST, SUITES};
 use crate::fuzz;
+use crate::installed;
 use crate::packages;
 use crate::policies;
 use crate::run::{files_below, step, target};
@@ -44,7 +45,10 @@ const DEBIANS: [(&str, &str, &str); 2] = [
     ),
 ];
 
-/// Runs everything, or one part: the name of a theme, or `fuzz`. Each fuzz target runs
+/// The parts that take no programs.
+const NOT_BUILT: [&str; 2] = ["fuzz", "dependencies"];
+
+/// Runs everything, or one part: the name of a theme, `fuzz` or `dependencies`. Each fuzz target runs
 /// for this many seconds.
 ///
 /// # Errors
@@ -54,7 +58,7 @@ pub fn prove(only: Option<&str>, seconds: u64) -> Result<()> {
     let known: Vec<&str> = THEMES
         .iter()
         .map(|(theme, _)| theme.trim_end_matches(':'))
-        .chain(["fuzz"])
+        .chain(NOT_BUILT)
         .collect();
     if let Some(only) = only
         && !known.contains(&only)
@@ -66,7 +70,7 @@ pub fn prove(only: Option<&str>, seconds: u64) -> Result<()> {
     }
     let mut skipped = Skipped::default();
     let mut failed = Vec::new();
-    if only != Some("fuzz") {
+    if only.is_none_or(|only| !NOT_BUILT.contains(&only)) {
         let components = policies::build_for_tests()?;
         let mut subjects = Subjects::build(Boot::Installed, &components, &mut skipped)?;
         if wanted("aarch64")
@@ -103,6 +107,14 @@ pub fn prove(only: Option<&str>, seconds: u64) -> Result<()> {
         if let Err(error) = fuzz::fuzz(None, seconds) {
             eprintln!("xtask: {error:#}");
             failed.push("fuzz");
+        }
+    }
+    if wanted("dependencies") {
+        let checks = [installed::dependencies, installed::advisories];
+        let results = checks.map(|check| check(&mut skipped));
+        for error in results.into_iter().filter_map(Result::err) {
+            eprintln!("xtask: {error:#}");
+            failed.push("dependencies");
         }
     }
     if !failed.is_empty() {

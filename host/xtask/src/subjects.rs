@@ -34,12 +34,28 @@ pub struct Subjects {
 
 /// Tests that cannot run here, each with its reason.
 #[derive(Default)]
-pub struct Skipped(Vec<String>);
+pub struct Skipped {
+    /// What could run where CI=true is set.
+    reasons: Vec<String>,
+    /// What nothing installs.
+    optional: Vec<String>,
+}
 
 impl Skipped {
     /// One more that cannot run.
     pub fn push(&mut self, reason: String) {
-        self.0.push(reason);
+        self.reasons.push(reason);
+    }
+
+    /// One more that cannot run, by a program that only some have: a failure nowhere.
+    pub fn optional(&mut self, reason: String) {
+        self.optional.push(reason);
+    }
+
+    /// Those of somebody else, too.
+    fn append(&mut self, mut others: Self) {
+        self.reasons.append(&mut others.reasons);
+        self.optional.append(&mut others.optional);
     }
 
     /// What could be had; without it, one more that cannot run.
@@ -49,7 +65,7 @@ impl Skipped {
 
     /// Each reason.
     pub fn reasons(&self) -> &[String] {
-        &self.0
+        &self.reasons
     }
 
     /// Prints them.
@@ -57,11 +73,11 @@ impl Skipped {
     /// # Errors
     /// With CI=true, where one could run there.
     pub fn settle(self) -> Result<()> {
-        for reason in &self.0 {
+        for reason in self.reasons.iter().chain(&self.optional) {
             println!("skipped: {reason}");
         }
         let ci = std::env::var("CI").is_ok_and(|value| value == "true");
-        if ci && !self.0.is_empty() {
+        if ci && !self.reasons.is_empty() {
             bail!("with CI=true nothing may be skipped that could run");
         }
         Ok(())
@@ -142,7 +158,7 @@ impl Subjects {
             || Self::of_this_architecture(boot, components, skipped),
             || Fetched::get(boot, components, &mut not_here),
         )?;
-        skipped.0.append(&mut not_here.0);
+        skipped.append(not_here);
         subjects.aarch64 = fetched.aarch64;
         subjects.generators = Some(fetched.generators);
         subjects.distributions = fetched.distributions;

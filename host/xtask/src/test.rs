@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::beside::beside;
 use crate::engine;
+use crate::installed;
 use crate::policies;
 use crate::run::{cargo, run, step, target};
 use crate::setup::{self, IMAGES, PEERS, QEMU, REGISTRY, STATIC, WASM};
@@ -23,6 +24,8 @@ pub fn test() -> Result<()> {
     let mut skipped = Skipped::default();
     step("formatting");
     run(cargo().args(["fmt", "--all", "--check"]))?;
+    installed::spelling(&mut skipped)?;
+    installed::dependencies(&mut skipped)?;
     // The engine first, alone: everything else waits for it.
     let components = policies::build_for_tests()?;
     let ((), subjects) = beside(lint_and_compile, || {

@@ -15,7 +15,8 @@ fn documents(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with('.') || LEFT_OUT.contains(&&*name) || path.is_symlink() {
+        let is_hidden = name.starts_with('.') && name != ".github";
+        if is_hidden || LEFT_OUT.contains(&&*name) || path.is_symlink() {
             continue;
         }
         if path.is_dir() {
