@@ -5,6 +5,8 @@
 
 mod boots;
 mod compare;
+mod desks;
+mod refused;
 mod sessions;
 
 use std::collections::BTreeSet;
@@ -21,8 +23,9 @@ use crate::durations::timed;
 use crate::shells::commands;
 use crate::srctl::Desk;
 use crate::tools::{Checked, Stop, boot, need_privileges};
-use boots::{BOOTS, IMAGES, played, refusals, whole};
+use boots::{BOOTS, IMAGES, played};
 use compare::same;
+use refused::refusals;
 use sessions::{SESSIONS, shown};
 
 /// A check of one snapshot.
@@ -51,7 +54,7 @@ pub fn cases() -> Vec<Trial> {
     trials.extend(
         IMAGES
             .iter()
-            .map(|(name, command_line)| trial(name, || same(name, &whole(command_line)?))),
+            .map(|image| trial(image.name, || same(image.name, &image.text()?))),
     );
     trials.extend(
         SESSIONS
@@ -112,7 +115,7 @@ fn every_snapshot_is_compared() -> Checked {
     let names = SINGLE.iter().map(|(name, _)| *name);
     let names = names
         .chain(BOOTS.iter().map(|boot| boot.name))
-        .chain(IMAGES.iter().map(|(name, _)| *name))
+        .chain(IMAGES.iter().map(|image| image.name))
         .chain(SESSIONS.iter().map(|session| session.name));
     let compared: BTreeSet<String> = names.map(|name| format!("{name}.snap")).collect();
     let stale: Vec<_> = found.difference(&compared).collect();

@@ -82,7 +82,8 @@ const FAULTS: [[&str; 4]; 14] = [
     ["error", "004.e", "manifest.yaml", "manifest-invalid"],
 ];
 
-fn faulty(desk: &Desk) -> Checked {
+/// Extensions with those faults.
+pub fn faulty(desk: &Desk) -> Checked {
     let bad = extension("same")
         .file("/README", "read me")
         .file("/rootfs/usr/localevil", "x")

@@ -88,7 +88,8 @@ impl Maker {
         Ok(image::make(self.folder.path(), name, format, steps)?)
     }
 
-    fn scene(mut self, change: impl FnOnce(Scene) -> Scene) -> Self {
+    /// Changes the scene.
+    pub fn scene(mut self, change: impl FnOnce(Scene) -> Scene) -> Self {
         self.scene = change(self.scene);
         self
     }
@@ -122,7 +123,8 @@ impl Maker {
         Ok(self.scene(|scene| scene.file(format!("/{name}"), Content::Copy(image))))
     }
 
-    fn entry(&mut self, name: &str, digest: Option<&str>, metadata: &str) {
+    /// Adds a layer to extensions.yaml alone.
+    pub fn entry(&mut self, name: &str, digest: Option<&str>, metadata: &str) {
         self.yaml.push_str(&format!("  - image: {name}\n"));
         if let Some(digest) = digest {
             self.yaml.push_str(&format!("    digest: {digest}\n"));

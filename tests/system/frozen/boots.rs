@@ -1,7 +1,7 @@
 //! What the boot program prints, reports and leaves, and how it ends.
 
 use switch_root_tests::outcome::{End, Outcome};
-use switch_root_tests::scene::{INIT, NEW_ROOT, NewRoot, Root, SUBJECT, Scene};
+use switch_root_tests::scene::{INIT, NEW_ROOT, Scene};
 use switch_root_tests::steps::Steps;
 
 use crate::command_line::RUN_INIT;
@@ -119,6 +119,18 @@ pub const BOOTS: &[Boot] = &[
         },
     },
     Boot {
+        name: "boot-masked-policies",
+        who: Who::Itself,
+        scene: || {
+            let operator = "/etc/switch-root/policies.d";
+            Ok(boot()?
+                .file("/extensions.yaml", EXTENSIONS)
+                .symlink(format!("{operator}/00-default.wasm"), "/dev/null")
+                .file(format!("{operator}/50-broken.wasm"), "")
+                .policy("50-broken", "no policy".into(), None))
+        },
+    },
+    Boot {
         name: "boot-ignored-policy",
         who: Who::Itself,
         scene: || {
@@ -175,18 +187,72 @@ pub const BOOTS: &[Boot] = &[
     },
 ];
 
-/// Images that are booted whole, and the kernel's command line.
-pub const IMAGES: &[(&str, &str)] = &[
-    ("init-mode", ""),
-    ("init-mode-halt", "switch_root.incompatible=halt"),
-    ("init-mode-no-root-image", "switch_root.root=/none.sqsh"),
+/// An image that is booted in init mode: its name, how it is made, and the kernel's command line.
+pub struct Image {
+    /// The name of the snapshot.
+    pub name: &'static str,
+    maker: fn() -> Result<Maker, Stop>,
+    command_line: &'static str,
+}
+
+impl Image {
+    /// Boots it, and gives all that was said.
+    pub fn text(&self) -> Result<String, Stop> {
+        let (_folder, scene) = (self.maker)()?.finish()?;
+        played(&scene.kernel_command_line(self.command_line))
+    }
+}
+
+/// Of [`three_layers`] the last is incompatible.
+pub const IMAGES: &[Image] = &[
+    Image {
+        name: "init-mode",
+        maker: three_layers,
+        command_line: "",
+    },
+    Image {
+        name: "init-mode-bad-layers",
+        maker: bad_layers,
+        command_line: "",
+    },
+    Image {
+        name: "init-mode-ignored",
+        maker: three_layers,
+        command_line: "switch_root.extensions=ignore",
+    },
+    Image {
+        name: "init-mode-halt",
+        maker: three_layers,
+        command_line: "switch_root.incompatible=halt",
+    },
+    Image {
+        name: "init-mode-no-init",
+        maker: three_layers,
+        command_line: "init=/sbin/none",
+    },
+    Image {
+        name: "init-mode-no-root-image",
+        maker: three_layers,
+        command_line: "switch_root.root=/none.sqsh",
+    },
 ];
 
-/// Boots three layers, of which the last is incompatible.
-pub fn whole(command_line: &str) -> Result<String, Stop> {
-    let maker: Maker = three_layers()?;
-    let (_folder, scene) = maker.finish()?;
-    played(&scene.kernel_command_line(command_line))
+fn bad_layers() -> Result<Maker, Stop> {
+    let mut maker = three_layers()?;
+    let wrong = format!("sha256:{}", "0".repeat(64));
+    for (name, digest) in [
+        ("003.missing.sqsh", None),
+        ("004.text.sqsh", None),
+        ("005.digest.sqsh", Some(&*wrong)),
+        ("folder/006.below.sqsh", None),
+    ] {
+        maker.entry(name, digest, "{}");
+    }
+    Ok(maker.scene(|scene| {
+        scene
+            .file("/004.text.sqsh", "not an image")
+            .file("/005.digest.sqsh", "not an image")
+    }))
 }
 
 /// The policy whose bytes do not change: it was published.
@@ -229,115 +295,4 @@ fn keeping(scene: Scene) -> Result<Scene, Stop> {
         .file("/etc/secret", "deleted")
         .in_new_root(|tree| tree.file("/etc/machine.conf", ""))
         .policy("50-keep", policy(KEEP)?, Some(settings)))
-}
-
-/// Boots that are refused, or all but refused, in one snapshot: what of them is not as it
-/// should be, and the scene.
-pub fn refusals() -> Result<Vec<(&'static str, Scene)>, Stop> {
-    let command = |words: &[&str]| Ok::<_, Stop>(boot()?.command(words));
-    let mut on_disk = boot()?;
-    on_disk.root = Root::Disk;
-    let mut child = boot()?;
-    child.first_process = false;
-    let broken = |sidecar| Ok::<_, Stop>(boot()?.policy("50-broken", "no".into(), Some(sidecar)));
-    let with_init =
-        |text: &str| Ok::<_, Stop>(boot()?.in_new_root(|tree| tree.executable(INIT, text)));
-    Ok(vec![
-        ("no arguments", command(&[SUBJECT])?),
-        ("no init", command(&[SUBJECT, NEW_ROOT])?),
-        (
-            "an option that does not exist",
-            command(&[SUBJECT, "--none", NEW_ROOT, INIT])?,
-        ),
-        (
-            "a strategy that does not exist",
-            command(&[SUBJECT, "--strategy", "none", NEW_ROOT, INIT])?,
-        ),
-        (
-            "a format that does not exist",
-            command(&[SUBJECT, "--format", "none", NEW_ROOT, INIT])?,
-        ),
-        (
-            "a new root that is missing",
-            command(&[SUBJECT, "/nowhere", INIT])?,
-        ),
-        (
-            "an init that is missing",
-            command(&[SUBJECT, NEW_ROOT, "/sbin/none"])?,
-        ),
-        (
-            "an init that is a directory",
-            command(&[SUBJECT, NEW_ROOT, "/sbin"])?,
-        ),
-        (
-            "an init that is not executable",
-            command(&[SUBJECT, NEW_ROOT, "/etc/os-release"])?,
-        ),
-        ("/ as the new root", command(&[SUBJECT, "/", INIT])?),
-        (
-            "a new root that is not a mount point",
-            boot()?.new_root(NewRoot::Unmounted),
-        ),
-        (
-            "a new root on the same file system",
-            boot()?.new_root(NewRoot::SameFileSystem),
-        ),
-        ("an initramfs on a disk", on_disk),
-        ("not the first process", child),
-        (
-            "an init whose interpreter is missing",
-            with_init("#!/no/such/interpreter\n")?,
-        ),
-        ("an init that is not a program", with_init("no program")?),
-        (
-            "extensions.yaml that is malformed",
-            boot()?.file("/extensions.yaml", "layers: {\n"),
-        ),
-        (
-            "extensions.yaml that is a directory",
-            boot()?.directory("/extensions.yaml"),
-        ),
-        (
-            "extensions.yaml that is required and missing",
-            boot()?.kernel_command_line("switch_root.extensions=require"),
-        ),
-        (
-            "a policy that must not fail",
-            broken(r#"{"on_failure": "refuse"}"#)?,
-        ),
-        (
-            "its sidecar with an unknown key",
-            broken(r#"{"on_failure": "refuse", "weather": "fine"}"#)?,
-        ),
-        (
-            "its sidecar with an unknown limit",
-            broken(r#"{"on_failure": "refuse", "limits": {"weather": 1}}"#)?,
-        ),
-        (
-            "its sidecar with an unknown failure mode",
-            broken(r#"{"on_failure": "halt", "settings": "refuse"}"#)?,
-        ),
-        (
-            "its sidecar of a newer release",
-            broken(r#"{"on_failure": "refuse", "version": 2}"#)?,
-        ),
-        (
-            "a policy without the signature that is demanded",
-            boot()?.directory("/usr/lib/switch-root/trust").policy(
-                "50-unsigned",
-                "no".into(),
-                None,
-            ),
-        ),
-        (
-            "--preserve without /run",
-            boot()?.command(PRESERVE.iter().copied()).without("/run"),
-        ),
-        (
-            "--preserve with an option of the switch",
-            boot()?
-                .command(PRESERVE.iter().copied())
-                .options(["--foreground"]),
-        ),
-    ])
 }

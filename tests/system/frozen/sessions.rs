@@ -1,14 +1,15 @@
 //! What `srctl` prints, and how it ends: each session is a desk, and commands that are run
 //! on it one after the other.
 
-use switch_root_tests::archive;
-use switch_root_tests::steps::{Step, Steps};
+use switch_root_tests::steps::Content;
 
-use super::boots::KEEP;
-use crate::planning;
+use super::desks::{
+    extensions, faulty, images, machine, of_systemd, planned, policies, rehearsed, reports, signed,
+    sound, two_images, unsound, whole, without_os_release,
+};
+use crate::doctor::patient::{boot_program, engine};
 use crate::srctl::{Desk, Ran};
-use crate::status::{delegated, unwell, well};
-use crate::tools::{Stop, policy};
+use crate::tools::{Stop, subject};
 
 /// A session: its name, what lies on its desk, and its command lines without `srctl`.
 pub struct Session {
@@ -45,7 +46,7 @@ pub fn shown(command: &str, ran: &Ran) -> String {
 pub const SESSIONS: &[Session] = &[
     Session {
         name: "srctl-plan",
-        desk: image,
+        desk: planned,
         commands: &[
             "plan image",
             "plan image --list",
@@ -59,7 +60,7 @@ pub const SESSIONS: &[Session] = &[
     },
     Session {
         name: "srctl-plan-json",
-        desk: image,
+        desk: planned,
         commands: &[
             "plan image --format json",
             "plan image --explain /etc/machine.conf --format json",
@@ -68,8 +69,22 @@ pub const SESSIONS: &[Session] = &[
     },
     Session {
         name: "srctl-plan-unknown",
-        desk: || planning::desk(&published(planning::nobodys()?)?),
+        desk: without_os_release,
         commands: &["plan image", "plan image --format json"],
+    },
+    Session {
+        name: "srctl-plan-systemd",
+        desk: of_systemd,
+        commands: &["plan image --depth 1"],
+    },
+    Session {
+        name: "srctl-plan-init-mode",
+        desk: || whole(boot_program(&engine()?, "").into()),
+        commands: &[
+            "plan image",
+            "plan image --format json",
+            "plan without-root",
+        ],
     },
     Session {
         name: "srctl-diff",
@@ -102,47 +117,166 @@ pub const SESSIONS: &[Session] = &[
             "status --report nowhere.json --format prometheus",
         ],
     },
+    Session {
+        name: "srctl-usage",
+        desk: Desk::new,
+        commands: &[
+            "",
+            "none",
+            "plan --none",
+            "plan a --list --full",
+            "plan a --format none",
+            "diff a",
+            "extension",
+            "extension list nowhere --format json",
+            "policy inspect",
+            "completions tcsh",
+            "--version",
+        ],
+    },
+    Session {
+        name: "srctl-policy-inspect",
+        desk: policies,
+        commands: &[
+            "policy inspect keep.wasm",
+            "policy inspect keep.wasm --format json",
+            "policy inspect text.wasm",
+            "policy inspect text.wasm --format json",
+            "policy inspect nowhere.wasm",
+        ],
+    },
+    Session {
+        name: "srctl-policy-test",
+        desk: policies,
+        commands: &[
+            "policy test keep.wasm",
+            "policy test keep.wasm --format json",
+            "policy test keep.wasm --filter good",
+            "policy test keep.wasm --filter none",
+            "policy test text.wasm",
+            "policy test nowhere.wasm",
+        ],
+    },
+    Session {
+        name: "srctl-policy-run",
+        desk: policies,
+        commands: &[
+            "policy run keep.wasm --tree tree",
+            "policy run keep.wasm --tree tree --format json",
+            "policy run keep.wasm --extension a --target-version 1",
+            "policy run abi.wasm --extensions extensions.yaml --target-version 1.8.0 --kernel-release 6.6.1",
+            "policy run abi.wasm --extensions extensions.yaml --target-version 1.8.0 --kernel-release 6.6.1 --format json",
+            "policy run keep.wasm",
+            "policy run wasi-imports.wasm --tree tree",
+            "policy run other-version.wasm --tree tree",
+            "policy run core-module.wasm --tree tree",
+            "policy run core-module.wasm --tree tree --format json",
+        ],
+    },
+    Session {
+        name: "srctl-policy-verify",
+        desk: signed,
+        commands: &[
+            "policy verify a.wasm --signers ops.signers",
+            "policy verify a.wasm --signers ops.signers --format json",
+            "policy sign a.wasm --key ops",
+            "policy sign a.wasm --key ops.pub",
+            "policy sign text.wasm --key ops",
+            "policy verify a.wasm --signers ops.signers",
+            "policy verify a.wasm --signers ops.signers --format json",
+            "policy sign a.wasm --key other",
+            "policy verify a.wasm --signers ops.signers",
+            "policy verify a.wasm --signers bad.signers",
+            "policy verify a.wasm --signers nowhere",
+        ],
+    },
+    Session {
+        name: "srctl-extension",
+        desk: extensions,
+        commands: &[
+            "extension list all",
+            "extension list all --format json",
+            "extension validate all",
+            "extension validate all --format json",
+            "extension validate all --os-release os-release",
+            "extension validate all --os-release os-release --format json",
+            "extension validate all --target-version 1.5.0",
+            "extension pack all --output all.img",
+            "extension pack all --output all.img --format json",
+            "extension pack nowhere --output none.img",
+            "extension list nowhere",
+        ],
+    },
+    Session {
+        name: "srctl-extension-faulty",
+        desk: faulty,
+        commands: &[
+            "extension list all",
+            "extension validate all",
+            "extension validate all --format json",
+            "extension pack all --output all.img",
+            "extension pack all --output all.img --format json",
+        ],
+    },
+    Session {
+        name: "srctl-extension-install",
+        desk: images,
+        commands: &[
+            "extension pull oci:images:tools --output pulled",
+            "extension pull oci:images:tools --output again --format json",
+            "extension pull oci:images:none --output none",
+            "extension install --config machine.yaml --target-version 1.7.0 --initramfs in.img --output out.img",
+            "extension install --config machine.yaml --target-version 1.7.0 --initramfs in.img --output again.img --format json",
+            "extension install --config machine.yaml --target-version 1.5.0 --initramfs in.img --output none.img",
+            "extension install --config nowhere.yaml --initramfs in.img --output none.img",
+            "config add-extension machine.yaml oci:images:more",
+            "config add-extension machine.yaml oci:images:more",
+            "config remove-extension machine.yaml oci:images:more --format json",
+            "config remove-extension machine.yaml oci:images:more",
+        ],
+    },
+    Session {
+        name: "srctl-image",
+        desk: machine,
+        commands: &[
+            "image stage staged --root machine",
+            "image stage staged --root machine --format json",
+            "image stage none --root nowhere",
+            "image stage strict --root machine --strict",
+            "image add-policy in.img --output out.img a.wasm",
+            "image add-policy in.img --output again.img a.wasm --format json",
+            "image add-policy in.img --output none.img text.wasm",
+            "image add-policy nowhere --output none.img a.wasm",
+            "policy compile a.wasm --target x86_64-unknown-linux-musl",
+            "policy compile text.wasm",
+        ],
+    },
+    Session {
+        name: "srctl-doctor",
+        desk: sound,
+        commands: &[
+            "doctor --root root",
+            "doctor --root root --format json",
+            "doctor --root nowhere",
+        ],
+    },
+    Session {
+        name: "srctl-doctor-unsound",
+        desk: unsound,
+        commands: &["doctor --root root", "doctor --root root --format json"],
+    },
+    Session {
+        name: "srctl-rehearse",
+        desk: rehearsed,
+        commands: &[
+            "rehearse image",
+            "rehearse image --format json",
+            "rehearse nowhere",
+        ],
+    },
+    Session {
+        name: "srctl-rehearse-init-mode",
+        desk: || whole(Content::Copy(subject()?)),
+        commands: &["rehearse image", "rehearse without-root"],
+    },
 ];
-
-/// The image that plans are tried on, with that policy, and extensions of which one does not
-/// fit.
-fn steps() -> Result<Vec<Step>, Stop> {
-    let list = "layers:\n  - image: 000.old.sqsh\n    metadata: {name: old, version: '1', compatibility: {talos: {version: '< v1.7.0'}}}\n  - image: 001.new.sqsh\n    metadata: {name: new, version: '2', compatibility: {talos: {version: '>= v1.6.0'}}}\n";
-    Ok(published(planning::steps()?)?.file("/extensions.yaml", list))
-}
-
-/// The same with the published policy.
-fn published(mut steps: Vec<Step>) -> Result<Vec<Step>, Stop> {
-    let path = format!("{}/50-keep-paths.wasm", planning::POLICIES);
-    steps.retain(|step| step.path != path.as_bytes());
-    Ok(steps.file(path, policy(KEEP)?))
-}
-
-fn image() -> Result<Desk, Stop> {
-    planning::desk(&steps()?)
-}
-
-fn two_images() -> Result<Desk, Stop> {
-    let desk = Desk::new()?;
-    desk.write("before", archive::of(&steps()?)?)?;
-    let mut after = steps()?;
-    let replaced: [&[u8]; 3] = [b"/usr/lib/large", b"/etc/machine.conf", b"/extensions.yaml"];
-    after.retain(|step| !replaced.contains(&step.path.as_slice()));
-    let after = after
-        .file("/etc/machine.conf", "changed")
-        .file("/etc/ssh/ssh_host_more", "kept");
-    desk.write("after", archive::of(&after)?)?;
-    Ok(desk)
-}
-
-fn reports() -> Result<Desk, Stop> {
-    let desk = Desk::new()?;
-    for (name, report) in [
-        ("well", well()),
-        ("unwell", unwell()),
-        ("delegated", delegated()),
-    ] {
-        desk.write(&format!("{name}.json"), format!("{report:#}\n"))?;
-    }
-    Ok(desk)
-}
