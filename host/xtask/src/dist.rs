@@ -13,6 +13,7 @@ use crate::policies;
 use crate::programs::{self, install};
 use crate::run::{cargo, files_below, run, step, target};
 use crate::setup::{self, STATIC};
+use crate::sizes;
 
 /// The two builds of the boot binary that are installed: name, and what cargo is told.
 const BUILDS: [(&str, &[&str]); 2] = [
@@ -22,6 +23,9 @@ const BUILDS: [(&str, &[&str]); 2] = [
         &["--package", "switch-root", "--no-default-features"],
     ),
 ];
+
+/// The programs that are installed.
+const INSTALLED: [&str; 3] = [BUILDS[0].0, BUILDS[1].0, "srctl"];
 
 /// cargo's profile of the boot binaries that are installed.
 const BOOT: &str = "release";
@@ -51,7 +55,18 @@ pub fn dist() -> Result<PathBuf> {
     )?;
     documents::write(&operator_binary()?, &folder)?;
     list(&folder)?;
+    let [full, small, srctl] = INSTALLED.map(|name| folder.join(name));
+    compare_sizes(&full, &small, &srctl)?;
     Ok(folder)
+}
+
+/// Compares the sizes of the programs that are installed with those that were accepted.
+///
+/// # Errors
+/// Which of them has grown.
+pub fn compare_sizes(full: &Path, small: &Path, srctl: &Path) -> Result<()> {
+    let [of_full, of_small, of_srctl] = INSTALLED;
+    sizes::compare(&[(of_full, full), (of_small, small), (of_srctl, srctl)])
 }
 
 /// Lays out what is installed in a folder without building what takes long to optimize: the
@@ -61,7 +76,7 @@ pub fn dist() -> Result<PathBuf> {
 /// What cannot be built or written.
 pub fn like_dist(folder: &Path, full: &Path, small: &Path, srctl: &Path) -> Result<()> {
     policies::build(&folder.join("policies"))?;
-    for (program, name) in [(full, BUILDS[0].0), (small, BUILDS[1].0), (srctl, "srctl")] {
+    for (program, name) in [full, small, srctl].into_iter().zip(INSTALLED) {
         install(program, &folder.join(name))?;
     }
     documents::write(srctl, folder)

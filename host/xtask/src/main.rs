@@ -30,6 +30,7 @@ mod prove;
 mod publish;
 mod run;
 mod setup;
+mod sizes;
 mod subjects;
 mod test;
 

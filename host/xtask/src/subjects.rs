@@ -215,6 +215,14 @@ impl Subjects {
         Ok(folder)
     }
 
+    /// Compares the sizes of those that are installed with those that were accepted.
+    ///
+    /// # Errors
+    /// Which of them has grown.
+    pub fn compare_sizes(&self) -> Result<()> {
+        dist::compare_sizes(&self.full, &self.small, &self.srctl)
+    }
+
     /// Tells a program where they are.
     pub fn name_to(&self, command: &mut Command) {
         command

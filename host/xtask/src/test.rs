@@ -99,5 +99,6 @@ pub fn bench(json: Option<PathBuf>) -> Result<()> {
     bench.args(["run", "--quiet"]).args(arguments);
     bench.args(["--bin", "bench", "--"]).arg(&json);
     subjects.name_to(&mut bench);
-    run(&mut bench)
+    run(&mut bench)?;
+    subjects.compare_sizes()
 }
