@@ -4,12 +4,21 @@
 //! Nothing here runs WebAssembly, asks a network or mounts anything, and nothing here
 //! depends on another crate of the project.
 
+pub mod architecture;
+#[cfg(feature = "tools")]
+pub mod error;
 pub mod escape;
 pub mod failure;
 pub mod file;
+#[cfg(feature = "tools")]
+pub mod interrupt;
 pub mod keep;
 pub mod limits;
 pub mod os_release;
+#[cfg(feature = "tools")]
+pub mod output;
 pub mod path;
+#[cfg(feature = "tools")]
+pub mod progress;
 pub mod text;
 pub mod yaml;

@@ -10,13 +10,12 @@ mod registries;
 
 use std::collections::HashMap;
 
+use oci::reference::ImageRef;
+use oci::registries::Registries;
 use reader::{Reader, Value};
+use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 use switch_root_core::yaml::{self, Aliases, Node, Position};
-
-use crate::error::{Error, Result};
-use crate::reference::ImageRef;
-use crate::registries::Registries;
 
 /// The largest configuration that is read, in bytes.
 const LARGEST: usize = 16 << 20;

@@ -15,7 +15,6 @@ use switch_root_policy::extra_info::{
 
 #[cfg(test)]
 pub(crate) use elf::tests::file as elf_file;
-pub use elf::{HEADER, architecture};
 pub use release::Release;
 pub use walk::scan;
 

@@ -15,6 +15,8 @@ mod verify;
 
 use std::str::FromStr;
 
+use oci::reference::ImageRef;
+use switch_root_core::error::{Error, Kind as ErrorKind, Result};
 use switch_root_core::escape;
 use switch_root_core::yaml::{Kind, Node, emit};
 use verify::Change;
@@ -22,8 +24,6 @@ use yaml_edit::{Mapping, YamlFile};
 
 use crate::configuration::documents::kind;
 use crate::configuration::{self, Configured};
-use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::reference::ImageRef;
 
 /// The document of a configuration that Talos does not take beside `machine.install`.
 const UNATTENDED: &str = "UnattendedInstallConfig";

@@ -5,10 +5,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use switch_root_core::escape;
-
-use crate::error::{Error, Result};
-use crate::interrupt;
+use switch_root_core::error::{Error, Result};
+use switch_root_core::{escape, interrupt};
 
 /// One unpacked extension.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,4 +2,3 @@
 //! behind others.
 
 pub use crate::contents::fuzzing::vermagic;
-pub use crate::pull::fuzzing::{archived, challenge, docker_config, image};

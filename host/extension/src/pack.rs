@@ -9,20 +9,18 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
+use initramfs::archive::Writer;
+use initramfs::compression::{self, Compression};
+use initramfs::segments::{EXTENSIONS, ROOT_IMAGE};
+use initramfs::squashfs::{self, Codec};
 use policy::extensions;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use switch_root_core::escape;
+use switch_root_core::error::{Error, Result};
 use switch_root_core::limits::fixed::EXTENSIONS_FILE;
-
-use crate::archive::Writer;
-use crate::compression::{self, Compression};
-use crate::error::{Error, Result};
-use crate::initramfs::{EXTENSIONS, ROOT_IMAGE};
-use crate::interrupt;
-use crate::output::{AtomicFile, cannot_write};
-use crate::progress::Progress;
-use crate::squashfs::{self, Codec};
+use switch_root_core::output::{AtomicFile, cannot_write};
+use switch_root_core::progress::Progress;
+use switch_root_core::{escape, interrupt};
 
 /// Layers of one initramfs. Each is a loop device and a layer of the overlay.
 pub const LAYERS: usize = 100;

@@ -46,14 +46,14 @@ mod unworking;
 
 use std::path::PathBuf;
 
+use collector::Collector;
 use serde_json::Value;
+use switch_root_core::error::Result;
+use switch_root_core::interrupt;
 
 use crate::contents::{self, Contents};
-use crate::error::Result;
 use crate::folder::Unpacked;
-use crate::interrupt;
 use crate::manifest::Manifest;
-use collector::Collector;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -17,6 +17,8 @@ pub mod compatibility;
 pub mod component;
 pub mod consequence;
 pub mod contract;
+#[cfg(feature = "tools")]
+pub mod description;
 pub mod engine;
 pub mod extensions;
 mod filter;

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use extension::registries::Registries;
-use extension::{Result, configuration};
+use extension::configuration;
+use oci::registries::Registries;
+use switch_root_core::error::Result;
 use switch_root_core::escape::Shown;
 
 use crate::command::AccessOptions;

@@ -6,10 +6,10 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use extension::{Error, Result};
 use policy::source::{Contents, Source};
 use policy::trust::compiled::COMPILED;
 use policy::trust::{TRUST, Trust};
+use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 use switch_root_core::limits::fixed;
 

@@ -19,16 +19,16 @@ use clap::error::ErrorKind;
 use clap::{
     ArgMatches, Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
 };
-use extension::pull::Platform;
-use extension::reference::ImageRef;
+use oci::pull::Platform;
+use oci::reference::ImageRef;
 
 use crate::streams::{self, Used};
+
 pub use doctor::{Doctor, DoctorFormat};
 pub use documents::{Completions, Man};
 pub use format::{Format, Printing};
 pub use plan::{AskOptions, Diff, LimitOptions, Plan, PlanFormat};
 pub use rehearse::Rehearse;
-
 pub use status::{REPORT, Status, StatusFormat};
 
 /// The operator's side of switch-root.

@@ -4,11 +4,11 @@
 use std::io::Write;
 use std::path::Path;
 
-use extension::output::AtomicFile;
-use extension::{Error, Result, configuration, edit};
+use extension::{configuration, edit};
 use serde_json::json;
-use switch_root_core::escape;
-use switch_root_core::escape::Shown;
+use switch_root_core::error::{Error, Result};
+use switch_root_core::escape::{self, Shown};
+use switch_root_core::output::AtomicFile;
 
 use crate::command::{Config, Edit};
 use crate::input;

@@ -2,16 +2,15 @@
 
 use std::path::Path;
 
-use extension::progress::Progress;
-use extension::{Error, Result};
-use image::diff::{Change, Difference, Entry, Survival, Verdict, entries};
-use image::files::Files;
-use image::tree::{Tree, Wanted};
+use initramfs::files::Files;
+use initramfs::tree::{Tree, Wanted};
 use policy::folder::{self, Policy};
+use preview::diff::{Change, Difference, Entry, Survival, Verdict, entries};
 use serde::Serialize;
 use serde_json::Value;
-use switch_root_core::escape;
-use switch_root_core::escape::Shown;
+use switch_root_core::error::{Error, Result};
+use switch_root_core::escape::{self, Shown};
+use switch_root_core::progress::Progress;
 use switch_root_core::text::bytes;
 
 use crate::command::{AskOptions, Diff, Format};

@@ -17,12 +17,11 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use current::Current;
-use extension::progress::Progress;
-use extension::{Error, Result};
 use finding::{Finding, Severity};
 use machine::Machine;
-use switch_root_core::escape;
-use switch_root_core::escape::Shown;
+use switch_root_core::error::{Error, Result};
+use switch_root_core::escape::{self, Shown};
+use switch_root_core::progress::Progress;
 
 use crate::as_initramfs::AsInitramfs;
 use crate::command::{Doctor, DoctorFormat};

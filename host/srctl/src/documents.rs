@@ -8,9 +8,9 @@ use clap::{Command, ValueHint};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
-use extension::output::AtomicFile;
-use extension::{Error, Result};
+use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::Shown;
+use switch_root_core::output::AtomicFile;
 
 use crate::command::definition;
 use crate::command::statuses::{self, Row};

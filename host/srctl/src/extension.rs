@@ -10,13 +10,12 @@ mod validate;
 use std::path::Path;
 
 use extension::folder::{self, Unpacked};
-use extension::progress::Progress;
 use extension::validate::{self as checks, Checked, Finding};
-use extension::{Error, Kind, Result};
-use policy::Extension as Record;
-use policy::extensions;
+use policy::{Extension as Record, extensions};
 use serde_json::Value;
+use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::escape::Shown;
+use switch_root_core::progress::Progress;
 
 use crate::command::Extension;
 use crate::input::shown;

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use extension::pull::Platform;
-use extension::{Error, Result};
+use oci::pull::Platform;
 use policy::HostFacts;
-use switch_root_core::escape::Shown;
-use switch_root_core::{escape, os_release};
+use switch_root_core::error::{Error, Result};
+use switch_root_core::escape::{self, Shown};
+use switch_root_core::os_release;
 use switch_root_policy::extra_info::uname_machine;
 
 use crate::command::MachineOptions;

@@ -3,8 +3,8 @@
 mod add_policy;
 mod stage;
 
-use extension::Result;
-use extension::progress::Progress;
+use switch_root_core::error::Result;
+use switch_root_core::progress::Progress;
 
 use crate::command::image::Image;
 use crate::outcome::Outcome;

@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use extension::{Error, Result};
-use switch_root_core::escape;
-use switch_root_core::escape::Shown;
+use switch_root_core::error::{Error, Result};
+use switch_root_core::escape::{self, Shown};
 
 /// The largest text file that is read, in bytes.
 const LIMIT: u64 = 16 << 20;

@@ -3,11 +3,11 @@
 
 use std::path::Path;
 
-use extension::{Error, Kind, Result};
 use policy::compatibility::{self, Judged, NoReview};
 use policy::session::Session;
 use policy::source::Source;
 use policy::{Extension, HostFacts, consequence, extensions, folder};
+use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::escape::Shown;
 
 /// What the policies say.

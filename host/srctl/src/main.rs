@@ -28,13 +28,12 @@ mod table;
 
 use std::process::ExitCode;
 
-use ::extension::interrupt;
-use ::extension::progress::Progress;
-use ::extension::{Error, Result};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-
 use command::{Command, What};
 use outcome::Outcome;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use switch_root_core::error::{Error, Result};
+use switch_root_core::interrupt;
+use switch_root_core::progress::Progress;
 
 /// In place of the C library's, which maps and unmaps each block that is read,
 /// compressed or written: that took a third of the time of a pull.
@@ -43,7 +42,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
-    if let Some(code) = ::image::rehearsal::entry::take(&arguments) {
+    if let Some(code) = ::preview::rehearsal::entry::take(&arguments) {
         return code;
     }
     style::choose_early(std::env::args_os().skip(1));

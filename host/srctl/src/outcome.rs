@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use extension::{Error, Kind};
 use serde_json::{Value, json};
+use switch_root_core::error::{Error, Kind};
 
 use crate::print::{harmless, say};
 use crate::style::{Stream, Tone, paint};

@@ -9,17 +9,16 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use ::image::image::Image;
-use ::image::plan::{self, Asking};
-use ::image::tree::{Limits, Wanted};
 use clap::error::ErrorKind;
-use extension::output::AtomicFile;
-use extension::progress::Progress;
-use extension::pull::Platform;
-use extension::{Error, Result};
+use initramfs::image::Image;
+use initramfs::tree::{Limits, Wanted};
+use oci::pull::Platform;
 use policy::HostFacts;
-use switch_root_core::escape;
-use switch_root_core::escape::Shown;
+use preview::plan::{self, Asking};
+use switch_root_core::error::{Error, Result};
+use switch_root_core::escape::{self, Shown};
+use switch_root_core::output::AtomicFile;
+use switch_root_core::progress::Progress;
 use text::Layout;
 
 use crate::command::{self, AskOptions, LimitOptions, MachineOptions, Plan, PlanFormat};
@@ -47,7 +46,7 @@ pub fn run(command: &Plan, progress: &dyn Progress) -> Result<Outcome> {
     let mut image = read(&path, limits, &Wanted::of_plan(), progress)?;
     let explain = command.explain.as_deref().map(OsStrExt::as_bytes);
     if let (Some(path), Some(supposed)) = (explain, command.supposed) {
-        image.suppose(path, supposed)?;
+        plan::suppose(&mut image, path, supposed)?;
     }
     let how = How {
         // A page is to be looked around in.
@@ -74,7 +73,7 @@ pub fn run(command: &Plan, progress: &dyn Progress) -> Result<Outcome> {
         }
         (None, PlanFormat::Html) => {
             let report = serde_json::to_value(&plan.report).map_err(no_json)?;
-            ::image::html::render(&report)
+            preview::html::render(&report)
         }
     };
     let text = match command.format {

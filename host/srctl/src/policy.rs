@@ -16,12 +16,12 @@ mod verify;
 
 use std::path::{Path, PathBuf};
 
-use extension::artifact::Access;
-use extension::progress::Progress;
-use extension::registries::Registries;
-use extension::{Error, Result};
+use oci::artifact::Access;
+use oci::registries::Registries;
+use switch_root_core::error::{Error, Result};
 use switch_root_core::limits::fixed;
-use workshop::project::component;
+use switch_root_core::progress::Progress;
+use toolkit::project::component;
 
 use crate::access;
 use crate::command::policy::{Policy, Registry};

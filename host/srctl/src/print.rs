@@ -5,9 +5,9 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use extension::output::{AtomicFile, cannot_write};
-use extension::{Error, Result};
+use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
+use switch_root_core::output::{AtomicFile, cannot_write};
 
 use crate::progress::beside_bars;
 use crate::streams;

@@ -19,10 +19,10 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use extension::progress::{Progress, Silent, Task};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use policy::session::{Waiting, show_waiting};
 use switch_root_core::escape;
+use switch_root_core::progress::{Progress, Silent, Task};
 
 use crate::streams;
 

@@ -1,6 +1,6 @@
 //! Segments of an initramfs that were compressed again, since something was taken out.
 
-use extension::initramfs::Replaced;
+use initramfs::segments::Replaced;
 use serde_json::{Value, json};
 
 use crate::table::bytes;

@@ -4,17 +4,17 @@ mod show;
 
 use std::time::Duration;
 
-use ::extension::progress::Progress;
-use ::extension::{Error, Kind, Result};
-use ::image::image::Image;
-use ::image::plan::Asking;
-use ::image::rehearsal::compare::{Comparison, compare};
-use ::image::rehearsal::{self, Options, Outcome as Happened, Place, Rehearsed};
-use ::image::tree::Wanted;
+use initramfs::image::Image;
+use initramfs::tree::Wanted;
 use policy::HostFacts;
+use preview::plan::Asking;
+use preview::rehearsal::compare::{Comparison, compare};
+use preview::rehearsal::{self, Options, Outcome as Happened, Place, Rehearsed};
 use serde_json::{Value, json};
+use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::escape::Shown;
 use switch_root_core::os_release;
+use switch_root_core::progress::Progress;
 
 use crate::command::{LimitOptions, Rehearse};
 use crate::input::{self, shown};
@@ -91,7 +91,7 @@ fn plan_of(image: &Image, rehearsed: &Rehearsed) -> Result<Option<Value>> {
         architecture: facts.architecture.clone(),
         kernel_command_line: facts.kernel_command_line.clone(),
     };
-    let plan = ::image::plan::make(
+    let plan = ::preview::plan::make(
         image,
         &Asking {
             host: Some(&host),

@@ -9,9 +9,9 @@ mod wait;
 
 use std::time::{Duration, Instant};
 
-use extension::progress::Progress;
-use extension::{Error, Kind, Result};
+use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::escape;
+use switch_root_core::progress::Progress;
 use tracing::warn;
 
 use crate::command::{Status, StatusFormat};

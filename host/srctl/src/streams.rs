@@ -14,8 +14,8 @@ use std::sync::OnceLock;
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Arg, ArgMatches, Command};
-use extension::progress::Progress;
-use extension::{Error, Result};
+use switch_root_core::error::{Error, Result};
+use switch_root_core::progress::Progress;
 
 use crate::input;
 

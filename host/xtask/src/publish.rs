@@ -97,11 +97,13 @@ mod tests {
                 "switch-root",
                 "switch-root-core",
                 "switch-root-extension",
-                "switch-root-image",
+                "switch-root-initramfs",
+                "switch-root-oci",
                 "switch-root-policy",
                 "switch-root-policy-host",
+                "switch-root-preview",
                 "switch-root-srctl",
-                "switch-root-workshop",
+                "switch-root-toolkit",
             ])
         );
         for package in &packages {

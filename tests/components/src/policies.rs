@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use switch_root_tests::policies::{PUBLISHED, SHIPPED};
-use workshop::{component, rust};
+use toolkit::{component, rust};
 
 use crate::refused;
 

@@ -3,9 +3,9 @@
 //! text of the contract, `wit/policy.wit`, so they are wrong in one respect only.
 
 use anyhow::{Context, Result, ensure};
+use toolkit::component::encode;
 use wit_component::StringEncoding;
 use wit_parser::{ManglingAndAbi, PackageId, Resolve, WorldId};
-use workshop::component::encode;
 
 /// The version that the contract has.
 const VERSION: &str = "0.1.0";
@@ -203,8 +203,9 @@ fn dummy_component(resolve: &Resolve, world: WorldId) -> Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use toolkit::component::{Interfaces, interfaces};
+
     use super::*;
-    use workshop::component::{Interfaces, interfaces};
 
     const CONTRACT: &str = include_str!("../../../wit/policy.wit");
 

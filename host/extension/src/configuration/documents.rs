@@ -1,11 +1,11 @@
 //! Documents of a configuration beside the one with the key `machine`, as Talos has
 //! them from 1.12 on: each has a `kind`, and those about registries a `name`.
 
+use oci::registries::{Mirror, MirrorEndpoint, Registries};
 use switch_root_core::yaml::Node;
 
 use super::reader::{Reader, Value};
 use super::registries;
-use crate::registries::{Mirror, MirrorEndpoint, Registries};
 
 /// How the kinds of documents about registries begin.
 const REGISTRY: &str = "Registry";

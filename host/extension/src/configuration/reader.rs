@@ -1,10 +1,10 @@
 //! Values of a configuration with the path of keys that leads to them, and a
 //! reader that collects what is wrong with them.
 
+use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 use switch_root_core::yaml::{Kind, Node, Position};
 
-use crate::error::{Error, Result};
 use crate::known_keys;
 
 /// How much of what stands in the file is repeated in an error, in bytes.

@@ -1,10 +1,9 @@
 //! Whether a file is a machine configuration at all. One that is not lists no
 //! extensions, and an image that is made from it has none.
 
+use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 use switch_root_core::yaml::{Kind, Node};
-
-use crate::error::{Error, Result};
 
 /// The keys that the first document of a configuration has at the top.
 const TOP: [&str; 5] = ["version", "machine", "cluster", "debug", "persist"];

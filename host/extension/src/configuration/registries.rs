@@ -2,9 +2,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use oci::registries::{Credentials, Host, Mirror, MirrorEndpoint, Registries};
 
 use super::reader::{Reader, Value};
-use crate::registries::{Credentials, Host, Mirror, MirrorEndpoint, Registries};
 
 /// The keys that say who asks.
 pub(super) const AUTH: [&str; 5] = [

@@ -1,6 +1,7 @@
-use super::*;
-use crate::registries::Credentials;
 use base64::Engine;
+use oci::registries::Credentials;
+
+use super::*;
 
 fn read(text: &str) -> Configuration {
     parse(text.as_bytes(), "machine.yaml").unwrap_or_else(|error| panic!("{error}\n{text}"))
@@ -80,7 +81,7 @@ fn documents_about_registries_are_read_with_and_without_the_machine() {
         let read = read(&(machine.to_owned() + &text));
         let mirror = &read.registries.mirrors["docker.io"];
         assert!(mirror.skip_fallback);
-        let endpoint = |url: &str, override_path| crate::registries::MirrorEndpoint {
+        let endpoint = |url: &str, override_path| oci::registries::MirrorEndpoint {
             url: url.into(),
             override_path,
         };

@@ -1,5 +1,4 @@
-//! What is read of ELF files: the machine that they are for, and the kernel that
-//! a module says it is built for.
+//! What is read of ELF files: the kernel that a module says it is built for.
 
 use std::fs::File;
 
@@ -8,43 +7,10 @@ use object::elf;
 use object::read::elf::{FileHeader, SectionHeader};
 use object::read::{ReadCache, ReadRef};
 
-/// How much of a file [`architecture`] looks at, in bytes.
-pub const HEADER: usize = 20;
-
 /// Sections that a module may have, and the bytes of its `.modinfo`: what real
 /// ones stay far below.
 const SECTIONS: usize = 1 << 16;
 const MODINFO: u64 = 1 << 16;
-
-/// The architecture of an ELF file with this beginning, as `uname -m` spells it
-/// (`arm` stands for all of 32 bits); nothing for other files, for programs of
-/// the kernel's BPF machine, and for architectures that Linux is rare on.
-pub fn architecture(header: &[u8; HEADER]) -> Option<&'static str> {
-    if !header.starts_with(&elf::ELFMAG) {
-        return None;
-    }
-    let wide = header[4] == elf::ELFCLASS64;
-    let machine = [header[18], header[19]];
-    let little = header[5] == elf::ELFDATA2LSB;
-    let machine = if little {
-        u16::from_le_bytes(machine)
-    } else {
-        u16::from_be_bytes(machine)
-    };
-    Some(match machine {
-        elf::EM_386 => "i686",
-        elf::EM_X86_64 => "x86_64",
-        elf::EM_AARCH64 => "aarch64",
-        elf::EM_ARM => "arm",
-        elf::EM_PPC64 if little => "ppc64le",
-        elf::EM_PPC64 => "ppc64",
-        elf::EM_S390 if wide => "s390x",
-        elf::EM_RISCV if wide => "riscv64",
-        elf::EM_RISCV => "riscv32",
-        elf::EM_LOONGARCH if wide => "loongarch64",
-        _ => return None,
-    })
-}
 
 /// The release in the `vermagic` of a kernel module that is not compressed.
 pub(super) fn vermagic(file: File, wide: bool) -> Option<String> {
@@ -143,18 +109,5 @@ pub(crate) mod tests {
             // Whatever it is, reading it ends.
             of(&module);
         }
-    }
-
-    #[test]
-    fn architectures_are_told_by_the_header() {
-        let header = |machine: u16| file(machine, b"")[..HEADER].try_into().unwrap();
-        assert_eq!(architecture(&header(62)), Some("x86_64"));
-        assert_eq!(architecture(&header(183)), Some("aarch64"));
-        assert_eq!(architecture(&header(247)), None);
-        let mut big: [u8; HEADER] = header(0);
-        big[5] = elf::ELFDATA2MSB;
-        big[18..].copy_from_slice(&22u16.to_be_bytes());
-        assert_eq!(architecture(&big), Some("s390x"));
-        assert_eq!(architecture(&[0; HEADER]), None);
     }
 }

@@ -9,14 +9,14 @@ use std::path::Path;
 
 use policy::FileKind;
 use rustix::fs::{self, AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags};
-use switch_root_core::escape;
+use switch_root_core::architecture::{self, HEADER};
+use switch_root_core::error::{Error, Result};
+use switch_root_core::{escape, interrupt};
 
 use super::attributes::Attributes;
-use super::elf::{self, HEADER};
+use super::elf;
 use super::release::{self, MOST};
 use super::{Contents, Entry, Module};
-use crate::error::{Error, Result};
-use crate::interrupt;
 
 /// How many entries an extension may have.
 const ENTRIES: usize = 1_000_000;
@@ -183,7 +183,7 @@ fn look_into(
                 );
             }
         }
-        if let Some(architecture) = elf::architecture(&header) {
+        if let Some(architecture) = architecture::of_elf(&header) {
             let first = contents.architectures.entry(architecture).or_default();
             if first.is_empty() || *first > entry.path {
                 first.clone_from(&entry.path);

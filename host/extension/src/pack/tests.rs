@@ -1,12 +1,12 @@
 use std::fs;
 
+use initramfs::segments;
 use serde_json::json;
+use switch_root_core::error::Kind;
 use switch_root_core::escape::Shown;
+use switch_root_core::progress::Silent;
 
 use super::*;
-use crate::error::Kind;
-use crate::initramfs;
-use crate::progress::Silent;
 
 fn options(compression: Compression, parallel: usize) -> Options<'static> {
     Options {
@@ -50,7 +50,7 @@ fn an_archive_holds_the_list_and_the_layers_in_order() {
         let layers = pack(&extensions, &output, &options(compression, 3)).unwrap();
         assert_eq!(listing(&folder.path().join("out")), ["archive"]);
         let mut members = Vec::new();
-        initramfs::scan(&output, &mut |_, member, contents| {
+        segments::scan(&output, &mut |_, member, contents| {
             let mut bytes = Vec::new();
             contents.read_to_end(&mut bytes).unwrap();
             members.push((String::from_utf8_lossy(member.path()).into_owned(), bytes));
@@ -102,7 +102,7 @@ fn no_extensions_are_an_empty_list() {
     let output = folder.path().join("archive");
     let options = options(Compression::Zstd(3), 0);
     assert_eq!(pack(&[], &output, &options).unwrap(), []);
-    let found = initramfs::find(&output, &[EXTENSIONS]).unwrap();
+    let found = segments::find(&output, &[EXTENSIONS]).unwrap();
     assert_eq!(found[EXTENSIONS], b"layers: []\n");
 }
 

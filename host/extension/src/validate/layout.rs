@@ -5,11 +5,11 @@ use std::io::{ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 use switch_root_policy::constraint::Version;
 
 use super::collector::Collector;
-use crate::error::{Error, Result};
 use crate::manifest::{self, Manifest};
 
 const MANIFEST: &str = "manifest.yaml";

@@ -4,8 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-
-use image::plan::Supposed;
+use preview::plan::Supposed;
 
 use super::{Format, MachineOptions};
 
@@ -68,10 +67,10 @@ pub struct AskOptions {
 #[derive(Clone, Copy, Debug, Args)]
 pub struct LimitOptions {
     /// Entries of an image or folder that are read at most.
-    #[arg(long, value_name = "N", default_value_t = image::tree::Limits::default().entries)]
+    #[arg(long, value_name = "N", default_value_t = initramfs::tree::Limits::default().entries)]
     pub max_entries: u64,
     /// Bytes, decompressed, that are read at most.
-    #[arg(long, value_name = "N", default_value_t = image::tree::Limits::default().bytes)]
+    #[arg(long, value_name = "N", default_value_t = initramfs::tree::Limits::default().bytes)]
     pub max_bytes: u64,
 }
 

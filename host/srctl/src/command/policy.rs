@@ -9,7 +9,7 @@ mod test;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use extension::reference::ImageRef;
+use oci::reference::ImageRef;
 
 use super::project::{Build, New};
 use super::signature::{Sign, Verify};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use workshop::project::Name;
+use toolkit::project::Name;
 
 use super::Printing;
 

@@ -35,7 +35,7 @@ pub struct Rehearse {
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
     /// Entries of the image that are unpacked at most.
-    #[arg(long, value_name = "N", default_value_t = image::tree::Limits::default().entries)]
+    #[arg(long, value_name = "N", default_value_t = initramfs::tree::Limits::default().entries)]
     pub max_entries: u64,
     /// Bytes, decompressed, that are unpacked at most: into memory.
     #[arg(long, value_name = "N", default_value_t = 2 << 30, value_parser = clap::value_parser!(u64).range(1 << 20..))]

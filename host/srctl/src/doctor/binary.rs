@@ -1,11 +1,11 @@
 //! The boot program that is installed.
 
+use initramfs::boot_program::{Binary, INSTALLED, LIMIT};
 use policy::engine::{self, ENGINE};
 
 use super::finding::{Finding, Findings};
 use super::machine::Machine;
 use crate::rooted::Rooted;
-use ::image::boot_program::{Binary, INSTALLED, LIMIT};
 
 /// Looks at the program that images get, and gives back its digest.
 pub fn installed(root: &Rooted, machine: &Machine, findings: &mut Vec<Finding>) -> Option<String> {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use extension::{Error, Kind, Result};
+use switch_root_core::error::{Error, Kind, Result};
 
 use super::finding::{Finding, Findings};
 use super::machine::Machine;

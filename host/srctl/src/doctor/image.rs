@@ -7,18 +7,18 @@ mod stale;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use ::image::boot_program::Binary;
-use ::image::files::Files;
-use ::image::image::Image;
-use ::image::plan::{self, Asking};
-use ::image::runs;
-use ::image::tree::Wanted;
-use extension::progress::Progress;
+use initramfs::boot_program::Binary;
+use initramfs::files::Files;
+use initramfs::image::Image;
+use initramfs::tree::Wanted;
 use policy::consequence::Deletion;
 use policy::folder::Policy;
+use preview::plan::{self, Asking};
+use preview::runs;
 use switch_root_core::escape;
 use switch_root_core::failure::NO_COMPILER;
-use workshop::loading::quietly;
+use switch_root_core::progress::Progress;
+use toolkit::loading::quietly;
 
 use super::finding::{Finding, Findings};
 use super::keys;

@@ -11,7 +11,7 @@ use policy::sidecar::OnFailure;
 use policy::source::Source;
 use switch_root_core::escape;
 use switch_root_core::failure::{Failure, Kind};
-use workshop::loading::quietly;
+use toolkit::loading::quietly;
 
 use super::finding::{Finding, Findings, Severity};
 use crate::as_initramfs::AsInitramfs;

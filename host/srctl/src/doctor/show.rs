@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use extension::Result;
 use serde_json::{Value, json};
+use switch_root_core::error::Result;
 use switch_root_core::escape;
 
 use super::Examination;

@@ -4,20 +4,21 @@
 use std::collections::BTreeSet;
 
 use extension::configuration::{self, Configuration};
-use extension::initramfs::{self, Replaced};
-use extension::kept::Kept;
-use extension::machine::{self, Root};
-use extension::output::AtomicFile;
 use extension::pack::{self, Layer};
-use extension::progress::Progress;
-use extension::pull::{self, Platform, Pulled};
-use extension::reference::ImageRef;
 use extension::validate::{self, Checked};
-use extension::{Error, Result, folder};
+use extension::{conflict, folder};
+use initramfs::kept::Kept;
+use initramfs::machine::{self, Root};
+use initramfs::segments::{self, Replaced};
+use oci::pull::{self, Platform, Pulled};
+use oci::reference::ImageRef;
 use policy::HostFacts;
 use policy::compatibility::{Judged, Outcome as Verdict};
 use serde_json::{Value, json};
+use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::Shown;
+use switch_root_core::output::AtomicFile;
+use switch_root_core::progress::Progress;
 
 use super::pack::{options as packing, report_invalid, to_pack};
 use super::pull::{options as pulling, warn_of_dropped};
@@ -132,7 +133,7 @@ pub fn run(command: &Install, progress: &dyn Progress) -> Result<Outcome> {
         let task = progress.begin(&command.output.shown(), None);
         task.say("writing");
         let replaced =
-            initramfs::replace_extensions(&command.initramfs, &mut output, &mut |writer| {
+            segments::replace_extensions(&command.initramfs, &mut output, &mut |writer| {
                 pack::write_archive(&layers, writer, &packing)
             })?;
         if images.is_empty() && !replaced.removed.is_empty() && !command.remove_all {
@@ -215,7 +216,7 @@ fn fit(checked: &[Checked], kernels: &BTreeSet<String>, root: &Root) -> Fit {
         let Some(contents) = &one.contents else {
             continue;
         };
-        let conflict = root.conflict(contents);
+        let conflict = conflict::conflict(root, contents);
         fit.unfit
             .extend(conflict.map(|reason| format!("{} {reason}", one.name)));
         let releases: Vec<&str> = contents.kernel_releases().into_iter().collect();

@@ -1,11 +1,11 @@
 //! `srctl extension list`.
 
-use extension::Result;
 use extension::contents::Entry;
-use extension::progress::Progress;
 use extension::validate::Checked;
 use policy::FileKind;
 use serde_json::{Value, json};
+use switch_root_core::error::Result;
+use switch_root_core::progress::Progress;
 
 use crate::command::List;
 use crate::outcome::Outcome;

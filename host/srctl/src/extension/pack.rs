@@ -1,13 +1,13 @@
 //! `srctl extension pack`.
 
-use extension::compression::Compression;
 use extension::pack::{self, Extension, Layer};
-use extension::progress::Progress;
-use extension::squashfs::Codec;
-use extension::validate::{Checked, Finding};
-use extension::{Error, Result, validate};
+use extension::validate::{self, Checked, Finding};
+use initramfs::compression::Compression;
+use initramfs::squashfs::Codec;
 use serde_json::{Value, json};
+use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::Shown;
+use switch_root_core::progress::Progress;
 
 use super::findings;
 use crate::command::{Archive, Layers, Pack, PackOptions};

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use extension::progress::Progress;
-use extension::pull::{self, Platform, Pulled};
-use extension::registries::Registries;
-use extension::unpack::Dropped;
-use extension::{Error, Result};
+use oci::pull::{self, Platform, Pulled};
+use oci::registries::Registries;
+use oci::unpack::Dropped;
 use serde_json::{Value, json};
+use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
+use switch_root_core::progress::Progress;
 
 use crate::access;
 use crate::command::{Pull, RegistryOptions};

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use extension::progress::Progress;
-use extension::pull::Platform;
-use extension::{Error, Result};
+use oci::pull::Platform;
 use policy::compatibility::{Judged, Outcome as Verdict};
 use policy::source::Disk;
 use serde_json::{Value, json};
+use switch_root_core::error::{Error, Result};
+use switch_root_core::progress::Progress;
 
 use super::{findings, record};
 use crate::command::Validate;

@@ -3,21 +3,21 @@
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
-use ::image::boot_program::Binary;
-use extension::initramfs::Replaced;
-use extension::kept::Kept;
-use extension::output::AtomicFile;
-use extension::policies::{self, Addition, Additions, Image};
-use extension::progress::Progress;
-use extension::{Error, Result};
+use initramfs::boot_program::Binary;
+use initramfs::kept::Kept;
+use initramfs::segments::Replaced;
 use policy::session::Session;
 use policy::sidecar::Sidecar;
 use policy::source::Source;
 use policy::trust::Trust;
 use policy::{consequence, engine, folder};
 use serde_json::{Value, json};
+use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::Shown;
-use workshop::loading;
+use switch_root_core::output::AtomicFile;
+use switch_root_core::progress::Progress;
+use toolkit::loading;
+use toolkit::policies::{self, Addition, Additions, Image};
 
 use crate::command::Format;
 use crate::command::image::AddPolicy;
@@ -244,12 +244,12 @@ fn verify(
 /// switch with is not left behind.
 fn check(command: &AddPolicy, output: &AtomicFile) -> Result<()> {
     let path = format!("/proc/self/fd/{}", output.as_file().as_raw_fd());
-    let image = ::image::image::Image::read(
+    let image = ::initramfs::image::Image::read(
         Path::new(&path),
-        &::image::tree::Limits::default(),
-        &::image::tree::Wanted::of_plan(),
+        &::initramfs::tree::Limits::default(),
+        &::initramfs::tree::Wanted::of_plan(),
     )?;
-    would_switch(command, &::image::files::Files(&image.tree))
+    would_switch(command, &::initramfs::files::Files(&image.tree))
 }
 
 /// Refuses policies that a boot would refuse to switch with, for their signatures.

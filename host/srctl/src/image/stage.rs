@@ -11,21 +11,20 @@ mod show;
 
 use std::path::Path;
 
-use extension::progress::Progress;
-use extension::{Error, Result, interrupt};
-use policy::engine;
-use policy::folder;
-use workshop::compile;
+use boot_binary::Binary;
+use folders::Folders;
+use gather::Gathered;
+use policy::{engine, folder};
+use switch_root_core::error::{Error, Result};
+use switch_root_core::interrupt;
+use switch_root_core::progress::Progress;
+use toolkit::compile;
 
 use crate::as_initramfs::AsInitramfs;
 use crate::command::image::Stage;
 use crate::input::shown;
 use crate::outcome::Outcome;
 use crate::rooted::Rooted;
-
-use boot_binary::Binary;
-use folders::Folders;
-use gather::Gathered;
 
 /// Runs the command. Nothing is written before everything was tried.
 pub fn run(command: &Stage, quiet: bool, progress: &dyn Progress) -> Result<Outcome> {

@@ -1,6 +1,6 @@
 //! The explanation of one path for people.
 
-use image::plan::{Explanation, Fate, Said};
+use preview::plan::{Explanation, Fate, Said};
 use switch_root_core::text::bytes;
 
 use crate::table::count;

@@ -1,6 +1,6 @@
 //! The plan as a list: one path a line, for `grep` and `diff`.
 
-use image::plan::Report;
+use preview::plan::Report;
 use switch_root_core::escape;
 
 /// Every path behind what becomes of it, with a tabulator between both.

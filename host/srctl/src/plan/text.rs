@@ -1,9 +1,9 @@
 //! The plan for people: a tree that fits the terminal, the policies, the extensions, and
 //! the sum.
 
-use image::plan::{Branch, Fate, Report};
-use image::tree::Sum;
+use initramfs::tree::Sum;
 use policy::consequence::Deletion;
+use preview::plan::{Branch, Fate, Report};
 use switch_root_core::text::bytes;
 
 use crate::extension::verdict_tone;

@@ -3,14 +3,14 @@
 
 use std::path::Path;
 
-use ::image::image::Image;
-use ::image::tree::Wanted;
-use extension::progress::Progress;
-use extension::pull::Platform;
-use extension::{Error, Result};
+use initramfs::image::Image;
+use initramfs::tree::Wanted;
+use oci::pull::Platform;
 use policy::HostFacts;
 use policy::folder::Policy;
-use workshop::{loading, project};
+use switch_root_core::error::{Error, Result};
+use switch_root_core::progress::Progress;
+use toolkit::{loading, project};
 
 use crate::command::{LimitOptions, MachineOptions};
 use crate::facts::{self, Found};

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use extension::Result;
-use extension::progress::Progress;
-use workshop::bench::{self, Extensions, Figures, Measured, Questions};
+use switch_root_core::error::Result;
+use switch_root_core::progress::Progress;
+use toolkit::bench::{self, Extensions, Figures, Measured, Questions};
 
 use super::{about, time, value};
 use crate::command::policy::Bench;

@@ -1,7 +1,7 @@
 //! `srctl policy build`.
 
-use extension::Result;
 use serde_json::json;
+use switch_root_core::error::Result;
 use switch_root_core::escape;
 
 use crate::command::Format;
@@ -12,7 +12,7 @@ use crate::table::bytes;
 
 /// Runs the command.
 pub fn run(command: &Build) -> Result<Outcome> {
-    let built = workshop::build::build(&command.folder, command.output.as_deref())?;
+    let built = toolkit::build::build(&command.folder, command.output.as_deref())?;
     let path = escape::path(built.path.as_os_str().as_encoded_bytes());
     match command.printing.format {
         Format::Json => print::json(&json!({

@@ -6,12 +6,13 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use extension::output::{AtomicFile, cannot_write};
-use extension::progress::Progress;
-use extension::{Error, Result, interrupt};
 use serde_json::{Value, json};
+use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::Shown;
-use workshop::compile::{self, Compiled, Refused};
+use switch_root_core::interrupt;
+use switch_root_core::output::{AtomicFile, cannot_write};
+use switch_root_core::progress::Progress;
+use toolkit::compile::{self, Compiled, Refused};
 
 use super::components;
 use crate::command::policy::Compile;

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use extension::Result;
-use workshop::inspect::{self, Inspection, Kind, Loaded};
-use workshop::project::component;
+use switch_root_core::error::Result;
+use toolkit::inspect::{self, Inspection, Kind, Loaded};
+use toolkit::project::component;
 
 use super::{time, value};
 use crate::command::policy::Inspect;

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use extension::{Error, Result};
 use serde_json::json;
+use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
-use workshop::language;
-use workshop::project::{self, Project, Questions};
+use toolkit::language;
+use toolkit::project::{self, Project, Questions};
 
 use crate::command::Format;
 use crate::command::project::{Language, New, Question};

@@ -6,17 +6,17 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use extension::artifact::{self, Policy};
-use extension::output::{AtomicFile, cannot_write};
-use extension::policies::signature_beside;
-use extension::progress::Progress;
-use extension::{Error, Result};
+use oci::artifact::{self, Policy};
 use place::Place;
 use policy::trust::{Signed, signature_path};
 use serde_json::{Value, json};
+use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 use switch_root_core::file::{Links, read};
 use switch_root_core::limits::fixed;
+use switch_root_core::output::{AtomicFile, cannot_write};
+use switch_root_core::progress::Progress;
+use toolkit::policies::signature_beside;
 
 use super::{trust, with_access};
 use crate::command::Format;

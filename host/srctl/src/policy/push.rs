@@ -3,15 +3,15 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use extension::artifact::{self, Pushed, SIGNATURE};
-use extension::progress::Progress;
-use extension::{Error, Kind, Result};
+use oci::artifact::{self, Pushed, SIGNATURE};
 use policy::trust::signature_path;
 use serde_json::json;
+use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::escape;
 use switch_root_core::file::{self, Links};
 use switch_root_core::limits::fixed;
-use workshop::project::component;
+use switch_root_core::progress::Progress;
+use toolkit::project::component;
 
 use super::with_access;
 use crate::command::Format;

@@ -2,15 +2,15 @@
 
 use std::fmt::Write;
 
-use ::image::image::Image;
-use extension::progress::Progress;
-use extension::{Error, Result};
+use initramfs::image::Image;
 use policy::{Extension, HostFacts, extensions};
 use serde_json::json;
+use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
-use workshop::ask::{self, Answered, Questions};
-use workshop::cases::{Opinion, Say};
-use workshop::loading;
+use switch_root_core::progress::Progress;
+use toolkit::ask::{self, Answered, Questions};
+use toolkit::cases::{Opinion, Say};
+use toolkit::loading;
 
 use super::about;
 use crate::command::policy::Run;

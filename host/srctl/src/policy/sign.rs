@@ -2,11 +2,12 @@
 
 use std::io::Write;
 
-use extension::output::AtomicFile;
-use extension::{Error, Result, component, sign};
+use policy::description;
 use policy::trust::signature_path;
 use serde_json::json;
-use workshop::project;
+use switch_root_core::error::{Error, Result};
+use switch_root_core::output::AtomicFile;
+use toolkit::{project, sign};
 
 use crate::command::Format;
 use crate::command::signature::Sign;
@@ -24,7 +25,7 @@ pub fn run(command: &Sign) -> Result<Outcome> {
     let file = shown(&policy);
     let wasm = super::read(&policy)?;
     // Nothing of it is run: who signs has read what they sign, and may have no time for it.
-    component::describe(&wasm)
+    description::describe(&wasm)
         .and_then(|component| component.check_contract())
         .map_err(|reason| Error::input(format!("{file} is not signed: it {reason}")))?;
     let name = shown(&command.key);

@@ -4,14 +4,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use extension::output::{AtomicFile, cannot_write};
-use extension::progress::Progress;
-use extension::{Error, Result, interrupt};
 use serde_json::{Value, json};
-use switch_root_core::escape;
-use switch_root_core::escape::Shown;
-use workshop::cases::{self, Component, Outcome as CaseOutcome, Verdict};
-use workshop::project;
+use switch_root_core::error::{Error, Result};
+use switch_root_core::escape::{self, Shown};
+use switch_root_core::interrupt;
+use switch_root_core::output::{AtomicFile, cannot_write};
+use switch_root_core::progress::Progress;
+use toolkit::cases::{self, Component, Outcome as CaseOutcome, Verdict};
+use toolkit::project;
 
 use crate::command::policy::Test;
 use crate::outcome::Outcome;

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use extension::{Error, Result, policies};
 use policy::source::Disk;
 use policy::trust::{self, Signed, Trust};
+use switch_root_core::error::{Error, Result};
+use toolkit::policies;
 
 use crate::input::{read_up_to, shown};
 

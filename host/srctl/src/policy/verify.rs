@@ -1,8 +1,8 @@
 //! `srctl policy verify`.
 
-use extension::Result;
 use serde_json::json;
-use workshop::project::component;
+use switch_root_core::error::Result;
+use toolkit::project::component;
 
 use super::trust;
 use crate::command::Format;

@@ -1,7 +1,7 @@
 //! A rehearsal as people read it.
 
-use image::rehearsal::compare::Comparison;
-use image::rehearsal::{Outcome, Preserved, Rehearsed};
+use preview::rehearsal::compare::Comparison;
+use preview::rehearsal::{Outcome, Preserved, Rehearsed};
 use serde_json::Value;
 use switch_root_core::escape;
 

@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use extension::{Error, Result};
 use serde_json::Value;
+use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 use switch_root_core::file::{self, Links};
 

@@ -5,10 +5,11 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Instant;
 
-use extension::{Error, Result, interrupt};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use switch_root_core::error::{Error, Result};
+use switch_root_core::interrupt;
 
 use super::read::{Read, read};
 use crate::input::shown;

@@ -52,7 +52,7 @@ const DOCUMENTS: [(&str, &str); 9] = [
     ("host/srctl/DOCTOR.md", "srctl"),
     ("host/srctl/FAILURES.md", "srctl"),
     ("host/srctl/STATUS.md", "srctl"),
-    ("host/image/PLAN.md", "srctl"),
+    ("host/preview/PLAN.md", "srctl"),
 ];
 
 /// Writes the tree.

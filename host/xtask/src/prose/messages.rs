@@ -4,14 +4,17 @@
 //! messages are built in one place and logged in another. So every string of the source
 //! counts that could be a message, and whoever asks lists those that are none. A string
 //! could be one where it has words with a space between them, or beside a placeholder. Left
-//! out is what stands in tests, in attributes, and in the macros that log what is no
-//! warning.
+//! out is what stands in tests and in what operators' programs alone have, in attributes,
+//! and in the macros that log what is no warning.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+
+/// What is compiled for the programs of operators alone, and not for the boot program.
+const TOOLS: &str = "cfg(feature=\"tools\")";
 
 /// The macros that log what is neither an error nor a warning.
 const NO_WARNINGS: [&str; 3] = ["info", "debug", "trace"];
@@ -20,8 +23,8 @@ const NO_WARNINGS: [&str; 3] = ["info", "debug", "trace"];
 #[derive(Default)]
 struct Found {
     strings: Vec<String>,
-    /// Modules of it that are files of their own, and are compiled for tests alone.
-    for_tests: Vec<String>,
+    /// Modules of it that are files of their own, and are no part of the boot program.
+    for_others: Vec<String>,
 }
 
 /// All messages below some folders of the repository, each with the files that have it.
@@ -39,17 +42,17 @@ pub fn below(repository: &Path, folders: &[&str]) -> BTreeMap<String, Vec<String
 }
 
 /// The source files below some folders of the repository, but those that are compiled for tests
-/// alone, each with its strings.
+/// or for operators' programs alone, each with its strings.
 pub fn strings_below(repository: &Path, folders: &[&str]) -> Vec<(String, Vec<String>)> {
     let mut files = Vec::new();
     for folder in folders {
         read(repository, folder, &mut files);
     }
-    let for_tests: Vec<String> = files
+    let for_others: Vec<String> = files
         .iter()
-        .flat_map(|(path, found)| found.for_tests.iter().map(|name| module(path, name)))
+        .flat_map(|(path, found)| found.for_others.iter().map(|name| module(path, name)))
         .collect();
-    let is_source = |path: &str| !for_tests.iter().any(|module| is_in(path, module));
+    let is_source = |path: &str| !for_others.iter().any(|module| is_in(path, module));
     files
         .into_iter()
         .filter(|(path, _)| is_source(path))
@@ -123,9 +126,9 @@ fn collect(tokens: TokenStream, found: &mut Found) {
                 let Some(TokenTree::Group(attribute)) = tokens.next() else {
                     continue;
                 };
-                match is_for_tests(&attribute) {
+                match is_for_others(&attribute) {
                     true if of_all => return,
-                    true => found.for_tests.extend(skip_item(&mut tokens)),
+                    true => found.for_others.extend(skip_item(&mut tokens)),
                     false => {}
                 }
             }
@@ -172,9 +175,9 @@ fn is(token: &TokenTree, mark: char) -> bool {
     matches!(token, TokenTree::Punct(punct) if punct.as_char() == mark)
 }
 
-fn is_for_tests(attribute: &Group) -> bool {
+fn is_for_others(attribute: &Group) -> bool {
     let text = attribute.stream().to_string().replace(' ', "");
-    ["test", "cfg(test)"].contains(&&*text) || text.starts_with("cfg(all(test,")
+    ["test", "cfg(test)", TOOLS].contains(&&*text) || text.starts_with("cfg(all(test,")
 }
 
 #[test]
@@ -204,7 +207,7 @@ fn every_string_that_could_be_a_message_is_found_wherever_it_stands() {
         fn i() { "no message in a test" }
     "##;
     let mut found = of(source);
-    assert_eq!(found.for_tests, ["of_tests"]);
+    assert_eq!(found.for_others, ["of_tests"]);
     found.strings.retain(|text| could_be_message(text));
     assert_eq!(
         found.strings,
@@ -233,7 +236,7 @@ fn what_placeholders_are_called_does_not_matter() {
 }
 
 #[test]
-fn modules_that_are_compiled_for_tests_alone_are_left_out() {
+fn modules_that_are_compiled_for_others_alone_are_left_out() {
     assert_eq!(module("a/src/lib.rs", "tests"), "a/src/tests");
     assert_eq!(module("a/src/b.rs", "tests"), "a/src/b/tests");
     assert!(is_in("a/src/tests.rs", "a/src/tests"));

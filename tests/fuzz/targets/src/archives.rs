@@ -8,13 +8,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use extension::archive::{Member, Reader, Writer};
-use extension::kept::Kept;
-use extension::unpack::{Unpacker, decompress};
-use extension::{Error, contents, initramfs, machine};
-use image::rehearsal::unpack;
-use image::tree::{Id, Limits, Tree};
+use extension::contents;
+use initramfs::archive::{Member, Reader, Writer};
+use initramfs::kept::Kept;
+use initramfs::tree::{Id, Limits, Tree};
+use initramfs::{machine, segments};
+use oci::unpack::{Unpacker, decompress};
 use policy::FileKind;
+use preview::rehearsal::unpack;
+use switch_root_core::error::Error;
 
 use crate::{Target, file};
 
@@ -33,8 +35,8 @@ const BYTES: u64 = 1 << 20;
 fn initramfs(data: &[u8]) {
     let (file, path) = file(data);
     let mut members = Vec::new();
-    let limits = initramfs::Limits::new(MEMBERS, BYTES);
-    let scanned = initramfs::scan_within(&path, &limits, &mut |_, member, contents| {
+    let limits = segments::Limits::new(MEMBERS, BYTES);
+    let scanned = segments::scan_within(&path, &limits, &mut |_, member, contents| {
         let mut bytes = Vec::new();
         contents
             .read_to_end(&mut bytes)

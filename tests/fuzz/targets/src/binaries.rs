@@ -1,9 +1,9 @@
 //! Binary formats: components, native code, modules, root images.
 
-use extension::machine::{Machine, look_into};
+use initramfs::machine::{Machine, look_into};
 use policy::engine::split_native;
 use switch_root_core::{escape, file as policy_file};
-use workshop::inspect::sections;
+use toolkit::inspect::sections;
 
 use crate::{Target, file};
 
@@ -19,10 +19,10 @@ pub const MODULE_ELF: Target = Target::new("module_elf", module_elf);
 pub const ROOT_IMAGE: Target = Target::new("root_image", root_image).with_memory(64);
 
 fn component(data: &[u8]) {
-    let described = extension::component::describe(data);
+    let described = policy::description::describe(data);
     let sections = sections::read(data);
-    let interfaces = workshop::component::interfaces(data);
-    let _ = workshop::component::compiler(data);
+    let interfaces = toolkit::component::interfaces(data);
+    let _ = toolkit::component::compiler(data);
     let _ = policy_file::check_component(data);
     let Ok(described) = described else {
         return;
@@ -55,7 +55,7 @@ fn module_elf(data: &[u8]) {
         }
     }
     if let Some(header) = data.first_chunk() {
-        let _ = extension::contents::architecture(header);
+        let _ = switch_root_core::architecture::of_elf(header);
     }
 }
 

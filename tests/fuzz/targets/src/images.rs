@@ -1,8 +1,8 @@
 //! What registries and layouts answer, and how images are named.
 
-use extension::fuzzing::{archived, challenge, docker_config, image};
-use extension::pull::Platform;
-use extension::reference::{ImageRef, folder_name};
+use oci::pull::Platform;
+use oci::pull::fuzzing::{archived, challenge, docker_config, image};
+use oci::reference::{ImageRef, folder_name};
 
 use crate::{Target, assert_shown, file, split};
 

@@ -1,7 +1,6 @@
 //! Signatures and those whose signatures count.
 
-use policy::trust::signers;
-use policy::trust::{Time, Trust};
+use policy::trust::{Time, Trust, signers};
 use ssh_key::{PrivateKey, SshSig, private::Ed25519Keypair};
 
 use crate::{Target, assert_shown};
@@ -40,7 +39,7 @@ fn signature(data: &[u8]) {
     match trust.verify(SIGNED, data, Time(0)) {
         // Nobody but the owner of the key can make one.
         Ok(_) => {
-            let ours = extension::sign::sign(&key, SIGNED).expect("it is signed");
+            let ours = toolkit::sign::sign(&key, SIGNED).expect("it is signed");
             let [ours, given] =
                 [ours.as_bytes(), data].map(|text| SshSig::from_pem(text).expect("it was read"));
             assert_eq!(given.signature_bytes(), ours.signature_bytes());

@@ -1,9 +1,9 @@
 //! The program that an image calls to switch: which it is, and whether it is ours.
 
-use ::image::boot_program::Binary;
-use ::image::called::{self, Called};
-use ::image::image::Image;
-use ::image::tree::Tree;
+use initramfs::boot_program::Binary;
+use initramfs::called::{self, Called};
+use initramfs::image::Image;
+use initramfs::tree::Tree;
 use policy::engine;
 
 use super::OfMachine;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::Path;
 
-use ::image::files::Files;
-use ::image::tree::Tree;
+use initramfs::files::Files;
+use initramfs::tree::Tree;
 use policy::folder::Policy;
 use policy::sidecar::Sidecar;
 use policy::source::Source;

@@ -3,17 +3,17 @@
 
 use std::path::Path;
 
-use extension::policies::{Additions, Image};
-use extension::progress::Progress;
-use extension::{Error, Result};
 use policy::engine;
 use policy::folder::{self, Found};
 use policy::source::Source;
 use policy::trust::Trust;
 use policy::trust::compiled::{COMPILED, Compiled};
+use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 use switch_root_core::limits::fixed;
-use workshop::loading;
+use switch_root_core::progress::Progress;
+use toolkit::loading;
+use toolkit::policies::{Additions, Image};
 
 use crate::command::image::AddPolicy;
 use crate::input::shown;

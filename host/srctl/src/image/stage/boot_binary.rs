@@ -6,12 +6,12 @@
 
 use std::path::Path;
 
-use extension::contents::{HEADER, architecture};
+use initramfs::boot_program::{INSTALLED, LIMIT, engine_of, has_no_compiler};
 use policy::engine;
 use policy::source::Source;
+use switch_root_core::architecture::{self, HEADER};
 
 use crate::rooted::Rooted;
-use ::image::boot_program::{INSTALLED, LIMIT, engine_of, has_no_compiler};
 
 /// Where images have it, and where it is installed.
 const PLACES: [&str; 11] = [
@@ -57,7 +57,7 @@ pub fn find(image: &Rooted, machine: &Rooted) -> Option<Binary> {
 fn look(root: &Rooted, path: &str, of_image: bool) -> Option<Binary> {
     let bytes = root.read(Path::new(path), LIMIT).ok()??.bytes;
     let header: &[u8; HEADER] = bytes.first_chunk()?;
-    let architecture = architecture(header);
+    let architecture = architecture::of_elf(header);
     architecture?;
     Some(Binary {
         path: root.shown(Path::new(path)),

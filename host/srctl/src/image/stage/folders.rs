@@ -8,14 +8,14 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use extension::output::cannot_write;
-use extension::{Error, Result};
 use policy::folder::{OPERATOR, VENDOR};
 use policy::source::{Contents, Disk, Source};
 use policy::trust::TRUST;
 use policy::trust::compiled::{self, COMPILED, Compiled};
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
+use switch_root_core::error::{Error, Result};
+use switch_root_core::output::cannot_write;
 use tempfile::TempDir;
 
 use crate::as_initramfs::Signers;

@@ -2,17 +2,18 @@
 
 use std::path::Path;
 
-use extension::progress::Progress;
-use extension::{Result, interrupt};
 use policy::engine;
 use policy::folder::{self, Found, Policy};
 use policy::sidecar::OnFailure;
 use policy::source::Source;
 use policy::trust::compiled::Compiled;
 use policy::trust::signature_path;
+use switch_root_core::error::Result;
 use switch_root_core::failure::{Failure, Kind};
+use switch_root_core::interrupt;
 use switch_root_core::limits::fixed;
-use workshop::loading;
+use switch_root_core::progress::Progress;
+use toolkit::loading;
 
 use super::folders::{Piece, What};
 use crate::as_initramfs::AsInitramfs;

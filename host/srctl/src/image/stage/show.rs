@@ -1,7 +1,7 @@
 //! What was staged, for people and for programs.
 
-use extension::Result;
 use serde_json::json;
+use switch_root_core::error::Result;
 
 use super::gather::{Gathered, Staged};
 use crate::as_initramfs::Signers;

@@ -6,11 +6,11 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use extension::output::AtomicFile;
-use extension::reference::ImageRef;
-use extension::{Error, Result};
+use oci::reference::ImageRef;
+use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 use switch_root_core::file::{Links, read};
+use switch_root_core::output::AtomicFile;
 
 use super::shown;
 

@@ -1,0 +1,169 @@
+//! An image, or a folder that one would be made of, with what is known of the machine
+//! that boots it.
+
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use policy::FileKind;
+use switch_root_core::architecture::{self, HEADER};
+use switch_root_core::error::{Error, Result};
+use switch_root_core::{escape, os_release};
+
+use crate::machine::{EROFS_IMAGE, Machine, ROOT_IMAGES, kernel_release, look_into};
+use crate::segments::Part;
+use crate::tree::{Id, Limits, Stored, Tree, Wanted};
+
+/// What the kernel executes.
+const INIT: &[u8] = b"/init";
+
+/// Where kernel modules are.
+const MODULES: [&[u8]; 2] = [b"/lib/modules", b"/usr/lib/modules"];
+
+/// How an ELF file begins.
+const ELF: &[u8] = b"\x7fELF";
+
+/// An image.
+#[derive(Debug)]
+pub struct Image {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// What it is called for people: its path, escaped.
+    pub name: String,
+    /// How large the file is; of a folder, 0.
+    pub bytes: u64,
+    /// Its parts; a folder has none.
+    pub parts: Vec<Part>,
+    /// What it holds.
+    pub tree: Tree,
+}
+
+impl Image {
+    /// What is not known of an image whose last archive ends without a trailer, as a half of a
+    /// sentence.
+    pub fn cut_off(&self) -> Option<String> {
+        let last = self.parts.last().filter(|part| !part.trailer)?;
+        Some(format!(
+            "whether the image is whole: its last segment, {}, ends without a trailer, which the kernel reads; if the file was cut off there, what followed is missing",
+            last.number
+        ))
+    }
+
+    /// Reads an image or a folder.
+    ///
+    /// # Errors
+    /// See [`Tree::read`] and [`Tree::of_folder`].
+    pub fn read(path: &Path, limits: &Limits, wanted: &Wanted) -> Result<Self> {
+        let shown = escape::path(path.as_os_str().as_bytes());
+        let metadata = std::fs::metadata(path)
+            .map_err(|error| Error::system(format!("cannot read {shown}"), &error))?;
+        let (tree, parts, bytes) = if metadata.is_dir() {
+            (Tree::of_folder_wanted(path, limits, wanted)?, Vec::new(), 0)
+        } else {
+            let (tree, parts) = Tree::read_wanted(path, limits, wanted)?;
+            (tree, parts, metadata.len())
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            name: shown,
+            bytes,
+            parts,
+            tree,
+        })
+    }
+
+    /// What the image tells of the machine. Its root image is looked into where it is
+    /// one of squashfs; otherwise the initramfs' own os-release is taken.
+    pub fn machine(&self) -> Machine {
+        let mut machine = Machine {
+            architecture: self.machine_of_init(),
+            ..Machine::default()
+        };
+        self.modules(&mut machine);
+        if let Some((path, id)) = self.root_image() {
+            let looked = match self.tree.stored(id) {
+                _ if path.ends_with(EROFS_IMAGE.as_bytes()) => {
+                    Err("one of erofs is not looked into".into())
+                }
+                Some(Stored::At(offset, _)) => File::open(&self.path)
+                    .map_err(|error| error.to_string())
+                    .and_then(|file| look_into(file, *offset, &mut machine)),
+                Some(Stored::File(file)) => file
+                    .try_clone()
+                    .map_err(|error| error.to_string())
+                    .and_then(|file| look_into(file, 0, &mut machine)),
+                _ => Err("it is empty".into()),
+            };
+            machine.problem = looked.err().map(|reason| {
+                format!(
+                    "the root image {} cannot be looked into: {}",
+                    escape::path(&path),
+                    escape::message(&reason, 1024)
+                )
+            });
+        }
+        if machine.os_release.is_none() {
+            machine.os_release = os_release::PATHS.into_iter().find_map(|path| {
+                let bytes = self.tree.contents(path.as_bytes()).ok()?;
+                Some(String::from_utf8_lossy(bytes).into_owned())
+            });
+        }
+        machine
+    }
+
+    /// The root image that the boot binary would take as init.
+    pub fn root_image(&self) -> Option<(Vec<u8>, Id)> {
+        ROOT_IMAGES
+            .into_iter()
+            .chain([EROFS_IMAGE])
+            .find_map(|name| {
+                let path = [b"/", name.as_bytes()].concat();
+                let id = self.tree.find(&path)?;
+                (self.tree.node(id).kind == FileKind::Regular).then_some((path, id))
+            })
+    }
+
+    /// Whether it is booted whole: the program that the kernel executes is no script,
+    /// and it finds a root image. Then root image and layers are mounted from the
+    /// initramfs itself.
+    pub fn boots_whole(&self) -> bool {
+        self.root_image().is_some() && self.init().is_some_and(|header| header.starts_with(ELF))
+    }
+
+    /// What the init of the initramfs was built for, as `uname -m` has it; none where that is
+    /// a script.
+    pub fn machine_of_init(&self) -> Option<&'static str> {
+        let header: &[u8; HEADER] = self.init()?.first_chunk()?;
+        architecture::of_elf(header)
+    }
+
+    /// The first bytes of the init of the initramfs.
+    fn init(&self) -> Option<&[u8]> {
+        let (id, _) = self.tree.resolve(INIT)?;
+        match self.tree.stored(id)? {
+            Stored::Head(header) => Some(header),
+            Stored::Whole(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// The kernels that there are modules for.
+    fn modules(&self, machine: &mut Machine) {
+        for folder in MODULES {
+            let Some((id, _)) = self.tree.resolve(folder) else {
+                continue;
+            };
+            let mut todo = vec![(id, folder.to_vec())];
+            while let Some((id, path)) = todo.pop() {
+                for (name, child) in self.tree.children(id) {
+                    let path = switch_root_core::path::join(&path, name);
+                    if self.tree.node(child).kind == FileKind::Directory {
+                        todo.push((child, path));
+                    } else {
+                        machine.kernel_releases.extend(kernel_release(&path[1..]));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! An initramfs in memory: every file and directory as it would stand in the
+//! machine's rootfs, and the contents of the few files that matter to a plan.
+
+mod count;
+mod folder;
+mod lookup;
+mod node;
+mod read;
+mod store;
+mod unpack;
+mod wanted;
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+
+use lookup::Last;
+use node::Children;
+use policy::{Entry, FileKind};
+use switch_root_core::error::{Error, Result};
+use switch_root_core::escape;
+
+pub use count::Sum;
+pub use node::{Id, Node};
+pub use store::Stored;
+pub use wanted::{Want, Wanted};
+
+/// How large an image may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Members of archives and compressed parts, or entries of folders.
+    pub entries: u64,
+    /// Bytes of archives when they are decompressed, or of files of folders.
+    pub bytes: u64,
+}
+
+/// Four million entries and 8 GiB: far more than an initramfs has, since all of it
+/// is in memory at boot.
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            entries: 4_000_000,
+            bytes: 8 << 30,
+        }
+    }
+}
+
+/// Directories within each other at most. An initramfs has ten or twenty.
+const DEPTH: u32 = 1000;
+
+/// Warnings that are kept; of others there is a count.
+const WARNINGS: usize = 50;
+
+/// An initramfs.
+#[derive(Debug)]
+pub struct Tree {
+    /// The root is the first one. What was removed stays as a hole.
+    nodes: Vec<Node>,
+    stored: HashMap<Id, Stored>,
+    digests: HashMap<Id, [u8; 32]>,
+    warnings: Vec<String>,
+    more_warnings: u64,
+}
+
+impl Default for Tree {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Tree {
+    /// A root directory with nothing in it.
+    pub fn new() -> Self {
+        Self {
+            nodes: vec![Node::directory(0o755)],
+            stored: HashMap::new(),
+            digests: HashMap::new(),
+            warnings: Vec::new(),
+            more_warnings: 0,
+        }
+    }
+
+    /// What stands in rootfs before an image is unpacked: the archive that the kernel
+    /// has built in, where none was given to its build.
+    pub fn of_kernel() -> Self {
+        let mut tree = Self::new();
+        let dev = tree.add(Id::ROOT, b"dev", Node::directory(0o755));
+        tree.add(dev, b"console", Node::character_device(0o600, (5, 1)));
+        tree.add(Id::ROOT, b"root", Node::directory(0o700));
+        tree
+    }
+
+    /// Adds a file, link, directory or device at an absolute path, and the directories
+    /// above it. A directory that is there already gets mode and owner of the new one.
+    ///
+    /// # Errors
+    /// The path is not an absolute one without `.` and `..`, something above it is no
+    /// directory, or something else is there already.
+    pub fn insert(&mut self, path: &[u8], node: Node) -> Result<Id> {
+        let refused = |why: &str| {
+            Error::input(format!(
+                "`{}` cannot be put into the tree: {why}",
+                escape::path(path)
+            ))
+        };
+        let relative = path
+            .strip_prefix(b"/")
+            .ok_or_else(|| refused("the path is not absolute"))?;
+        if relative.is_empty() && node.kind == FileKind::Directory {
+            self.nodes[0].take_attributes(&node);
+            return Ok(Id::ROOT);
+        }
+        let names: Vec<&[u8]> = relative.split(|byte| *byte == b'/').collect();
+        if names
+            .iter()
+            .any(|name| matches!(*name, b"" | b"." | b"..") || name.len() > lookup::NAME_MAX)
+            || path.contains(&0)
+        {
+            return Err(refused(
+                "each part of the path is a name of 1 to 255 bytes, and not `.` or `..`",
+            ));
+        }
+        if names.len() > DEPTH as usize {
+            return Err(refused("it is below too many directories"));
+        }
+        let (last, above) = names.split_last().expect("split gives at least one");
+        let mut directory = Id::ROOT;
+        for name in above {
+            let next = self.child(directory, name);
+            directory = match next {
+                None => self.add(directory, name, Node::directory(0o755)),
+                Some(next) if self.node(next).kind == FileKind::Directory => next,
+                Some(_) => return Err(refused("something above it is not a directory")),
+            };
+        }
+        match self.child(directory, last) {
+            None => Ok(self.add(directory, last, node)),
+            Some(there)
+                if self.node(there).kind == FileKind::Directory
+                    && node.kind == FileKind::Directory =>
+            {
+                self.nodes[there.index()].take_attributes(&node);
+                Ok(there)
+            }
+            Some(_) => Err(refused("something is there already")),
+        }
+    }
+
+    /// Adds a regular file with its contents; see [`insert`](Self::insert).
+    ///
+    /// # Errors
+    /// See there.
+    pub fn insert_file(&mut self, path: &[u8], mode: u32, contents: &[u8]) -> Result<Id> {
+        let id = self.insert(path, Node::file(mode, contents.len() as u64))?;
+        self.stored.insert(id, Stored::Whole(contents.to_vec()));
+        Ok(id)
+    }
+
+    /// Gives a file one more name, in a directory that is there.
+    ///
+    /// # Panics
+    /// There is no such file, or no such directory.
+    pub fn alias(&mut self, file: &[u8], name: &[u8]) {
+        let id = self.find(file).unwrap();
+        let place = self.locate(name, Last::Keep).unwrap();
+        self.link(place.parent, &place.name.unwrap(), id);
+    }
+
+    /// What an id stands for.
+    pub fn node(&self, id: Id) -> &Node {
+        &self.nodes[id.index()]
+    }
+
+    /// What is in a directory, by name. Nothing is in anything else.
+    pub fn children(&self, id: Id) -> impl Iterator<Item = (&[u8], Id)> {
+        self.node(id)
+            .children()
+            .into_iter()
+            .flat_map(|children| children.iter().map(|(name, id)| (&**name, *id)))
+    }
+
+    /// What has a name in a directory.
+    pub fn child(&self, directory: Id, name: &[u8]) -> Option<Id> {
+        self.node(directory).children()?.get(name).copied()
+    }
+
+    /// What stands at a path, without following any link.
+    pub fn find(&self, path: &[u8]) -> Option<Id> {
+        let mut at = Id::ROOT;
+        for name in path.split(|byte| *byte == b'/') {
+            match name {
+                b"" => {}
+                name => at = self.child(at, name)?,
+            }
+        }
+        Some(at)
+    }
+
+    /// What a path leads to, with links followed as if the tree were the root
+    /// directory: its id, and its path without links.
+    pub fn resolve(&self, path: &[u8]) -> Option<(Id, Vec<u8>)> {
+        self.follow(path, Last::Follow)
+    }
+
+    /// What stands at a path, links in the middle followed, but not one at its end: its
+    /// id, and its path without the former.
+    pub fn at(&self, path: &[u8]) -> Option<(Id, Vec<u8>)> {
+        self.follow(path, Last::Keep)
+    }
+
+    fn follow(&self, path: &[u8], last: Last) -> Option<(Id, Vec<u8>)> {
+        let place = self.locate(path, last).ok()?;
+        let id = place.node?;
+        let mut real = self.path_of(place.parent);
+        if let Some(name) = place.name {
+            real = switch_root_core::path::join(&real, &name);
+        }
+        Some((id, real))
+    }
+
+    /// Lists a directory with what policies are told of its entries, as
+    /// [`policy::preservation::review`] takes it. Nothing is mounted in an image.
+    ///
+    /// # Errors
+    /// There is no such directory. Links are not followed.
+    pub fn list(&self, directory: &[u8]) -> io::Result<Vec<Entry>> {
+        let id = self.find(directory).ok_or(io::ErrorKind::NotFound)?;
+        if self.node(id).kind != FileKind::Directory {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        Ok(self
+            .children(id)
+            .map(|(name, id)| {
+                let node = self.node(id);
+                Entry {
+                    name: name.to_vec(),
+                    kind: node.kind,
+                    size: node.size,
+                    mode: node.mode,
+                    mount_point: false,
+                }
+            })
+            .collect())
+    }
+
+    /// What was kept of a file's contents.
+    pub fn stored(&self, id: Id) -> Option<&Stored> {
+        self.stored.get(&id)
+    }
+
+    /// The contents of the file that a path leads to, links followed.
+    ///
+    /// # Errors
+    /// What follows the path in a sentence: nothing is there, it is no file, or it is
+    /// larger than what is kept of such a file.
+    pub fn contents(&self, path: &[u8]) -> std::result::Result<&[u8], String> {
+        let (id, _) = self.resolve(path).ok_or("is not there")?;
+        let node = self.node(id);
+        match self.stored(id) {
+            _ if node.kind != FileKind::Regular => Err("is not a regular file".into()),
+            Some(Stored::Whole(bytes)) => Ok(bytes),
+            Some(Stored::TooLarge(limit)) => Err(format!(
+                "is {} bytes large; at most {limit} are read",
+                node.size
+            )),
+            _ if node.size == 0 => Ok(&[]),
+            _ => Err("was not read".into()),
+        }
+    }
+
+    /// The SHA-256 of a file's contents, where digests were asked for.
+    pub fn digest(&self, id: Id) -> Option<&[u8; 32]> {
+        self.digests.get(&id)
+    }
+
+    /// What the kernel passes over or changes, as sentences.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.warnings.clone();
+        if self.more_warnings > 0 {
+            warnings.push(format!("and {} more of the kind", self.more_warnings));
+        }
+        warnings
+    }
+
+    fn warn(&mut self, warning: String) {
+        if self.warnings.len() < WARNINGS {
+            self.warnings.push(warning);
+        } else {
+            self.more_warnings += 1;
+        }
+    }
+
+    /// The path of a directory.
+    pub fn path_of(&self, mut directory: Id) -> Vec<u8> {
+        let mut names = Vec::new();
+        while let Some((parent, name)) = self.node(directory).place() {
+            names.push(name);
+            directory = parent;
+        }
+        let mut path = Vec::new();
+        for name in names.into_iter().rev() {
+            path.push(b'/');
+            path.extend_from_slice(name);
+        }
+        if path.is_empty() {
+            path.push(b'/');
+        }
+        path
+    }
+
+    /// Puts a new node into a directory, where nothing has that name.
+    fn add(&mut self, directory: Id, name: &[u8], mut node: Node) -> Id {
+        // There are fewer members than fit: `Limits` sees to it.
+        let id = Id::new(self.nodes.len());
+        let depth = self.node(directory).depth() + 1;
+        node.put(directory, name, depth);
+        self.nodes.push(node);
+        self.children_of(directory).insert(name.into(), id);
+        id
+    }
+
+    /// One more name for a file.
+    fn link(&mut self, directory: Id, name: &[u8], id: Id) {
+        self.nodes[id.index()].nlink += 1;
+        self.children_of(directory).insert(name.into(), id);
+    }
+
+    /// Takes a name away, and what has no other. Directories must be empty.
+    fn remove(&mut self, directory: Id, name: &[u8]) {
+        let Some(id) = self.children_of(directory).remove(name) else {
+            return;
+        };
+        let node = &mut self.nodes[id.index()];
+        node.nlink -= 1;
+        if node.nlink == 0 {
+            self.stored.remove(&id);
+            self.digests.remove(&id);
+        }
+    }
+
+    fn children_of(&mut self, directory: Id) -> &mut BTreeMap<Box<[u8]>, Id> {
+        static NONE: &str = "only directories have children";
+        let children: &mut Children = self.nodes[directory.index()].children_mut().expect(NONE);
+        children
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,233 @@
+//! Reading a tree out of a folder: as if the folder were packed into an image, and
+//! that one unpacked by the kernel.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use policy::FileKind;
+use rustix::fs::{self, AtFlags, CWD, Dir, Mode, OFlags, ResolveFlags, Stat};
+use switch_root_core::error::{Error, Result};
+use switch_root_core::escape::{self, Shown};
+use switch_root_core::{interrupt, path};
+
+use super::node::kind;
+use super::store::{Keeper, Kept, Stored};
+use super::unpack::Unpacker;
+use super::{Limits, Tree, Want, Wanted};
+use crate::archive::Member;
+use crate::segments::Place;
+
+/// What is opened must be where it was found, and no link on the way there.
+const STRICT: ResolveFlags = ResolveFlags::BENEATH
+    .union(ResolveFlags::NO_SYMLINKS)
+    .union(ResolveFlags::NO_MAGICLINKS);
+
+const DIRECTORY: OFlags = OFlags::DIRECTORY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+/// A FIFO must not block who opens it.
+const FILE: OFlags = OFlags::NOFOLLOW
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOCTTY);
+
+/// A folder, and what may still be read of it.
+struct Walk<'a> {
+    folder: &'a Path,
+    root: OwnedFd,
+    limits: Limits,
+    entries: u64,
+    bytes: u64,
+    /// The numbers that files of several names have in the image.
+    numbers: HashMap<(u64, u64), u32>,
+}
+
+impl Tree {
+    /// Reads a folder. No link is followed.
+    ///
+    /// # Errors
+    /// It cannot be read, or a limit is exceeded, and is named with the option that
+    /// raises it.
+    pub fn of_folder(folder: &Path, limits: &Limits) -> Result<Self> {
+        Self::of_folder_wanted(folder, limits, &Wanted::of_plan())
+    }
+
+    /// The same, with other contents.
+    ///
+    /// # Errors
+    /// See there.
+    pub fn of_folder_wanted(folder: &Path, limits: &Limits, wanted: &Wanted) -> Result<Self> {
+        // The folder itself may be given by a link.
+        let flags = DIRECTORY.difference(OFlags::NOFOLLOW);
+        let root = fs::openat(CWD, folder, flags, Mode::empty())
+            .map_err(|error| failed(folder, b"/", error.into()))?;
+        let mut walk = Walk {
+            folder,
+            root,
+            limits: *limits,
+            entries: 0,
+            bytes: 0,
+            numbers: HashMap::new(),
+        };
+        let mut tree = Self::of_kernel();
+        let now = wanted.without_places();
+        let mut unpacker = Unpacker::new(&mut tree, Keeper::new(&now));
+        let stat = fs::fstat(&walk.root).map_err(|error| failed(folder, b"/", error.into()))?;
+        unpacker.member(PLACE, &walk.member(b"/.", &stat)?, &mut io::empty())?;
+        let mut todo = vec![b"/".to_vec()];
+        while let Some(directory) = todo.pop() {
+            walk.directory(&directory, &mut todo, &mut unpacker)?;
+        }
+        let mut keeper = Keeper::new(wanted);
+        for (id, path, want) in tree.missing(wanted) {
+            let mut file = walk.open(&path)?;
+            let kept = match want {
+                Want::Place => Kept {
+                    stored: Some(Stored::File(file)),
+                    digest: None,
+                },
+                _ => {
+                    let size = tree.node(id).size;
+                    let mut contents = Read::by_ref(&mut file).take(size);
+                    keeper.read(Some(want), &path, size, None, &mut contents)?
+                }
+            };
+            tree.keep(id, kept);
+        }
+        Ok(tree)
+    }
+}
+
+/// Contents of a folder are in no image.
+const PLACE: Place = Place {
+    part: 1,
+    archive: 0,
+    contents: None,
+    continues: false,
+};
+
+impl Walk<'_> {
+    fn directory(
+        &mut self,
+        path: &[u8],
+        todo: &mut Vec<Vec<u8>>,
+        unpacker: &mut Unpacker<'_, '_>,
+    ) -> Result<()> {
+        let folder = self.folder;
+        let failed = |path: &[u8], error: rustix::io::Errno| failed(folder, path, error.into());
+        let fd = fs::openat2(&self.root, relative(path), DIRECTORY, Mode::empty(), STRICT)
+            .map_err(|error| failed(path, error))?;
+        for child in Dir::read_from(&fd).map_err(|error| failed(path, error))? {
+            interrupt::check()?;
+            let child = child.map_err(|error| failed(path, error))?;
+            let name = child.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let inside = path::join(path, name.to_bytes());
+            let stat = match fs::statat(&fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) => stat,
+                // Gone since it was read.
+                Err(rustix::io::Errno::NOENT) => continue,
+                Err(error) => return Err(failed(&inside, error)),
+            };
+            let mut member = self.member(&inside, &stat)?;
+            match kind(stat.st_mode) {
+                Some(FileKind::Directory) => {
+                    unpacker.member(PLACE, &member, &mut io::empty())?;
+                    todo.push(inside);
+                }
+                Some(FileKind::Regular) => {
+                    let mut contents = self.open(&inside)?.take(member.size.into());
+                    unpacker.member(PLACE, &member, &mut contents)?;
+                }
+                Some(FileKind::Symlink) => {
+                    let target = fs::readlinkat(&fd, name, Vec::new())
+                        .map_err(|error| failed(&inside, error))?
+                        .into_bytes();
+                    // At most PATH_MAX.
+                    member.size = target.len() as u32;
+                    unpacker.member(PLACE, &member, &mut &target[..])?;
+                }
+                _ => unpacker.member(PLACE, &member, &mut io::empty())?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What an image would say of a file.
+    fn member(&mut self, path: &[u8], stat: &Stat) -> Result<Member> {
+        let refused =
+            |what: String| Error::input(format!("cannot read {}: {what}", self.folder.shown()));
+        self.entries += 1;
+        if self.entries > self.limits.entries {
+            return Err(refused(format!(
+                "it has more than {} entries; --max-entries allows more",
+                self.limits.entries
+            )));
+        }
+        let regular = kind(stat.st_mode) == Some(FileKind::Regular);
+        let size = if regular { stat.st_size as u64 } else { 0 };
+        self.bytes += size;
+        if self.bytes > self.limits.bytes {
+            return Err(refused(format!(
+                "its files have more than {} bytes; --max-bytes allows more",
+                self.limits.bytes
+            )));
+        }
+        let size = u32::try_from(size).map_err(|_| {
+            refused(format!(
+                "{} has {size} bytes, and files of an initramfs have at most {}",
+                escape::path(path),
+                u32::MAX
+            ))
+        })?;
+        // Those of one name need no number.
+        let number = self.numbers.len() as u32 + 1;
+        let several = stat.st_nlink > 1 && kind(stat.st_mode) != Some(FileKind::Directory);
+        let ino = match several {
+            true => *self
+                .numbers
+                .entry((stat.st_dev, stat.st_ino))
+                .or_insert(number),
+            false => 0,
+        };
+        Ok(Member {
+            name: relative(path).to_vec(),
+            ino,
+            mode: stat.st_mode,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            nlink: if several { 2 } else { 1 },
+            size,
+            rdev: (fs::major(stat.st_rdev), fs::minor(stat.st_rdev)),
+            ..Member::default()
+        })
+    }
+
+    fn open(&self, path: &[u8]) -> Result<File> {
+        fs::openat2(&self.root, relative(path), FILE, Mode::empty(), STRICT)
+            .map(File::from)
+            .map_err(|error| failed(self.folder, path, error.into()))
+    }
+}
+
+fn relative(path: &[u8]) -> &[u8] {
+    match path.strip_prefix(b"/") {
+        Some(b"") | None => b".",
+        Some(relative) => relative,
+    }
+}
+
+fn failed(folder: &Path, path: &[u8], error: io::Error) -> Error {
+    let shown = escape::path(folder.as_os_str().as_bytes());
+    Error::system(
+        format!("cannot read {} in {shown}", escape::path(path)),
+        &error,
+    )
+}

@@ -1,0 +1,114 @@
+//! Of which files the contents are kept.
+
+use policy::folder;
+use policy::trust::TRUST;
+use switch_root_core::limits::fixed;
+use switch_root_core::os_release;
+
+use crate::boot_program;
+
+/// What is kept of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// All of it, up to so many bytes; larger ones are not kept.
+    Whole(u64),
+    /// So many of its first bytes.
+    Head(u64),
+    /// Where it can be read: in the image where it is not compressed, otherwise in a
+    /// copy on disk that has no name.
+    Place,
+}
+
+/// The files whose contents are kept, by absolute paths.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    files: Vec<(Vec<u8>, Want)>,
+    /// Of folders, everything that is right in them.
+    folders: Vec<(Vec<u8>, Want)>,
+    /// Whether there shall be a digest of every file.
+    pub digests: bool,
+}
+
+/// The largest os-release that is read, in bytes.
+const SMALL: u64 = 64 << 10;
+
+impl Wanted {
+    /// What a plan is made of.
+    pub fn of_plan() -> Self {
+        let mut wanted = Self::default()
+            .folder(folder::VENDOR, Want::Whole(fixed::POLICY_FILE))
+            .folder(folder::OPERATOR, Want::Whole(fixed::POLICY_FILE))
+            .folder(TRUST, Want::Whole(fixed::SIGNERS_FILE))
+            // The program that the image calls: whether it has a compiler, and its release.
+            .file("/init", Want::Whole(boot_program::LIMIT))
+            .folder(boot_program::FOLDER, Want::Whole(boot_program::LIMIT));
+        for path in boot_program::places() {
+            wanted = wanted.file(&path, Want::Whole(boot_program::LIMIT));
+        }
+        for path in ["/extensions.yaml", "/etc/extensions.yaml"] {
+            wanted = wanted.file(path, Want::Whole(fixed::EXTENSIONS_FILE));
+        }
+        for path in os_release::PATHS {
+            wanted = wanted.file(path, Want::Whole(SMALL));
+        }
+        for name in crate::machine::ROOT_IMAGES {
+            wanted = wanted.file(&format!("/{name}"), Want::Place);
+        }
+        wanted
+    }
+
+    /// One more file, or something else of one that is wanted already.
+    #[must_use]
+    pub fn file(mut self, path: &str, want: Want) -> Self {
+        self.files.retain(|(other, _)| other != path.as_bytes());
+        self.files.push((path.into(), want));
+        self
+    }
+
+    /// All files of one more folder.
+    #[must_use]
+    pub fn folder(mut self, path: &str, want: Want) -> Self {
+        self.folders.push((path.into(), want));
+        self
+    }
+
+    /// A digest of every file, too.
+    #[must_use]
+    pub fn with_digests(mut self) -> Self {
+        self.digests = true;
+        self
+    }
+
+    /// The same, but for files of which only the place is wanted.
+    pub(super) fn without_places(&self) -> Self {
+        let keep = |wanted: &[(Vec<u8>, Want)]| {
+            let contents = wanted.iter().filter(|(_, want)| *want != Want::Place);
+            contents.cloned().collect()
+        };
+        Self {
+            files: keep(&self.files),
+            folders: keep(&self.folders),
+            digests: self.digests,
+        }
+    }
+
+    /// What is wanted of the file of this name in this directory.
+    pub(super) fn at(&self, directory: &[u8], name: &[u8]) -> Option<Want> {
+        let folder = self.folders.iter().find(|(path, _)| path == directory);
+        folder
+            .or_else(|| {
+                self.files
+                    .iter()
+                    .find(|(path, _)| *path == switch_root_core::path::join(directory, name))
+            })
+            .map(|(_, want)| *want)
+    }
+
+    pub(super) fn files(&self) -> impl Iterator<Item = (&[u8], Want)> {
+        self.files.iter().map(|(path, want)| (&path[..], *want))
+    }
+
+    pub(super) fn folders(&self) -> impl Iterator<Item = (&[u8], Want)> {
+        self.folders.iter().map(|(path, want)| (&path[..], *want))
+    }
+}

@@ -1,0 +1,9 @@
+//! Images of containers, and artifacts: what they are named by ([`mod@reference`]), where they
+//! come from ([`registries`], [`pull`]), and how their layers become a folder ([`unpack`]).
+//! Policies go to registries and come from there as [`artifact`]s.
+
+pub mod artifact;
+pub mod pull;
+pub mod reference;
+pub mod registries;
+pub mod unpack;

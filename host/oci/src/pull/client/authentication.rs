@@ -1,0 +1,244 @@
+//! Saying who asks: by name and password, or by a token that a server gives.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use switch_root_core::error::Result;
+use switch_root_core::escape;
+
+use super::super::challenge::{self, Challenge};
+use super::super::document;
+use super::super::endpoint::Endpoint;
+use super::super::transport::{Answer, Method, Question, origin, unreachable};
+use super::{Client, Patience, Right, body, unauthorized};
+use crate::registries::Credentials;
+
+impl Client<'_> {
+    /// What goes into `Authorization` after a challenge.
+    pub(super) fn authorize(
+        &self,
+        endpoint: &Endpoint,
+        repository: &str,
+        right: Right,
+        answer: &Answer,
+        patience: &Patience,
+    ) -> Result<String> {
+        let host = &endpoint.host;
+        let credentials = self.keyring.find(host, repository)?;
+        let missing = || {
+            unauthorized(format!(
+                "the registry {host} wants to know who asks, and there are no credentials for it; they are looked for in {}",
+                self.keyring.places(host)
+            ))
+        };
+        match (challenge::choose(answer.response.headers()), credentials) {
+            (_, Some(Credentials::RegistryToken(token))) => Ok(format!("Bearer {token}")),
+            (Some(Challenge::Basic), Some(Credentials::Basic { username, password })) => {
+                Ok(basic(&username, &password))
+            }
+            (Some(Challenge::Basic), Some(Credentials::IdentityToken(_))) => {
+                Err(unauthorized(format!(
+                    "the registry {host} wants a name and a password, and there is only an identity token for it in {}",
+                    self.keyring.places(host)
+                )))
+            }
+            (Some(Challenge::Basic), None) => Err(missing()),
+            (
+                Some(Challenge::Bearer {
+                    realm,
+                    service,
+                    scope,
+                }),
+                credentials,
+            ) => {
+                let scope = right.scope(scope.as_deref(), repository);
+                let token = Token {
+                    host,
+                    realm: &realm,
+                    service: service.as_deref(),
+                    scope: &scope,
+                };
+                self.token(&token, credentials.as_ref(), patience)
+                    .map(|token| format!("Bearer {token}"))
+            }
+            (None, None) => Err(missing()),
+            (None, Some(_)) => Err(unauthorized(format!(
+                "the registry {host} wants to know who asks in a way other than Basic and Bearer"
+            ))),
+        }
+    }
+
+    /// Gets a token for a registry from its token server.
+    fn token(
+        &self,
+        token: &Token<'_>,
+        credentials: Option<&Credentials>,
+        patience: &Patience,
+    ) -> Result<String> {
+        let host = token.host;
+        let server = self.token_server(token)?;
+        let mut question = Question {
+            url: token.realm.to_owned(),
+            authorization: None,
+            headers: Vec::new(),
+            method: Method::Get,
+        };
+        if let Some(Credentials::IdentityToken(identity)) = credentials {
+            let mut form = vec![
+                ("grant_type", "refresh_token"),
+                ("client_id", "switch-root"),
+                ("scope", token.scope),
+                ("refresh_token", identity),
+            ];
+            form.extend(token.service.map(|service| ("service", service)));
+            question.method = Method::Form(form);
+        } else {
+            question.url = token.url();
+            if let Some(Credentials::Basic { username, password }) = credentials {
+                question.authorization = Some(basic(username, password));
+            }
+        }
+        let mut answer = self.polite(&server, &question, patience)?;
+        match answer.response.status().as_u16() {
+            200 => {}
+            status @ (400 | 401 | 403) => {
+                let place = self.keyring.places(host);
+                return Err(unauthorized(match credentials {
+                    Some(_) => format!(
+                        "the token server {server} of the registry {host} does not accept the credentials (status {status}); they are from {place}"
+                    ),
+                    None => format!(
+                        "the token server {server} of the registry {host} gives no token to who does not say who asks (status {status}); credentials are looked for in {place}"
+                    ),
+                }));
+            }
+            status => {
+                return Err(unreachable(
+                    &server,
+                    &format!("as the token server of {host} it answers with the status {status}"),
+                ));
+            }
+        }
+        let body = body(&mut answer.response);
+        // It breaks off where we have closed the connection.
+        self.stop.check()?;
+        let issued: Issued = document::json(&body, "").map_err(|_| {
+            unreachable(
+                &server,
+                &format!("as the token server of {host} it answers with what is no token"),
+            )
+        })?;
+        let given = [issued.token, issued.access_token];
+        let mut given = given.into_iter().flatten();
+        let text = given.find(|text| !text.is_empty()).unwrap_or_default();
+        // What could not be in a header could not be sent.
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(unreachable(
+                &server,
+                &format!("as the token server of {host} it answers with what is no token"),
+            ));
+        }
+        Ok(text)
+    }
+
+    /// The host of a token server. It is given credentials, so it has to be
+    /// reached as safely as the registry.
+    fn token_server(&self, token: &Token<'_>) -> Result<String> {
+        let wrong = |why: &str| {
+            Err(unauthorized(format!(
+                "the registry {} names a token server `{}` {why}",
+                token.host,
+                escape::message(token.realm, 200)
+            )))
+        };
+        let Ok((scheme, server)) = token
+            .realm
+            .parse()
+            .map_err(drop)
+            .and_then(|uri| origin(&uri).map_err(drop))
+        else {
+            return wrong("that is no URL");
+        };
+        let registry = ("https", token.host);
+        if !self.transport.may_lead(registry, (&scheme, &server)) {
+            return wrong("without TLS, which is not asked");
+        }
+        Ok(server)
+    }
+}
+
+/// What is asked of a token server.
+struct Token<'t> {
+    /// The registry that it is for.
+    host: &'t str,
+    realm: &'t str,
+    service: Option<&'t str>,
+    scope: &'t str,
+}
+
+impl Token<'_> {
+    fn url(&self) -> String {
+        let mut url = self.realm.to_owned();
+        let service = self.service.map(|service| ("service", service));
+        for (key, value) in service.into_iter().chain([("scope", self.scope)]) {
+            url.push(match url.contains('?') {
+                true => '&',
+                false => '?',
+            });
+            url.push_str(key);
+            url.push('=');
+            percent_encode(value, &mut url);
+        }
+        url
+    }
+}
+
+/// Appends a value as it may stand in a query.
+fn percent_encode(value: &str, url: &mut String) {
+    use std::fmt::Write;
+
+    for byte in value.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' | b':' => {
+                url.push(char::from(byte));
+            }
+            // Writing to a String cannot fail.
+            _ => drop(write!(url, "%{byte:02X}")),
+        }
+    }
+}
+
+/// What a token server answers.
+#[derive(Deserialize)]
+struct Issued {
+    token: Option<String>,
+    access_token: Option<String>,
+}
+
+fn basic(username: &str, password: &str) -> String {
+    format!(
+        "Basic {}",
+        STANDARD.encode(format!("{username}:{password}"))
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_asked_for_in_the_words_of_the_challenge() {
+        let token = |realm| {
+            Token {
+                host: "r",
+                realm,
+                service: Some("a b&c"),
+                scope: "repository:a/b:pull,push",
+            }
+            .url()
+        };
+        let query = "service=a%20b%26c&scope=repository:a/b:pull%2Cpush";
+        assert_eq!(token("https://t/x"), format!("https://t/x?{query}"));
+        assert_eq!(token("https://t/x?y=z"), format!("https://t/x?y=z&{query}"));
+    }
+}

@@ -1,0 +1,201 @@
+//! Content that is what its digest says.
+
+use std::io::{self, Read};
+
+use oci_spec::image::{Digest, DigestAlgorithm};
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
+use switch_root_core::error::{Error, Kind, Result};
+use switch_root_core::escape;
+
+/// A digest, as somebody wrote it.
+///
+/// # Errors
+/// It is none, or of an algorithm that is not computed.
+pub(super) fn parse(text: &str) -> Result<Digest> {
+    let digest: Digest = text.parse().map_err(|_| {
+        Error::input(format!(
+            "`{}` is not a digest; digests are written sha256:HEX",
+            escape::message(text, 200)
+        ))
+    })?;
+    Hasher::new(&digest)?;
+    Ok(digest)
+}
+
+/// The digest that images are named by.
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    format!("sha256:{}", hex(&Sha256::digest(bytes)))
+}
+
+/// # Errors
+/// [`Kind::Corrupt`] where `bytes` are not those of the digest. `what` says what
+/// they should be: `the manifest of a/b`.
+pub(super) fn verify(bytes: &[u8], digest: &Digest, what: &str) -> Result<()> {
+    let mut hasher = Hasher::new(digest)?;
+    hasher.update(bytes);
+    hasher.finish(digest, what)
+}
+
+enum Hasher {
+    Sha256(Sha256),
+    Sha384(Sha384),
+    Sha512(Sha512),
+}
+
+impl Hasher {
+    fn new(digest: &Digest) -> Result<Self> {
+        match digest.algorithm() {
+            DigestAlgorithm::Sha256 => Ok(Self::Sha256(Sha256::new())),
+            DigestAlgorithm::Sha384 => Ok(Self::Sha384(Sha384::new())),
+            DigestAlgorithm::Sha512 => Ok(Self::Sha512(Sha512::new())),
+            _ => Err(Error::input(format!(
+                "the digest {} is of an algorithm other than sha256, sha384 and sha512, so what it names cannot be checked",
+                escape::message(digest.as_ref(), 200)
+            ))),
+        }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Sha256(hasher) => hasher.update(bytes),
+            Self::Sha384(hasher) => hasher.update(bytes),
+            Self::Sha512(hasher) => hasher.update(bytes),
+        }
+    }
+
+    fn finish(self, expected: &Digest, what: &str) -> Result<()> {
+        let got = match self {
+            Self::Sha256(hasher) => hex(&hasher.finalize()),
+            Self::Sha384(hasher) => hex(&hasher.finalize()),
+            Self::Sha512(hasher) => hex(&hasher.finalize()),
+        };
+        if got == expected.digest() {
+            return Ok(());
+        }
+        Err(Error::new(
+            Kind::Corrupt,
+            format!(
+                "{what} is not what it should be: its digest is {}:{got}, {expected} was expected; it was damaged or replaced on the way",
+                expected.algorithm()
+            ),
+        ))
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// A reader that ends well only if what was read is what was promised.
+pub(super) struct Checked<R> {
+    reader: R,
+    hasher: Option<Hasher>,
+    digest: Digest,
+    size: Option<u64>,
+    got: u64,
+    what: String,
+}
+
+impl<R: Read> Checked<R> {
+    /// Checks the digest and, where it is known, the size in bytes.
+    ///
+    /// # Errors
+    /// The digest is of an algorithm that is not computed.
+    pub(super) fn new(reader: R, digest: Digest, size: Option<u64>, what: String) -> Result<Self> {
+        Ok(Self {
+            reader,
+            hasher: Some(Hasher::new(&digest)?),
+            digest,
+            size,
+            got: 0,
+            what,
+        })
+    }
+}
+
+impl<R: Read> Read for Checked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(hasher) = &mut self.hasher else {
+            return Ok(0);
+        };
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let read = self.reader.read(buffer)?;
+        hasher.update(&buffer[..read]);
+        self.got += read as u64;
+        let size = self.size.unwrap_or(self.got);
+        if self.got > size || (read == 0 && self.got < size) {
+            let than = if read == 0 { "only " } else { "more than " };
+            let (what, got) = (&self.what, self.got.min(size));
+            return Err(Error::new(
+                Kind::Corrupt,
+                format!("{what} has {than}{got} bytes, {size} were expected"),
+            )
+            .into());
+        }
+        if read == 0
+            && let Some(hasher) = self.hasher.take()
+        {
+            hasher.finish(&self.digest, &self.what)?;
+        }
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(content: &[u8], digest: &str, size: Option<u64>) -> Result<Vec<u8>> {
+        let digest = parse(digest)?;
+        let mut reader = Checked::new(content, digest, size, "the layer".to_owned())?;
+        let mut read = Vec::new();
+        reader
+            .read_to_end(&mut read)
+            .map_err(|error| Error::system("reading", &error))?;
+        Ok(read)
+    }
+
+    #[test]
+    fn content_must_have_its_digest_and_its_size() {
+        let digest = sha256(b"content");
+        assert_eq!(read(b"content", &digest, Some(7)).unwrap(), b"content");
+        assert_eq!(read(b"content", &digest, None).unwrap(), b"content");
+        for (content, size, expected) in [
+            (
+                &b"CONTENT"[..],
+                Some(7),
+                "the layer is not what it should be",
+            ),
+            (b"cont", Some(7), "has only 4 bytes, 7 were expected"),
+            (b"content and", Some(7), "has more than 7 bytes"),
+        ] {
+            let error = read(content, &digest, size).unwrap_err();
+            assert_eq!(error.kind, Kind::Corrupt);
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn longer_digests_are_computed_and_unknown_ones_are_refused() {
+        let sha512 = format!("sha512:{}", hex(&Sha512::digest(b"x")));
+        assert_eq!(read(b"x", &sha512, None).unwrap(), b"x");
+        assert!(read(b"y", &sha512, None).is_err());
+        for text in [
+            "md5:00",
+            "sha256:00",
+            "nothing",
+            "sha256:../../../etc/passwd",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Whom we believe to be a registry, and how we show who we are: TLS.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use switch_root_core::error::{Error, Result};
+use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
+
+use crate::registries::Host;
+
+/// Where distributions keep the certificates that they trust.
+const BUNDLES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// The system's certificates; none where it has no file of them.
+pub(super) fn system() -> Vec<Certificate<'static>> {
+    let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+    for file in named.into_iter().chain(BUNDLES.map(PathBuf::from)) {
+        let Ok(pem) = fs::read(&file) else { continue };
+        let certificates = certificates(&pem);
+        if !certificates.is_empty() {
+            return certificates;
+        }
+    }
+    Vec::new()
+}
+
+/// The certificates of a file, without what cannot be read.
+fn certificates(pem: &[u8]) -> Vec<Certificate<'static>> {
+    parse_pem(pem)
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        })
+        .collect()
+}
+
+/// How to speak TLS to the host of that name, whose settings are `settings`.
+/// `system` are the system's certificates; where there are none, those that
+/// come with this program are trusted, unless the settings bring their own.
+///
+/// # Errors
+/// What the settings hold are no certificates, or the key is not that of the
+/// certificate.
+pub(super) fn tls(
+    name: &str,
+    settings: Option<&Host>,
+    system: &[Certificate<'static>],
+) -> Result<TlsConfig> {
+    let mut roots = system.to_vec();
+    let mut builder = TlsConfig::builder();
+    if let Some(settings) = settings {
+        if let Some(pem) = &settings.ca {
+            let own = certificates(pem);
+            if own.is_empty() {
+                return Err(Error::input(format!(
+                    "tls.ca of the registry {name} holds no certificate; it must be PEM, in base64"
+                )));
+            }
+            roots.extend(own);
+        }
+        if let Some((certificate, key)) = &settings.identity {
+            builder = builder.client_cert(Some(identity(name, certificate, key)?));
+        }
+        builder = builder.disable_verification(settings.insecure_skip_verify);
+    }
+    Ok(builder
+        .root_certs(match roots.is_empty() {
+            true => RootCerts::WebPki,
+            false => RootCerts::new_with_certs(&roots),
+        })
+        .build())
+}
+
+fn identity(name: &str, certificate: &[u8], key: &[u8]) -> Result<ClientCert> {
+    let wrong = |why: &dyn std::fmt::Display| {
+        Error::input(format!(
+            "tls.clientIdentity of the registry {name} cannot be used: {why}"
+        ))
+    };
+    let chain = certificates(certificate);
+    let private = PrivateKey::from_pem(key).map_err(|_| wrong(&"its key is not PEM"))?;
+    if chain.is_empty() {
+        return Err(wrong(&"it holds no certificate in PEM"));
+    }
+    // ureq takes for granted that they fit.
+    let der = PrivateKeyDer::from_pem_slice(key).map_err(|_| wrong(&"its key is not PEM"))?;
+    rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| wrong(&error))?
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_client_auth_cert(
+            chain
+                .iter()
+                .map(|certificate| CertificateDer::from(certificate.der()).into_owned())
+                .collect(),
+            der,
+        )
+        .map_err(|error| wrong(&error))?;
+    Ok(ClientCert::new_with_certs(&chain, private))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_are_no_certificates_is_an_error_that_names_the_registry() {
+        let host = |ca: Option<&[u8]>, identity: bool| Host {
+            ca: ca.map(<[u8]>::to_vec),
+            identity: identity.then(|| (b"no".to_vec(), b"no".to_vec())),
+            ..Host::default()
+        };
+        for settings in [host(Some(b"nothing"), false), host(None, true)] {
+            let error = tls("r.example:5000", Some(&settings), &[]).unwrap_err();
+            assert!(error.to_string().contains("r.example:5000"), "{error}");
+        }
+        assert!(tls("r.example", Some(&Host::default()), &[]).is_ok());
+    }
+}

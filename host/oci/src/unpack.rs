@@ -1,0 +1,239 @@
+//! Unpacking image layers into a folder, whatever the archives say.
+//!
+//! Names, links and whiteouts of an archive are followed inside the folder
+//! alone. What cannot be part of an extension (device nodes, fifos)
+//! is never made; it is told by [`Unpacker::refused`], unless a later layer takes
+//! it away. Owners and times of an archive do not matter: layers belong to root in
+//! the end. Extended attributes are dropped, and reported by [`Unpacker::complete`].
+
+mod attributes;
+mod decompress;
+mod headers;
+mod marks;
+mod meter;
+mod tree;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::ffi::OsStr;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use headers::Headers;
+use switch_root_core::error::{Error, Result};
+use switch_root_core::{escape, interrupt};
+use tar::EntryType;
+use tree::Tree;
+
+pub use decompress::decompress;
+pub use marks::Dropped;
+pub(crate) use meter::Gauge;
+pub use tree::Modes;
+
+/// Entries that all layers of an image may have together.
+pub const ENTRIES: u64 = 1_000_000;
+/// Bytes that all layers of an image may have together, unpacked.
+pub const BYTES: u64 = 64 << 30;
+/// Bytes of headers before one entry: long names and attributes of pax.
+const HEADERS: u64 = 1 << 20;
+/// Bytes that are read and written at a time.
+const CHUNK: usize = 256 << 10;
+/// Entries that were refused, or have lost something, and are told one by one.
+const TOLD: usize = 10;
+
+/// What an archive may hold and an extension may not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Special {
+    /// A character or block device.
+    Device,
+    /// A named pipe.
+    Fifo,
+    /// A program that runs with the rights of its owner or group: unpacked by root,
+    /// it would be root's, for all who can reach the folder.
+    SetId,
+}
+
+impl std::fmt::Display for Special {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Device => "a device node",
+            Self::Fifo => "a named pipe",
+            Self::SetId => "a setuid or setgid program",
+        })
+    }
+}
+
+/// Unpacks the layers of one image, the lowest first, into one folder.
+pub struct Unpacker {
+    tree: Tree,
+    gauge: Gauge,
+    entries: u64,
+    buffer: Vec<u8>,
+}
+
+impl Unpacker {
+    /// Unpacks into `folder`, which exists and is empty, and which nobody else
+    /// writes into.
+    ///
+    /// # Errors
+    /// The folder cannot be opened.
+    pub fn new(folder: &Path) -> Result<Self> {
+        Ok(Self {
+            tree: Tree::open(folder)?,
+            gauge: Gauge::new(BYTES),
+            entries: 0,
+            buffer: vec![0; CHUNK],
+        })
+    }
+
+    /// Applies a layer, a tar archive without compression, on top of the layers
+    /// before. Reads it to its end.
+    ///
+    /// # Errors
+    /// The archive is malformed or truncated, has an entry that points outside
+    /// of the folder, exceeds [`ENTRIES`] or [`BYTES`]; the system refuses. What
+    /// was unpacked up to then stays in the folder.
+    pub fn apply(&mut self, layer: impl Read) -> Result<()> {
+        self.tree.begin_layer();
+        let gauge = self.gauge.clone();
+        let mut archive = tar::Archive::new(Headers::new(gauge.meter(layer)));
+        let unreadable = |error: std::io::Error| broken(&error);
+        gauge.limit(Some(HEADERS));
+        for entry in archive.entries().map_err(unreadable)? {
+            let mut entry = entry.map_err(unreadable)?;
+            gauge.limit(None);
+            interrupt::check()?;
+            self.entries += 1;
+            if self.entries > ENTRIES {
+                return Err(Error::input(format!(
+                    "the image has more than {ENTRIES} entries, which no extension has"
+                )));
+            }
+            self.entry(&mut entry)?;
+            // Also what nobody wanted: the next header stands behind it.
+            std::io::copy(&mut entry, &mut std::io::sink()).map_err(unreadable)?;
+            gauge.limit(Some(HEADERS));
+        }
+        gauge.limit(None);
+        // Padding; and a stream's own checksum stands at its end.
+        std::io::copy(&mut archive.into_inner(), &mut std::io::sink()).map_err(unreadable)?;
+        Ok(())
+    }
+
+    /// The first of what the layers have together and an extension may not, by path.
+    pub fn refused(&self) -> Vec<(PathBuf, Special)> {
+        let refused = self.tree.marks.refused().take(TOLD);
+        let owned = |(real, special)| (PathBuf::from(OsStr::from_bytes(real)), special);
+        refused.map(owned).collect()
+    }
+
+    /// What is left to be done when the last layer was applied; and what has no longer the
+    /// attributes that it had: the first ones, and how many more there are.
+    pub fn complete(self) -> (Modes, (Vec<Dropped>, usize)) {
+        let (modes, marks) = self.tree.complete();
+        (modes, marks.dropped(TOLD))
+    }
+
+    fn entry(&mut self, entry: &mut tar::Entry<'_, impl Read>) -> Result<()> {
+        let kind = entry.header().entry_type();
+        if kind == EntryType::XGlobalHeader {
+            return Ok(());
+        }
+        let attributes = attributes::names(entry)?;
+        let name = entry.path_bytes().into_owned();
+        let kind = match kind {
+            // Archives of the oldest kind have no other mark of a directory.
+            EntryType::Regular if name.ends_with(b"/") => EntryType::Directory,
+            kind => kind,
+        };
+        let path = tree::components(&name)?;
+        let Some((last, parents)) = path.split_last() else {
+            return match kind {
+                EntryType::Directory => Ok(()),
+                _ => Err(Error::input(format!(
+                    "the layer has an entry `{}` that is no directory; its name is missing",
+                    escape::path(&name)
+                ))),
+            };
+        };
+        if let Some(hidden) = last.strip_prefix(b".wh.") {
+            return match hidden {
+                b".wh..opq" => self.tree.clear(parents),
+                // Notes of aufs to itself.
+                _ if hidden.starts_with(b".wh.") => Ok(()),
+                b"" | b"." | b".." => Err(Error::input(format!(
+                    "the layer has a whiteout `{}`, which names nothing in its directory",
+                    escape::path(&name)
+                ))),
+                _ => self.tree.remove(parents, hidden),
+            };
+        }
+        let mode = entry
+            .header()
+            .mode()
+            .map_err(|error| broken(&error).within(escape::path(&name)))?
+            & 0o7777;
+        let tree = &mut self.tree;
+        let real = match kind {
+            EntryType::Directory => tree.directory(&path, mode)?,
+            EntryType::Regular | EntryType::Continuous if mode & 0o6000 != 0 => {
+                return tree.refuse(&path, Special::SetId);
+            }
+            EntryType::Regular | EntryType::Continuous => {
+                let size = entry.size();
+                tree.file(&path, mode, size, entry, &mut self.buffer)?
+            }
+            EntryType::Symlink => tree.symlink(&path, &link_target(entry, &name)?)?,
+            // It has the attributes of the file.
+            EntryType::Link => return tree.hardlink(&path, &link_target(entry, &name)?),
+            EntryType::Char | EntryType::Block => return tree.refuse(&path, Special::Device),
+            EntryType::Fifo => return tree.refuse(&path, Special::Fifo),
+            other => {
+                return Err(Error::input(format!(
+                    "the layer's entry {} is of type `{}`, which is not read; an extension may hold files, directories and links only",
+                    escape::path(&name),
+                    escape::path(&[other.as_byte()])
+                )));
+            }
+        };
+        tree.marks.drop_attributes(real, &attributes);
+        Ok(())
+    }
+}
+
+/// A link's target, as the archive spells it.
+fn link_target(entry: &tar::Entry<'_, impl Read>, name: &[u8]) -> Result<Vec<u8>> {
+    let target = entry.link_name_bytes().unwrap_or_default().into_owned();
+    let wrong = if target.is_empty() {
+        "without a target"
+    } else if target.contains(&0) {
+        "whose target holds a zero byte"
+    } else if target.len() >= tree::LENGTH {
+        "whose target is longer than Linux takes"
+    } else {
+        return Ok(target);
+    };
+    Err(Error::input(format!(
+        "the layer's entry {} is a link {wrong}",
+        escape::path(name)
+    )))
+}
+
+/// Reading an archive failed.
+fn broken(error: &std::io::Error) -> Error {
+    use switch_root_core::error::Kind;
+
+    let ours = error.get_ref().is_some_and(|inner| inner.is::<Error>());
+    if ours || error.raw_os_error().is_some() {
+        return Error::system("cannot read the layer", error);
+    }
+    Error::new(
+        Kind::Corrupt,
+        format!(
+            "the layer is not a tar archive that can be read: {}",
+            escape::message(&error.to_string(), 200)
+        ),
+    )
+}

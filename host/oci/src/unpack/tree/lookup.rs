@@ -1,0 +1,149 @@
+//! Finding the place of a name.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use rustix::fs::{self, Mode};
+use rustix::io::Errno;
+use switch_root_core::error::{Error, Result};
+use switch_root_core::escape;
+
+use super::{DIRECTORY, Directory, LENGTH, Tree, check_depth, failed};
+
+/// Symlinks on the way to one entry, as Linux has it.
+const LINKS: usize = 40;
+
+/// The components of an entry's name; none for the root. A `/` in front means
+/// the image's root.
+///
+/// # Errors
+/// The name points outside or is no name.
+pub(in crate::unpack) fn components(name: &[u8]) -> Result<Vec<&[u8]>> {
+    let wrong = |what: &str| {
+        Err(Error::input(format!(
+            "the layer has an entry `{}`, {what}",
+            escape::message(&escape::path(name), 300)
+        )))
+    };
+    if name.len() >= LENGTH {
+        return wrong("whose name is longer than Linux takes");
+    }
+    if name.contains(&0) {
+        return wrong("whose name holds a zero byte");
+    }
+    let path: Vec<&[u8]> = name
+        .split(|&byte| byte == b'/')
+        .filter(|part| !part.is_empty() && part != b".")
+        .collect();
+    if path.contains(&&b".."[..]) {
+        return wrong("which points outside of the image with `..`");
+    }
+    Ok(path)
+}
+
+impl Tree {
+    /// The directory that an entry stands in, made where it is missing, and the
+    /// entry's name there.
+    pub(super) fn parent<'a>(&mut self, path: &[&'a [u8]]) -> Result<(Arc<Directory>, &'a [u8])> {
+        let Some((name, parents)) = path.split_last() else {
+            return Err(Error::input("the layer has an entry without a name"));
+        };
+        let spelling = parents.join(&b'/');
+        if let Some((last, directory)) = &self.last
+            && *last == spelling
+        {
+            return Ok((directory.clone(), name));
+        }
+        let Some(directory) = self.walk(parents, true)? else {
+            return Err(Error::input(format!(
+                "the directory {} cannot be made",
+                escape::path(&spelling)
+            )));
+        };
+        self.last = Some((spelling, directory.clone()));
+        Ok((directory, name))
+    }
+
+    /// Opens a directory of the image, through symlinks that lead to one.
+    /// `None` where there is none, which `make` makes.
+    pub(super) fn walk(&mut self, path: &[&[u8]], make: bool) -> Result<Option<Arc<Directory>>> {
+        let spelling = || escape::path(&path.join(&b'/'));
+        let mut current = self.root.clone();
+        let mut links = 0;
+        let mut ahead: VecDeque<Vec<u8>> = path.iter().map(|part| part.to_vec()).collect();
+        while let Some(name) = ahead.pop_front() {
+            if name == b".." {
+                // The root is its own parent, as `/` is.
+                let up = match current.real.iter().rposition(|&byte| byte == b'/') {
+                    Some(slash) => current.real[..slash].to_vec(),
+                    None => Vec::new(),
+                };
+                current = reopen(&self.root, &up)?;
+                continue;
+            }
+            let real = current.child(&name);
+            let cannot = |error| failed("open the directory", &real, error);
+            match fs::openat(&current.fd, &*name, DIRECTORY, Mode::empty()) {
+                Ok(fd) => current = Arc::new(Directory { fd, real }),
+                Err(Errno::NOENT) if make => {
+                    check_depth(&real)?;
+                    fs::mkdirat(&current.fd, &*name, Mode::RWXU).map_err(cannot)?;
+                    let fd = fs::openat(&current.fd, &*name, DIRECTORY, Mode::empty())
+                        .map_err(cannot)?;
+                    fs::fchmod(&fd, Mode::from_raw_mode(0o755)).map_err(cannot)?;
+                    self.note(real.clone());
+                    current = Arc::new(Directory { fd, real });
+                }
+                Err(Errno::NOENT) => return Ok(None),
+                Err(Errno::NOTDIR | Errno::LOOP) => {
+                    let target = match fs::readlinkat(&current.fd, &*name, Vec::new()) {
+                        Ok(target) => target.into_bytes(),
+                        Err(Errno::INVAL) if !make => return Ok(None),
+                        Err(Errno::INVAL) => {
+                            return Err(Error::input(format!(
+                                "the layer has an entry in {}, but {} is no directory",
+                                spelling(),
+                                escape::path(&real)
+                            )));
+                        }
+                        Err(error) => return Err(cannot(error)),
+                    };
+                    links += 1;
+                    if links > LINKS {
+                        return Err(Error::input(format!(
+                            "the layer has an entry in {}, which leads through the symlink {} to {} and through more than {LINKS} in all",
+                            spelling(),
+                            escape::path(&real),
+                            escape::path(&target)
+                        )));
+                    }
+                    if target.starts_with(b"/") {
+                        current = self.root.clone();
+                    }
+                    for part in target.split(|&byte| byte == b'/').rev() {
+                        if !part.is_empty() && part != b"." {
+                            ahead.push_front(part.to_vec());
+                        }
+                    }
+                }
+                Err(error) => return Err(cannot(error)),
+            }
+        }
+        Ok(Some(current))
+    }
+}
+
+/// Opens a directory by its path without symlinks.
+pub(super) fn reopen(root: &Arc<Directory>, real: &[u8]) -> Result<Arc<Directory>> {
+    let mut current = root.clone();
+    for name in real.split(|&byte| byte == b'/') {
+        if name.is_empty() {
+            continue;
+        }
+        let below = current.child(name);
+        let fd = fs::openat(&current.fd, name, DIRECTORY, Mode::empty())
+            .map_err(|error| failed("open the directory", &below, error))?;
+        current = Arc::new(Directory { fd, real: below });
+    }
+    Ok(current)
+}

@@ -1,0 +1,165 @@
+//! The plan as a value that programs read: `srctl plan --format json`.
+
+use initramfs::image::Image;
+use initramfs::tree::Tree;
+use policy::account::{self, PolicyReport, Reason};
+use policy::compatibility::{Judged, Outcome};
+use policy::consequence::Deletion;
+use policy::{Extension, survivors};
+use serde::Serialize;
+use switch_root_core::escape;
+
+use super::branch::{Branch, Summary};
+
+/// The plan.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// [`SCHEMA`](super::SCHEMA).
+    pub schema: u32,
+    /// What was looked at.
+    pub image: ImageReport,
+    /// The root directory.
+    pub tree: Branch,
+    /// Every policy, in the order in which they are asked.
+    pub policies: Vec<PolicyReport>,
+    /// Every extension that extensions.yaml names.
+    pub extensions: Vec<PlannedExtension>,
+    /// What survives, by path.
+    pub survivors: Vec<Survivor>,
+    /// Whether the rest is deleted.
+    pub deletion: Deletion,
+    /// Why the switch would be refused.
+    pub refused: Option<String>,
+    /// How much is kept, carried and deleted.
+    pub summary: Summary,
+    /// What is not as it should be.
+    pub warnings: Vec<String>,
+    /// What is worth knowing of the boot that is planned.
+    pub notes: Vec<String>,
+    /// What could not be found out and would decide: whether all is well is not known then.
+    pub unknown: Vec<String>,
+}
+
+/// One extension, as the report of a boot has it; but nobody may have been asked about it.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlannedExtension {
+    /// The file name of the layer.
+    pub image: String,
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.version`.
+    pub version: String,
+    /// The sum of the verdicts; absent where the policies could not be asked.
+    pub verdict: Option<Outcome>,
+    /// False where the layer is missing.
+    pub activated: Option<bool>,
+    /// Why it is incompatible, or would not be activated.
+    pub reasons: Vec<Reason>,
+}
+
+impl PlannedExtension {
+    /// One that policies were asked about.
+    pub(super) fn judged(judged: &Judged) -> Self {
+        Self {
+            verdict: Some(judged.outcome),
+            reasons: account::reasons(judged),
+            ..Self::unasked(&judged.extension)
+        }
+    }
+
+    /// One that nobody was asked about.
+    pub(super) fn unasked(extension: &Extension) -> Self {
+        let shown = |text: &str| escape::message(text, 4096);
+        Self {
+            image: shown(&extension.image),
+            name: shown(&extension.name),
+            version: shown(&extension.version),
+            verdict: None,
+            activated: None,
+            reasons: Vec::new(),
+        }
+    }
+
+    /// Whether it would be left out.
+    pub fn is_left_out(&self) -> bool {
+        self.verdict == Some(Outcome::Incompatible) || self.activated == Some(false)
+    }
+
+    /// The verdict in a word.
+    pub fn word(&self) -> &'static str {
+        match self.verdict {
+            Some(Outcome::Compatible) => "compatible",
+            Some(Outcome::Incompatible) => "incompatible",
+            Some(Outcome::Unjudged) => "unjudged",
+            None => "not asked",
+        }
+    }
+}
+
+/// The image.
+#[derive(Clone, Debug, Serialize)]
+pub struct ImageReport {
+    /// Its path as it was given, escaped.
+    pub name: String,
+    /// The size of the file; of a folder, 0.
+    pub bytes: u64,
+    /// Its parts; a folder has none.
+    pub parts: Vec<PartReport>,
+}
+
+/// A part of an image.
+#[derive(Clone, Debug, Serialize)]
+pub struct PartReport {
+    /// From 1.
+    pub number: usize,
+    /// How it is compressed, as the tools name it; `none` where it is not.
+    pub format: String,
+    /// Where it begins, in bytes.
+    pub offset: u64,
+    /// In bytes.
+    pub length: u64,
+    /// Of its archives.
+    pub members: u64,
+}
+
+impl ImageReport {
+    pub(super) fn of(image: &Image) -> Self {
+        Self {
+            name: image.name.clone(),
+            bytes: image.bytes,
+            parts: image
+                .parts
+                .iter()
+                .map(|part| PartReport {
+                    number: part.number,
+                    format: part
+                        .format
+                        .map_or_else(|| "none".into(), |format| format.to_string()),
+                    offset: part.offset,
+                    length: part.length,
+                    members: part.members,
+                })
+                .collect(),
+        }
+    }
+}
+
+/// One path that survives, as the report of a boot has it, and how large it is.
+#[derive(Clone, Debug, Serialize)]
+pub struct Survivor {
+    /// What, and by whose word.
+    #[serde(flatten)]
+    pub what: survivors::Survivor,
+    /// Bytes of all files at and below it.
+    pub bytes: u64,
+}
+
+impl Survivor {
+    pub(super) fn of(tree: &Tree, what: survivors::Survivor) -> Self {
+        let id = tree.find(&what.path.0);
+        Self {
+            bytes: id.map_or(0, |id| tree.sum(id).bytes),
+            what,
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! A path that is not in the image: a boot makes it, and policies will see it then.
+
+use std::str::FromStr;
+
+use initramfs::image::Image;
+use initramfs::tree::{Id, Node, Tree};
+use policy::FileKind;
+use policy::survivors::kind_word;
+use switch_root_core::error::{Error, Result};
+use switch_root_core::{escape, path};
+
+/// What is supposed to be at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Supposed {
+    kind: FileKind,
+    size: u64,
+    mode: Option<u32>,
+}
+
+/// The kinds by their words in a plan.
+const KINDS: [FileKind; 7] = [
+    FileKind::Regular,
+    FileKind::Directory,
+    FileKind::Symlink,
+    FileKind::BlockDevice,
+    FileKind::CharacterDevice,
+    FileKind::Fifo,
+    FileKind::Socket,
+];
+
+impl FromStr for Supposed {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let mut words = text.split(',');
+        let word = words.next().unwrap_or_default();
+        let kind = KINDS.into_iter().find(|kind| kind_word(*kind) == word);
+        let kind = kind.ok_or_else(|| {
+            let words: Vec<&str> = KINDS.into_iter().map(kind_word).collect();
+            format!(
+                "`{word}` is not a kind of file; one of {}",
+                words.join(", ")
+            )
+        })?;
+        let mut supposed = Self {
+            kind,
+            size: 0,
+            mode: None,
+        };
+        for word in words {
+            let value = match word.split_once('=') {
+                Some(("size", size)) => size.parse().map(|size| supposed.size = size),
+                Some(("mode", mode)) => {
+                    u32::from_str_radix(mode, 8).map(|mode| supposed.mode = Some(mode))
+                }
+                _ => return Err(format!("`{word}` is neither size=BYTES nor mode=OCTAL")),
+            };
+            value.map_err(|error| format!("`{word}`: {error}"))?;
+        }
+        match kind {
+            FileKind::Regular | FileKind::Symlink => Ok(supposed),
+            _ if supposed.size == 0 => Ok(supposed),
+            _ => Err(format!("a {} has no size", kind_word(kind))),
+        }
+    }
+}
+
+impl Supposed {
+    fn node(self) -> Node {
+        let mode = |default| self.mode.unwrap_or(default);
+        match self.kind {
+            FileKind::Directory => Node::directory(mode(0o755)),
+            FileKind::Regular => Node::file(mode(0o644), self.size),
+            FileKind::Symlink => {
+                let mut node = Node::symlink(b"");
+                node.size = self.size;
+                node
+            }
+            kind => Node::special(kind, mode(0o600), (0, 0)),
+        }
+    }
+}
+
+/// Takes a path for one of an image, as if a program of the boot had made it there.
+///
+/// # Errors
+/// It is in the image, or cannot be made.
+pub fn suppose(image: &mut Image, path: &[u8], supposed: Supposed) -> Result<()> {
+    let path = path::join(b"/", path.strip_prefix(b"/").unwrap_or(path));
+    if let Some((id, _)) = image.tree.at(&path) {
+        return Err(Error::input(format!(
+            "{} is in the image, a {}: it is explained as what it is; leave --as out",
+            escape::path(&path),
+            kind_word(image.tree.node(id).kind)
+        )));
+    }
+    let real = real(&image.tree, &path);
+    image.tree.insert(&real, supposed.node()).map(|_: Id| ())
+}
+
+/// A path without the links on the way to it, as far as it is there.
+fn real(tree: &Tree, path: &[u8]) -> Vec<u8> {
+    let ends = (1..path.len()).rev().filter(|at| path[*at] == b'/');
+    for end in ends {
+        if let Some((_, above)) = tree.resolve(&path[..end]) {
+            return path::join(&above, &path[end + 1..]);
+        }
+    }
+    path.to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_supposed_is_a_kind_with_size_and_mode() {
+        let file = |size, mode| Supposed {
+            kind: FileKind::Regular,
+            size,
+            mode,
+        };
+        assert_eq!("file".parse(), Ok(file(0, None)));
+        assert_eq!("file,size=7,mode=600".parse(), Ok(file(7, Some(0o600))));
+        for (text, words) in [
+            ("", "`` is not a kind"),
+            ("dir", "one of file, directory"),
+            ("file,7", "neither size=BYTES nor mode=OCTAL"),
+            ("file,size=x", "`size=x`: invalid digit"),
+            ("directory,size=1", "a directory has no size"),
+        ] {
+            let error = text.parse::<Supposed>().unwrap_err();
+            assert!(error.contains(words), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn links_on_the_way_are_followed() {
+        let mut tree = Tree::new();
+        tree.insert(b"/run/a", Node::directory(0o755)).unwrap();
+        tree.insert(b"/var/run", Node::symlink(b"../run")).unwrap();
+        assert_eq!(real(&tree, b"/var/run/a/b/c"), b"/run/a/b/c");
+        assert_eq!(real(&tree, b"/x/y"), b"/x/y");
+        assert_eq!(real(&tree, b"/x"), b"/x");
+    }
+}

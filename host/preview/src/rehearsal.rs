@@ -1,0 +1,359 @@
+//! Rehearsing a switch: the real `switch_root` is executed with an image as its
+//! initramfs, in namespaces or in a virtual machine, and what it did is compared with
+//! what was planned.
+//!
+//! The new root is a stand-in: a tmpfs with the directories and links of the image's
+//! root image, where it has one, and an init that waits for the report and tells what
+//! survived. All of it is gone afterwards.
+
+pub mod compare;
+pub mod entry;
+mod first;
+mod free_ids;
+mod init;
+mod machine;
+mod messages;
+mod namespace;
+mod output;
+mod program;
+mod stage;
+mod supervisor;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod unpack;
+#[cfg(not(feature = "fuzzing"))]
+mod unpack;
+mod users;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use initramfs::called;
+use initramfs::image::Image;
+use initramfs::machine::{Machine, RootNode};
+use initramfs::tree::Id;
+use messages::{End, NewRoot, Node, NodeKind, Played, Request, Settings};
+use serde_json::Value;
+use switch_root_core::error::{Error, Kind, Result};
+use switch_root_core::escape;
+
+pub use messages::{Entry, Preserved};
+pub use stage::INIT;
+
+/// What of a log is told in an error, in bytes.
+const TOLD: usize = 2000;
+
+/// Where it is rehearsed.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// In namespaces of this machine.
+    Namespaces,
+    /// In a virtual machine.
+    Machine {
+        /// The kernel.
+        kernel: PathBuf,
+        /// The machine's memory in MiB; what it needs otherwise.
+        memory: Option<u32>,
+    },
+}
+
+/// What is to be rehearsed, and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where.
+    pub place: Place,
+    /// The `switch_root` that is taken whatever the image has.
+    pub switch_root: Option<PathBuf>,
+    /// The one that is taken where the image has none.
+    pub otherwise: Option<PathBuf>,
+    /// The text of the new root's os-release; that of the root image otherwise.
+    pub os_release: Option<String>,
+    /// The kernel command line that policies and `switch_root` see. In a machine, more
+    /// stands in front of it.
+    pub kernel_command_line: String,
+    /// The most that the image may have when it is unpacked, in bytes.
+    pub max_bytes: u64,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Rehearsed {
+    /// Which `switch_root` was executed, for people.
+    pub program: String,
+    /// What it did.
+    pub outcome: Outcome,
+    /// What policies were told of the machine.
+    pub facts: Facts,
+    /// How the initramfs was otherwise than the image alone.
+    pub conditions: Conditions,
+    /// What was otherwise than at boot, as sentences.
+    pub notes: Vec<String>,
+    /// What `switch_root` and, in a machine, the kernel wrote; not escaped.
+    pub log: String,
+}
+
+/// How it ended.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// The init of the new root was executed.
+    Switched {
+        /// The report (see REPORT.md of host/switch).
+        report: Value,
+        /// What was at /run/switch-root/preserved.
+        preserved: Preserved,
+    },
+    /// Nothing was changed, for this reason.
+    Refused(String),
+}
+
+/// What policies were told of the machine, beside the new root's os-release.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The text of the new root's os-release.
+    pub os_release: Option<String>,
+    /// `uname -r`.
+    pub kernel_release: String,
+    /// `uname -m`.
+    pub architecture: String,
+    /// The kernel's command line.
+    pub kernel_command_line: String,
+}
+
+/// How the initramfs was otherwise than the image alone: what a comparison has to know.
+#[derive(Clone, Debug, Default)]
+pub struct Conditions {
+    /// Directories that were made, since the image lacks them: escaped paths.
+    pub directories: BTreeSet<String>,
+    /// Device nodes for which empty files stand.
+    pub placeholders: BTreeSet<String>,
+}
+
+/// Rehearses the switch. This process may have other threads; nothing is forked but
+/// what is executed at once. The program must call [`entry::take`] first thing.
+///
+/// # Errors
+/// The image is no initramfs, or too large; the place cannot be used; `switch_root` is
+/// missing, is another program, crashes, or takes too long; or the user interrupts.
+pub fn rehearse(image: &Image, options: &Options) -> Result<Rehearsed> {
+    let shown = image.name.clone();
+    if image.parts.is_empty() {
+        return Err(Error::input(format!(
+            "{shown} is a folder, and a rehearsal takes an image; make one of it, such as with `find . | cpio -o -H newc`"
+        )));
+    }
+    let file = std::path::absolute(&image.path)
+        .map_err(|error| Error::system(format!("cannot find {shown}"), &error))?;
+    stage::check_own_program().map_err(|sentence| Error::new(Kind::System, sentence))?;
+    for program in options.switch_root.iter().chain(&options.otherwise) {
+        program::open(program)?;
+    }
+    let found = image.machine();
+    check_architecture(&shown, found.architecture, &options.place)?;
+    let os_release = options.os_release.clone().or(found.os_release.clone());
+    let mut notes: Vec<String> = found.problem.clone().into_iter().collect();
+    if image.boots_whole() {
+        notes.push("at boot the image's init mounts the root image and the layers; here it is called as switch_root, and the new root only looks like the root image".into());
+    }
+    if called::find(&image.tree).is_ok_and(|called| called.by_systemd()) {
+        notes.push(format!("{}. Here switch_root itself switches and deletes: what policies decide is the same, and what is deleted and freed is not what a boot does", called::SYSTEMD_SWITCHES));
+    }
+    let settings = Settings {
+        new_root: new_root(found, os_release.clone()),
+        switch_root: absolute(options.switch_root.as_deref())?,
+        otherwise: absolute(options.otherwise.as_deref())?,
+        patience_ms: options.timeout.as_millis() as u64,
+    };
+    let mut conditions = Conditions::default();
+    let played = match &options.place {
+        Place::Namespaces => namespace::play(&Request {
+            image: file,
+            max_bytes: options.max_bytes,
+            kernel_command_line: options.kernel_command_line.trim().to_owned(),
+            timeout_ms: options.timeout.as_millis() as u64,
+            settings,
+        })?,
+        Place::Machine { kernel, memory } => machine::play(&machine::Boot {
+            image: &file,
+            unpacked: image.tree.sum(Id::ROOT).bytes,
+            kernel,
+            memory: *memory,
+            kernel_command_line: &options.kernel_command_line,
+            timeout: options.timeout,
+            settings,
+        })?,
+    };
+    let Played {
+        said,
+        end,
+        placeholders,
+        notes: more,
+    } = played;
+    notes.extend(more);
+    let log = said.log;
+    let failed = |what: &str| {
+        let words = escape_lines(&log);
+        let words = if words.is_empty() {
+            String::new()
+        } else {
+            format!("; the last that was said:\n{words}")
+        };
+        Error::new(
+            Kind::System,
+            format!("the rehearsal of {shown} failed: {what}{words}"),
+        )
+    };
+    if let Some(why) = said.failed {
+        return Err(failed(&why));
+    }
+    let Some(staged) = said.staged else {
+        return Err(failed(match (end, &options.place) {
+            (End::TimedOut, _) => "it took too long to set up; allow more with --timeout SECONDS",
+            (_, Place::Machine { .. }) => {
+                "the kernel did not start what sets it up; is it one for x86_64 that can unpack this image, and is there enough --memory?"
+            }
+            _ => "its first process ended early",
+        }));
+    };
+    let outcome = match said.seen {
+        Some(seen) if !seen.report.is_object() => {
+            return Err(failed(
+                "the init of the new root was executed, and there is no report of the switch",
+            ));
+        }
+        Some(seen) if !seen.settled => {
+            return Err(failed(
+                "the deletion did not end in time; allow more with --timeout SECONDS",
+            ));
+        }
+        Some(seen) => Outcome::Switched {
+            report: seen.report,
+            preserved: seen.preserved,
+        },
+        None => match (end, refusal(&log)) {
+            (End::TimedOut, _) => {
+                return Err(failed(
+                    "switch_root did not come to an end in time; allow more with --timeout SECONDS",
+                ));
+            }
+            (_, Some(reason)) => Outcome::Refused(reason),
+            (End::Killed(signal), _) => {
+                return Err(failed(&format!(
+                    "switch_root ({}) crashed: it was ended by signal {signal}",
+                    staged.program
+                )));
+            }
+            (End::Exited(status), _) => {
+                return Err(failed(&format!(
+                    "switch_root ({}) ended with status {status}, and did not execute the init",
+                    staged.program
+                )));
+            }
+            (End::Off, _) => {
+                return Err(failed(&format!(
+                    "the machine ended, and switch_root ({}) did not execute the init",
+                    staged.program
+                )));
+            }
+        },
+    };
+    notes.extend(staged.notes);
+    conditions.directories.extend(staged.added);
+    conditions.placeholders = placeholders;
+    Ok(Rehearsed {
+        program: staged.program,
+        outcome,
+        facts: Facts {
+            os_release,
+            kernel_release: staged.kernel_release,
+            architecture: staged.architecture,
+            kernel_command_line: staged.kernel_command_line,
+        },
+        conditions,
+        notes,
+        log,
+    })
+}
+
+fn absolute(path: Option<&Path>) -> Result<Option<PathBuf>> {
+    path.map(std::path::absolute)
+        .transpose()
+        .map_err(|error| Error::system("cannot find switch_root", &error))
+}
+
+/// Whether programs of the image can run where it is rehearsed.
+fn check_architecture(shown: &str, image: Option<&str>, place: &Place) -> Result<()> {
+    let here = match place {
+        Place::Namespaces => rustix::system::uname()
+            .machine()
+            .to_string_lossy()
+            .into_owned(),
+        Place::Machine { .. } => "x86_64".to_owned(),
+    };
+    match image {
+        Some(image) if image != here && (image, here.as_str()) != ("i686", "x86_64") => {
+            Err(Error::input(format!(
+                "{shown} cannot be rehearsed here: its init is a program for {image}, and this would run it on {here}; rehearse on a machine of that kind"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The new root: as the root image has it, if there is one.
+fn new_root(found: Machine, os_release: Option<String>) -> NewRoot {
+    let nodes = found.root.0.into_iter().map(|(path, node)| Node {
+        path,
+        kind: match node {
+            RootNode::Directory(mode, ..) => NodeKind::Directory(mode),
+            RootNode::Link(target) => NodeKind::Link(target),
+            RootNode::File => NodeKind::File,
+        },
+    });
+    let nodes: Vec<Node> = nodes.collect();
+    NewRoot {
+        read_only: !nodes.is_empty(),
+        nodes,
+        os_release,
+    }
+}
+
+/// Why it was refused, out of what `switch_root` said.
+fn refusal(log: &str) -> Option<String> {
+    let words = "nothing was changed: ";
+    let line = log.lines().rfind(|line| line.contains(words))?;
+    let (_, reason) = line.split_once(words)?;
+    Some(reason.trim_end().to_owned())
+}
+
+/// The end of a log, each line escaped and indented.
+fn escape_lines(log: &str) -> String {
+    let mut start = log.len().saturating_sub(TOLD);
+    while !log.is_char_boundary(start) {
+        start += 1;
+    }
+    let lines = log[start..]
+        .lines()
+        .map(|line| format!("  {}", escape::message(line, 512)));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_found_in_what_was_said() {
+        let log = "switch_root: warning: x\nswitch_root: error: nothing was changed: the init is not there\nmore\n";
+        assert_eq!(refusal(log).as_deref(), Some("the init is not there"));
+        assert_eq!(refusal("switch_root: x"), None);
+    }
+
+    #[test]
+    fn the_end_of_a_log_is_told_without_control_characters() {
+        assert_eq!(escape_lines("a\n\u{1b}[2J\n"), "  a\n  \\x1b[2J");
+        assert!(escape_lines(&"größe ".repeat(1000)).len() < 3 * TOLD);
+    }
+}

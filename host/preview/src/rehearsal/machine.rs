@@ -1,0 +1,243 @@
+//! A rehearsal in a virtual machine, from outside: a kernel is booted in QEMU with the
+//! image and one more archive, which holds what [`stage`] needs.
+
+pub mod stage;
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use initramfs::archive::{Member, Writer};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use stage::{FOLDER, OTHERWISE, OWN, SETTINGS, SWITCH_ROOT};
+use switch_root_core::error::{Error, Kind, Result};
+use switch_root_core::escape;
+
+use super::messages::{self, End, Played, Settings};
+use super::namespace::Running;
+use super::{entry, output, program};
+
+/// The emulator.
+const EMULATOR: &str = "qemu-system-x86_64";
+
+/// Where a kernel of x86 says that it is one, and what (see the kernel's
+/// `Documentation/arch/x86/boot.rst`).
+const BOOT_SIGN: (u64, &[u8]) = (0x202, b"HdrS");
+
+/// What a machine needs beside its initramfs, in bytes.
+const MEMORY: u64 = 384 << 20;
+
+/// What is to be booted.
+pub struct Boot<'a> {
+    /// The image.
+    pub image: &'a Path,
+    /// How much it has when it is unpacked, in bytes.
+    pub unpacked: u64,
+    /// The kernel.
+    pub kernel: &'a Path,
+    /// The machine's memory in MiB; what it needs otherwise.
+    pub memory: Option<u32>,
+    /// What stands on the kernel's command line beside what is needed there.
+    pub kernel_command_line: &'a str,
+    /// How long all of it may take.
+    pub timeout: Duration,
+    /// What is set up.
+    pub settings: Settings,
+}
+
+/// Boots it.
+///
+/// # Errors
+/// There is no emulator, the kernel is none, a file cannot be read, or the user
+/// interrupts.
+pub fn play(boot: &Boot<'_>) -> Result<Played> {
+    let deadline = Instant::now() + boot.timeout;
+    check_kernel(boot.kernel)?;
+    let folder = tempfile::tempdir()
+        .map_err(|error| Error::system("cannot make a folder for the initramfs", &error))?;
+    let initramfs = folder.path().join("initramfs");
+    let size = write_initramfs(boot, &initramfs)?;
+    // Twice our own program: it is the init of the new root, too.
+    let needed = (MEMORY + 2 * size + boot.unpacked).div_ceil(1 << 20);
+    let memory = boot.memory.map_or(needed, u64::from);
+    let mut command = Command::new(EMULATOR);
+    command
+        .args(accelerators())
+        .args(["-m", &format!("{memory}M")])
+        .args([
+            "-nodefaults",
+            "-no-user-config",
+            "-display",
+            "none",
+            "-no-reboot",
+        ])
+        .args(["-serial", "stdio", "-kernel"])
+        .arg(boot.kernel)
+        .arg("-initrd")
+        .arg(&initramfs)
+        .args(["-append", &command_line(boot.kernel_command_line)])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    // SAFETY: only a system call is made between fork and exec.
+    unsafe {
+        command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?));
+    }
+    let mut child = command.spawn().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Error::new(
+            Kind::NotFound,
+            format!("cannot rehearse in a virtual machine: there is no {EMULATOR}; install QEMU (the package qemu-system-x86 on Debian)"),
+        ),
+        _ => Error::system(format!("cannot start {EMULATOR}"), &error),
+    })?;
+    let collect = |stream: OwnedFd| output::collect(File::from(stream));
+    let console = child.stdout.take().map(|it| collect(it.into()));
+    let errors = child.stderr.take().map(|it| collect(it.into()));
+    let mut running = Running(child);
+    let ended = running.wait(deadline);
+    let failed = !matches!(running.0.try_wait(), Ok(Some(status)) if status.success());
+    drop(running);
+    if let Err(error) = &ended
+        && error.kind == Kind::Interrupted
+    {
+        return Err(error.clone());
+    }
+    let text =
+        |stream: Option<output::Collected>| stream.map(output::Collected::join).unwrap_or_default();
+    let said = messages::hear(&text(console));
+    if failed && ended.is_ok() {
+        let errors = escape::message(text(errors).trim(), 1024);
+        return Err(Error::new(
+            Kind::System,
+            format!("{EMULATOR} failed: {errors}"),
+        ));
+    }
+    Ok(Played {
+        said,
+        end: if ended.is_ok() {
+            End::Off
+        } else {
+            End::TimedOut
+        },
+        placeholders: Default::default(),
+        notes: Vec::new(),
+    })
+}
+
+/// The machine restarts when its first process ends, and where it would restart it
+/// ends. Errors and the last words of a kernel are shown, and nothing else.
+fn command_line(more: &str) -> String {
+    let needed = format!(
+        "console=ttyS0 panic=-1 loglevel=4 rdinit={OWN} {}",
+        more.trim()
+    );
+    format!("{} -- {}", needed.trim_end(), entry::STAGE)
+}
+
+/// KVM where it can be used: a processor that says nothing of virtualization may have
+/// the device all the same, and machines that hang.
+fn accelerators() -> &'static [&'static str] {
+    let kvm = File::options().read(true).write(true).open("/dev/kvm");
+    let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let able = processor
+        .split_whitespace()
+        .any(|flag| matches!(flag, "vmx" | "svm"));
+    match kvm {
+        Ok(_) if able => &["-accel", "kvm", "-accel", "tcg"],
+        _ => &["-accel", "tcg"],
+    }
+}
+
+/// Whether a file is a kernel that the emulator boots.
+fn check_kernel(kernel: &Path) -> Result<()> {
+    let shown = escape::path(kernel.as_os_str().as_bytes());
+    let failed = |error: io::Error| Error::system(format!("cannot read {shown}"), &error);
+    let mut file = File::open(kernel).map_err(failed)?;
+    let (offset, sign) = BOOT_SIGN;
+    let mut found = Vec::new();
+    file.seek(SeekFrom::Start(offset)).map_err(failed)?;
+    file.take(sign.len() as u64)
+        .read_to_end(&mut found)
+        .map_err(failed)?;
+    if found != sign {
+        return Err(Error::input(format!(
+            "{shown} is no Linux kernel for x86_64: it has no boot header at offset {offset:#x}; name a bzImage, such as a distribution's /boot/vmlinuz-RELEASE"
+        )));
+    }
+    Ok(())
+}
+
+/// Writes the image, and behind it the archive with our own files. Gives back its size.
+fn write_initramfs(boot: &Boot<'_>, target: &Path) -> Result<u64> {
+    let failed = |error: io::Error| Error::of_copy("cannot write the initramfs", &error);
+    let mut output = File::create(target).map_err(failed)?;
+    let mut image = File::open(boot.image).map_err(failed)?;
+    let size = io::copy(&mut image, &mut output).map_err(failed)?;
+    // An archive begins at a multiple of four bytes.
+    let padding = size.next_multiple_of(4) - size;
+    output
+        .write_all(&[0; 3][..padding as usize])
+        .map_err(failed)?;
+    let mut settings = boot.settings.clone();
+    let named = settings.switch_root.take();
+    let otherwise = settings.otherwise.take();
+    settings.switch_root = named.as_ref().map(|_| SWITCH_ROOT.into());
+    settings.otherwise = otherwise.as_ref().map(|_| OTHERWISE.into());
+    let mut writer = Writer::new(io::BufWriter::new(output));
+    let folder = Member {
+        name: FOLDER[1..].into(),
+        mode: libc::S_IFDIR | 0o700,
+        nlink: 2,
+        ..Member::default()
+    };
+    writer.member(&folder, &mut io::empty(), &mut |_| {})?;
+    let own = Some(PathBuf::from("/proc/self/exe"));
+    for (path, source) in [(OWN, own), (SWITCH_ROOT, named), (OTHERWISE, otherwise)] {
+        let Some(source) = source else { continue };
+        let mut file = match path {
+            OWN => File::open(&source).map_err(failed)?,
+            _ => File::from(program::open(&source)?),
+        };
+        file.rewind().map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len();
+        writer.file(&path[1..], 0o700, length, &mut file, &mut |_| {})?;
+    }
+    let settings = serde_json::to_vec(&settings).map_err(|error| failed(error.into()))?;
+    let length = settings.len() as u64;
+    writer.file(
+        &SETTINGS[1..],
+        0o600,
+        length,
+        &mut settings.as_slice(),
+        &mut |_| {},
+    )?;
+    writer.finish()?.flush().map_err(failed)?;
+    Ok(fs::metadata(target).map_err(failed)?.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_is_told_what_to_start() {
+        assert_eq!(
+            command_line(" a=b "),
+            "console=ttyS0 panic=-1 loglevel=4 rdinit=/.switch-root-rehearsal/srctl a=b -- rehearse-stage"
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_no_kernel_is_told() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), vec![b'x'; 4096]).unwrap();
+        let error = check_kernel(file.path()).unwrap_err().to_string();
+        assert!(error.contains("is no Linux kernel"), "{error}");
+    }
+}

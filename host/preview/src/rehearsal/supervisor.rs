@@ -1,0 +1,202 @@
+//! A rehearsal in namespaces, from within. Runs in a process of its own, which has one
+//! thread, takes the request on standard input, and gives what came of it back on
+//! standard output.
+//!
+//! The supervisor makes the namespaces, unpacks the initramfs, and stays outside of the
+//! namespace of processes; process 1 of that one ([`first`]) becomes `switch_root`. When
+//! it ends, the kernel ends all others in there, and with the last process go all mounts.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid, fork, pipe2};
+use rustix::mount::MountAttrFlags;
+use switch_root_core::error::{Error, Kind, Result};
+use switch_root_core::escape;
+
+use super::messages::{self, End, Message, Played, Request, say};
+use super::output::Pieces;
+use super::stage::detached;
+use super::unpack::{Unpacked, prepare, unpack};
+use super::{first, program, users};
+
+/// What a request may take, in bytes.
+const REQUEST: u64 = 256 << 20;
+
+/// How often it is looked whether process 1 has ended.
+const STEP: Duration = Duration::from_millis(5);
+
+/// Plays the request on standard input; the exit status only tells whether there is an
+/// answer on standard output.
+pub fn run() -> ExitCode {
+    let answer = listen().and_then(|request| play(&request));
+    let answer = answer.map_err(|error| (error.kind == Kind::Input, error.to_string()));
+    match serde_json::to_writer(io::stdout(), &answer) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn listen() -> Result<Request> {
+    let failed = |error: io::Error| Error::system("the supervisor cannot start", &error);
+    // What whoever started srctl left open is nothing for the image's programs.
+    // SAFETY: changes a flag of descriptors, and takes no pointers.
+    let marked = unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            3,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
+    };
+    if marked != 0 {
+        return Err(failed(io::Error::last_os_error()));
+    }
+    // Where whoever started us has ended already, there is no request either.
+    set_pdeathsig(Signal::SIGKILL).map_err(|error| failed(error.into()))?;
+    messages::read(io::stdin(), REQUEST).map_err(failed)
+}
+
+fn play(request: &Request) -> Result<Played> {
+    let deadline = Instant::now() + Duration::from_millis(request.timeout_ms);
+    // Opened as who we are: in the namespace we may be nobody.
+    let opened = Opened::new(request)?;
+    users::enter()?;
+    // The change of user has taken it away.
+    set_pdeathsig(Signal::SIGKILL).map_err(|error| Error::system("prctl", &error.into()))?;
+    let shown = escape::path(request.image.as_os_str().as_bytes());
+    let root = make_tmpfs(request.max_bytes)
+        .map_err(|error| users::forbidden("it does not let us mount a tmpfs", &error))?;
+    let prepared = prepare(root.as_fd())
+        .map_err(|error| Error::system("cannot make the initramfs", &error))?;
+    let unpacked = unpack(
+        opened
+            .image
+            .try_clone()
+            .map_err(|error| Error::system("dup", &error))?,
+        &shown,
+        root.as_fd(),
+        prepared,
+        request.max_bytes,
+    )?;
+    unshare(CloneFlags::CLONE_NEWPID).map_err(|error| {
+        users::forbidden(
+            "it does not let us make a namespace of processes",
+            &error.into(),
+        )
+    })?;
+    watch(request, &opened, &root, unpacked, deadline)
+        .map_err(|error| Error::system(format!("cannot rehearse {shown}"), &error))
+}
+
+/// What is needed from outside.
+pub struct Opened {
+    image: File,
+    /// The `switch_root` that is taken whatever the image has.
+    pub named: Option<OwnedFd>,
+    /// The one that is taken where the image has none.
+    pub otherwise: Option<OwnedFd>,
+    /// This program.
+    pub own: File,
+}
+
+impl Opened {
+    fn new(request: &Request) -> Result<Self> {
+        let settings = &request.settings;
+        let shown = escape::path(request.image.as_os_str().as_bytes());
+        let open = |path: &Path, shown: &str| {
+            File::open(path).map_err(|error| Error::system(format!("cannot read {shown}"), &error))
+        };
+        let named = settings.switch_root.as_deref();
+        let otherwise = settings.otherwise.as_deref();
+        Ok(Self {
+            image: open(&request.image, &shown)?,
+            named: named.map(program::open).transpose()?,
+            otherwise: otherwise.map(program::open).transpose()?,
+            own: open(Path::new("/proc/self/exe"), "srctl itself")?,
+        })
+    }
+}
+
+/// Makes the tmpfs of the initramfs, mounted nowhere yet.
+fn make_tmpfs(bytes: u64) -> io::Result<OwnedFd> {
+    // An inode takes about as much of the kernel's own memory, which `size` is not for.
+    let inodes = (bytes / 1024).clamp(1024, 1 << 24).to_string();
+    let size = bytes.to_string();
+    let options = [("mode", "0755"), ("size", &size), ("nr_inodes", &inodes)];
+    detached("tmpfs", &options, MountAttrFlags::empty())
+}
+
+/// Starts process 1, and waits for its end.
+fn watch(
+    request: &Request,
+    opened: &Opened,
+    root: &OwnedFd,
+    unpacked: Unpacked,
+    deadline: Instant,
+) -> io::Result<Played> {
+    let (read, write) = pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+    let (errors_read, errors_write) = pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+    // SAFETY: this process has one thread, so the child may do all that we may.
+    let process = match unsafe { fork() }? {
+        ForkResult::Parent { child } => child,
+        ForkResult::Child => {
+            let why = match first::run(request, opened, root, (&write, &errors_write)) {
+                Err(why) => why,
+                Ok(never) => match never {},
+            };
+            let _ = say(&Message::Failed(why));
+            std::process::exit(1);
+        }
+    };
+    drop((write, errors_write));
+    let mut streams = Pieces::new([read, errors_read].map(File::from));
+    let end = wait(process, deadline, &mut streams)?;
+    // With process 1 all others have ended: what can be read now is all there is.
+    while streams.read(Duration::ZERO)? {}
+    let texts = streams.texts();
+    let mut said = messages::hear(&texts[0]);
+    said.log.insert_str(0, &texts[1]);
+    let mut notes = unpacked.passed_over;
+    let more = unpacked.passed_over_count - notes.len() as u64;
+    if more > 0 {
+        notes.push(format!("{more} more members are not unpacked"));
+    }
+    if unpacked.foreign > 0 {
+        notes.push(format!(
+            "{} members of the image belong to users or groups that are not known here, and belong to root instead",
+            unpacked.foreign
+        ));
+    }
+    Ok(Played {
+        said,
+        end,
+        placeholders: unpacked.placeholders,
+        notes,
+    })
+}
+
+fn wait(process: Pid, deadline: Instant, streams: &mut Pieces) -> io::Result<End> {
+    loop {
+        match waitpid(process, Some(WaitPidFlag::WNOHANG))? {
+            WaitStatus::Exited(_, status) => return Ok(End::Exited(status)),
+            WaitStatus::Signaled(_, signal, _) => return Ok(End::Killed(signal as i32)),
+            _ if Instant::now() > deadline => {
+                kill(process, Signal::SIGKILL)?;
+                waitpid(process, None)?;
+                return Ok(End::TimedOut);
+            }
+            _ if streams.are_open() => drop(streams.read(STEP)?),
+            _ => std::thread::sleep(STEP),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Builds the project of a policy: from its source to a component that imports nothing but the
+//! contract.
+
+mod c;
+mod installed;
+mod javascript;
+mod python;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use policy::bindings::PACKAGE;
+use policy::engine;
+use switch_root_core::error::{Error, Result};
+use switch_root_core::escape::Shown;
+use switch_root_core::output::AtomicFile;
+
+use crate::component::{self, Interfaces};
+use crate::language::Language;
+use crate::rust;
+
+/// The folder of a project that what is made on the way goes to. Rust has its own.
+const FOLDER: &str = ".build";
+
+/// A component, built.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The language of its source.
+    pub language: Language,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its digest, `sha256:<64 hex digits>`.
+    pub digest: String,
+    /// The interfaces of the contract that it exports, without package and version, such as
+    /// `preservation`.
+    pub answers: Vec<String>,
+}
+
+/// What a language's tools have made.
+struct Made {
+    /// The name of the policy.
+    name: String,
+    component: Vec<u8>,
+}
+
+/// Builds the project in `folder` and writes the component to `output`, or else to `NAME.wasm`
+/// in the folder.
+///
+/// # Errors
+/// The language cannot be told, tools are missing (the sentence says what to install) or fail
+/// (they have said why on standard error), or the component imports what no policy may. What
+/// was at the place of the component is as it was then.
+pub fn build(folder: &Path, output: Option<&Path>) -> Result<Built> {
+    let language = Language::of(folder)?;
+    let made = match language {
+        Language::Rust => {
+            rust::build_folder(folder).map(|(name, component)| Made { name, component })
+        }
+        Language::C => c::build(folder),
+        Language::JavaScript => javascript::build(folder),
+        Language::Python => python::build(folder),
+    }?;
+    let Made { name, component } = made;
+    let interfaces = component::interfaces(&component)
+        .map_err(|error| error.within(format!("the tools have not made a component of {name}")))?;
+    check(&interfaces, language).map_err(|error| error.within(format!("{name} is no policy")))?;
+    let path = output.map_or_else(|| folder.join(format!("{name}.wasm")), Path::to_owned);
+    let mut file = AtomicFile::create(&path)?;
+    file.write_all(&component)
+        .map_err(|error| Error::system(format!("cannot write {}", path.shown()), &error))?;
+    file.commit()?;
+    Ok(Built {
+        path,
+        language,
+        size: component.len() as u64,
+        digest: engine::digest(&component),
+        answers: interfaces
+            .exports
+            .iter()
+            .filter_map(|name| component::of_contract(name))
+            .map(str::to_owned)
+            .collect(),
+    })
+}
+
+/// Holds what a component imports and exports against the contract, as the host will.
+fn check(interfaces: &Interfaces, language: Language) -> Result<()> {
+    refuse_foreign(&interfaces.foreign(), language)?;
+    let answers = |question: &str| {
+        interfaces
+            .exports
+            .iter()
+            .any(|name| component::of_contract(name) == Some(question))
+    };
+    if !answers("preservation") && !answers("compatibility") {
+        return Err(Error::input(format!(
+            "it answers no question: it exports neither {0}preservation nor {0}compatibility",
+            PACKAGE
+        )));
+    }
+    Ok(())
+}
+
+/// Refuses what imports anything but the contract, and says where such imports come from.
+fn refuse_foreign(foreign: &[String], language: Language) -> Result<()> {
+    if foreign.is_empty() {
+        return Ok(());
+    }
+    let advice = match language {
+        Language::Rust => {
+            "find the crate that they come from with `cargo tree --target wasm32-unknown-unknown`, and do without it or without the feature that makes it use a system or JavaScript"
+        }
+        Language::C => {
+            "they come from functions of the C library that need a system: those of stdio.h (snprintf too), time.h, unistd.h, and exit; do without them"
+        }
+        Language::JavaScript | Language::Python => {
+            "leave in wit/world.wit no import but those that the worlds of the contract bring"
+        }
+    };
+    const SHOWN: usize = 8;
+    let more = match foreign.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let names = foreign[..foreign.len().min(SHOWN)].join(", ");
+    Err(Error::input(format!(
+        "it imports {}{more}; a policy may import nothing but {}log: {advice}",
+        switch_root_core::escape::message(&names, 1024),
+        PACKAGE
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_imports_are_listed_with_the_way_out_of_them() {
+        let log = "switch-root:policy/log@0.1.0";
+        let preservation = "switch-root:policy/preservation@0.1.0";
+        let interfaces = |imports: &[&str], exports: &[&str]| Interfaces {
+            imports: imports.iter().map(ToString::to_string).collect(),
+            exports: exports.iter().map(ToString::to_string).collect(),
+        };
+        check(&interfaces(&[log], &[preservation]), Language::C).unwrap();
+        for (language, way) in [
+            (Language::Rust, "cargo tree"),
+            (Language::C, "stdio.h"),
+            (Language::JavaScript, "wit/world.wit"),
+        ] {
+            let found = interfaces(&[log, "wasi:cli/environment@0.2.0"], &[preservation]);
+            let error = check(&found, language).unwrap_err().to_string();
+            assert!(
+                error.starts_with("it imports wasi:cli/environment@0.2.0; "),
+                "{error}"
+            );
+            assert!(error.contains(way), "{error}");
+        }
+        let many: Vec<_> = (0..20).map(|n| format!("a:b/c{n}")).collect();
+        let error = refuse_foreign(&many, Language::C).unwrap_err().to_string();
+        assert!(error.contains("a:b/c7 and 12 more; "), "{error}");
+        let none = interfaces(&[log], &["switch-root:policy/settings@0.1.0"]);
+        let error = check(&none, Language::C).unwrap_err().to_string();
+        assert!(error.contains("answers no question"), "{error}");
+    }
+}

@@ -1,0 +1,134 @@
+//! The initramfs of a case: its tree in memory, and what is mounted in it.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+
+use initramfs::tree::{Limits, Node, Tree};
+use policy::{Entry, FileKind};
+use switch_root_core::error::{Error, Result};
+use switch_root_core::escape::{self, Shown};
+use switch_root_core::path::join;
+
+use super::case::{Case, Item, ItemKind};
+
+/// What a policy is shown.
+pub struct Initramfs {
+    tree: Tree,
+    mounts: BTreeSet<Vec<u8>>,
+}
+
+impl From<Tree> for Initramfs {
+    /// A tree that was read: nothing is mounted in it.
+    fn from(tree: Tree) -> Self {
+        Self {
+            tree,
+            mounts: BTreeSet::new(),
+        }
+    }
+}
+
+impl Initramfs {
+    /// Makes what a case describes; `None` where it describes none. `file` is the
+    /// case's.
+    ///
+    /// # Errors
+    /// The case, and what in it is wrong; or the image cannot be read.
+    pub fn of(case: &Case, file: &Path) -> Result<Option<Self>> {
+        if let Some(image) = &case.initramfs {
+            let image = file.parent().unwrap_or(Path::new("")).join(image);
+            let (tree, _) = Tree::read(&image, &Limits::default())
+                .map_err(|error| error.within(format!("the case {}", file.shown())))?;
+            return Ok(Some(tree.into()));
+        }
+        let Some(items) = &case.tree else {
+            return Ok(None);
+        };
+        let mut made = Self::from(Tree::new());
+        for (path, item) in items {
+            made.add(path, item).map_err(|reason| {
+                Error::input(format!("the case {}: `{path}` {reason}", file.shown()))
+            })?;
+        }
+        Ok(Some(made))
+    }
+
+    fn add(&mut self, text: &str, item: &Item) -> std::result::Result<(), String> {
+        let bytes = escape::unescape(text)?;
+        let Some(inside) = bytes.strip_prefix(b"/") else {
+            return Err("is no absolute path".into());
+        };
+        let slash = inside.ends_with(b"/");
+        let inside = inside.strip_suffix(b"/").unwrap_or(inside);
+        let plain = |name: &[u8]| {
+            (1..=255).contains(&name.len()) && !matches!(name, b"." | b"..") && !name.contains(&0)
+        };
+        if !inside.split(|byte| *byte == b'/').all(plain) {
+            return Err(
+                "has a part that is empty, `.` or `..`, longer than 255 bytes, or holds a zero byte"
+                    .into(),
+            );
+        }
+        let path = [b"/", inside].concat();
+        let node = node(item, slash)?;
+        if item.mount_point {
+            self.mounts.insert(path.clone());
+        }
+        self.tree
+            .insert(&path, node)
+            .map(drop)
+            .map_err(|error| format!("cannot be made: {error}"))
+    }
+
+    /// Lists a directory, as the host does at boot.
+    ///
+    /// # Errors
+    /// It is no directory.
+    pub fn list(&self, directory: &[u8]) -> io::Result<Vec<Entry>> {
+        let mut entries = self.tree.list(directory)?;
+        for entry in &mut entries {
+            entry.mount_point = self.mounts.contains(&join(directory, &entry.name));
+        }
+        Ok(entries)
+    }
+}
+
+/// What an item is. The kind is told by what else is said of it, where it can be.
+fn node(item: &Item, slash: bool) -> std::result::Result<Node, String> {
+    let told = match (&item.target, &item.contents, item.size) {
+        (Some(_), None, None) => Some(ItemKind::Symlink),
+        (None, None, None) => None,
+        (None, Some(_), None) | (None, None, Some(_)) => Some(ItemKind::File),
+        _ => return Err("has more than one of `symlink`, `contents` and `size`".into()),
+    };
+    let directory = slash.then_some(ItemKind::Directory);
+    // A mount point without more is a directory; anything else that nothing is said of
+    // is one, too: `{}`.
+    let kind = item
+        .kind
+        .or(told)
+        .or(directory)
+        .unwrap_or(ItemKind::Directory);
+    let contradicts = |other: Option<ItemKind>| other.is_some_and(|other| other != kind);
+    if contradicts(told) || contradicts(directory) {
+        return Err("says two different things of what it is".into());
+    }
+    let file_mode = item.mode.unwrap_or(0o644);
+    let special = |kind| Ok(Node::special(kind, file_mode, (0, 0)));
+    match kind {
+        ItemKind::File => {
+            let length = item.contents.as_ref().map(|contents| contents.len() as u64);
+            let size = length.or(item.size).unwrap_or(0);
+            Ok(Node::file(file_mode, size))
+        }
+        ItemKind::Directory => Ok(Node::directory(item.mode.unwrap_or(0o755))),
+        ItemKind::Symlink => match &item.target {
+            Some(target) => Ok(Node::symlink(&escape::unescape(target)?)),
+            None => Err("is a symbolic link, so it needs `symlink`, where it leads".into()),
+        },
+        ItemKind::BlockDevice => special(FileKind::BlockDevice),
+        ItemKind::CharacterDevice => special(FileKind::CharacterDevice),
+        ItemKind::Fifo => special(FileKind::Fifo),
+        ItemKind::Socket => special(FileKind::Socket),
+    }
+}

@@ -1,0 +1,109 @@
+//! The languages that `new` and `build` know.
+
+use std::path::Path;
+
+use switch_root_core::error::{Error, Result};
+use switch_root_core::escape::Shown;
+
+/// A language that policies are written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// Rust, with the SDK of this project.
+    Rust,
+    /// C, with clang and wasi-libc.
+    C,
+    /// JavaScript, with componentize-qjs.
+    JavaScript,
+    /// Python, with componentize-py.
+    Python,
+}
+
+impl Language {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Rust, Self::C, Self::JavaScript, Self::Python];
+
+    /// Its name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rust => "Rust",
+            Self::C => "C",
+            Self::JavaScript => "JavaScript",
+            Self::Python => "Python",
+        }
+    }
+
+    /// The file at the top of a project that says that it is written in this language.
+    pub fn marker(self) -> &'static str {
+        match self {
+            Self::Rust => "Cargo.toml",
+            Self::C => "policy.c",
+            Self::JavaScript => "policy.js",
+            Self::Python => "policy.py",
+        }
+    }
+
+    /// Tells the language of the project in `folder`.
+    ///
+    /// # Errors
+    /// It is no folder, holds none of the [markers](Self::marker), or several.
+    pub fn of(folder: &Path) -> Result<Self> {
+        let shown = folder.shown();
+        std::fs::read_dir(folder)
+            .map_err(|error| Error::system(format!("cannot read the project {shown}"), &error))?;
+        let found: Vec<_> = Self::ALL
+            .into_iter()
+            .filter(|language| folder.join(language.marker()).is_file())
+            .collect();
+        let markers = |languages: &[Self]| {
+            let names: Vec<_> = languages
+                .iter()
+                .map(|language| format!("{} ({})", language.marker(), language.name()))
+                .collect();
+            names.join(", ")
+        };
+        match found[..] {
+            [language] => Ok(language),
+            [] => Err(Error::input(format!(
+                "{shown} is no project of a policy: it has none of {}; name its folder, or begin one with `srctl policy new`",
+                markers(&Self::ALL)
+            ))),
+            _ => Err(Error::input(format!(
+                "cannot tell the language of the project {shown}: it has {}; leave one of them",
+                markers(&found)
+            ))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_language_of_a_project_is_told_by_one_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Language::of(folder.path()).unwrap_err().to_string();
+        assert!(
+            error.contains("it has none of Cargo.toml (Rust), policy.c (C)"),
+            "{error}"
+        );
+        for language in Language::ALL {
+            let marker = folder.path().join(language.marker());
+            std::fs::write(&marker, "").unwrap();
+            assert_eq!(Language::of(folder.path()), Ok(language));
+            std::fs::remove_file(marker).unwrap();
+        }
+        for marker in ["policy.js", "policy.py"] {
+            std::fs::write(folder.path().join(marker), "").unwrap();
+        }
+        let error = Language::of(folder.path()).unwrap_err().to_string();
+        assert!(
+            error.contains("policy.js (JavaScript), policy.py (Python); leave one"),
+            "{error}"
+        );
+        let error = Language::of(&folder.path().join("no"))
+            .unwrap_err()
+            .to_string();
+        assert!(error.starts_with("cannot read the project "), "{error}");
+    }
+}

@@ -1,0 +1,139 @@
+//! Runs the programs that policies are built with.
+
+use std::ffi::OsStr;
+use std::io::{ErrorKind, Read};
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use switch_root_core::error::{Error, Kind, Result};
+use switch_root_core::interrupt;
+
+/// How often an interruption is looked for.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Checks that the program of this name is in PATH: before anything is made for it.
+///
+/// # Errors
+/// It is not; `install` says what to do.
+pub(crate) fn look_for(program: &str, install: &str) -> Result<()> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    match std::env::split_paths(&path).any(|folder| folder.join(program).is_file()) {
+        true => Ok(()),
+        false => Err(missing(program, install)),
+    }
+}
+
+fn missing(program: &str, install: &str) -> Error {
+    Error::new(
+        Kind::NotFound,
+        format!("there is no program {program}; {install}"),
+    )
+}
+
+/// Runs a program to its end, and gives what it wrote to its standard output. What it
+/// complains of goes to standard error as it comes: compilers explain themselves well.
+///
+/// `install` says what to do where there is no such program.
+///
+/// # Errors
+/// It is not there, fails, or the user interrupts; the program and its children are ended then.
+pub(crate) fn output(command: &mut Command, install: &str) -> Result<Vec<u8>> {
+    let mut child = start(command.stdout(Stdio::piped()), install)?;
+    let stdout = child.stdout.take();
+    let reader = thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let read = stdout.map_or(Ok(0), |mut stdout| stdout.read_to_end(&mut bytes));
+        read.map(|_| bytes)
+    });
+    let ended = wait(&mut child, command.get_program());
+    // Joined whatever came of it: who forks later must be alone.
+    let bytes = reader
+        .join()
+        .unwrap_or_else(|_| Err(std::io::Error::other("its reader has failed")));
+    ended?;
+    bytes.map_err(|error| {
+        let name = command.get_program().to_string_lossy();
+        Error::system(format!("cannot read what {name} wrote"), &error)
+    })
+}
+
+/// Runs a program to its end. All that it writes goes to standard error.
+///
+/// # Errors
+/// As for [`output`].
+pub(crate) fn run(command: &mut Command, install: &str) -> Result<()> {
+    let stderr = std::io::stderr()
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(|error| Error::system("cannot use standard error", &error))?;
+    let mut child = start(command.stdout(stderr), install)?;
+    wait(&mut child, command.get_program())
+}
+
+fn start(command: &mut Command, install: &str) -> Result<Child> {
+    let started = command
+        .stdin(Stdio::null())
+        // So that an interruption ends what it has started, too.
+        .process_group(0)
+        .spawn();
+    started.map_err(|error| {
+        let name = command.get_program().to_string_lossy();
+        match error.kind() {
+            ErrorKind::NotFound => missing(&name, install),
+            _ => Error::system(format!("cannot run {name}"), &error),
+        }
+    })
+}
+
+fn wait(child: &mut Child, name: &OsStr) -> Result<()> {
+    let name = name.to_string_lossy();
+    let status = ended(child)
+        .map_err(|error| Error::system(format!("cannot wait for {name}"), &error))??;
+    if !status.success() {
+        return Err(Error::input(format!(
+            "{name} ended with {status}; what it says of that stands above"
+        )));
+    }
+    Ok(())
+}
+
+fn ended(child: &mut Child) -> std::io::Result<Result<ExitStatus>> {
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Ok(status));
+        }
+        if let Err(interrupted) = interrupt::check() {
+            let _ = killpg(Pid::from_raw(child.id() as i32), Signal::SIGTERM);
+            child.wait()?;
+            return Ok(Err(interrupted));
+        }
+        thread::sleep(TICK);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_gives_its_output_or_a_sentence() {
+        let echoed = output(Command::new("sh").args(["-c", "echo a; echo b >&2"]), "").unwrap();
+        assert_eq!(echoed, b"a\n");
+        let error = run(Command::new("sh").args(["-c", "exit 4"]), "").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "sh ended with exit status: 4; what it says of that stands above"
+        );
+        let error = run(&mut Command::new("no-such-program"), "install it").unwrap_err();
+        assert_eq!(error.kind, Kind::NotFound);
+        assert_eq!(
+            error.to_string(),
+            "there is no program no-such-program; install it"
+        );
+    }
+}
