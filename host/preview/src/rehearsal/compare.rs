@@ -123,11 +123,7 @@ impl Finder {
     }
 
     fn carried(&mut self, path: &str, planned: &Value, seen: &Value) {
-        let target = |value: &Value| match &value["carried_to"] {
-            // Whether something has to be made for it is not the plan's business.
-            Value::Object(carry) => carry.get("target").map(text).unwrap_or_default(),
-            other => text(other),
-        };
+        let target = |value: &Value| text(&value["carried_to"]);
         let (planned_to, seen_to) = (target(planned), target(seen));
         if planned_to == seen_to {
             return;
