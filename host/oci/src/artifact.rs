@@ -23,9 +23,6 @@ use crate::registries::Registries;
 
 pub use policy::description::Description;
 
-/// Bytes of a signature. One of a large RSA key has some 3,000.
-pub const SIGNATURE: u64 = 64 << 10;
-
 /// How registries are reached.
 pub struct Access<'a> {
     /// Mirrors, which are read from alone, certificates and credentials.
@@ -148,10 +145,12 @@ pub fn pull(from: &ImageRef, expected: Option<&str>, access: &Access<'_>) -> Res
 /// It is none: what follows its name in a sentence.
 pub fn check_signature(text: &str) -> std::result::Result<(), String> {
     let plain = |byte: u8| byte == b'\n' || byte == b'\r' || matches!(byte, b' '..=b'~');
-    if text.len() as u64 > SIGNATURE {
+    // What a boot does not read is of no use to anybody.
+    if text.len() as u64 > fixed::SIGNATURE_FILE {
         return Err(format!(
-            "is {} bytes large; no signature has more than {SIGNATURE}",
-            text.len()
+            "is {} bytes large; no signature has more than {}",
+            text.len(),
+            fixed::SIGNATURE_FILE
         ));
     }
     let armored = text.starts_with("-----BEGIN SSH SIGNATURE-----")

@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use oci::artifact::{self, Pushed, SIGNATURE};
+use oci::artifact::{self, Pushed};
 use policy::trust::signature_path;
 use serde_json::json;
 use switch_root_core::error::{Error, Kind, Result};
@@ -25,7 +25,7 @@ pub fn run(command: &Push, progress: &dyn Progress) -> Result<Outcome> {
     let wasm = read(&file, fixed::POLICY_FILE)?
         .ok_or_else(|| Error::new(Kind::NotFound, format!("there is no {}", shown(&file))))?;
     let beside = signature_path(&file);
-    let signature = match read(&beside, SIGNATURE)? {
+    let signature = match read(&beside, fixed::SIGNATURE_FILE)? {
         Some(bytes) => Some(signature(&beside, bytes)?),
         None => None,
     };

@@ -278,5 +278,14 @@ fn nothing_is_asked_for_what_is_no_policy() {
             "{error}"
         );
     }
+    // A boot does not read it.
+    let large = SIGNATURE.replace("U1NI", &"U1NI".repeat(5000));
+    let error = operator.push(&whole, Some(&large), &to).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("no signature has more than 16384"),
+        "{error}"
+    );
     assert!(server.asked().is_empty());
 }
