@@ -2,6 +2,7 @@
 
 mod images;
 mod machines;
+mod parameters;
 pub mod patient;
 
 use std::fs;
@@ -16,6 +17,7 @@ use crate::srctl::Desk;
 use crate::tools::{Checked, Stop, cases, need_privileges, policy, small, subject};
 use images::each_thing_about_an_image_has_its_finding;
 use machines::each_thing_about_a_machine_has_its_finding;
+use parameters::doctor_and_boot_agree_on_each_kernel_parameter;
 use patient::{ETC, Files, KERNEL, Machine, SETTINGS, desk, engine, findings, has, severe, well};
 
 cases![
@@ -30,6 +32,8 @@ cases![
     people_are_shown_findings_with_their_remedies,
     the_image_of_every_installed_kernel_is_looked_at,
     after_a_revocation_the_image_is_what_counts,
+    lists_of_signers_that_cannot_be_read_are_not_the_same,
+    doctor_and_boot_agree_on_each_kernel_parameter,
 ];
 
 fn a_machine_that_is_well_has_no_warning() -> Checked {
@@ -404,4 +408,25 @@ fn after_a_revocation_the_image_is_what_counts() -> Checked {
         ],
         &["has expired on 2020-01-01"],
     )
+}
+
+fn lists_of_signers_that_cannot_be_read_are_not_the_same() -> Checked {
+    need_privileges()?;
+    let Machine { root, image } = well()?;
+    // Larger than any list that is read.
+    let large = |byte: u8| vec![byte; (1 << 20) + 1];
+    let machine = Machine {
+        root: root.file("/etc/switch-root/trust/ops.signers", large(b'a')),
+        image: image.file("/usr/lib/switch-root/trust/ops.signers", large(b'b')),
+    };
+    let found = findings(&desk(&machine)?, "--root root", 3)?;
+    let compared: Vec<_> = found
+        .iter()
+        .filter(|finding| finding["check"] == "image-trust")
+        .collect();
+    ensure!(
+        compared.len() == 1 && compared[0]["unknown"] == true,
+        "{compared:#?}"
+    );
+    says(&compared[0].to_string(), &["ops.signers", "compared"])
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use initramfs::files::Files;
@@ -10,6 +11,7 @@ use policy::folder::Policy;
 use policy::sidecar::Sidecar;
 use policy::source::Source;
 use policy::trust::{TRUST, Trust};
+use switch_root_core::escape;
 use switch_root_core::limits::fixed;
 
 use super::OfMachine;
@@ -77,6 +79,22 @@ pub fn signers(
     let check = "image-trust";
     let (on_machine, in_image) = (AsInitramfs::of(root), Files(tree));
     let (machine, image) = (lists(&on_machine), lists(&in_image));
+    for (whose, lists) in [("the machine", &machine), ("the image", &image)] {
+        let unread = |(name, list): (&OsString, &List)| {
+            let reason = list.as_ref().err()?;
+            Some(format!("{} {reason}", escape::path(name.as_bytes())))
+        };
+        // What is not read is not the same as anything.
+        if let Some(why) = lists.iter().flatten().find_map(unread) {
+            findings.unknown(
+                check,
+                label,
+                format!("could not be compared with the lists of signers of the machine: of {whose}, {why}"),
+                format!("correct the list of signers; {rebuild}"),
+            );
+            return;
+        }
+    }
     match (&machine, &image) {
         (None, None) => {}
         (Some(_), None) => findings.problem(
@@ -118,15 +136,22 @@ fn accepted_by_image_alone(machine: &dyn Source, image: &dyn Source) -> Vec<Stri
     alone.map(keys::name).collect()
 }
 
+/// The bytes of a list of signers, or why they cannot be read.
+type List = Result<Vec<u8>, String>;
+
 /// The lists of a trust folder; none where there is no such folder.
-fn lists(source: &dyn Source) -> Option<BTreeMap<OsString, Option<Vec<u8>>>> {
+fn lists(source: &dyn Source) -> Option<BTreeMap<OsString, List>> {
     let folder = Path::new(TRUST);
     let names = source.names(folder).ok().flatten()?;
     let lists = names.into_iter().filter_map(|name| {
         let path = folder.join(&name);
         path.extension().filter(|ending| *ending == "signers")?;
-        let read = source.read(&path, fixed::SIGNERS_FILE).ok().flatten();
-        Some((name, read.map(|contents| contents.bytes)))
+        let list = match source.read(&path, fixed::SIGNERS_FILE) {
+            Ok(Some(contents)) => Ok(contents.bytes),
+            Ok(None) => Err("is a dangling symbolic link".into()),
+            Err(reason) => Err(reason),
+        };
+        Some((name, list))
     });
     Some(lists.collect())
 }
