@@ -172,7 +172,7 @@ fn a_layer_that_is_no_longer_there_or_too_large_is_refused() {
 /// Needs a mount of its own, so it runs as root alone.
 #[test]
 fn a_full_disk_is_told_and_leaves_nothing_behind() {
-    if !nix::unistd::geteuid().is_root() {
+    if !rustix::process::geteuid().is_root() {
         eprintln!("skipped: a small file system can be mounted by root alone");
         return;
     }

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use nix::unistd::geteuid;
 use policy::FileKind;
+use rustix::process::geteuid;
 use switch_root_core::escape;
 
 use super::collector::Collector;

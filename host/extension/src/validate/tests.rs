@@ -477,7 +477,7 @@ fn what_cannot_be_read_is_an_error() {
 
 #[test]
 fn owners_other_than_root_are_counted_once() {
-    if !nix::unistd::geteuid().is_root() {
+    if !rustix::process::geteuid().is_root() {
         // Only root can make them.
         return;
     }

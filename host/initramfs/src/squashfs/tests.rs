@@ -138,7 +138,7 @@ fn the_same_files_give_the_same_bytes() {
         .unwrap()
         .set_times(time)
         .unwrap();
-    if nix::unistd::geteuid().is_root() {
+    if rustix::process::geteuid().is_root() {
         std::os::unix::fs::chown(two.join("sizes/1"), Some(7), Some(8)).unwrap();
     }
     for codec in CODECS {
@@ -218,7 +218,7 @@ fn what_a_layer_cannot_have_is_named() {
         &|sub| node(&sub.join("s"), FileType::Socket),
         "it is a socket",
     );
-    if nix::unistd::geteuid().is_root() {
+    if rustix::process::geteuid().is_root() {
         let device = |sub: &Path| node(&sub.join("null"), FileType::CharacterDevice);
         refused(&device, "null: it is a device node");
     }

@@ -91,7 +91,7 @@ impl Output {
             .map_err(|error| cannot(&error))?;
         // Out of the group that a setgid directory gives, which everything in
         // it would be given, too.
-        if nix::unistd::geteuid().is_root() {
+        if rustix::process::geteuid().is_root() {
             std::os::unix::fs::chown(folder.path(), Some(0), Some(0))
                 .map_err(|error| cannot(&error))?;
         }

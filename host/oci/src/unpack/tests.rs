@@ -194,7 +194,7 @@ fn files_directories_and_links_are_unpacked_with_their_modes() {
     let inode = |name: &str| place.inside().join(name).metadata().unwrap().ino();
     assert_eq!(inode("usr/a"), inode("usr/hard"));
     let owner = place.inside().join("usr/a").metadata().unwrap().uid();
-    assert_eq!(owner, nix::unistd::geteuid().as_raw());
+    assert_eq!(owner, rustix::process::geteuid().as_raw());
 }
 
 #[test]
