@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::programs::output;
-use crate::snapshot::hexadecimal;
 
 /// The media type of an image's manifest.
 pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -56,7 +55,7 @@ impl Layout {
     /// # Errors
     /// Those of writing.
     pub fn blob(&self, media_type: &str, bytes: &[u8]) -> io::Result<Value> {
-        let digest = hexadecimal(&Sha256::digest(bytes));
+        let digest = format!("{:x}", Sha256::digest(bytes));
         fs::write(self.folder.join("blobs/sha256").join(&digest), bytes)?;
         Ok(json!({
             "mediaType": media_type,
@@ -85,7 +84,7 @@ impl Layout {
             &format!("application/vnd.oci.image.layer.v1.tar+{ending}"),
             &compressed,
         )?;
-        let digest = hexadecimal(&Sha256::digest(&archive));
+        let digest = format!("{:x}", Sha256::digest(&archive));
         let configuration = json!({
             "architecture": architecture,
             "os": "linux",

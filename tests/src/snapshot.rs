@@ -236,15 +236,10 @@ fn digest(above: &OwnedFd, name: &OsStr) -> io::Result<String> {
     loop {
         let read = file.read(&mut block)?;
         if read == 0 {
-            return Ok(hexadecimal(&hash.finalize()));
+            return Ok(format!("{:x}", hash.finalize()));
         }
         hash.update(&block[..read]);
     }
-}
-
-/// Lower-case hexadecimal digits.
-pub fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What differs between two trees, one line for each path; empty if nothing does.

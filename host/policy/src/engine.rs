@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use switch_root_core::limits::fixed;
+use switch_root_core::text::hexadecimal;
 use wasmtime::{Config, Engine, ModuleVersionStrategy};
 #[cfg(feature = "compile")]
 use wasmtime::{OptLevel, RegallocAlgorithm};
@@ -62,13 +63,7 @@ impl Record {
 
 /// The digest of a file as reports and records spell it: `sha256:<64 hex digits>`.
 pub fn digest(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    let mut text = String::from("sha256:");
-    for byte in Sha256::digest(bytes) {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    format!("sha256:{}", hexadecimal(&Sha256::digest(bytes)))
 }
 
 /// Splits a `.cwasm` file into its record and its code.

@@ -223,7 +223,7 @@ fn entry(entry: &Entry) -> String {
         Some(files) => format!(
             "{}, {}, {size}",
             entry.kind,
-            crate::table::count(files as usize, "file")
+            switch_root_core::text::count(files, "file", "files")
         ),
         None => format!("{}, {size}", entry.kind),
     }

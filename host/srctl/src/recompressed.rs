@@ -2,8 +2,7 @@
 
 use initramfs::segments::Replaced;
 use serde_json::{Value, json};
-
-use crate::table::bytes;
+use switch_root_core::text::bytes;
 
 /// A line for each: it may be larger than it was.
 pub fn text(replaced: &Replaced) -> String {

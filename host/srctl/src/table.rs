@@ -79,16 +79,6 @@ fn lay_out<const COLUMNS: usize>(
     text
 }
 
-/// A number of bytes for people: `512 B`, `1.5 MiB`.
-pub fn bytes(count: u64) -> String {
-    indicatif::BinaryBytes(count).to_string()
-}
-
-/// A count with its noun.
-pub fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
-}
-
 /// Digits of a digest that are shown of a layer's name: it has the whole one where its
 /// image was named by it, and JSON has it, too.
 const DIGITS: usize = 12;

@@ -6,6 +6,7 @@ use oci_spec::image::{Digest, DigestAlgorithm};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::escape;
+use switch_root_core::text::hexadecimal;
 
 /// A digest, as somebody wrote it.
 ///
@@ -24,7 +25,7 @@ pub(super) fn parse(text: &str) -> Result<Digest> {
 
 /// The digest that images are named by.
 pub(super) fn sha256(bytes: &[u8]) -> String {
-    format!("sha256:{}", hex(&Sha256::digest(bytes)))
+    format!("sha256:{}", hexadecimal(&Sha256::digest(bytes)))
 }
 
 /// # Errors
@@ -65,9 +66,9 @@ impl Hasher {
 
     fn finish(self, expected: &Digest, what: &str) -> Result<()> {
         let got = match self {
-            Self::Sha256(hasher) => hex(&hasher.finalize()),
-            Self::Sha384(hasher) => hex(&hasher.finalize()),
-            Self::Sha512(hasher) => hex(&hasher.finalize()),
+            Self::Sha256(hasher) => hexadecimal(&hasher.finalize()),
+            Self::Sha384(hasher) => hexadecimal(&hasher.finalize()),
+            Self::Sha512(hasher) => hexadecimal(&hasher.finalize()),
         };
         if got == expected.digest() {
             return Ok(());
@@ -80,17 +81,6 @@ impl Hasher {
             ),
         ))
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 /// A reader that ends well only if what was read is what was promised.
@@ -186,7 +176,7 @@ mod tests {
 
     #[test]
     fn longer_digests_are_computed_and_unknown_ones_are_refused() {
-        let sha512 = format!("sha512:{}", hex(&Sha512::digest(b"x")));
+        let sha512 = format!("sha512:{}", hexadecimal(&Sha512::digest(b"x")));
         assert_eq!(read(b"x", &sha512, None).unwrap(), b"x");
         assert!(read(b"y", &sha512, None).is_err());
         for text in [

@@ -1,13 +1,13 @@
 //! What changes among the files of two trees.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 use initramfs::tree::{Id, Tree};
 use policy::FileKind;
 use policy::survivors::kind_word;
 use serde::Serialize;
 use switch_root_core::path::{self, Path};
+use switch_root_core::text::hexadecimal;
 
 use super::Change;
 
@@ -75,18 +75,11 @@ fn entry(tree: &Tree, id: Id, whole: bool) -> Entry {
         bytes: below.map_or(node.size, |sum| sum.bytes),
         target: (node.kind == FileKind::Symlink).then(|| node.target().into()),
         device: device.then_some(node.rdev),
-        digest: tree.digest(id).map(hexadecimal),
+        digest: tree
+            .digest(id)
+            .map(|digest| format!("sha256:{}", hexadecimal(digest))),
         files: below.map(|sum| sum.files),
     }
-}
-
-fn hexadecimal(digest: &[u8; 32]) -> String {
-    let mut text = "sha256:".to_owned();
-    for byte in digest {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 #[cfg(test)]

@@ -2,12 +2,13 @@
 //! much stays and goes.
 
 use serde_json::Value;
+use switch_root_core::text::bytes;
 
 use super::{
     fold::Fate,
     sections::SHORT,
     table::Table,
-    text::{bytes, count, html, names},
+    text::{count, html, names},
     values::{list, number, string, strings},
 };
 

@@ -1,11 +1,12 @@
 //! The sections below the overview, in the order in which they are read.
 
 use serde_json::Value;
+use switch_root_core::text::bytes;
 
 use super::{
     fold::{Fate, Tile},
     table::Table,
-    text::{bytes, code, count, grouped, html, names},
+    text::{code, count, grouped, html, names},
     values::{list, number, string, strings},
 };
 

@@ -321,19 +321,7 @@ fn a_report_that_says_nothing_gives_a_page() {
 }
 
 #[test]
-fn sizes_and_counts_are_for_people() {
-    let sizes = [0, 1023, 1024, 1_048_524, 1_048_576, u64::MAX].map(text::bytes);
-    assert_eq!(
-        sizes,
-        [
-            "0 B",
-            "1023 B",
-            "1.0 KiB",
-            "1023.9 KiB",
-            "1.0 MiB",
-            "16.0 EiB"
-        ]
-    );
+fn counts_are_for_people() {
     assert_eq!(text::count(1, "file", "files"), "1 file");
     assert_eq!(text::count(1_234_567, "file", "files"), "1,234,567 files");
     assert_eq!(text::grouped(100), "100");

@@ -83,22 +83,6 @@ pub fn json(text: &str) -> String {
     escaped
 }
 
-/// A number of bytes for people: `512 B`, `1.5 MiB`.
-pub fn bytes(count: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if count < 1024 {
-        return format!("{count} B");
-    }
-    let mut size = count as f64 / 1024.0;
-    let mut unit = 0;
-    // 1023.95 would be shown as 1024.0 of its unit.
-    while size >= 1023.95 && unit + 1 < UNITS.len() {
-        size /= 1024.0;
-        unit += 1;
-    }
-    format!("{size:.1} {}", UNITS[unit])
-}
-
 /// A count for people, with its noun: `1 file`, `12,345 files`.
 pub fn count(number: u64, one: &str, many: &str) -> String {
     format!(

@@ -18,6 +18,7 @@ use preview::runs;
 use switch_root_core::escape;
 use switch_root_core::failure::NO_COMPILER;
 use switch_root_core::progress::Progress;
+use switch_root_core::text::bytes;
 use toolkit::loading::quietly;
 
 use super::finding::{Finding, Findings};
@@ -28,7 +29,6 @@ use crate::command::{Doctor, MachineOptions};
 use crate::input::shown;
 use crate::policy::time;
 use crate::rooted::Rooted;
-use crate::table::bytes;
 
 /// Warnings about the contents of an image that are told.
 const TOLD: usize = 5;

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use switch_root_core::text::bytes;
 use switch_root_core::{escape, os_release};
 
 use super::finding::{Finding, Findings};
@@ -12,7 +13,6 @@ use super::settings::Settings;
 use crate::command::REPORT;
 use crate::rooted::Rooted;
 use crate::status::{self, Report};
-use crate::table::bytes;
 
 /// The largest file of /proc, or os-release, that is read, in bytes.
 const SMALL: u64 = 64 << 10;

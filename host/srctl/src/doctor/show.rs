@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 use switch_root_core::error::Result;
 use switch_root_core::escape;
+use switch_root_core::text::count;
 
 use super::Examination;
 use super::finding::{Finding, Severity};
@@ -12,7 +13,6 @@ use crate::input::shown;
 use crate::policy::value;
 use crate::streams;
 use crate::style::{Stream, Tone, paint};
-use crate::table::count;
 
 /// The version of the document that is printed as JSON. Fields and checks may be added
 /// within one version.
@@ -58,16 +58,23 @@ pub fn text(examination: &Examination) -> String {
         .filter(|one| one.unknown)
         .count();
     let mut sum = Vec::new();
-    for (number, noun) in [
-        (number(Severity::Problem), "problem"),
-        (number(Severity::Warning).saturating_sub(unknown), "warning"),
+    for (number, one, many) in [
+        (number(Severity::Problem), "problem", "problems"),
+        (
+            number(Severity::Warning).saturating_sub(unknown),
+            "warning",
+            "warnings",
+        ),
     ] {
         if number > 0 {
-            sum.push(count(number, noun));
+            sum.push(count(number as u64, one, many));
         }
     }
     if unknown > 0 {
-        sum.push(format!("{} not examined", count(unknown, "thing")));
+        sum.push(format!(
+            "{} not examined",
+            count(unknown as u64, "thing", "things")
+        ));
     }
     let sum = match sum.is_empty() {
         true => paint(Stream::Output, Tone::Good, "all is well"),

@@ -19,6 +19,7 @@ use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::Shown;
 use switch_root_core::output::AtomicFile;
 use switch_root_core::progress::Progress;
+use switch_root_core::text::bytes;
 
 use super::pack::{options as packing, report_invalid, to_pack};
 use super::pull::{options as pulling, warn_of_dropped};
@@ -32,7 +33,7 @@ use crate::judge;
 use crate::outcome::Outcome;
 use crate::print;
 use crate::recompressed;
-use crate::table::{bytes, short, toned_table};
+use crate::table::{short, toned_table};
 
 /// Runs the command. In this order, so that what is wrong is known as early as it
 /// can be; the initramfs is there at the very end.

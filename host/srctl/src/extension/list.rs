@@ -6,11 +6,12 @@ use policy::FileKind;
 use serde_json::{Value, json};
 use switch_root_core::error::Result;
 use switch_root_core::progress::Progress;
+use switch_root_core::text::bytes;
 
 use crate::command::List;
 use crate::outcome::Outcome;
 use crate::print;
-use crate::table::{bytes, table};
+use crate::table::table;
 
 /// Runs the command. An extension whose manifest cannot be read is listed with what
 /// is known of it; `validate` tells what is wrong.

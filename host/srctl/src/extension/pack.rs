@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::Shown;
 use switch_root_core::progress::Progress;
+use switch_root_core::text::bytes;
 
 use super::findings;
 use crate::command::{Archive, Layers, Pack, PackOptions};
 use crate::outcome::Outcome;
 use crate::print::{self, print, say};
 use crate::style::Stream;
-use crate::table::{bytes, short, table};
+use crate::table::{short, table};
 
 /// Of xz and gzip. Layers are compressed themselves, so a higher one gains nothing.
 const ARCHIVE_LEVEL: u32 = 1;

@@ -8,6 +8,7 @@ use policy::source::Disk;
 use serde_json::{Value, json};
 use switch_root_core::error::{Error, Result};
 use switch_root_core::progress::Progress;
+use switch_root_core::text::count;
 
 use super::{findings, record};
 use crate::command::Validate;
@@ -16,7 +17,7 @@ use crate::judge::{self, Judgement};
 use crate::outcome::Outcome;
 use crate::print;
 use crate::style::{Stream, Tone};
-use crate::table::{count, short, toned_table};
+use crate::table::{short, toned_table};
 
 /// Runs the command.
 pub fn run(command: &Validate, progress: &dyn Progress) -> Result<Outcome> {
@@ -65,8 +66,8 @@ pub fn run(command: &Validate, progress: &dyn Progress) -> Result<Outcome> {
         }
         text.push_str(&format!(
             "{}, {}\n",
-            count(checked.len(), "extension"),
-            count(found.len(), "finding")
+            count(checked.len() as u64, "extension", "extensions"),
+            count(found.len() as u64, "finding", "findings")
         ));
         print::print(&text)?;
     }

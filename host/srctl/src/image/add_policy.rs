@@ -16,6 +16,7 @@ use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::Shown;
 use switch_root_core::output::AtomicFile;
 use switch_root_core::progress::Progress;
+use switch_root_core::text::bytes;
 use toolkit::loading;
 use toolkit::policies::{self, Addition, Additions, Image};
 
@@ -27,7 +28,7 @@ use crate::outcome::Outcome;
 use crate::policy::{components, read as read_policy, trust};
 use crate::print;
 use crate::recompressed;
-use crate::table::{bytes, table};
+use crate::table::table;
 
 mod native;
 

@@ -1,9 +1,7 @@
 //! The explanation of one path for people.
 
 use preview::plan::{Explanation, Fate, Said};
-use switch_root_core::text::bytes;
-
-use crate::table::count;
+use switch_root_core::text::{bytes, count};
 
 /// Who said what.
 pub fn text(explanation: &Explanation) -> String {
@@ -12,7 +10,7 @@ pub fn text(explanation: &Explanation) -> String {
     if explanation.kind == "directory" {
         text.push_str(&format!(
             " with {}",
-            count(explanation.files as usize, "file")
+            count(explanation.files, "file", "files")
         ));
     }
     text.push_str(&format!(", {}\n", bytes(explanation.bytes)));

@@ -4,11 +4,11 @@
 use initramfs::tree::Sum;
 use policy::consequence::Deletion;
 use preview::plan::{Branch, Fate, Report};
-use switch_root_core::text::bytes;
+use switch_root_core::text::{bytes, count};
 
 use crate::extension::verdict_tone;
 use crate::style::{Stream, Tone, paint_if, wanted};
-use crate::table::{count, plain_table, toned_table};
+use crate::table::{plain_table, toned_table};
 
 /// The width where there is no terminal, in characters.
 const WIDTH: usize = 120;
@@ -167,7 +167,7 @@ impl Stays {
         format!(
             "stays: {} in {}",
             bytes(self.bytes),
-            count(self.files as usize, "file")
+            count(self.files, "file", "files")
         )
     }
 }
@@ -189,7 +189,7 @@ impl Row {
         if branch.fate == Fate::Part {
             notes.push(Stays::of(branch).note());
         } else if directory && branch.children.is_empty() {
-            notes.push(count(branch.files as usize, "file"));
+            notes.push(count(branch.files, "file", "files"));
         }
         Self {
             left: format!("{prefix}{}{slash}", branch.name),
@@ -203,7 +203,7 @@ impl Row {
     fn folded(branches: &[&Branch], prefix: String, fate: Fate) -> Self {
         let files: u64 = branches.iter().map(|branch| branch.files).sum();
         let size: u64 = branches.iter().map(|branch| branch.bytes).sum();
-        let mut notes = count(files as usize, "file");
+        let mut notes = count(files, "file", "files");
         if fate == Fate::Part {
             let stays = Stays::of_all(branches.iter().copied());
             notes.push_str(&format!("; {}", stays.note()));
@@ -390,7 +390,7 @@ fn sums(report: &Report, layout: Layout) -> String {
     let row = |what: &str, sum: &Sum| {
         [
             what.to_owned(),
-            count(sum.files as usize, "file"),
+            count(sum.files, "file", "files"),
             match sum.directories {
                 1 => "1 directory".into(),
                 many => format!("{many} directories"),

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use switch_root_core::error::Result;
 use switch_root_core::progress::Progress;
+use switch_root_core::text::{bytes, count};
 use toolkit::bench::{self, Extensions, Figures, Measured, Questions};
 
 use super::{about, time, value};
@@ -11,7 +12,7 @@ use crate::command::policy::Bench;
 use crate::outcome::Outcome;
 use crate::print;
 use crate::style::{Stream, Tone, paint};
-use crate::table::{bytes, count, table};
+use crate::table::table;
 
 /// Directories that are shown to people, of those that took longest.
 const SHOWN: usize = 20;
@@ -50,7 +51,7 @@ fn text(measured: &Measured) -> String {
     let mut text = format!(
         "{}, {}\n",
         measured.file,
-        count(measured.rounds as usize, "round")
+        count(measured.rounds.into(), "round", "rounds")
     );
     let of = |name: &str, figures: &Figures| {
         let per = figures.fuel_per_entry.map(|fuel| format!("{fuel:.0}"));

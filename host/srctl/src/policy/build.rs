@@ -3,12 +3,12 @@
 use serde_json::json;
 use switch_root_core::error::Result;
 use switch_root_core::escape;
+use switch_root_core::text::bytes;
 
 use crate::command::Format;
 use crate::command::project::Build;
 use crate::outcome::Outcome;
 use crate::print;
-use crate::table::bytes;
 
 /// Runs the command.
 pub fn run(command: &Build) -> Result<Outcome> {

@@ -12,6 +12,7 @@ use switch_root_core::escape::Shown;
 use switch_root_core::interrupt;
 use switch_root_core::output::{AtomicFile, cannot_write};
 use switch_root_core::progress::Progress;
+use switch_root_core::text::bytes;
 use toolkit::compile::{self, Compiled, Refused};
 
 use super::components;
@@ -19,7 +20,7 @@ use crate::command::policy::Compile;
 use crate::outcome::Outcome;
 use crate::print;
 use crate::streams;
-use crate::table::{bytes, table};
+use crate::table::table;
 
 /// Runs the command. Nothing is written before everything was compiled.
 pub fn run(command: &Compile, progress: &dyn Progress) -> Result<Outcome> {

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use switch_root_core::error::Result;
+use switch_root_core::text::{bytes, count};
 use toolkit::inspect::{self, Inspection, Kind, Loaded};
 use toolkit::project::component;
 
@@ -11,7 +12,7 @@ use crate::command::policy::Inspect;
 use crate::outcome::Outcome;
 use crate::print;
 use crate::style::{Stream, Tone, paint};
-use crate::table::{bytes, count, table};
+use crate::table::table;
 
 /// Runs the command.
 pub fn run(command: &Inspect) -> Result<Outcome> {
@@ -237,7 +238,7 @@ fn limits(inspection: &Inspection, loading: &Loaded) -> String {
         let _ = writeln!(
             text,
             "\nIt can be loaded with {} raised in its sidecar:\n{sidecar}",
-            count(raised, "limit")
+            count(raised as u64, "limit", "limits")
         );
     }
     text

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
+use switch_root_core::text::count;
 use toolkit::language;
 use toolkit::project::{self, Project, Questions};
 
@@ -12,7 +13,6 @@ use crate::command::Format;
 use crate::command::project::{Language, New, Question};
 use crate::outcome::Outcome;
 use crate::print;
-use crate::table::count;
 
 /// Runs the command.
 pub fn run(command: &New) -> Result<Outcome> {
@@ -52,7 +52,7 @@ pub fn run(command: &New) -> Result<Outcome> {
         }
         Format::Text => print::print(&format!(
             "{shown}: {}; README.md says what they are\nnext: srctl policy build {shown}\n",
-            count(files.len(), "file")
+            count(files.len() as u64, "file", "files")
         ))?,
     }
     Ok(Outcome::Fine)

@@ -4,8 +4,9 @@ use preview::rehearsal::compare::Comparison;
 use preview::rehearsal::{Outcome, Preserved, Rehearsed};
 use serde_json::Value;
 use switch_root_core::escape;
+use switch_root_core::text::{bytes, count};
 
-use crate::table::{bytes, count, table};
+use crate::table::table;
 
 /// Survivors that are shown one by one.
 const SHOWN: usize = 100;
@@ -81,7 +82,7 @@ fn deleted(report: &Value) -> String {
     };
     format!(
         "{} and {directories}{freed}, in {}",
-        count(number("files"), "file"),
+        count(number("files") as u64, "file", "files"),
         milliseconds(&deletion["time_us"])
     )
 }
@@ -100,7 +101,7 @@ fn left(preserved: &Preserved) -> String {
     };
     format!(
         "{more}{} and {directories} at /run/switch-root/preserved",
-        count(others, "file")
+        count(others as u64, "file", "files")
     )
 }
 

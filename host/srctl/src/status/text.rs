@@ -3,12 +3,12 @@
 use std::fmt::Write;
 
 use switch_root_core::escape;
-use switch_root_core::text::count;
+use switch_root_core::text::{bytes, count};
 
 use super::model::{Deletion, Extension, Policy, Process, Report, Survivor};
 use crate::policy::time;
 use crate::style::{Stream, Tone, paint_if, wanted};
-use crate::table::{bytes, plain_table, toned_table};
+use crate::table::{plain_table, toned_table};
 
 /// Rows of a table that are shown.
 const ROWS: usize = 100;

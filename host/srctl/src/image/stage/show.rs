@@ -2,13 +2,14 @@
 
 use serde_json::json;
 use switch_root_core::error::Result;
+use switch_root_core::text::bytes;
 
 use super::gather::{Gathered, Staged};
 use crate::as_initramfs::Signers;
 use crate::command::image::Stage;
 use crate::input::shown;
 use crate::print;
-use crate::table::{bytes, table};
+use crate::table::table;
 
 /// Prints it.
 pub fn show(
