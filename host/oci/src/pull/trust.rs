@@ -1,35 +1,29 @@
 //! Whom we believe to be a registry, and how we show who we are: TLS.
 
-use std::fs;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use switch_root_core::error::{Error, Result};
+use switch_root_core::escape;
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 
 use crate::registries::Host;
 
-/// Where distributions keep the certificates that they trust.
-const BUNDLES: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
-
-/// The system's certificates; none where it has no file of them.
+/// The system's certificates, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name; none where
+/// there are none.
 pub(super) fn system() -> Vec<Certificate<'static>> {
-    let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
-    for file in named.into_iter().chain(BUNDLES.map(PathBuf::from)) {
-        let Ok(pem) = fs::read(&file) else { continue };
-        let certificates = certificates(&pem);
-        if !certificates.is_empty() {
-            return certificates;
-        }
+    let loaded = rustls_native_certs::load_native_certs();
+    for error in &loaded.errors {
+        tracing::warn!(
+            "failed to load certificates of this system: {}",
+            escape::message(&error.to_string(), 1024)
+        );
     }
-    Vec::new()
+    let certificates = loaded.certs.iter();
+    certificates
+        .map(|certificate| Certificate::from_der(certificate).to_owned())
+        .collect()
 }
 
 /// The certificates of a file, without what cannot be read.
