@@ -21,10 +21,9 @@ const TICK: Duration = Duration::from_millis(20);
 /// # Errors
 /// It is not; `install` says what to do.
 pub(crate) fn look_for(program: &str, install: &str) -> Result<()> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    match std::env::split_paths(&path).any(|folder| folder.join(program).is_file()) {
-        true => Ok(()),
-        false => Err(missing(program, install)),
+    match which::which(program) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(missing(program, install)),
     }
 }
 

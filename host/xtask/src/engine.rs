@@ -59,9 +59,9 @@ pub fn testing(verb: &str) -> Result<Command> {
 /// The file for cargo with [`TESTED`] for each crate of the workspace.
 fn tested() -> Result<PathBuf> {
     let path = target().join("tested.toml");
-    let settings: String = packages()?
+    let settings: String = packages(false)?
         .iter()
-        .filter_map(|package| package["name"].as_str())
+        .map(|package| &package.name)
         .map(|name| format!("[profile.{PROFILE}.package.{name}]\n{TESTED}\n"))
         .collect();
     if fs::read(&path).ok().as_deref() != Some(settings.as_bytes()) {

@@ -1,9 +1,8 @@
 //! `cargo xtask publish`: the crates that are published, and whether they can be.
 
-use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use anyhow::{Result, ensure};
 
-use crate::run::{cargo, packages, run, step};
+use crate::run::{Package, cargo, packages, run, step};
 
 /// Does all that publishing takes but the last step: the crates are packed, and each is built
 /// from what was packed, in an order in which nobody waits for another.
@@ -19,41 +18,31 @@ pub fn publish(dry_run: bool) -> Result<()> {
     let mut publish = cargo();
     publish.args(["publish", "--dry-run", "--locked", "--allow-dirty"]);
     for package in published()? {
-        publish.arg("--package").arg(name(&package)?);
+        publish.arg("--package").arg(&package.name);
     }
     run(&mut publish)
 }
 
-/// The crates of the workspace that may be published, as cargo tells of them.
-fn published() -> Result<Vec<Value>> {
-    let mut packages = packages()?;
-    // An empty list of registries is how cargo tells of `publish = false`.
-    packages.retain(|package| !package["publish"].as_array().is_some_and(Vec::is_empty));
+/// The crates of the workspace that may be published.
+fn published() -> Result<Vec<Package>> {
+    let mut packages = packages(false)?;
+    // An empty list of registries is how cargo shows `publish = false`.
+    packages.retain(|package| !package.publish.as_ref().is_some_and(Vec::is_empty));
     Ok(packages)
-}
-
-/// The name of a crate.
-fn name(package: &Value) -> Result<&str> {
-    package["name"].as_str().context("a crate has no name")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::prose::messages::strings_below;
-    use crate::run::output;
+    use crate::run::{files_below, output};
     use std::collections::BTreeSet;
-    use std::fs;
-    use std::path::{Path, PathBuf};
+    use std::path::PathBuf;
     use std::process::Command;
 
     /// The crates that are published, and their folders.
     fn crates() -> Vec<(String, PathBuf)> {
-        let of = |package: &Value| {
-            let manifest = package["manifest_path"].as_str().unwrap();
-            let folder = Path::new(manifest).parent().unwrap().to_owned();
-            (name(package).unwrap().to_owned(), folder)
-        };
+        let of = |package: &Package| (package.name.clone(), package.folder().to_owned());
         published().unwrap().iter().map(of).collect()
     }
 
@@ -75,22 +64,10 @@ mod tests {
             .collect()
     }
 
-    /// The files below a folder, through links, as cargo packs them.
-    fn there(folder: &Path, prefix: &str, found: &mut BTreeSet<String>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_str().unwrap();
-            match path.is_dir() {
-                true => there(&path, &format!("{prefix}{name}/"), found),
-                false => _ = found.insert(format!("{prefix}{name}")),
-            }
-        }
-    }
-
     #[test]
     fn a_published_crate_says_what_it_is_and_the_others_say_that_they_are_none() {
         let packages = published().unwrap();
-        let names: BTreeSet<&str> = packages.iter().map(|it| name(it).unwrap()).collect();
+        let names: BTreeSet<&str> = packages.iter().map(|it| &*it.name).collect();
         assert_eq!(
             names,
             BTreeSet::from([
@@ -107,7 +84,7 @@ mod tests {
             ])
         );
         for package in &packages {
-            let name = name(package).unwrap();
+            let (name, package) = (&package.name, &package.manifest);
             for key in ["description", "license", "readme", "rust_version"] {
                 assert!(package[key].is_string(), "{name} has no {key}");
             }
@@ -125,8 +102,12 @@ mod tests {
     #[test]
     fn a_published_crate_has_every_file_of_its_folder() {
         for (name, folder) in crates() {
-            let mut files = BTreeSet::new();
-            there(&folder, "", &mut files);
+            let relative = |path: PathBuf| {
+                let path = path.strip_prefix(&folder).unwrap();
+                path.to_str().unwrap().to_owned()
+            };
+            let files = files_below(&folder).unwrap();
+            let mut files: BTreeSet<String> = files.into_iter().map(relative).collect();
             // It is that of the workspace.
             let mut packed = packed(&name);
             assert!(

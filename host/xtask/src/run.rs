@@ -7,7 +7,8 @@ use std::sync::LazyLock;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde::Deserialize;
+use walkdir::WalkDir;
 
 use crate::beside::{go_on, is_behind};
 
@@ -91,15 +92,48 @@ pub fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// The crates of the workspace, as cargo describes them.
+/// A crate, as cargo describes it. The library cargo_metadata has types of all that cargo says;
+/// it adds features to crates below the engine, which would be compiled once more for that.
+#[derive(Deserialize)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Where its manifest is.
+    pub manifest_path: PathBuf,
+    /// The registries that it may be published in; none where there is no such limit.
+    pub publish: Option<Vec<String>>,
+    /// What else its manifest says.
+    #[cfg(test)]
+    #[serde(flatten)]
+    pub manifest: serde_json::Value,
+}
+
+impl Package {
+    /// The folder that its sources are in.
+    pub fn folder(&self) -> &Path {
+        self.manifest_path.parent().unwrap_or(&self.manifest_path)
+    }
+}
+
+/// The crates of the workspace, and with `all` the libraries as well.
 ///
 /// # Errors
 /// What cargo says.
-pub fn packages() -> Result<Vec<Value>> {
-    let metadata =
-        output(cargo().args(["metadata", "--locked", "--no-deps", "--format-version=1"]))?;
-    let metadata: Value = serde_json::from_str(&metadata).context("reading cargo metadata")?;
-    Ok(metadata["packages"].as_array().cloned().unwrap_or_default())
+pub fn packages(all: bool) -> Result<Vec<Package>> {
+    #[derive(Deserialize)]
+    struct Metadata {
+        packages: Vec<Package>,
+    }
+    let mut metadata = cargo();
+    metadata.args(["metadata", "--locked", "--format-version=1"]);
+    if !all {
+        metadata.arg("--no-deps");
+    }
+    let metadata: Metadata =
+        serde_json::from_str(&output(&mut metadata)?).context("reading cargo metadata")?;
+    Ok(metadata.packages)
 }
 
 /// Where a program is, if it is in PATH or where Debian puts it otherwise. An absolute path is
@@ -109,13 +143,12 @@ pub fn which(program: &str) -> Option<PathBuf> {
         return Some(PathBuf::from(program)).filter(|path| path.exists());
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/sbin", "/sbin", "/usr/lib/klibc/bin"].map(PathBuf::from))
-        .map(|folder| folder.join(program))
-        .find(|file| file.is_file())
+    let others = ["/usr/sbin", "/sbin", "/usr/lib/klibc/bin"].map(PathBuf::from);
+    let folders = std::env::join_paths(std::env::split_paths(&path).chain(others)).ok()?;
+    which::which_in(program, Some(folders), workspace()).ok()
 }
 
-/// All files below a folder, in order; none where there is no such folder.
+/// All files below a folder, through links, in order; none where there is no such folder.
 ///
 /// # Errors
 /// What cannot be read.
@@ -124,14 +157,11 @@ pub fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     if !folder.exists() {
         return Ok(files);
     }
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            files.extend(files_below(&path)?);
-        } else {
-            files.push(path);
+    for entry in WalkDir::new(folder).follow_links(true).sort_by_file_name() {
+        let entry = entry?;
+        if !entry.file_type().is_dir() {
+            files.push(entry.into_path());
         }
     }
-    files.sort();
     Ok(files)
 }

@@ -7,32 +7,19 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde::Deserialize;
+use spdx::{Expression, ParseMode};
 
 use super::Release;
-use crate::run::{cargo, output, workspace};
+use crate::run::{Package, cargo, output, packages, workspace};
 use crate::setup::{self, WASM};
 
 /// The packages with programs in them.
 pub const PACKAGES: [&str; 3] = ["srctl", "switch-root", "switch-root-policies"];
 
-/// Under which a program may be given on together with ours. Each crate has to be under one of
-/// them, or to leave the choice.
-const ACCEPTED: [&str; 13] = [
-    "0BSD",
-    "Apache-2.0",
-    "Apache-2.0 WITH LLVM-exception",
-    "BSD-2-Clause",
-    "BSD-3-Clause",
-    "BSL-1.0",
-    "CDLA-Permissive-2.0",
-    "ISC",
-    "MIT",
-    "Unicode-3.0",
-    "Unlicense",
-    "Zlib",
-    "bzip2-1.0.6",
-];
+/// Where it is listed under which licences a program may be given on together with ours. Each
+/// crate has to be under one of them, or to leave the choice.
+const ACCEPTED: &str = "deny.toml";
 
 /// How the files begin whose text is a licence, or has to go along with one.
 const TEXTS: [&str; 5] = ["copying", "copyright", "licence", "license", "notice"];
@@ -49,10 +36,11 @@ struct Crate {
 /// licences, and the text of each.
 ///
 /// # Errors
-/// A crate's licence is none that is [`ACCEPTED`]; or cargo fails.
+/// A crate's licence is not [`ACCEPTED`]; or cargo fails.
 pub fn write(release: &Release, package: &str, folder: &Path) -> Result<()> {
     let crates = crates(release, package)?;
     let folders = sources()?;
+    let accepted = accepted()?;
     let mut text = format!(
         "What is in the programs of {package} and was written by others\n\n\
          Rust's standard library: MIT OR Apache-2.0; what is in it by itself is in\n\
@@ -65,8 +53,8 @@ pub fn write(release: &Release, package: &str, folder: &Path) -> Result<()> {
     text.push_str("\ncrate, version, licence:\n\n");
     for part in &crates {
         ensure!(
-            is_accepted(&part.licence),
-            "{} {} is under `{}`, which is none that host/xtask/src/packages/licences.rs accepts",
+            is_accepted(&part.licence, &accepted),
+            "{} {} is under `{}`, which {ACCEPTED} does not allow",
             part.name,
             part.version,
             part.licence
@@ -158,19 +146,10 @@ fn crates(release: &Release, package: &str) -> Result<BTreeSet<Crate>> {
 
 /// The folders that the sources of crates are in, by name and version.
 fn sources() -> Result<BTreeMap<String, PathBuf>> {
-    let metadata = output(cargo().args(["metadata", "--locked", "--format-version", "1"]))?;
-    let metadata: Value = serde_json::from_str(&metadata).context("reading cargo metadata")?;
-    let text = |package: &Value, key: &str| package[key].as_str().unwrap_or_default().to_owned();
-    let packages = metadata["packages"].as_array().cloned().unwrap_or_default();
-    Ok(packages
-        .iter()
-        .map(|package| {
-            let manifest = PathBuf::from(text(package, "manifest_path"));
-            let folder = manifest.parent().unwrap_or(&manifest).to_owned();
-            let named = format!("{} {}", text(package, "name"), text(package, "version"));
-            (named, folder)
-        })
-        .collect())
+    let packages = packages(true)?;
+    let named = |package: &Package| format!("{} {}", package.name, package.version);
+    let with_folder = |package: &Package| (named(package), package.folder().to_owned());
+    Ok(packages.iter().map(with_folder).collect())
 }
 
 /// The texts in a crate's folder that have to go along with it; of what is written in C, too,
@@ -191,7 +170,7 @@ fn texts_of(folder: &Path) -> Result<Vec<String>> {
         }
         let text = fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
         let text = String::from_utf8_lossy(&text);
-        // Always one of a choice that is not taken: see ACCEPTED.
+        // Always one of a choice that is not taken: see `accepted`.
         let first = text.trim_start().lines().next().unwrap_or_default();
         if first.starts_with("GNU ") && first.contains("GENERAL PUBLIC LICENSE") {
             continue;
@@ -202,16 +181,27 @@ fn texts_of(folder: &Path) -> Result<Vec<String>> {
     Ok(texts)
 }
 
-/// Whether what an SPDX expression says leaves a choice that is accepted. `/` is how crates
-/// wrote `OR` before there were expressions. Parentheses are read where they stand around a
-/// choice, which is where crates have them.
-fn is_accepted(expression: &str) -> bool {
-    let expression = expression.replace('/', " OR ");
-    expression.split(" AND ").all(|part| {
-        part.trim_matches(['(', ')'])
-            .split(" OR ")
-            .any(|choice| ACCEPTED.contains(&choice.trim()))
-    })
+/// The licences of [`ACCEPTED`].
+fn accepted() -> Result<BTreeSet<String>> {
+    #[derive(Deserialize)]
+    struct Deny {
+        licenses: Licenses,
+    }
+    #[derive(Deserialize)]
+    struct Licenses {
+        allow: BTreeSet<String>,
+    }
+    let path = workspace().join(ACCEPTED);
+    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    let deny: Deny = toml::from_str(&text).with_context(|| format!("reading {ACCEPTED}"))?;
+    Ok(deny.licenses.allow)
+}
+
+/// Whether an SPDX expression leaves a choice that is accepted. `/` is how crates wrote `OR`
+/// before there were expressions.
+fn is_accepted(expression: &str, accepted: &BTreeSet<String>) -> bool {
+    Expression::parse_mode(expression, ParseMode::LAX)
+        .is_ok_and(|parsed| parsed.evaluate(|licence| accepted.contains(&licence.to_string())))
 }
 
 #[cfg(test)]
@@ -220,7 +210,8 @@ mod tests {
 
     #[test]
     fn a_choice_is_accepted_if_one_of_it_is_and_of_all_each_has_to_be() {
-        for accepted in [
+        let accepted = accepted().unwrap();
+        for good in [
             "MIT",
             "MIT OR Apache-2.0",
             "Apache-2.0/MIT",
@@ -228,17 +219,20 @@ mod tests {
             "GPL-3.0-only OR MIT",
             "(MIT OR Apache-2.0) AND Unicode-3.0",
             "(GPL-2.0-only OR MIT) AND BSD-3-Clause",
+            "GPL-3.0-only OR MIT AND Zlib",
         ] {
-            assert!(is_accepted(accepted), "{accepted}");
+            assert!(is_accepted(good, &accepted), "{good}");
         }
         for refused in [
             "",
             "GPL-3.0-only",
             "MIT AND GPL-2.0-only",
+            "MIT AND",
+            "a licence of its own",
             "(MIT OR Apache-2.0) AND LGPL-2.1-only",
             "Apache-2.0 WITH another-exception",
         ] {
-            assert!(!is_accepted(refused), "{refused}");
+            assert!(!is_accepted(refused, &accepted), "{refused}");
         }
     }
 }

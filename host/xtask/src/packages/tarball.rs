@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use walkdir::WalkDir;
 
 use super::{Release, VERSION, copy, plain};
 use crate::run::workspace;
@@ -54,28 +55,13 @@ pub fn write(release: &Release, root: &Path, folder: &Path) -> Result<PathBuf> {
 /// The files of a tree, and the folders that have none, in order. Other folders are left
 /// out: unpacked over a machine's, they would change the modes and times of `/usr` and `/etc`.
 fn entries(tree: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    collect(tree, &mut found)?;
-    let relative = found.iter().map(|path| path.strip_prefix(tree));
-    let mut entries: Vec<PathBuf> = relative
-        .map(|path| path.map(Path::to_owned))
-        .collect::<Result<_, _>>()?;
-    entries.sort();
-    Ok(entries)
-}
-
-fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
-    let mut empty = true;
-    for entry in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
+    let mut entries = Vec::new();
+    for entry in WalkDir::new(tree).min_depth(1).sort_by_file_name() {
         let entry = entry?;
-        empty = false;
-        match entry.file_type()?.is_dir() {
-            true => collect(&entry.path(), found)?,
-            false => found.push(entry.path()),
+        let path = entry.path();
+        if !entry.file_type().is_dir() || fs::read_dir(path)?.next().is_none() {
+            entries.push(path.strip_prefix(tree)?.to_owned());
         }
     }
-    if empty {
-        found.push(folder.to_owned());
-    }
-    Ok(())
+    Ok(entries)
 }

@@ -4,28 +4,12 @@
 //! defines: a test as the proof of a claim, a function or a constant as its mechanism.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::{markdown, repository};
+use super::{files, markdown, repository};
 
 /// Folders whose documents are not of this repository, or are written into others.
 const LEFT_OUT: [&str; 2] = ["target", "templates"];
-
-fn documents(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let is_hidden = name.starts_with('.') && name != ".github";
-        if is_hidden || LEFT_OUT.contains(&&*name) || path.is_symlink() {
-            continue;
-        }
-        if path.is_dir() {
-            documents(&path, found);
-        } else if path.extension().is_some_and(|ending| ending == "md") {
-            found.push(path);
-        }
-    }
-}
 
 /// Why a link of the document at `path` does not hold, if it does not.
 fn broken(path: &Path, link: &markdown::Link) -> Option<String> {
@@ -72,10 +56,8 @@ fn defines(source: &str, name: &str) -> bool {
 
 #[test]
 fn what_documents_link_to_is_there() {
-    let mut found = Vec::new();
-    documents(&repository(), &mut found);
     let mut wrong = Vec::new();
-    for path in found {
+    for path in files(&LEFT_OUT).filter(|path| path.extension().is_some_and(|it| it == "md")) {
         let text = fs::read_to_string(&path).unwrap();
         for link in markdown::links(&text) {
             if let Some(why) = broken(&path, &link) {

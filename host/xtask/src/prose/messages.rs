@@ -12,6 +12,7 @@ use std::fs;
 use std::path::Path;
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+use walkdir::WalkDir;
 
 /// What is compiled for the programs of operators alone, and not for the boot program.
 const TOOLS: &str = "cfg(feature=\"tools\")";
@@ -61,13 +62,15 @@ pub fn strings_below(repository: &Path, folders: &[&str]) -> Vec<(String, Vec<St
 }
 
 fn read(repository: &Path, folder: &str, files: &mut Vec<(String, Found)>) {
-    for entry in fs::read_dir(repository.join(folder)).unwrap() {
+    for entry in WalkDir::new(repository.join(folder)) {
         let entry = entry.unwrap();
-        let path = format!("{folder}/{}", entry.file_name().to_str().unwrap());
-        if entry.path().is_dir() {
-            read(repository, &path, files);
-        } else if path.ends_with(".rs") {
-            files.push((path, of(&fs::read_to_string(entry.path()).unwrap())));
+        let path = entry.path().strip_prefix(repository).unwrap();
+        let path = path.to_str().unwrap();
+        if path.ends_with(".rs") {
+            files.push((
+                path.to_owned(),
+                of(&fs::read_to_string(entry.path()).unwrap()),
+            ));
         }
     }
 }

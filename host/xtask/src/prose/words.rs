@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{markdown, repository, text};
+use super::{files, markdown, text};
 
 /// Where the words are listed, and what to write instead.
 const DOCUMENT: &str = "host/book/CONTRIBUTING.md";
@@ -42,26 +42,16 @@ const SLACK: usize = 40;
 /// file.
 const LEFT_OUT: [&str; 5] = ["target", "corpus", "snapshots", "Cargo.lock", "words.rs"];
 
-/// Files of the repository that people write, each with its text and whether it is a document.
-fn files(folder: &Path, found: &mut Vec<(bool, String)>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let is_hidden = name.starts_with('.') && name != ".github";
-        if is_hidden || LEFT_OUT.contains(&&*name) || path.is_symlink() {
-            continue;
-        }
-        if path.is_dir() {
-            files(&path, found);
-        } else if let Ok(mut text) = fs::read_to_string(&path) {
-            if path.ends_with(DOCUMENT) {
-                // The list itself.
-                let rows = |line: &&str| !line.starts_with("| `");
-                text = text.split_inclusive('\n').filter(rows).collect();
-            }
-            found.push((name.ends_with(".md"), text));
-        }
+/// Whether a file is a document, and its words; nothing where it is no text.
+fn read(path: &Path) -> Option<(bool, Vec<String>)> {
+    let mut text = fs::read_to_string(path).ok()?;
+    if path.ends_with(DOCUMENT) {
+        // The list itself.
+        let others = |line: &&str| !line.starts_with("| `");
+        text = text.split_inclusive('\n').filter(others).collect();
     }
+    let is_document = path.extension().is_some_and(|it| it == "md");
+    Some((is_document, words(&text)))
 }
 
 /// The words of a text, in small letters. Names of the source are split into theirs.
@@ -94,12 +84,7 @@ fn about(what: &str, found: usize, bound: usize) -> Option<String> {
 
 #[test]
 fn words_to_avoid_become_fewer() {
-    let mut found = Vec::new();
-    files(&repository(), &mut found);
-    let found: Vec<(bool, Vec<String>)> = found
-        .into_iter()
-        .map(|(is_document, text)| (is_document, words(&text)))
-        .collect();
+    let found: Vec<_> = files(&LEFT_OUT).filter_map(|path| read(&path)).collect();
     let rows = markdown::rows(&text(DOCUMENT), "not");
     let mut wrong = Vec::new();
     let mut figures = Vec::new();
