@@ -31,7 +31,7 @@ struct Told {
 pub fn debian(release: &Release) -> Result<String> {
     let path = workspace().join(CHANGELOG);
     let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    let releases = read(&text);
+    let releases = read(&text)?;
     let newest = releases.first().map(|newest| newest.version.as_str());
     ensure!(
         newest == Some(VERSION),
@@ -68,53 +68,46 @@ fn entry(told: &Told, release: &Release) -> Result<String> {
 
 /// Adds one change, as lines that begin as Debian's do.
 fn wrap(change: &str, text: &mut String) {
-    let mut line = String::from("  *");
-    for word in change.split_whitespace() {
-        if line.len() + 1 + word.len() > WIDTH {
-            text.push_str(&line);
-            text.push('\n');
-            line = String::from("   ");
-        }
-        line.push(' ');
-        line.push_str(word);
-    }
-    text.push_str(&line);
+    let options = textwrap::Options::new(WIDTH)
+        .initial_indent("  * ")
+        .subsequent_indent("    ")
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
+        .break_words(false);
+    text.push_str(&textwrap::fill(change, options));
     text.push('\n');
 }
 
-/// The releases of a changelog, newest first; what is not released is none.
-fn read(text: &str) -> Vec<Told> {
-    let mut releases: Vec<Told> = Vec::new();
-    let mut released = false;
-    for line in text.lines() {
-        if let Some(heading) = line.strip_prefix("## ") {
-            let mut words = heading
-                .split([' ', '[', ']'])
-                .filter(|word| !word.is_empty());
-            let version = words.next().unwrap_or_default().to_owned();
-            released = version.starts_with(|first: char| first.is_ascii_digit());
-            if released {
-                releases.push(Told {
-                    version,
-                    date: words.find(|word| word.len() == 10).map(str::to_owned),
-                    changes: Vec::new(),
-                });
-            }
-            continue;
-        }
-        let Some(told) = releases.last_mut().filter(|_| released) else {
-            continue;
-        };
+/// The releases of a changelog, newest first; without what is not released.
+fn read(text: &str) -> Result<Vec<Told>> {
+    let changelog = parse_changelog::parse(text).with_context(|| format!("reading {CHANGELOG}"))?;
+    let releases = changelog.values();
+    let released = releases.filter(|release| release.version != "Unreleased");
+    Ok(released
+        .map(|release| Told {
+            version: release.version.to_owned(),
+            date: release
+                .title
+                .split_once(" - ")
+                .map(|(_, date)| date.to_owned()),
+            changes: changes(release.notes),
+        })
+        .collect())
+}
+
+/// The items of the lists in the notes of a release, each as one line.
+fn changes(notes: &str) -> Vec<String> {
+    let mut changes: Vec<String> = Vec::new();
+    for line in notes.lines() {
         if let Some(change) = line.strip_prefix("- ") {
-            told.changes.push(change.to_owned());
+            changes.push(change.to_owned());
         } else if let (Some(continued), Some(change)) =
-            (line.strip_prefix("  "), told.changes.last_mut())
+            (line.strip_prefix("  "), changes.last_mut())
         {
             change.push(' ');
             change.push_str(continued.trim());
         }
     }
-    releases
+    changes
 }
 
 #[cfg(test)]
@@ -130,7 +123,7 @@ mod tests {
             changes: changes.iter().map(|change| (*change).to_owned()).collect(),
         };
         assert_eq!(
-            read(text),
+            read(text).unwrap(),
             [
                 told(
                     "0.2.0",
@@ -145,7 +138,7 @@ mod tests {
     #[test]
     fn the_newest_release_of_the_changelog_is_the_version_of_the_workspace() {
         let text = fs::read_to_string(workspace().join(CHANGELOG)).unwrap();
-        assert_eq!(read(&text)[0].version, VERSION);
+        assert_eq!(read(&text).unwrap()[0].version, VERSION);
     }
 
     #[test]
