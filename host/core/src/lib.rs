@@ -5,20 +5,27 @@
 //! depends on another crate of the project.
 
 pub mod architecture;
+pub mod contract;
 #[cfg(feature = "tools")]
 pub mod error;
 pub mod escape;
+pub mod extensions;
 pub mod failure;
 pub mod file;
+pub mod file_kind;
 #[cfg(feature = "tools")]
 pub mod interrupt;
 pub mod keep;
 pub mod limits;
+pub mod locations;
 pub mod os_release;
 #[cfg(feature = "tools")]
 pub mod output;
 pub mod path;
+pub mod plan;
+pub mod preserved;
 #[cfg(feature = "tools")]
 pub mod progress;
+pub mod report;
 pub mod text;
 pub mod yaml;

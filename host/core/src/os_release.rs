@@ -1,8 +1,5 @@
 //! os-release(5): which operating system the new root holds.
 
-/// Where the file is, in the order of os-release(5).
-pub const PATHS: [&str; 2] = ["/etc/os-release", "/usr/lib/os-release"];
-
 /// Reads os-release(5): assignments in the syntax of a shell, without
 /// expansion. Lines that are none are passed over, as the format asks.
 pub fn parse(text: &str) -> Vec<(String, String)> {

@@ -2,8 +2,8 @@
 //! that would replace a directory of it, or change who may enter one.
 
 use initramfs::machine::{Root, RootNode as Node};
-use policy::FileKind;
 use switch_root_core::escape;
+use switch_root_core::file_kind::FileKind;
 
 use crate::contents::Contents;
 

@@ -7,8 +7,8 @@ mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use policy::FileKind;
 use serde_json::Value;
+use switch_root_core::file_kind::FileKind;
 use switch_root_policy::extra_info::{
     ARCHITECTURE, EXTENSION_RELEASE, ExtraInfo, KERNEL_RELEASE, SWITCH_ROOT,
 };

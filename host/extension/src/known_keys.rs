@@ -1,9 +1,8 @@
 //! Keys that nobody reads. Most of them are misspelt, and what they should do is not
 //! done.
 
-use policy::extensions;
-use switch_root_core::escape;
 use switch_root_core::yaml::{Kind, Node, Position};
+use switch_root_core::{escape, extensions};
 
 /// How alike two keys are, from 0 to 1, for one to be a misspelling of the other
 /// (Jaro-Winkler).

@@ -28,9 +28,9 @@
 
 use std::fmt;
 
-use policy::extensions::extension_of;
 use serde_json::Value;
 use switch_root_core::escape;
+use switch_root_core::extensions::extension_of;
 use switch_root_core::yaml::{self, Aliases, Kind, Node, Position};
 
 use crate::known_keys;

@@ -13,14 +13,13 @@ use initramfs::archive::Writer;
 use initramfs::compression::{self, Compression};
 use initramfs::segments::{EXTENSIONS, ROOT_IMAGE};
 use initramfs::squashfs::{self, Codec};
-use policy::extensions;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use switch_root_core::error::{Error, Result};
 use switch_root_core::limits::fixed::EXTENSIONS_FILE;
 use switch_root_core::output::{AtomicFile, cannot_write};
 use switch_root_core::progress::Progress;
-use switch_root_core::{escape, interrupt};
+use switch_root_core::{escape, extensions, interrupt};
 
 /// Layers of one initramfs. Each is a loop device and a layer of the overlay.
 pub const LAYERS: usize = 100;

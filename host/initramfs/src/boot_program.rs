@@ -5,20 +5,11 @@ use memchr::memmem;
 use policy::engine::{ENGINE, MAGIC};
 use switch_root_core::escape;
 
-/// Where the package has both builds.
-pub const INSTALLED: [&str; 2] = [
-    "/usr/lib/switch-root/switch_root",
-    "/usr/lib/switch-root/switch_root-aot",
-];
-
-/// The folder of both.
-pub const FOLDER: &str = "/usr/lib/switch-root";
-
 /// Where an image may have it under the name of another program, which is called by that.
 const FOLDERS: [&str; 4] = ["/sbin", "/usr/sbin", "/bin", "/usr/bin"];
 const NAMES: [&str; 2] = ["switch_root", "run-init"];
 
-/// The paths where an image may have it beside [`FOLDER`] and `/init`.
+/// The paths where an image may have it beside [`LIBRARY`] and `/init`.
 pub fn places() -> impl Iterator<Item = String> {
     let names = |folder| {
         NAMES

@@ -1,13 +1,14 @@
 //! The program that an image calls to switch: where it is, and who calls it.
 
-use policy::FileKind;
+use switch_root_core::file_kind::FileKind;
+use switch_root_core::locations::BOOT_PROGRAMS;
 
-use crate::boot_program::{Binary, INSTALLED};
+use crate::boot_program::Binary;
 use crate::tree::Tree;
 
 /// Where the package's boot program is in an image that systemd runs, and the unit that
 /// starts it.
-const OF_SYSTEMD: &str = INSTALLED[0];
+const OF_SYSTEMD: &str = BOOT_PROGRAMS[0];
 const UNITS: [&str; 2] = [
     "/usr/lib/systemd/system/switch-root-preserve.service",
     "/etc/systemd/system/switch-root-preserve.service",

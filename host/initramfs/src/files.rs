@@ -4,9 +4,9 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use policy::FileKind;
 use policy::source::{Contents, Source};
 use switch_root_core::escape;
+use switch_root_core::file_kind::FileKind;
 
 use crate::tree::{Id, Node, Stored, Tree};
 
@@ -81,14 +81,15 @@ impl Source for Files<'_> {
 #[cfg(test)]
 mod tests {
     use policy::folder;
+    use switch_root_core::locations;
 
     use super::*;
 
     #[test]
     fn policies_are_found_in_an_image_by_its_links_and_owners() {
         let mut tree = Tree::new();
-        let vendor = |name: &str| format!("{}/{name}", folder::VENDOR).into_bytes();
-        let operator = |name: &str| format!("{}/{name}", folder::OPERATOR).into_bytes();
+        let vendor = |name: &str| format!("{}/{name}", locations::VENDOR).into_bytes();
+        let operator = |name: &str| format!("{}/{name}", locations::OPERATOR).into_bytes();
         tree.insert_file(b"/data/policy", 0o644, b"code").unwrap();
         tree.insert(&vendor("10-a.wasm"), Node::symlink(b"/data/policy"))
             .unwrap();

@@ -5,10 +5,10 @@ use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use policy::FileKind;
 use switch_root_core::architecture::{self, HEADER};
 use switch_root_core::error::{Error, Result};
-use switch_root_core::{escape, os_release};
+use switch_root_core::file_kind::FileKind;
+use switch_root_core::{escape, locations};
 
 use crate::machine::{EROFS_IMAGE, Machine, ROOT_IMAGES, kernel_release, look_into};
 use crate::segments::Part;
@@ -103,7 +103,7 @@ impl Image {
             });
         }
         if machine.os_release.is_none() {
-            machine.os_release = os_release::PATHS.into_iter().find_map(|path| {
+            machine.os_release = locations::OS_RELEASE.into_iter().find_map(|path| {
                 let bytes = self.tree.contents(path.as_bytes()).ok()?;
                 Some(String::from_utf8_lossy(bytes).into_owned())
             });

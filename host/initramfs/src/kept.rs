@@ -11,11 +11,10 @@ use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use policy::folder;
 use policy::source::{Contents, Disk, Source};
-use policy::trust::TRUST;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::Shown;
+use switch_root_core::locations::{self, TRUST};
 
 use crate::archive::Member;
 
@@ -154,7 +153,7 @@ impl Source for Kept {
 
 /// The path of a file in a folder of policies, or of those whose signatures count.
 fn policy_path(path: &[u8]) -> Option<PathBuf> {
-    [folder::VENDOR, folder::OPERATOR, TRUST]
+    [locations::VENDOR, locations::OPERATOR, TRUST]
         .into_iter()
         .find_map(|folder| {
             let inside = folder.trim_start_matches('/').as_bytes();

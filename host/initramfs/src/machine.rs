@@ -13,7 +13,7 @@ use backhand::{FilesystemReader, InnerNode, Node, SquashfsFileReader};
 use switch_root_core::architecture::{self, HEADER};
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::{self, Shown};
-use switch_root_core::os_release;
+use switch_root_core::locations::{self, in_archive};
 
 use crate::kept::{Kept, copy};
 use crate::segments;
@@ -21,10 +21,13 @@ use crate::segments;
 pub use root::{Node as RootNode, Root};
 
 /// Root images of squashfs as the boot binary looks for them, without the slash.
-pub const ROOT_IMAGES: [&str; 2] = ["rootfs.sqsh", "rootfs.squashfs"];
+pub const ROOT_IMAGES: [&str; 2] = [
+    in_archive(locations::ROOT_IMAGES[0]),
+    in_archive(locations::ROOT_IMAGES[1]),
+];
 
 /// One of erofs, which is not looked into.
-pub const EROFS_IMAGE: &str = "rootfs.erofs";
+pub const EROFS_IMAGE: &str = in_archive(locations::ROOT_IMAGES[2]);
 
 /// What the kernel executes.
 const INIT: &[u8] = b"init";
@@ -150,7 +153,7 @@ pub fn look_into(
         };
         machine.root.0.insert(path.to_vec(), kind);
     }
-    for path in os_release::PATHS {
+    for path in locations::OS_RELEASE {
         let Some(file) = find_file(&image, path) else {
             continue;
         };

@@ -16,6 +16,7 @@ use std::path::Path;
 
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
+use switch_root_core::locations::{self, in_archive};
 
 use crate::compression::Format;
 
@@ -26,10 +27,10 @@ pub use scan::{Limits, Place, Visit, scan, scan_opened, scan_within};
 pub const SMALL_FILE: u64 = 1 << 20;
 
 /// The list of layers, at the root of an initramfs.
-pub const EXTENSIONS: &str = "extensions.yaml";
+pub const EXTENSIONS: &str = in_archive(locations::EXTENSIONS[0]);
 
 /// The image of the root file system, at the root of an initramfs: never a layer.
-pub const ROOT_IMAGE: &str = "rootfs.sqsh";
+pub const ROOT_IMAGE: &str = in_archive(locations::ROOT_IMAGES[0]);
 
 /// A part of an initramfs.
 #[derive(Clone, Debug, PartialEq, Eq)]

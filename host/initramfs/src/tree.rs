@@ -15,9 +15,10 @@ use std::io;
 
 use lookup::Last;
 use node::Children;
-use policy::{Entry, FileKind};
+use switch_root_core::contract::Entry;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
+use switch_root_core::file_kind::FileKind;
 
 pub use count::Sum;
 pub use node::{Id, Node};

@@ -1,76 +1,11 @@
 //! What reports say of policies and extensions: the same of a machine that switched, and
 //! of an image that is only looked at.
 
-use serde::Serialize;
 use switch_root_core::escape;
-use switch_root_core::failure::Failure;
+use switch_root_core::report::{ExtensionReport, PolicyReport, Reason};
 
-use crate::compatibility::{Judged, Outcome};
+use crate::compatibility::Judged;
 use crate::session::Session;
-
-/// One policy.
-#[derive(Clone, Debug, Serialize)]
-pub struct PolicyReport {
-    /// Its file name without the ending.
-    pub name: String,
-    /// The file, or `embedded`.
-    pub origin: String,
-    /// Of the `.wasm`, where known.
-    pub digest: Option<String>,
-    /// Of its sidecar: settings, limits and failure mode. Absent where it has none.
-    pub sidecar_digest: Option<String>,
-    /// Who signed what was run, as the trust folder names the key's owner; absent where no
-    /// signatures are demanded, or it is embedded.
-    pub signed_by: Option<String>,
-    /// The questions that it answers.
-    pub answers: Vec<&'static str>,
-    /// Whether it was compiled at boot.
-    pub compiled: bool,
-    /// Fuel used by all calls.
-    pub fuel: u64,
-    /// Time that loading and all calls took.
-    pub time_us: u64,
-    /// How it failed, at most once for each question.
-    pub failures: Vec<Failure>,
-    /// What was not as it should be.
-    pub warnings: Vec<String>,
-}
-
-/// How much policies looked at.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct ReviewReport {
-    /// Directories.
-    pub directories: u64,
-    /// Entries of them.
-    pub entries: u64,
-}
-
-/// One extension.
-#[derive(Clone, Debug, Serialize)]
-pub struct ExtensionReport {
-    /// The file name of the layer.
-    pub image: String,
-    /// `metadata.name`.
-    pub name: String,
-    /// `metadata.version`.
-    pub version: String,
-    /// The sum of the verdicts.
-    pub verdict: Outcome,
-    /// Whether its layer is part of the new root; absent where somebody else
-    /// than this program mounted the layers.
-    pub activated: Option<bool>,
-    /// Why it is incompatible, or was not activated.
-    pub reasons: Vec<Reason>,
-}
-
-/// Why an extension is incompatible, or was not activated.
-#[derive(Clone, Debug, Serialize)]
-pub struct Reason {
-    /// The policy that objects; `host` where it is not a policy's word.
-    pub policy: String,
-    /// Its words.
-    pub reason: String,
-}
 
 /// What a session found out about its policies.
 pub fn policies(session: &Session<'_>) -> Vec<PolicyReport> {

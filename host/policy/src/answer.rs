@@ -1,12 +1,12 @@
 //! The rules that a policy's answers are held against. Answers are untrusted
 //! input: what breaks a rule of the contract is a failed review.
 
+use switch_root_core::contract::{Decision, Entry};
 use switch_root_core::escape;
 use switch_root_core::failure::{Failure, Kind, Question};
+use switch_root_core::file_kind::FileKind;
 use switch_root_core::limits::fixed;
 use switch_root_core::path::{is_at_or_below, join};
-
-use crate::bindings::types::{Decision, Entry, FileKind};
 
 /// Directories of the new root that belong to the kernel and the running
 /// system: nothing is carried to them.

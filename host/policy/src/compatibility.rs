@@ -1,27 +1,14 @@
 //! The question which extensions are compatible: the verdicts of all policies,
 //! and what they come to.
 
-use serde::{Deserialize, Serialize};
+use switch_root_core::contract::{Extension, HostFacts, Outcome, Verdict};
+use switch_root_core::extensions::List;
 use switch_root_core::failure::Question;
 use switch_root_core::limits::fixed;
 
-use crate::bindings::types::{Extension, HostFacts, Verdict};
-use crate::extensions::List;
 use crate::protocol::{Reply, Request};
 use crate::session::{Death, Session};
 use crate::sidecar::OnFailure;
-
-/// What the verdicts on one extension come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Outcome {
-    /// At least one policy approves, and none objects.
-    Compatible,
-    /// A policy objects, or has failed.
-    Incompatible,
-    /// No policy has an opinion. It is activated.
-    Unjudged,
-}
 
 /// One extension with what was said of it.
 #[derive(Clone, Debug)]
@@ -74,12 +61,7 @@ pub fn review(
 /// See [`NoReview`].
 pub fn read(extensions_yaml: &[u8]) -> Result<List, NoReview> {
     let mut session = Session::new(&[]);
-    let host = HostFacts {
-        os_release: Vec::new(),
-        kernel_release: String::new(),
-        architecture: String::new(),
-        kernel_command_line: String::new(),
-    };
+    let host = HostFacts::default();
     let outcome = session.ask(Question::Compatibility, |session, asked| {
         put(session, asked, &host, extensions_yaml)
     });

@@ -1,20 +1,9 @@
 //! What the failures of policies mean for the switch, as their sidecars say.
 
-use serde::Serialize;
 use switch_root_core::failure::{Kind, Question};
 
 use crate::session::Session;
 use crate::sidecar::OnFailure;
-
-/// Whether the initramfs is deleted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase", tag = "action", content = "reason")]
-pub enum Deletion {
-    /// All that does not survive goes.
-    Delete,
-    /// Nothing goes, for this reason.
-    Skip(String),
-}
 
 /// Why the switch is refused: a policy has failed that the machine must not switch
 /// without. `extensions` tells whether there are any to be judged.

@@ -16,16 +16,15 @@ use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use switch_root_core::escape;
 use switch_root_core::failure::{Failure, Kind};
-use switch_root_core::file;
 use switch_root_core::limits::fixed;
+use switch_root_core::locations::{OPERATOR, TRUST, VENDOR};
+use switch_root_core::{escape, file};
 
 use crate::engine;
 use crate::native::{Native, NativeFile};
 use crate::sidecar::Sidecar;
 use crate::source::{Contents, Disk, Source};
-use crate::trust::TRUST;
 
 mod signed;
 mod survey;
@@ -33,10 +32,6 @@ mod survey;
 use signed::{Demand, Signed};
 pub use survey::{Found, survey};
 
-/// Where vendors put policies.
-pub const VENDOR: &str = "/usr/lib/switch-root/policies.d";
-/// Where operators put theirs.
-pub const OPERATOR: &str = "/etc/switch-root/policies.d";
 /// The name of the embedded policy.
 pub const DEFAULT: &str = "00-default";
 

@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::os::fd::AsFd;
 
-use crate::Entry;
+use switch_root_core::contract::Entry;
+
 use crate::protocol::{self, Listing, Reply};
 
 thread_local! {

@@ -7,6 +7,7 @@ use std::time::Instant;
 use switch_root_core::escape;
 use switch_root_core::failure::{Failure, Kind, NO_SECCOMP, Question};
 use switch_root_core::limits::{Limits, fixed};
+use switch_root_core::report::Protections;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, HasSelf, Instance, Linker};
 use wasmtime::{Engine, ResourceLimiter, Store, Trap};
@@ -19,7 +20,7 @@ use crate::bindings::types::{Decision, Entry, Extension, HostFacts, Verdict};
 use crate::contract::{self, CONTRACT, Import};
 use crate::folder::Code;
 use crate::native::Native;
-use crate::protocol::{Answers, Cost, Loading, Protections};
+use crate::protocol::{Answers, Cost, Loading};
 use crate::sidecar::InPlace;
 
 /// Passes a policy's messages on.

@@ -5,12 +5,12 @@ use std::fs::File;
 use std::io::BufReader;
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use switch_root_core::extensions;
 use switch_root_core::failure::{Failure, Kind};
 use switch_root_core::limits::{Limits, fixed};
 
 use crate::bindings::log::Level;
-use crate::bindings::types::Extension;
-use crate::extensions;
+use crate::bindings::types;
 use crate::folder::Policy;
 use crate::instance::{self, Hosts, NativeCode, Settings};
 use crate::protocol::{self, Cost, Loading, Reply, Request};
@@ -112,11 +112,13 @@ fn answer(policies: &mut [Result<instance::Policy, Failure>], request: Request) 
             directory,
             listing,
         } => {
-            let entries = listing.unpack();
+            let entries: Vec<types::Entry> = convert(listing.unpack());
             for index in asked {
                 let mut cost = Cost::default();
                 let outcome = ask(policies, index, |policy| {
-                    policy.preservation(&directory, &entries, &mut cost)
+                    policy
+                        .preservation(&directory, &entries, &mut cost)
+                        .map(convert)
                 });
                 reply(&Reply::Decisions { outcome, cost });
             }
@@ -127,23 +129,31 @@ fn answer(policies: &mut [Result<instance::Policy, Failure>], request: Request) 
             extensions_yaml,
         } => {
             let list = extensions::list(&extensions_yaml);
-            let extensions: Vec<Extension> = match &list {
-                Ok(list) => list.extensions.clone(),
+            let extensions: Vec<types::Extension> = match &list {
+                Ok(list) => convert(list.extensions.clone()),
                 Err(_) => Vec::new(),
             };
             reply(&Reply::Extensions(list));
             if extensions.is_empty() {
                 return;
             }
+            let facts = facts.into();
             for index in asked {
                 let mut cost = Cost::default();
                 let outcome = ask(policies, index, |policy| {
-                    policy.compatibility(&facts, &extensions, &mut cost)
+                    policy
+                        .compatibility(&facts, &extensions, &mut cost)
+                        .map(convert)
                 });
                 reply(&Reply::Verdicts { outcome, cost });
             }
         }
     }
+}
+
+/// Values of the contract as those of the sandbox, or back.
+fn convert<T, U: From<T>>(values: Vec<T>) -> Vec<U> {
+    values.into_iter().map(U::from).collect()
 }
 
 fn ask<T>(

@@ -20,7 +20,6 @@ pub mod contract;
 #[cfg(feature = "tools")]
 pub mod description;
 pub mod engine;
-pub mod extensions;
 mod filter;
 pub mod folder;
 #[cfg(feature = "fuzzing")]
@@ -37,8 +36,6 @@ mod sandbox;
 pub mod session;
 pub mod sidecar;
 pub mod source;
-pub mod survivors;
 pub mod trust;
 
 pub use bindings::log::Level;
-pub use bindings::types::{Decision, Entry, Extension, FileKind, HostFacts, Requirement, Verdict};

@@ -4,29 +4,16 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use switch_root_core::contract::{Decision, Entry};
 use switch_root_core::failure::{Failure, Kind, Question};
+use switch_root_core::file_kind::FileKind;
 use switch_root_core::limits::fixed;
 use switch_root_core::path::join;
+use switch_root_core::preserved::{self, Carry, Claim, Kept, Survivor};
 
 use crate::answer::check_decisions;
-use crate::bindings::types::{Decision, Entry, FileKind};
 use crate::protocol::{Listing, Reply, Request};
 use crate::session::{Death, Session};
-
-/// One path that a policy wants to survive.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claim {
-    /// The absolute path in the initramfs.
-    pub path: Vec<u8>,
-    /// What is there.
-    pub kind: FileKind,
-    /// Whether something else is mounted there.
-    pub mount_point: bool,
-    /// The policy, as an index into the session's.
-    pub policy: usize,
-    /// Where it is to be bound in the new root, if anywhere.
-    pub target: Option<Vec<u8>>,
-}
 
 /// What all policies together said.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +26,17 @@ pub struct Review {
     pub directories: u64,
     /// Entries that were shown to policies.
     pub entries: u64,
+}
+
+/// What survives by a review and by what the host keeps: see [`preserved::join`].
+pub fn survivors(
+    review: &Review,
+    kept: &[Kept],
+    session: &Session<'_>,
+    place: impl FnMut(&[u8], FileKind) -> Result<Carry, String>,
+) -> Vec<Survivor> {
+    let name = |policy: usize| session.policies()[policy].name.clone();
+    preserved::join(&review.claims, kept, name, place)
 }
 
 /// Asks all policies of a session.

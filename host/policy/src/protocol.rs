@@ -8,11 +8,13 @@ use std::io::{self, Read, Write};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use switch_root_core::contract::{Decision, Entry, HostFacts, Verdict};
+use switch_root_core::extensions::List;
 use switch_root_core::failure::{Failure, Question};
+use switch_root_core::file_kind::FileKind;
+use switch_root_core::report::Protections;
 
 use crate::bindings::log::Level;
-use crate::bindings::types::{Decision, Entry, FileKind, HostFacts, Verdict};
-use crate::extensions::List;
 
 /// What the host asks.
 #[derive(Debug, Serialize, Deserialize)]
@@ -168,23 +170,6 @@ impl std::ops::AddAssign for Cost {
         self.memory_bytes = self.memory_bytes.max(other.memory_bytes);
         self.table_elements = self.table_elements.max(other.table_elements);
     }
-}
-
-/// What confines the judge. Where the kernel lacks one, the others remain.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Protections {
-    /// It runs as the user and group `nobody`.
-    pub unprivileged_user: bool,
-    /// It holds no capability.
-    pub no_capabilities: bool,
-    /// It can gain no privilege by executing something.
-    pub no_new_privileges: bool,
-    /// It can open no further file descriptor, nor write to a file.
-    pub no_files: bool,
-    /// The largest address space, in bytes; 0 where there is no limit.
-    pub address_space: u64,
-    /// Any system call but the few it needs ends it.
-    pub seccomp: bool,
 }
 
 /// Appends a frame to a buffer.

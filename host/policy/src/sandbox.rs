@@ -7,8 +7,8 @@ use caps::CapSet;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+use switch_root_core::report::Protections;
 
-use crate::protocol::Protections;
 use crate::{address_space, filter};
 
 /// `nobody` and `nogroup` on every Linux.

@@ -23,7 +23,8 @@ use crate::judge;
 use crate::protocol::{self, Reply, Request};
 use crate::sidecar::OnFailure;
 
-pub use crate::protocol::{Answers, Cost, Loading, Protections};
+pub use crate::protocol::{Answers, Cost, Loading};
+pub use switch_root_core::report::Protections;
 
 /// Time for what is no policy's doing: the start of the engine, the parsing of
 /// `extensions.yaml`.

@@ -36,15 +36,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use ssh_key::public::KeyData;
 use ssh_key::{HashAlg, PublicKey, SshSig};
 use switch_root_core::limits::fixed;
+use switch_root_core::locations::TRUST;
 
 use crate::source::Source;
 
 pub use rejection::Rejection;
 pub use signers::Signer;
 pub use time::Time;
-
-/// The folder of the signers that are accepted.
-pub const TRUST: &str = "/usr/lib/switch-root/trust";
 
 /// What signatures are made for, so that none that was made for something else counts.
 pub const NAMESPACE: &str = "switch-root-policy";

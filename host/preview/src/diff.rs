@@ -4,11 +4,11 @@ mod entries;
 
 use std::collections::BTreeMap;
 
-use policy::consequence::Deletion;
 use policy::folder::Policy;
 use serde::Serialize;
 use serde_json::Value;
 use switch_root_core::path::Path;
+use switch_root_core::plan::Deletion;
 
 use crate::plan::{Fate, PlannedExtension, Report};
 
@@ -183,7 +183,7 @@ pub struct Survival {
 }
 
 fn survivals(report: &Report) -> BTreeMap<Vec<u8>, Survival> {
-    let survival = |what: &policy::survivors::Survivor| Survival {
+    let survival = |what: &switch_root_core::preserved::Survivor| Survival {
         fate: match what.carried_to {
             Some(_) => Fate::Carry,
             None => Fate::Keep,
@@ -206,7 +206,7 @@ pub struct Verdict {
     /// Its version.
     pub version: String,
     /// The sum of the verdicts; absent where the policies could not be asked.
-    pub verdict: Option<policy::compatibility::Outcome>,
+    pub verdict: Option<switch_root_core::contract::Outcome>,
     /// Why it is incompatible: each a policy's name and its words.
     pub reasons: Vec<String>,
 }

@@ -14,18 +14,21 @@ use explain::Watch;
 use extension::known_keys;
 use initramfs::called;
 use initramfs::image::Image;
-use policy::account::{self, PolicyReport, Reason};
 use policy::compatibility::{self, NoReview};
-use policy::consequence::{self, Deletion};
 use policy::preservation::{self, Review};
 use policy::session::Session;
-use policy::survivors::{self, Carry, HOST, Kept};
-use policy::{FileKind, HostFacts, extensions};
+use policy::{account, consequence};
+use switch_root_core::contract::HostFacts;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::Shown;
 use switch_root_core::failure::Failure;
+use switch_root_core::file_kind::FileKind;
 use switch_root_core::keep::Keep;
 use switch_root_core::limits::fixed;
+use switch_root_core::plan::Deletion;
+use switch_root_core::preserved::{self, Carry, HOST, Kept};
+use switch_root_core::report::{PolicyReport, Reason};
+use switch_root_core::{extensions, locations};
 
 use crate::runs;
 
@@ -181,7 +184,7 @@ pub fn make(image: &Image, asking: &Asking<'_>) -> Result<Plan> {
 
 /// What survives. Whether something can be bound in the new root is not known here; the
 /// rules of the contract have been checked with the answers.
-fn survivors(review: &Review, session: &Session<'_>) -> Vec<survivors::Survivor> {
+fn survivors(review: &Review, session: &Session<'_>) -> Vec<preserved::Survivor> {
     let unlisted: Vec<Kept> = review
         .unlisted
         .iter()
@@ -191,7 +194,7 @@ fn survivors(review: &Review, session: &Session<'_>) -> Vec<survivors::Survivor>
             why: "it could not be listed".into(),
         })
         .collect();
-    survivors::join(review, &unlisted, session, |target, _| {
+    preservation::survivors(review, &unlisted, session, |target, _| {
         Ok(Carry {
             target: target.into(),
             real: target.into(),
@@ -205,7 +208,7 @@ fn survivors(review: &Review, session: &Session<'_>) -> Vec<survivors::Survivor>
 /// # Errors
 /// Why the switch is refused.
 fn list(image: &Image) -> std::result::Result<Option<(&'static str, Vec<u8>)>, String> {
-    for path in extensions::PATHS {
+    for path in locations::EXTENSIONS {
         let Some((id, _)) = image.tree.at(path.as_bytes()) else {
             continue;
         };

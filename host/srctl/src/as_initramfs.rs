@@ -7,17 +7,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use policy::source::{Contents, Source};
-use policy::trust::compiled::COMPILED;
-use policy::trust::{TRUST, Trust};
+use policy::trust::Trust;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 use switch_root_core::limits::fixed;
+use switch_root_core::locations::{COMPILED, SIGNERS, TRUST};
 
 use crate::rooted::Rooted;
-
-/// Where an operator lists the signers that are accepted. Nothing at boot reads it: an
-/// initramfs has its lists in [`TRUST`].
-pub const SIGNERS: &str = "/etc/switch-root/trust";
 
 /// What the names of signers files end with.
 const ENDING: &[u8] = b"signers";

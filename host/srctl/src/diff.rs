@@ -148,8 +148,8 @@ fn text(difference: &Difference) -> String {
         |outcome| match &outcome.refused {
             Some(reason) => format!("refused: {reason}"),
             None => match &outcome.deletion {
-                policy::consequence::Deletion::Delete => "the rest is deleted".into(),
-                policy::consequence::Deletion::Skip(reason) => {
+                switch_root_core::plan::Deletion::Delete => "the rest is deleted".into(),
+                switch_root_core::plan::Deletion::Skip(reason) => {
                     format!("nothing is deleted: {reason}")
                 }
             },

@@ -11,10 +11,11 @@ use std::path::Path;
 
 use extension::folder::{self, Unpacked};
 use extension::validate::{self as checks, Checked, Finding};
-use policy::{Extension as Record, extensions};
 use serde_json::Value;
+use switch_root_core::contract::Extension as Record;
 use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::escape::Shown;
+use switch_root_core::extensions;
 use switch_root_core::progress::Progress;
 
 use crate::command::Extension;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use oci::pull::Platform;
-use policy::HostFacts;
+use switch_root_core::contract::HostFacts;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::{self, Shown};
 use switch_root_core::os_release;

@@ -6,9 +6,11 @@ use std::path::Path;
 use policy::compatibility::{self, Judged, NoReview};
 use policy::session::Session;
 use policy::source::Source;
-use policy::{Extension, HostFacts, consequence, extensions, folder};
+use policy::{consequence, folder};
+use switch_root_core::contract::{Extension, HostFacts};
 use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::escape::Shown;
+use switch_root_core::extensions;
 
 /// What the policies say.
 #[derive(Default)]

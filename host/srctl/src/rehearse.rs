@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use initramfs::image::Image;
 use initramfs::tree::Wanted;
-use policy::HostFacts;
 use preview::plan::Asking;
 use preview::rehearsal::compare::{Comparison, compare};
 use preview::rehearsal::{self, Options, Outcome as Happened, Place, Rehearsed};
 use serde_json::{Value, json};
+use switch_root_core::contract::HostFacts;
 use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::escape::Shown;
 use switch_root_core::os_release;

@@ -5,7 +5,7 @@
 use std::convert::Infallible;
 use std::ffi::{CString, OsStr};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path as FilePath;
 use std::time::Instant;
@@ -14,19 +14,22 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{chdir, chroot, execv, fchdir, pivot_root};
 use policy::session::Dismissed;
-use policy::survivors::Survivor;
-use rustix::fs::{self, Gid, Mode, OFlags, Uid};
+use rustix::fs::{self, Mode, OFlags};
 use rustix::mount::{MoveMountFlags, move_mount};
+use switch_root_core::locations::DIRECTORY;
 use switch_root_core::path::Path;
+use switch_root_core::plan::{Move, MoveAction, Plan, Rewrite, Run, Strategy};
+use switch_root_core::report::Report;
 
 use crate::background::{self, Work};
-use crate::init::resolve;
+use crate::confirm;
+use crate::directories;
 use crate::mount_calls::{Extent, attach, copy, new_run, read_only_copy};
-use crate::plan::{Move, MoveAction, Plan, Rewrite, Run, Strategy};
 use crate::preserved::Preserved;
 use crate::proc::Proc;
-use crate::report::{DIRECTORY, Facts, Report};
-use crate::{capabilities, carry, listing, preflight, start};
+use crate::report;
+use crate::report::Facts;
+use crate::{capabilities, carry, listing, start};
 
 /// How the program ends where init does not take its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,45 +67,12 @@ pub fn act(
         plan.init.path
     );
     let judges = std::mem::take(&mut facts.judges);
-    let report = Report::new(plan, facts);
+    let report = report::of(plan, facts);
     Err(commit(plan, prepared, report, judges, proc, started))
 }
 
-/// Opens the initramfs and the new root, and makes sure that the latter, and its init,
-/// are those that the plan was made for.
-///
-/// # Errors
-/// A sentence for the operator.
-pub fn confirm(plan: &Plan) -> Result<(OwnedFd, OwnedFd), String> {
-    let old_root = preflight::open_root()?;
-    let path = &plan.new_root.path;
-    let new_root = fs::open(
-        path.0.as_slice(),
-        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .map_err(|error| format!("the new root {path} cannot be opened: {error}"))?;
-    let mount_id = listing::mount_id(&new_root)
-        .map_err(|error| format!("the new root {path} cannot be examined: {error}"))?;
-    if mount_id != plan.new_root.mount_id {
-        return Err(format!(
-            "the new root {path} is another one than planned; something mounts while we switch"
-        ));
-    }
-    let init = resolve(new_root.as_fd(), &plan.init.path.0, OFlags::PATH)
-        .and_then(fs::fstat)
-        .map_err(|error| format!("the init {} cannot be examined: {error}", plan.init.path))?;
-    if (init.st_dev, init.st_ino) != plan.init.identity {
-        return Err(format!(
-            "the init {} is another file than planned; something writes while we switch",
-            plan.init.path
-        ));
-    }
-    Ok((old_root, new_root))
-}
-
 fn prepare(plan: &Plan) -> Result<Prepared, String> {
-    let (old_root, new_root) = confirm(plan)?;
+    let (old_root, new_root) = confirm::confirm(plan)?;
     let path = &plan.new_root.path;
     let mut warnings = Vec::new();
     let preserved = match Preserved::prepare(&old_root, plan) {
@@ -138,7 +108,7 @@ fn prepare(plan: &Plan) -> Result<Prepared, String> {
             .and_then(|place| Ok(read_only_copy(place, Extent::All)?));
         match tree {
             Ok(tree) => carried.push((number, tree)),
-            Err(error) => warnings.push(not_bound(survivor, &error)),
+            Err(error) => warnings.push(carry::not_bound(survivor, &error)),
         }
     }
     Ok(Prepared {
@@ -214,7 +184,7 @@ fn commit(
     for (number, tree) in &carried {
         let survivor = &plan.survivors[*number];
         if let Err(error) = carry::bind(survivor, tree, &new_root) {
-            report.warn(not_bound(survivor, &error));
+            report.warn(carry::not_bound(survivor, &error));
         }
     }
     let switched = switch(plan.strategy, &new_root, &mut report);
@@ -347,67 +317,16 @@ fn report_directory(plan: &Plan, new_root: &OwnedFd, report: &mut Report) -> Opt
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let run = plan.run_in_new_root();
-    let opened = fs::openat(new_root, run, flags, Mode::empty())
-        .and_then(|run| directory_of_root(&run, DIRECTORY, Mode::from_raw_mode(0o755)));
+    let opened = fs::openat(new_root, run, flags, Mode::empty()).and_then(|run| {
+        directories::directory_of_root(&run, DIRECTORY, Mode::from_raw_mode(0o755))
+    });
     match opened {
         Ok(directory) => Some(directory),
         Err(error) => {
-            report.warn(no_directory(&error));
+            report.warn(directories::no_directory(&error));
             None
         }
     }
-}
-
-/// Says that [`DIRECTORY`] cannot be made.
-pub fn no_directory(error: &rustix::io::Errno) -> String {
-    format!(
-        "/run/switch-root cannot be made: {error}; there is no report, and what survives cannot be reached"
-    )
-}
-
-/// Makes a directory, unless it is there.
-///
-/// # Errors
-/// Those of mkdir(2).
-pub fn make_directory(parent: impl AsFd, name: &str) -> rustix::io::Result<()> {
-    match fs::mkdirat(parent, name, Mode::from_raw_mode(0o755)) {
-        Err(rustix::io::Errno::EXIST) => Ok(()),
-        outcome => outcome,
-    }
-}
-
-/// Opens a directory that only root can change, with these permissions, which is made if
-/// need be. One that is there may be anybody's who could write to `/run` before.
-///
-/// # Errors
-/// Those of mkdir(2), open(2), chown(2) and chmod(2).
-pub fn directory_of_root(parent: impl AsFd, name: &str, mode: Mode) -> rustix::io::Result<OwnedFd> {
-    let made = fs::mkdirat(&parent, name, mode);
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let directory = fs::openat(parent, name, flags, Mode::empty()).map_err(|error| {
-        // Why it could not be made says more than that it is not there.
-        made.err()
-            .filter(|it| *it != rustix::io::Errno::EXIST)
-            .unwrap_or(error)
-    })?;
-    if made.is_err() {
-        fs::fchown(&directory, Some(Uid::ROOT), Some(Gid::ROOT))?;
-        fs::fchmod(&directory, mode)?;
-    }
-    Ok(directory)
-}
-
-/// Says that a survivor cannot be bound where it is to be carried.
-pub fn not_bound(survivor: &Survivor, error: &std::io::Error) -> String {
-    let target = survivor
-        .carried_to
-        .as_ref()
-        .map(|carry| carry.target.to_string())
-        .unwrap_or_default();
-    format!(
-        "{} survives, but cannot be bound at {target} of the new root: {error}",
-        survivor.path
-    )
 }
 
 /// How a switch came out.

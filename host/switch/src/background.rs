@@ -6,15 +6,15 @@ use std::time::Instant;
 
 use nix::sys::prctl;
 use nix::unistd::{ForkResult, fork};
-use policy::consequence::Deletion;
 use rustix::fs::{self, Mode, OFlags};
+use switch_root_core::plan::{Deletion, Plan};
+use switch_root_core::report::{DeletionState, DeletionTally, Failed, Report};
 use switch_root_core::text::{bytes, count};
 
 use crate::deletion::{self, Action};
-use crate::plan::Plan;
 use crate::preserved::Later;
 use crate::proc::Proc;
-use crate::report::{DeletionState, Report};
+use crate::report;
 use crate::{kernel_log, start};
 
 /// What the deletion works on.
@@ -86,8 +86,8 @@ fn delete(work: &Work<'_>, mut report: Report) {
         .try_clone()
         .and_then(|root| deletion::run(root, &keep, Action::Delete));
     let outcome = outcome.unwrap_or_else(|error| {
-        let mut tally = deletion::Tally::default();
-        tally.failed.push(deletion::Failed {
+        let mut tally = DeletionTally::default();
+        tally.failed.push(Failed {
             path: "/".into(),
             error: error.to_string(),
         });
@@ -159,7 +159,7 @@ fn used(root: impl AsFd) -> Option<u64> {
 /// Writes the report, where there is a place for it.
 fn write(work: &Work<'_>, report: &mut Report) {
     if let Some(directory) = &work.report_directory {
-        report.put(directory);
+        report::put(report, directory);
     }
 }
 

@@ -10,7 +10,8 @@ use rustix::fs::{self, Dir, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 
-use crate::executable::{Head, Registered};
+use crate::executable::Registered;
+use crate::head::Head;
 use crate::mount_calls::make;
 use crate::proc::Proc;
 

@@ -34,11 +34,11 @@ use image::Image;
 use modules::Modules;
 use mounted::Mounted;
 use nix::mount::{MntFlags, umount2};
-use policy::HostFacts;
 use policy::compatibility;
 use policy::session::Session;
 use rustix::fs::OFlags;
-use switch_root_core::os_release;
+use switch_root_core::contract::HostFacts;
+use switch_root_core::locations::{self, NEW_ROOT, ROOT_IMAGES};
 use switch_root_core::path::Path;
 use usable::Usable;
 
@@ -47,17 +47,11 @@ use crate::arguments::{Arguments, StrategyChoice};
 use crate::init::resolve;
 use crate::kernel_log::{self, Unpacked};
 use crate::mount_calls::open_directory;
+use crate::old_root;
 use crate::parameters::{self, Incompatible, Parameters};
 use crate::preflight::{self, Asked, Context, Judgement};
 use crate::proc::Proc;
-use crate::{capabilities, complain, log, machine, processes, start};
-
-/// Where the new root is put together. Not below one of the mounts that are
-/// moved into it.
-const NEW_ROOT: &str = "/sysroot";
-
-/// Root images that are looked for where `switch_root.root=` names none.
-const ROOT_IMAGES: [&str; 3] = ["/rootfs.sqsh", "/rootfs.squashfs", "/rootfs.erofs"];
+use crate::{capabilities, log, machine, processes, start};
 
 /// Boots the machine. Returns the exit status, which for PID 1 means the
 /// kernel's panic.
@@ -74,7 +68,7 @@ pub fn run(arguments: Vec<OsString>, started: Instant) -> c_int {
         Stop::Refused(reason) => (format!("the machine cannot be started: {reason}"), false),
         Stop::NoInit(reason) => (reason, true),
     };
-    complain(true, &message);
+    log::complain(true, &message);
     if let Some(program) = rescue.filter(|_| !changed) {
         // So that whoever repairs something can execute this program again.
         let _ = umount2(NEW_ROOT, MntFlags::MNT_DETACH);
@@ -96,7 +90,7 @@ fn boot(
         log::set_level(level);
     }
     parameters.log_warnings();
-    preflight::old_root(parameters.keep_initramfs).map_err(Stop::Refused)?;
+    old_root::examine(parameters.keep_initramfs).map_err(Stop::Refused)?;
     capabilities::check().map_err(Stop::Refused)?;
     // First: later there are processes of our own.
     let others = processes::find(&proc);
@@ -223,7 +217,7 @@ fn replaced_os_release(judged_for: &HostFacts, activation: &Activation) -> Vec<S
     };
     let mut warnings = Vec::new();
     for (name, layer) in activation.activated() {
-        for path in os_release::PATHS {
+        for path in locations::OS_RELEASE {
             if has(&layer.mounted.directory, path) {
                 warnings.push(format!(
                     "the layer {name} replaces {path}, and the extensions were reviewed against the os-release of the root image; take the file out of the layer"

@@ -3,12 +3,12 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use policy::FileKind;
 use policy::answer::check_target;
-use policy::survivors::{Carry, Survivor};
 use rustix::fs::{self, FileType, Mode, OFlags};
 use switch_root_core::escape;
+use switch_root_core::file_kind::FileKind;
 use switch_root_core::path::join;
+use switch_root_core::preserved::{Carry, Survivor};
 
 use crate::init::{Init, resolve};
 use crate::mount_calls::attach;
@@ -137,4 +137,17 @@ fn real_path(
         Some(inside) => Ok(inside.to_vec()),
         None => Ok(path),
     }
+}
+
+/// Says that a survivor cannot be bound where it is to be carried.
+pub fn not_bound(survivor: &Survivor, error: &std::io::Error) -> String {
+    let target = survivor
+        .carried_to
+        .as_ref()
+        .map(|carry| carry.target.to_string())
+        .unwrap_or_default();
+    format!(
+        "{} survives, but cannot be bound at {target} of the new root: {error}",
+        survivor.path
+    )
 }

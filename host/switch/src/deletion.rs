@@ -12,14 +12,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use linux_raw_sys::general::{OVERLAYFS_SUPER_MAGIC, RAMFS_MAGIC, TMPFS_MAGIC};
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, StatVfsMountFlags};
 use rustix::io::Errno;
-use serde::Serialize;
 use switch_root_core::escape;
 use switch_root_core::keep::Keep;
+use switch_root_core::report::{DeletionTally, Failed, MAX_LISTED};
 
 /// Directories that are held open at once beside the root, the deepest ones.
 const OPEN: usize = 16;
-/// Failures that are told one by one.
-const TOLD: usize = 50;
 
 /// Whether files go, or are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,30 +26,6 @@ pub enum Action {
     Delete,
     /// Nothing is changed.
     Count,
-}
-
-/// What a deletion did.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Tally {
-    /// Names of what is not a directory that were removed.
-    pub files: u64,
-    /// Directories that were removed.
-    pub directories: u64,
-    /// What could not be removed.
-    pub failed: Vec<Failed>,
-    /// Failures beyond those told above.
-    pub failed_more: u64,
-    /// Places that something else is mounted on, which were not touched.
-    pub skipped_mounts: Vec<String>,
-}
-
-/// Something that could not be removed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Failed {
-    /// Its path in the initramfs, escaped.
-    pub path: String,
-    /// Why.
-    pub error: String,
 }
 
 /// Whether a file system may be deleted on, since it lives in memory alone, and whether it,
@@ -96,14 +70,14 @@ struct Frame<'k> {
 /// # Errors
 /// Only where nothing at all was deleted: `root` is not a memory file system,
 /// or cannot be read.
-pub fn run(root: OwnedFd, keep: &Keep, mode: Action) -> io::Result<Tally> {
+pub fn run(root: OwnedFd, keep: &Keep, mode: Action) -> io::Result<DeletionTally> {
     if mode == Action::Delete && !is_memory(&root)? {
         return Err(io::Error::new(
             io::ErrorKind::Unsupported,
             "not on tmpfs or ramfs",
         ));
     }
-    let mut tally = Tally::default();
+    let mut tally = DeletionTally::default();
     if *keep == Keep::Whole {
         return Ok(tally);
     }
@@ -127,7 +101,7 @@ pub fn run(root: OwnedFd, keep: &Keep, mode: Action) -> io::Result<Tally> {
 }
 
 /// Opens a directory of the innermost frame and removes its files.
-fn enter(stack: &mut Vec<Frame<'_>>, name: Vec<u8>, tally: &mut Tally, mode: Action) {
+fn enter(stack: &mut Vec<Frame<'_>>, name: Vec<u8>, tally: &mut DeletionTally, mode: Action) {
     let Some(parent) = stack.last() else { return };
     let Some(parent_fd) = &parent.fd else { return };
     // A mount on it is refused here, whatever device it has.
@@ -208,7 +182,7 @@ fn close(frame: &mut Frame<'_>) -> bool {
 }
 
 /// Removes the files of the innermost directory, and lists its directories.
-fn empty(stack: &mut Vec<Frame<'_>>, tally: &mut Tally, mode: Action) -> Result<(), Errno> {
+fn empty(stack: &mut Vec<Frame<'_>>, tally: &mut DeletionTally, mode: Action) -> Result<(), Errno> {
     let Some(frame) = stack.last_mut() else {
         return Ok(());
     };
@@ -276,7 +250,7 @@ fn is_directory(directory: &OwnedFd, name: &CStr, kind: FileType) -> bool {
 
 /// Removes the innermost directory, now empty, and goes back to the one above.
 /// Says whether there is one.
-fn leave(stack: &mut Vec<Frame<'_>>, tally: &mut Tally, mode: Action) -> bool {
+fn leave(stack: &mut Vec<Frame<'_>>, tally: &mut DeletionTally, mode: Action) -> bool {
     let Some(frame) = stack.pop() else {
         return false;
     };
@@ -335,7 +309,7 @@ pub(crate) fn reopen_parent(fd: BorrowedFd<'_>, inode: u64) -> Result<OwnedFd, E
 
 /// Tells of something that stays, in the innermost directory, or of that
 /// directory itself where `name` is empty.
-fn note(stack: &mut [Frame<'_>], name: &[u8], error: Errno, tally: &mut Tally) {
+fn note(stack: &mut [Frame<'_>], name: &[u8], error: Errno, tally: &mut DeletionTally) {
     if let Some(frame) = stack.last_mut() {
         frame.stays = true;
     }
@@ -354,7 +328,7 @@ fn note(stack: &mut [Frame<'_>], name: &[u8], error: Errno, tally: &mut Tally) {
     // came between.
     if matches!(error, Errno::XDEV | Errno::BUSY) {
         tally.skipped_mounts.push(path);
-    } else if tally.failed.len() < TOLD {
+    } else if tally.failed.len() < MAX_LISTED {
         tracing::warn!("{path} cannot be deleted: {}", io::Error::from(error));
         tally.failed.push(Failed {
             path,

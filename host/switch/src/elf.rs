@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 
 use libc::{Elf32_Ehdr, Elf32_Phdr, Elf64_Ehdr, Elf64_Phdr};
 
-use crate::executable::Head;
+use crate::head::Head;
 
 /// The most program headers that the kernel reads, in bytes.
 const HEADERS: usize = 64 << 10;

@@ -12,12 +12,8 @@ use rustix::io::Errno;
 use switch_root_core::escape;
 
 use crate::elf::{Elf, Fault};
-
-/// How much of a file the kernel reads to find out what it is: BINPRM_BUF_SIZE.
-pub const HEAD: usize = 256;
-
-/// The beginning of a file; zeros behind the end of a shorter one.
-pub type Head = [u8; HEAD];
+use crate::head::HEAD;
+use crate::head::Head;
 
 /// How many scripts may be in a row. The kernel gives up (ELOOP) where the last of them
 /// names an interpreter, whatever that is.

@@ -5,12 +5,12 @@
 
 use std::io;
 
+use switch_root_core::locations::MOVED;
 use switch_root_core::path::Path;
-use switch_root_core::path::{is_at_or_below, join};
 
 use crate::layers::{self, Directories};
+use crate::mounts::inside;
 use crate::mounts::{self, Mount};
-use crate::new_root::MOVED;
 
 /// A path of the initramfs that is in use, and by what, as a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,36 +80,6 @@ pub fn find<'d>(
         }
     }
     found
-}
-
-/// The path in the initramfs of a path in its file system, of which the
-/// initramfs may be a part. `None` where it lies outside.
-fn inside(root: &Mount, path: &[u8]) -> Option<Vec<u8>> {
-    // It was deleted after it was bound: no name is left that could be kept.
-    if path.ends_with(b"//deleted") {
-        return None;
-    }
-    if root.root == b"/" {
-        return Some(path.to_vec());
-    }
-    if is_at_or_below(&root.root, path) {
-        return Some(b"/".to_vec());
-    }
-    is_at_or_below(path, &root.root).then(|| path[root.root.len()..].to_vec())
-}
-
-/// Where a path on a mount lies in the initramfs. `None` where it does not.
-pub fn in_initramfs(mount: &Mount, path: &[u8], root: &Mount) -> Option<Vec<u8>> {
-    if mount.device != root.device || !is_at_or_below(path, &mount.point) {
-        return None;
-    }
-    let rest = path.strip_prefix(mount.point.as_slice())?;
-    let rest = rest.strip_prefix(b"/").unwrap_or(rest);
-    let in_file_system = match rest {
-        b"" => mount.root.clone(),
-        rest => join(&mount.root, rest),
-    };
-    inside(root, &in_file_system)
 }
 
 /// Whether a mount is still there afterwards: the new root, what is below it,

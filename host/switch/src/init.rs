@@ -7,11 +7,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use switch_root_core::escape;
+use switch_root_core::locations::MOVED;
 use switch_root_core::path::is_at_or_below;
 
 use crate::binfmt_misc;
-use crate::executable::{self, Head, Registered, Root, Unfit, Way};
-use crate::new_root::MOVED;
+use crate::executable::{self, Registered, Root, Unfit, Way};
+use crate::head::Head;
 use crate::proc::Proc;
 
 /// What is executed where the kernel's `init=` says nothing: the first that can

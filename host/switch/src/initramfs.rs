@@ -12,9 +12,10 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use policy::{Entry, FileKind};
 use rustix::fs::{self, AtFlags, OFlags, RawDir, Statx, StatxFlags};
 use rustix::io::Errno;
+use switch_root_core::contract::Entry;
+use switch_root_core::file_kind::FileKind;
 use switch_root_core::path::join;
 
 use crate::listing::{kind, open};
@@ -208,7 +209,7 @@ mod tests {
             4 1 0:7 / /mnt/nfs rw - nfs4 server:/ rw\n\
             5 1 0:2 /usr /usr ro - rootfs none rw\n";
         let mounts = mounts::parse(table).unwrap();
-        let root = crate::preflight::open_root().unwrap();
+        let root = crate::old_root::open().unwrap();
         let initramfs = Initramfs::new(root.as_fd(), &mounts[0], &mounts, |point| point == b"/usr");
         let names = |directory: &[u8]| -> Vec<Vec<u8>> {
             let names = initramfs.points_in(directory);

@@ -14,11 +14,10 @@ use std::time::Duration;
 
 use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
-use switch_root_core::path::Path;
-use switch_root_core::path::join;
+use switch_root_core::path::{Path, join};
 
-use crate::in_use::in_initramfs;
 use crate::init::resolve;
+use crate::mounts::in_initramfs;
 use crate::mounts::{self, Layer, Mount};
 use crate::proc::Proc;
 use crate::{answering, listing};

@@ -12,12 +12,15 @@ mod binfmt_misc;
 mod boot;
 mod capabilities;
 mod carry;
+mod confirm;
 mod deletion;
+mod directories;
 mod elf;
 mod executable;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod head;
 mod in_use;
 mod init;
 mod initramfs;
@@ -30,9 +33,9 @@ mod mount_calls;
 mod mount_plan;
 mod mounts;
 mod new_root;
+mod old_root;
 mod parameters;
 mod places;
-mod plan;
 mod preflight;
 mod preserve;
 mod preserved;
@@ -48,12 +51,13 @@ use std::time::Instant;
 
 use act::Stop;
 use arguments::{Format, Request};
-use plan::Plan;
 use policy::session::Session;
 use preflight::Context;
 use proc::Proc;
 use processes::Others;
 use report::Facts;
+use switch_root_core::plan::Plan;
+use switch_root_core::report::DeletionTally;
 use switch_root_core::text::count;
 
 /// Runs the program with its arguments, the first of which is its name. Returns
@@ -72,20 +76,9 @@ pub fn run(arguments: Vec<OsString>, started: Instant) -> c_int {
                 Stop::Refused(reason) => format!("nothing was changed: {reason}"),
                 Stop::NoInit(reason) => reason,
             };
-            complain(pid_1, &message);
+            log::complain(pid_1, &message);
             1
         }
-    }
-}
-
-/// Says why the program ends. The kernel's log is all that remains on a screen
-/// after a panic, but a caller's terminal must hear of it too.
-fn complain(pid_1: bool, message: &str) {
-    tracing::error!("{message}");
-    if !log::is_stderr(pid_1) {
-        let message = switch_root_core::escape::visible(message);
-        let line = format!("switch_root: error: {message}\n");
-        let _ = std::io::stderr().write_all(line.as_bytes());
     }
 }
 
@@ -178,11 +171,11 @@ fn print(plan: &Plan, facts: &Facts, format: Format) -> String {
 }
 
 /// Counts what the deletion would remove.
-fn would_delete(plan: &Plan) -> Option<deletion::Tally> {
-    if plan.deletion != policy::consequence::Deletion::Delete {
+fn would_delete(plan: &Plan) -> Option<DeletionTally> {
+    if plan.deletion != switch_root_core::plan::Deletion::Delete {
         return None;
     }
-    let root = preflight::open_root().ok()?;
+    let root = old_root::open().ok()?;
     let mut tally = deletion::run(root, &plan.keep(), deletion::Action::Count).ok()?;
     // What is mounted now and not kept is moved or detached before the
     // deletion, and its directory goes then.

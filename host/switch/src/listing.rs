@@ -4,8 +4,8 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use policy::FileKind;
 use rustix::fs::{self, AtFlags, Mode, OFlags, ResolveFlags, StatxFlags};
+use switch_root_core::file_kind::FileKind;
 
 /// How every part of a path in the initramfs is resolved.
 const STRICT: ResolveFlags = ResolveFlags::NO_SYMLINKS
@@ -56,15 +56,7 @@ pub fn mount_id(fd: impl AsFd) -> io::Result<u64> {
 
 /// The kind of file that `st_mode` tells.
 pub fn kind(mode: u32) -> FileKind {
-    match fs::FileType::from_raw_mode(mode) {
-        fs::FileType::Directory => FileKind::Directory,
-        fs::FileType::Symlink => FileKind::Symlink,
-        fs::FileType::BlockDevice => FileKind::BlockDevice,
-        fs::FileType::CharacterDevice => FileKind::CharacterDevice,
-        fs::FileType::Fifo => FileKind::Fifo,
-        fs::FileType::Socket => FileKind::Socket,
-        _ => FileKind::Regular,
-    }
+    FileKind::of_mode(mode).unwrap_or(FileKind::Regular)
 }
 
 /// Opens a place in the initramfs like [`open`] with `O_PATH`, and steps onto

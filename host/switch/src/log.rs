@@ -193,3 +193,14 @@ impl Visit for Message {
         };
     }
 }
+
+/// Says why the program ends. The kernel's log is all that remains on a screen
+/// after a panic, but a caller's terminal must hear of it too.
+pub fn complain(pid_1: bool, message: &str) {
+    tracing::error!("{message}");
+    if !is_stderr(pid_1) {
+        let message = switch_root_core::escape::visible(message);
+        let line = format!("switch_root: error: {message}\n");
+        let _ = std::io::stderr().write_all(line.as_bytes());
+    }
+}

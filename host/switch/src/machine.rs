@@ -4,12 +4,12 @@
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 
-use policy::{HostFacts, extensions};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+use switch_root_core::contract::HostFacts;
 use switch_root_core::file::{self, Links};
 use switch_root_core::limits::fixed;
-use switch_root_core::os_release;
+use switch_root_core::{extensions, locations, os_release};
 
 use crate::init::resolve;
 
@@ -45,7 +45,7 @@ pub fn facts(new_root: BorrowedFd<'_>, command_line: &str) -> (HostFacts, Vec<St
 pub fn os_release(new_root: BorrowedFd<'_>) -> (Vec<(String, String)>, Vec<String>) {
     let mut warnings = Vec::new();
     let mut fields = Vec::new();
-    for path in os_release::PATHS {
+    for path in locations::OS_RELEASE {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK;
         let file = match resolve(new_root, path.as_bytes(), flags) {
             Ok(file) => file,
@@ -78,7 +78,7 @@ pub fn kernel_release() -> Option<String> {
 /// # Errors
 /// The path, and why it cannot be used: a sentence for the operator.
 pub fn extensions_yaml() -> Result<Option<(&'static str, Vec<u8>)>, String> {
-    for path in extensions::PATHS {
+    for path in locations::EXTENSIONS {
         match file::read(Path::new(path), fixed::EXTENSIONS_FILE, Links::Refuse) {
             Ok(Some((bytes, _))) => return Ok(Some((path, bytes))),
             Ok(None) => {}
@@ -90,7 +90,7 @@ pub fn extensions_yaml() -> Result<Option<(&'static str, Vec<u8>)>, String> {
 
 /// Where the initramfs' extensions.yaml is, whatever it holds.
 pub fn extensions_file() -> Option<&'static str> {
-    extensions::PATHS
+    locations::EXTENSIONS
         .into_iter()
         .find(|path| Path::new(path).symlink_metadata().is_ok())
 }

@@ -3,17 +3,14 @@
 
 use std::collections::BTreeSet;
 
-use policy::consequence::Deletion;
-use policy::survivors::Survivor;
-use switch_root_core::path::Path;
-use switch_root_core::path::is_at_or_below;
+use switch_root_core::path::{Path, is_at_or_below};
+use switch_root_core::plan::{Deletion, Move, MoveAction, Run, Strategy};
+use switch_root_core::preserved::{Survivor, is_by_policy};
 
 use crate::arguments::{Arguments, StrategyChoice};
 use crate::in_use;
 use crate::mounts::{self, Mount};
 use crate::new_root::NewRoot;
-use crate::plan::{Move, MoveAction, Run, Strategy};
-use crate::preserved::is_by_policy;
 
 /// Mounts that do not go with the new root.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -10,9 +10,6 @@ use switch_root_core::escape;
 use crate::listing;
 use crate::proc::Proc;
 
-/// The mounts that go with every system.
-pub const MOVED: [&str; 4] = ["/dev", "/proc", "/sys", "/run"];
-
 /// A new root that has passed its checks.
 #[derive(Debug)]
 pub struct NewRoot {

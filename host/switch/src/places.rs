@@ -10,13 +10,14 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 use switch_root_core::escape;
+use switch_root_core::locations::MOVED;
 use switch_root_core::path::is_at_or_below;
+use switch_root_core::plan::{Move, MoveAction, Run};
 
 use crate::init::{self, Init, resolve};
 use crate::listing;
 use crate::mounts::Mount;
-use crate::new_root::{MOVED, NewRoot};
-use crate::plan::{Move, MoveAction, Run};
+use crate::new_root::NewRoot;
 use crate::proc::Proc;
 
 /// The places of the new root, in the order of [`MOVED`].

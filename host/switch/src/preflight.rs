@@ -2,39 +2,40 @@
 //! changes nothing. What comes out is the plan.
 
 use std::cell::Cell;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path as FilePath;
 use std::time::Instant;
 
-use policy::HostFacts;
-use policy::account::{self, ExtensionReport, ReviewReport};
-use policy::compatibility::{self, Judged, NoReview, Outcome};
-use policy::consequence::{self, Deletion};
-use policy::extensions::{self, Unknown};
+use policy::compatibility::{self, Judged, NoReview};
 use policy::folder::{self, Discovered};
 use policy::preservation::{self, Review};
 use policy::session::Session;
-use policy::survivors::Survivor;
-use rustix::fs::{self, Mode, OFlags};
+use policy::{account, consequence};
+use switch_root_core::contract::{HostFacts, Outcome};
+use switch_root_core::extensions::{self, Unknown};
+use switch_root_core::locations;
 use switch_root_core::path::Path;
+use switch_root_core::plan::{Deletion, InitPlan, Plan, Rewrite, Strategy};
+use switch_root_core::preserved::{Survivor, is_by_policy};
+use switch_root_core::report::{ExtensionReport, JudgeReport, MAX_LISTED, ReviewReport, Timings};
 
 use crate::arguments::{Arguments, StrategyChoice};
-use crate::deletion::{self, is_overlay};
+use crate::deletion::is_overlay;
 use crate::init::{self, Init};
 use crate::initramfs::Initramfs;
 use crate::layers::OfThisMachine;
 use crate::mount_plan::{self, Foreign};
 use crate::mounts::{self, Mount};
 use crate::new_root::{self, NewRoot};
+use crate::old_root;
+use crate::old_root::OldRoot;
 use crate::parameters::{Extensions, Parameters};
 use crate::places::{Kept, Places};
-use crate::plan::{InitPlan, Plan, Rewrite, Strategy};
 use crate::preserve::{self, Store, Uncovered, View};
-use crate::preserved::is_by_policy;
 use crate::proc::Proc;
-use crate::processes::{MAX_LISTED, Others};
-use crate::report::{self, Facts, JudgeReport};
+use crate::processes::Others;
+use crate::report::Facts;
 use crate::{answering, capabilities, in_use, listing, machine, survivors};
 
 /// What a plan is made for.
@@ -102,7 +103,7 @@ pub fn plan(
     } = *context;
     let keep_initramfs = arguments.keep_initramfs || parameters.keep_initramfs;
     // What holds for the deletion is nothing to refuse for where nothing is deleted.
-    let old = old_root(keep_initramfs || arguments.preserve)?;
+    let old = old_root::examine(keep_initramfs || arguments.preserve)?;
     let old_root = &old.fd;
     if arguments.plan.is_none() {
         capabilities::check()?;
@@ -300,7 +301,7 @@ pub fn plan(
     });
     let strategy = match &copies {
         Some(copies) => {
-            warnings.extend(copies.warnings());
+            warnings.extend(preserve::warnings(copies));
             Strategy::Delegated
         }
         None => {
@@ -332,7 +333,7 @@ pub fn plan(
     };
     let plan = Plan {
         strategy,
-        new_root: crate::plan::NewRoot {
+        new_root: switch_root_core::plan::NewRoot {
             path: new_root.path.clone().into(),
             mount_id: new_root.mount_id,
         },
@@ -351,7 +352,7 @@ pub fn plan(
         run: run.run,
         run_leads_to: run.leads_to.map(Path::from),
         staying_mounts: staying,
-        processes: others.processes.iter().take(MAX_LISTED).cloned().collect(),
+        processes: others.listed(),
         processes_more: others.processes.len().saturating_sub(MAX_LISTED) as u64,
         kept_mounts: foreign.kept,
         detached_mounts: foreign.detached,
@@ -380,7 +381,7 @@ pub fn plan(
         judges: session.take_dismissed(),
         extensions,
         warnings,
-        timings: report::Timings {
+        timings: Timings {
             policies_us,
             plan_us: elapsed(started),
             ..Default::default()
@@ -406,47 +407,6 @@ fn table_of_mounts(proc: &Proc) -> Result<Vec<Mount>, String> {
         )
     })?;
     mounts::parse(&table)
-}
-
-/// Opens `/`, the initramfs.
-///
-/// # Errors
-/// A sentence for the operator.
-pub fn open_root() -> Result<OwnedFd, String> {
-    fs::open(
-        "/",
-        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .map_err(|error| format!("/ cannot be opened: {error}"))
-}
-
-/// `/`, before the switch.
-pub struct OldRoot {
-    /// Its directory.
-    pub fd: OwnedFd,
-    /// Whether it lies in memory, as an initramfs does.
-    pub memory: bool,
-    /// Whether nothing can be deleted there.
-    pub read_only: bool,
-}
-
-/// Opens `/`, and examines it.
-///
-/// # Errors
-/// A sentence for the operator: it does not lie in memory, and is not to be kept.
-pub fn old_root(keep: bool) -> Result<OldRoot, String> {
-    let fd = open_root()?;
-    let (memory, read_only) =
-        deletion::examine(&fd).map_err(|error| format!("/ cannot be examined: {error}"))?;
-    if !memory && !keep {
-        return Err("/ is neither tmpfs nor ramfs, so it is no initramfs, and deleting it would delete data; switch with --keep-initramfs, or the kernel parameter switch_root.keep_initramfs, to delete nothing".into());
-    }
-    Ok(OldRoot {
-        fd,
-        memory,
-        read_only,
-    })
 }
 
 fn elapsed(started: Instant) -> u64 {
@@ -544,7 +504,7 @@ pub fn ask_compatibility(
                 Some((path, _)) => format!("the list of extensions, {path}, is empty"),
                 None => format!(
                     "the initramfs has no list of extensions, neither {}",
-                    extensions::PATHS.join(" nor ")
+                    locations::EXTENSIONS.join(" nor ")
                 ),
             };
             Err(format!(

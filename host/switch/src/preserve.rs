@@ -18,32 +18,31 @@ use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use choice::{goes_along, not_copied};
-use policy::FileKind;
-use policy::consequence::Deletion;
-use policy::survivors::{HOST, Survivor};
 use rustix::fs::{self, Mode, OFlags};
-use serde::Serialize;
+use switch_root_core::file_kind::FileKind;
 use switch_root_core::keep::Keep;
-use switch_root_core::{
-    path::Path,
-    text::{bytes, count},
-};
+use switch_root_core::locations::{PRESERVED, PRIVATE, WHOLE};
+use switch_root_core::path::Path;
+use switch_root_core::plan::{Copies, Deletion, ForRoot, LeftOut, Plan};
+use switch_root_core::preserved::{HOST, Survivor, is_by_policy};
+use switch_root_core::report::{CopyReport, CopyTally, DeletionState, Failed, MAX_LISTED, Report};
+use switch_root_core::text::{bytes, count};
 use walk::Pair;
 
-use crate::act::{self, make_directory, not_bound};
-use crate::deletion::Failed;
+use crate::carry::not_bound;
+use crate::confirm;
+use crate::directories::{self, make_directory};
 use crate::in_use::InUse;
 use crate::mount_calls::{Extent, attach, read_only_copy};
-use crate::plan::Plan;
-use crate::preserved::{self, PRESERVED, PRIVATE, WHOLE, is_by_policy};
+use crate::preserved::{self};
 use crate::proc::Proc;
-use crate::report::{DeletionState, Facts, Report};
+use crate::report;
+use crate::report::Facts;
 use crate::{carry, kernel_log, listing};
 
-pub use choice::{Copies, ForRoot, LeftOut, choose};
+pub use choice::{choose, warnings};
 pub use store::Store;
 pub use view::{Uncovered, View, uncover};
-pub use walk::Tally;
 
 /// Why this program deletes nothing.
 const DELEGATED: &str =
@@ -51,21 +50,6 @@ const DELEGATED: &str =
 
 /// What is added to the name of copies while they are made.
 const UNFINISHED: &str = ".new";
-
-/// Survivors without a copy that are told one by one.
-const TOLD: usize = 50;
-
-/// What was copied, for the report.
-#[derive(Clone, Debug, Serialize)]
-pub struct CopyReport {
-    /// What was copied, and what could not be.
-    #[serde(flatten)]
-    pub tally: Tally,
-    /// Survivors that are not among the copies.
-    pub missing: Vec<Failed>,
-    /// How long it took.
-    pub time_us: u64,
-}
 
 /// Says of something that the running system uses that it is deleted: a copy would not
 /// help.
@@ -110,10 +94,10 @@ pub fn act(
     proc: &Proc,
     started: Instant,
 ) -> Result<(), String> {
-    let (old_root, new_root) = act::confirm(plan)?;
+    let (old_root, new_root) = confirm::confirm(plan)?;
     let store = Store::open(&new_root, &plan.new_root.path.0, &old_root, proc)?;
     let mut judges = std::mem::take(&mut facts.judges);
-    let mut report = Report::new(plan, facts);
+    let mut report = report::of(plan, facts);
     report.judge.peak_kib = judges.wait();
     report.deletion.state = DeletionState::Skipped;
     if let Deletion::Skip(reason) = &plan.deletion {
@@ -122,7 +106,7 @@ pub fn act(
     let directory = match store.directory() {
         Ok(directory) => directory,
         Err(error) => {
-            report.warn(act::no_directory(&error));
+            report.warn(directories::no_directory(&error));
             return Ok(());
         }
     };
@@ -141,8 +125,8 @@ pub fn act(
     };
     let from = view.as_ref().map_or(&old_root, View::root);
     let began = Instant::now();
-    let mut tally = Tally::default();
-    let mut done = |outcome: io::Result<(OwnedFd, Tally)>, to: &Path, report: &mut Report| {
+    let mut tally = CopyTally::default();
+    let mut done = |outcome: io::Result<(OwnedFd, CopyTally)>, to: &Path, report: &mut Report| {
         let outcome = outcome.map(|(copy, more)| {
             tally.add(more);
             copy
@@ -185,10 +169,10 @@ pub fn act(
         report.warn(not_copied(point));
     }
     let missing = missing(plan, copies, (copy.as_ref(), private.as_ref()), &tally);
-    for (path, error) in missing.iter().take(TOLD) {
+    for (path, error) in missing.iter().take(MAX_LISTED) {
         report.warn(format!("{path} does not survive: {error}"));
     }
-    if let Some(more @ 1..) = missing.len().checked_sub(TOLD) {
+    if let Some(more @ 1..) = missing.len().checked_sub(MAX_LISTED) {
         report.warn(format!(
             "{} that policies keep do not survive either",
             count(more as u64, "path", "paths")
@@ -223,7 +207,7 @@ pub fn act(
         report.warn(failure);
     }
     report.timings.copied_us = Some(started.elapsed().as_micros() as u64);
-    report.put(&directory);
+    report::put(&mut report, &directory);
     Ok(())
 }
 
@@ -234,7 +218,7 @@ fn copy(
     old_root: &OwnedFd,
     directory: &OwnedFd,
     name: &str,
-) -> io::Result<(OwnedFd, Tally)> {
+) -> io::Result<(OwnedFd, CopyTally)> {
     let unfinished = format!("{name}{UNFINISHED}");
     earlier::remove(directory, name)?;
     earlier::remove(directory, &unfinished)?;
@@ -277,7 +261,7 @@ fn missing<'a>(
     plan: &'a Plan,
     copies: &Copies,
     (copy, private): (Option<&OwnedFd>, Option<&OwnedFd>),
-    tally: &Tally,
+    tally: &CopyTally,
 ) -> BTreeMap<&'a Path, String> {
     let left_out: BTreeMap<&Path, &String> = copies
         .left_out

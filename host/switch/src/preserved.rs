@@ -9,29 +9,22 @@
 mod merged;
 mod skeleton;
 
-use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use policy::survivors::{HOST, Survivor};
 use rustix::fs::{self, Mode, OFlags};
 use rustix::mount::{MoveMountFlags, move_mount};
 use skeleton::Skeleton;
-use switch_root_core::path::is_at_or_below;
-use switch_root_core::{path::Path, text::count};
+use switch_root_core::locations::{PRESERVED, PRIVATE, WHOLE};
+use switch_root_core::path::Path;
+use switch_root_core::plan::Plan;
+use switch_root_core::preserved::{by_policies, is_by_policy};
+use switch_root_core::report::Report;
+use switch_root_core::text::count;
 
-use crate::act::directory_of_root;
+use crate::directories::directory_of_root;
 use crate::listing;
 use crate::mount_calls::{Extent, attach, copy, read_only_copy};
-use crate::plan::Plan;
-use crate::report::Report;
-
-/// The directory of what policies keep, beside the report.
-pub const PRESERVED: &str = "preserved";
-/// The directory beside it that root alone may enter.
-pub const PRIVATE: &str = "private";
-/// All that is left of the initramfs, in [`PRIVATE`].
-pub const WHOLE: &str = "initramfs";
 
 /// As many paths are bound one by one: each is a mount of the running system, and takes some
 /// 20 µs to make. Where policies keep more, those that fill their directory count as one; if
@@ -46,30 +39,6 @@ const FLAGS: OFlags = OFlags::PATH
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
-
-/// What policies keep: these paths, without those within another one of them.
-pub fn by_policies(survivors: &[Survivor]) -> Vec<&Path> {
-    let all: BTreeSet<&[u8]> = survivors
-        .iter()
-        .filter(|survivor| is_by_policy(survivor))
-        .map(|survivor| survivor.path.0.as_slice())
-        .collect();
-    let outermost = |path: &&Path| {
-        let path = path.0.as_slice();
-        let mut above = (1..path.len()).filter(|end| path[*end] == b'/');
-        all.contains(path) && !above.any(|end| all.contains(&path[..end]))
-    };
-    survivors
-        .iter()
-        .map(|survivor| &survivor.path)
-        .filter(outermost)
-        .collect()
-}
-
-/// Whether a policy keeps it, and not the host alone.
-pub fn is_by_policy(survivor: &Survivor) -> bool {
-    survivor.by.iter().any(|by| by != HOST)
-}
 
 /// What is made before anything is changed.
 pub struct Preserved {
@@ -255,46 +224,4 @@ fn aside(directory: &OwnedFd, name: &str, there: impl AsFd) -> io::Result<u32> {
         return Ok(number);
     }
     Err(rustix::io::Errno::EXIST.into())
-}
-
-/// Whether a mount of the initramfs that is kept is shown to others than root.
-pub fn is_shown(point: &Path, survivors: &[Survivor]) -> bool {
-    by_policies(survivors)
-        .iter()
-        .any(|path| is_at_or_below(&point.0, &path.0))
-}
-
-#[cfg(test)]
-mod tests {
-    use policy::FileKind;
-
-    use super::*;
-
-    fn survivor(path: &str, by: &[&str]) -> Survivor {
-        Survivor {
-            path: path.as_bytes().into(),
-            kind: FileKind::Directory,
-            by: by.iter().map(|by| (*by).to_owned()).collect(),
-            carried_to: None,
-            note: None,
-        }
-    }
-
-    #[test]
-    fn what_the_host_alone_keeps_is_not_shown() {
-        let survivors = [
-            survivor("/", &[HOST]),
-            survivor("/a", &["50-keep"]),
-            survivor("/a-b", &["50-keep", HOST]),
-            survivor("/a/b", &["51-keep"]),
-            survivor("/layers", &[HOST]),
-        ];
-        let shown: Vec<String> = by_policies(&survivors)
-            .into_iter()
-            .map(Path::to_string)
-            .collect();
-        assert_eq!(shown, ["/a", "/a-b"]);
-        assert!(is_shown(&b"/a/b/c"[..].into(), &survivors));
-        assert!(!is_shown(&b"/layers/1"[..].into(), &survivors));
-    }
 }

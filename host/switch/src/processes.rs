@@ -11,24 +11,21 @@ use std::collections::BTreeSet;
 
 use nix::errno::Errno;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
-use scan::{How, Use};
+use scan::{How, Living, Use};
 use switch_root_core::path::is_at_or_below;
+use switch_root_core::plan::Process;
+use switch_root_core::report::MAX_LISTED;
 use switch_root_core::text;
 
-use crate::in_use::{self, InUse};
+use crate::in_use::InUse;
 use crate::mounts::{self, Mount};
 use crate::proc::Proc;
-
-pub use scan::Process;
-
-/// Processes that are named one by one in plan and report.
-pub const MAX_LISTED: usize = 50;
 
 /// The processes that live on.
 #[derive(Debug, Default)]
 pub struct Others {
     /// Those that were found.
-    pub processes: Vec<Process>,
+    pub processes: Vec<Living>,
     /// Why it is not known which there are.
     pub unknown: Option<String>,
 }
@@ -49,7 +46,7 @@ impl Others {
         let number = self.processes.len();
         let first = self.processes.iter().take(NAMED);
         let named: Vec<String> = first
-            .map(|process| format!("{} ({})", process.pid, process.name))
+            .map(|Living { process, .. }| format!("{} ({})", process.pid, process.name))
             .collect();
         let more = if number > NAMED { ", ..." } else { "" };
         let live = if number == 1 { "lives on" } else { "live on" };
@@ -60,9 +57,15 @@ impl Others {
         )
     }
 
+    /// Those that plan and report list.
+    pub fn listed(&self) -> Vec<Process> {
+        let listed = self.processes.iter().take(MAX_LISTED);
+        listed.map(|one| one.process.clone()).collect()
+    }
+
     /// Whether one of them serves a file system, or may do so.
     pub fn serve(&self) -> bool {
-        self.unknown.is_some() || self.processes.iter().any(|process| process.serves)
+        self.unknown.is_some() || self.processes.iter().any(|one| one.process.serves)
     }
 
     /// What the serving ones use of the initramfs, which is mounted as `root`. `way` says what
@@ -75,14 +78,14 @@ impl Others {
     ) -> Vec<InUse> {
         let mut found: Vec<InUse> = Vec::new();
         let mut known = BTreeSet::new();
-        for process in self.processes.iter().filter(|process| process.serves) {
-            for Use { path, how } in &process.uses {
+        for one in self.processes.iter().filter(|one| one.process.serves) {
+            for Use { path, how } in &one.uses {
                 // Every daemon works in /, and names of it mean all and nothing.
                 if path == b"/" && !matches!(how, How::HasOpen | How::Matches) {
                     continue;
                 }
                 let Some(path) = containing(path, mounts)
-                    .and_then(|mount| in_use::in_initramfs(mount, path, root))
+                    .and_then(|mount| mounts::in_initramfs(mount, path, root))
                 else {
                     continue;
                 };
@@ -91,7 +94,7 @@ impl Others {
                     .filter(|path| known.insert(path.clone()));
                 found.extend(new.map(|path| InUse {
                     path,
-                    why: process.why(*how),
+                    why: one.why(*how),
                 }));
             }
         }
@@ -106,7 +109,7 @@ impl Others {
             return mounts.iter().map(|mount| mount.id).collect();
         }
         let mut used = BTreeSet::new();
-        let all = self.processes.iter().flat_map(|process| &process.uses);
+        let all = self.processes.iter().flat_map(|one| &one.uses);
         for Use { path, .. } in all {
             let mut next = containing(path, mounts);
             while let Some(mount) = next {
@@ -171,11 +174,13 @@ mod tests {
             path: path.as_bytes().to_vec(),
             how: *how,
         });
-        let process = Process {
-            pid: 7,
-            name: b"name"[..].into(),
-            executable: None,
-            serves,
+        let process = Living {
+            process: Process {
+                pid: 7,
+                name: b"name"[..].into(),
+                executable: None,
+                serves,
+            },
             uses: uses.collect(),
         };
         Others {

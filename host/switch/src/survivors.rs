@@ -1,10 +1,10 @@
 //! What survives of this machine's initramfs: what the policies claim, what is in use,
 //! and what could not be looked at.
 
-use policy::FileKind;
-use policy::preservation::Review;
+use policy::preservation::{self, Review};
 use policy::session::Session;
-use policy::survivors::{self, Kept, Survivor};
+use switch_root_core::file_kind::FileKind;
+use switch_root_core::preserved::{Kept, Survivor};
 
 use crate::carry;
 use crate::in_use::InUse;
@@ -38,7 +38,7 @@ pub fn join(
             why,
         })
         .collect();
-    survivors::join(review, &kept, session, |target, kind| {
+    preservation::survivors(review, &kept, session, |target, kind| {
         carry::place(new_root, places, target, kind, init, proc)
     })
 }

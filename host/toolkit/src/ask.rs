@@ -2,11 +2,12 @@
 
 use policy::compatibility::{self, NoReview};
 use policy::folder::Policy;
+use policy::preservation;
 use policy::session::{Message, Session};
-use policy::{Decision, Entry, Extension, HostFacts, Verdict, extensions, preservation};
+use switch_root_core::contract::{Decision, Entry, Extension, HostFacts, Verdict};
 use switch_root_core::error::{Error, Kind, Result};
-use switch_root_core::escape;
 use switch_root_core::failure::Question;
+use switch_root_core::{escape, extensions};
 
 use crate::cases::{Answers, Initramfs, Opinion, Say};
 use crate::loading;

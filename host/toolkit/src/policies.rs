@@ -10,11 +10,11 @@ use initramfs::compression::{self, Compression};
 use initramfs::kept::Kept;
 use initramfs::machine::program_for;
 use initramfs::segments::{self, Replaced};
-use policy::folder;
-use policy::trust::compiled::{self, COMPILED, Compiled};
-use policy::trust::{TRUST, signature_path};
+use policy::trust::compiled::{self, Compiled};
+use policy::trust::signature_path;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
+use switch_root_core::locations::{self, COMPILED, TRUST};
 
 /// Where the program is that policies run in: where it is called from, and where our own
 /// packages put it, to which those names are links then.
@@ -107,7 +107,7 @@ pub fn survey(input: &Path, root: &Path) -> Result<Image> {
         policies: Kept::new(root),
         ..Image::default()
     };
-    let wanted: BTreeSet<&str> = [folder::VENDOR, folder::OPERATOR, TRUST]
+    let wanted: BTreeSet<&str> = [locations::VENDOR, locations::OPERATOR, TRUST]
         .into_iter()
         .flat_map(with_parents)
         .collect();
@@ -376,7 +376,7 @@ fn compiled_path() -> String {
 /// The file among what [`survey`] kept that would be used in place of the `.wasm` of this
 /// name in the vendor's folder.
 pub fn overriding(policies: &Kept, name: &str) -> Option<String> {
-    let path = format!("{}/{name}.wasm", folder::OPERATOR);
+    let path = format!("{}/{name}.wasm", locations::OPERATOR);
     policies.has(Path::new(&path)).then_some(path)
 }
 

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::BorrowedFd;
 
-use policy::FileKind;
+use switch_root_core::file_kind::FileKind;
 use switch_root_core::os_release;
 use switch_root_policy::extra_info::RELEASE_FIELDS;
 

@@ -7,10 +7,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use policy::FileKind;
 use rustix::fs::{self, AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags};
 use switch_root_core::architecture::{self, HEADER};
 use switch_root_core::error::{Error, Result};
+use switch_root_core::file_kind::FileKind;
 use switch_root_core::{escape, interrupt};
 
 use super::attributes::Attributes;

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use policy::FileKind;
 use switch_root_core::escape;
+use switch_root_core::file_kind::FileKind;
 use switch_root_policy::extra_info::{
     ARCHITECTURE, CONFLICTS, EXTENSION_RELEASE, ExtraInfo, KERNEL_RELEASE, REQUIRES, Relation,
     Unreadable,

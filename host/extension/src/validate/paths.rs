@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use policy::FileKind;
 use rustix::process::geteuid;
 use switch_root_core::escape;
+use switch_root_core::file_kind::FileKind;
 
 use super::collector::Collector;
 use super::links;

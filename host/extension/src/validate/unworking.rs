@@ -1,7 +1,7 @@
 //! What an extension may bring, and a boot makes nothing of.
 
-use policy::FileKind;
 use switch_root_core::escape;
+use switch_root_core::file_kind::FileKind;
 
 use super::collector::Collector;
 use crate::contents::Contents;

@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use policy::extensions;
 use switch_root_core::error::{Error, Result};
-use switch_root_core::{escape, interrupt};
+use switch_root_core::{escape, extensions, interrupt};
 
 use super::input::Input;
 use super::scan::{Limits, read_part, scan_input};

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::ops::AddAssign;
 
-use policy::FileKind;
 use serde::Serialize;
+use switch_root_core::file_kind::FileKind;
 
 use super::{Id, Tree};
 

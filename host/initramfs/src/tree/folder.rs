@@ -8,13 +8,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use policy::FileKind;
 use rustix::fs::{self, AtFlags, CWD, Dir, Mode, OFlags, ResolveFlags, Stat};
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::{self, Shown};
+use switch_root_core::file_kind::FileKind;
 use switch_root_core::{interrupt, path};
 
-use super::node::kind;
 use super::store::{Keeper, Kept, Stored};
 use super::unpack::Unpacker;
 use super::{Limits, Tree, Want, Wanted};
@@ -137,7 +136,7 @@ impl Walk<'_> {
                 Err(error) => return Err(failed(&inside, error)),
             };
             let mut member = self.member(&inside, &stat)?;
-            match kind(stat.st_mode) {
+            match FileKind::of_mode(stat.st_mode) {
                 Some(FileKind::Directory) => {
                     unpacker.member(PLACE, &member, &mut io::empty())?;
                     todo.push(inside);
@@ -171,7 +170,7 @@ impl Walk<'_> {
                 self.limits.entries
             )));
         }
-        let regular = kind(stat.st_mode) == Some(FileKind::Regular);
+        let regular = FileKind::of_mode(stat.st_mode) == Some(FileKind::Regular);
         let size = if regular { stat.st_size as u64 } else { 0 };
         self.bytes += size;
         if self.bytes > self.limits.bytes {
@@ -189,7 +188,8 @@ impl Walk<'_> {
         })?;
         // Those of one name need no number.
         let number = self.numbers.len() as u32 + 1;
-        let several = stat.st_nlink > 1 && kind(stat.st_mode) != Some(FileKind::Directory);
+        let several =
+            stat.st_nlink > 1 && FileKind::of_mode(stat.st_mode) != Some(FileKind::Directory);
         let ino = match several {
             true => *self
                 .numbers

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use policy::FileKind;
+use switch_root_core::file_kind::FileKind;
 
 use super::{Id, Tree};
 

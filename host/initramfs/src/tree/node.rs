@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use policy::FileKind;
+use switch_root_core::file_kind::FileKind;
 
 /// Which node of a tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -172,18 +172,4 @@ impl Node {
             directory.place = Some((parent, name.into()));
         }
     }
-}
-
-/// The kind that `st_mode` tells, where it is one.
-pub(super) fn kind(mode: u32) -> Option<FileKind> {
-    Some(match mode & libc::S_IFMT {
-        libc::S_IFREG => FileKind::Regular,
-        libc::S_IFDIR => FileKind::Directory,
-        libc::S_IFLNK => FileKind::Symlink,
-        libc::S_IFBLK => FileKind::BlockDevice,
-        libc::S_IFCHR => FileKind::CharacterDevice,
-        libc::S_IFIFO => FileKind::Fifo,
-        libc::S_IFSOCK => FileKind::Socket,
-        _ => return None,
-    })
 }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use policy::FileKind;
 use switch_root_core::error::{Error, Kind, Result};
+use switch_root_core::file_kind::FileKind;
 
 use super::store::{Keeper, Kept, Stored};
 use super::unpack::Unpacker;

@@ -5,12 +5,11 @@
 
 use std::io::Read;
 
-use policy::FileKind;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
+use switch_root_core::file_kind::FileKind;
 
 use super::lookup::{Last, Place};
-use super::node::kind;
 use super::store::Keeper;
 use super::{DEPTH, Id, Node, Tree};
 use crate::archive::Member;
@@ -58,7 +57,7 @@ impl<'a, 'w> Unpacker<'a, 'w> {
     ) -> Result<()> {
         self.members += 1;
         self.first_names.at(position);
-        let made = match kind(member.mode) {
+        let made = match FileKind::of_mode(member.mode) {
             Some(FileKind::Symlink) => self.symlink(member, contents)?,
             Some(FileKind::Regular) => self.file(position, member, contents)?,
             _ if member.size > 0 => Err("it has contents, which only files have".to_owned()),

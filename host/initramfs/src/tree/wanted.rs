@@ -1,9 +1,7 @@
 //! Of which files the contents are kept.
 
-use policy::folder;
-use policy::trust::TRUST;
 use switch_root_core::limits::fixed;
-use switch_root_core::os_release;
+use switch_root_core::locations::{self, TRUST};
 
 use crate::boot_program;
 
@@ -36,19 +34,19 @@ impl Wanted {
     /// What a plan is made of.
     pub fn of_plan() -> Self {
         let mut wanted = Self::default()
-            .folder(folder::VENDOR, Want::Whole(fixed::POLICY_FILE))
-            .folder(folder::OPERATOR, Want::Whole(fixed::POLICY_FILE))
+            .folder(locations::VENDOR, Want::Whole(fixed::POLICY_FILE))
+            .folder(locations::OPERATOR, Want::Whole(fixed::POLICY_FILE))
             .folder(TRUST, Want::Whole(fixed::SIGNERS_FILE))
             // The program that the image calls: whether it has a compiler, and its release.
             .file("/init", Want::Whole(boot_program::LIMIT))
-            .folder(boot_program::FOLDER, Want::Whole(boot_program::LIMIT));
+            .folder(locations::LIBRARY, Want::Whole(boot_program::LIMIT));
         for path in boot_program::places() {
             wanted = wanted.file(&path, Want::Whole(boot_program::LIMIT));
         }
         for path in ["/extensions.yaml", "/etc/extensions.yaml"] {
             wanted = wanted.file(path, Want::Whole(fixed::EXTENSIONS_FILE));
         }
-        for path in os_release::PATHS {
+        for path in locations::OS_RELEASE {
             wanted = wanted.file(path, Want::Whole(SMALL));
         }
         for name in crate::machine::ROOT_IMAGES {

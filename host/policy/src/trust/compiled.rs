@@ -18,12 +18,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use switch_root_core::limits::fixed;
+use switch_root_core::locations::COMPILED;
 
 use crate::engine;
 use crate::source::Source;
-
-/// The list. Its name does not end as those of lists of signers do.
-pub const COMPILED: &str = "/usr/lib/switch-root/trust/native.digests";
 
 /// The permissions of the list.
 pub const MODE: u32 = 0o600;

@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 
 use initramfs::tree::{Id, Tree};
-use policy::FileKind;
-use policy::survivors::kind_word;
 use serde::Serialize;
+use switch_root_core::file_kind::FileKind;
 use switch_root_core::path::{self, Path};
 use switch_root_core::text::hexadecimal;
 
@@ -68,7 +67,7 @@ fn entry(tree: &Tree, id: Id, whole: bool) -> Entry {
     let below = (whole && node.kind == FileKind::Directory).then(|| tree.sum(id));
     let device = matches!(node.kind, FileKind::BlockDevice | FileKind::CharacterDevice);
     Entry {
-        kind: kind_word(node.kind),
+        kind: node.kind.word(),
         mode: format!("{:04o}", node.mode),
         uid: node.uid,
         gid: node.gid,

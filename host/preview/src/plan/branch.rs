@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use initramfs::tree::{Id, Sum, Tree};
-use policy::FileKind;
-use policy::survivors::{HOST, Survivor, kind_word};
 use serde::Serialize;
+use switch_root_core::file_kind::FileKind;
 use switch_root_core::keep::Keep;
 use switch_root_core::path::{self, Path};
+use switch_root_core::preserved::{HOST, Survivor};
 
 /// What becomes of something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -236,7 +236,7 @@ impl<'a> Branches<'a> {
         }
         Branch {
             name: name.into(),
-            kind: kind_word(node.kind),
+            kind: node.kind.word(),
             bytes: sum.bytes,
             files: sum.files,
             fate: decided.fate,
@@ -284,7 +284,7 @@ fn above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
 #[cfg(test)]
 mod tests {
     use initramfs::tree::Node;
-    use policy::survivors::Carry;
+    use switch_root_core::preserved::Carry;
 
     use super::*;
 

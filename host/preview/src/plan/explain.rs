@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use initramfs::tree::{Id, Tree};
 use policy::session::Session;
-use policy::survivors::{Survivor, kind_word};
-use policy::{Decision, Entry};
 use serde::Serialize;
+use switch_root_core::contract::{Decision, Entry};
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 use switch_root_core::failure::Question;
 use switch_root_core::path::{self, Path};
+use switch_root_core::preserved::Survivor;
 
 use super::branch::Fate;
 
@@ -166,7 +166,7 @@ impl<'a> Watch<'a> {
             asked_for: (self.asked_for != self.real).then(|| self.asked_for.clone().into()),
             path: self.real.into(),
             supposed,
-            kind: kind_word(self.tree.node(self.id).kind),
+            kind: self.tree.node(self.id).kind.word(),
             bytes: sum.bytes,
             files: sum.files,
             fate,

@@ -2,12 +2,13 @@
 
 use initramfs::image::Image;
 use initramfs::tree::Tree;
-use policy::account::{self, PolicyReport, Reason};
-use policy::compatibility::{Judged, Outcome};
-use policy::consequence::Deletion;
-use policy::{Extension, survivors};
+use policy::account;
+use policy::compatibility::Judged;
 use serde::Serialize;
-use switch_root_core::escape;
+use switch_root_core::contract::{Extension, Outcome};
+use switch_root_core::plan::Deletion;
+use switch_root_core::report::{PolicyReport, Reason};
+use switch_root_core::{escape, preserved};
 
 use super::branch::{Branch, Summary};
 
@@ -149,13 +150,13 @@ impl ImageReport {
 pub struct Survivor {
     /// What, and by whose word.
     #[serde(flatten)]
-    pub what: survivors::Survivor,
+    pub what: preserved::Survivor,
     /// Bytes of all files at and below it.
     pub bytes: u64,
 }
 
 impl Survivor {
-    pub(super) fn of(tree: &Tree, what: survivors::Survivor) -> Self {
+    pub(super) fn of(tree: &Tree, what: preserved::Survivor) -> Self {
         let id = tree.find(&what.path.0);
         Self {
             bytes: id.map_or(0, |id| tree.sum(id).bytes),

@@ -4,9 +4,8 @@ use std::str::FromStr;
 
 use initramfs::image::Image;
 use initramfs::tree::{Id, Node, Tree};
-use policy::FileKind;
-use policy::survivors::kind_word;
 use switch_root_core::error::{Error, Result};
+use switch_root_core::file_kind::FileKind;
 use switch_root_core::{escape, path};
 
 /// What is supposed to be at a path.
@@ -17,26 +16,15 @@ pub struct Supposed {
     mode: Option<u32>,
 }
 
-/// The kinds by their words in a plan.
-const KINDS: [FileKind; 7] = [
-    FileKind::Regular,
-    FileKind::Directory,
-    FileKind::Symlink,
-    FileKind::BlockDevice,
-    FileKind::CharacterDevice,
-    FileKind::Fifo,
-    FileKind::Socket,
-];
-
 impl FromStr for Supposed {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         let mut words = text.split(',');
         let word = words.next().unwrap_or_default();
-        let kind = KINDS.into_iter().find(|kind| kind_word(*kind) == word);
+        let kind = FileKind::ALL.into_iter().find(|kind| kind.word() == word);
         let kind = kind.ok_or_else(|| {
-            let words: Vec<&str> = KINDS.into_iter().map(kind_word).collect();
+            let words: Vec<&str> = FileKind::ALL.into_iter().map(FileKind::word).collect();
             format!(
                 "`{word}` is not a kind of file; one of {}",
                 words.join(", ")
@@ -60,7 +48,7 @@ impl FromStr for Supposed {
         match kind {
             FileKind::Regular | FileKind::Symlink => Ok(supposed),
             _ if supposed.size == 0 => Ok(supposed),
-            _ => Err(format!("a {} has no size", kind_word(kind))),
+            _ => Err(format!("a {} has no size", kind.word())),
         }
     }
 }
@@ -91,7 +79,7 @@ pub fn suppose(image: &mut Image, path: &[u8], supposed: Supposed) -> Result<()>
         return Err(Error::input(format!(
             "{} is in the image, a {}: it is explained as what it is; leave --as out",
             escape::path(&path),
-            kind_word(image.tree.node(id).kind)
+            image.tree.node(id).kind.word()
         )));
     }
     let real = real(&image.tree, &path);

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use policy::survivors::HOST;
 use serde_json::Value;
 use switch_root_core::escape;
+use switch_root_core::preserved::HOST;
 
 use super::{Conditions, Outcome, Preserved, Rehearsed};
 

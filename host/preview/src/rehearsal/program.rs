@@ -6,10 +6,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-use policy::folder;
 use rustix::fs::OFlags;
 use switch_root_core::error::{Error, Result};
-use switch_root_core::escape;
+use switch_root_core::{escape, locations};
 
 use super::unpack::in_root;
 
@@ -27,7 +26,7 @@ const PLACES: [&str; 12] = [
     "/usr/lib/klibc/bin/run-init",
     "/lib/klibc/bin/run-init",
     // Where hooks put it, and systemd calls it.
-    initramfs::boot_program::INSTALLED[0],
+    locations::BOOT_PROGRAMS[0],
 ];
 
 /// The largest program that is looked into, in bytes.
@@ -73,7 +72,7 @@ fn is_ours(mut file: &File) -> io::Result<bool> {
         return Ok(false);
     }
     file.take(LARGEST).read_to_end(&mut bytes)?;
-    let sign = folder::VENDOR.as_bytes();
+    let sign = locations::VENDOR.as_bytes();
     Ok(memchr::memmem::find(&bytes, sign).is_some())
 }
 

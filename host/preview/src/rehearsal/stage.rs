@@ -16,7 +16,7 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, fsconfig_create,
     fsconfig_set_string, fsmount, fsopen, mount_remount, move_mount,
 };
-use switch_root_core::{escape, os_release};
+use switch_root_core::{escape, locations};
 
 use super::entry;
 use super::messages::{NewRoot, Node, NodeKind, Staged};
@@ -197,7 +197,7 @@ pub fn new_root(
     }
     if let Some(text) = &new_root.os_release {
         // Over what leads there in the root image.
-        let path = os_release::PATHS[0];
+        let path = locations::OS_RELEASE[0];
         put(&root, path, 0o644, &mut text.as_bytes()).map_err(failed)?;
     } else {
         staged.notes.push(

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use switch_root_core::locations::SIGNERS;
 
 use super::Printing;
-use crate::as_initramfs::SIGNERS;
 
 /// `srctl policy sign`.
 #[derive(Debug, Args)]

@@ -1,7 +1,8 @@
 //! The boot program that is installed.
 
-use initramfs::boot_program::{Binary, INSTALLED, LIMIT};
+use initramfs::boot_program::{Binary, LIMIT};
 use policy::engine::{self, ENGINE};
+use switch_root_core::locations::BOOT_PROGRAMS;
 
 use super::finding::{Finding, Findings};
 use super::machine::Machine;
@@ -9,7 +10,7 @@ use crate::rooted::Rooted;
 
 /// Looks at the program that images get, and gives back its digest.
 pub fn installed(root: &Rooted, machine: &Machine, findings: &mut Vec<Finding>) -> Option<String> {
-    let path = INSTALLED[usize::from(machine.settings.small)];
+    let path = BOOT_PROGRAMS[usize::from(machine.settings.small)];
     let install = "install the package switch-root of the same release as srctl";
     let bytes = match root.bytes(path, LIMIT) {
         Ok(Some(bytes)) => bytes,

@@ -1,8 +1,8 @@
 //! Which generator makes the initramfs images of a machine, and whether our hook is in
 //! it.
 
-use switch_root_core::escape;
-use switch_root_core::escape::Shown;
+use switch_root_core::escape::{self, Shown};
+use switch_root_core::locations::INTO_IMAGE;
 
 use super::finding::{Finding, Findings};
 use crate::rooted::Rooted;
@@ -10,8 +10,6 @@ use crate::rooted::Rooted;
 const HOOK: &str = "hook";
 /// The largest configuration file that is read, in bytes.
 const LIMIT: u64 = 1 << 20;
-/// What each hook calls.
-const INTO_IMAGE: &str = "/usr/lib/switch-root/into-image";
 /// Set in the mode of a file that somebody may execute.
 const EXECUTABLE: u32 = 0o111;
 

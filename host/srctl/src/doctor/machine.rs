@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use switch_root_core::text::bytes;
-use switch_root_core::{escape, os_release};
+use switch_root_core::{escape, locations};
 
 use super::finding::{Finding, Findings};
 use super::generator::Generator;
@@ -70,7 +70,7 @@ impl Machine {
             kernels,
             boot_id: line("/proc/sys/kernel/random/boot_id"),
             command_line: line("/proc/cmdline").unwrap_or_default(),
-            os_release: os_release::PATHS.into_iter().find_map(small),
+            os_release: locations::OS_RELEASE.into_iter().find_map(small),
             ..Self::default()
         }
     }

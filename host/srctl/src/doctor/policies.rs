@@ -9,8 +9,8 @@ use policy::folder::{self, Policy};
 use policy::session::{Account, Session};
 use policy::sidecar::OnFailure;
 use policy::source::Source;
-use switch_root_core::escape;
 use switch_root_core::failure::{Failure, Kind};
+use switch_root_core::{escape, locations};
 use toolkit::loading::quietly;
 
 use super::finding::{Finding, Findings, Severity};
@@ -233,7 +233,7 @@ fn remedy(policy: &Policy, failure: &Failure) -> String {
 fn lonely(root: &Rooted) -> Vec<String> {
     let mut sidecars = Vec::new();
     let mut stems = BTreeSet::from([folder::DEFAULT.as_bytes().to_vec()]);
-    for path in [folder::VENDOR, folder::OPERATOR]
+    for path in [locations::VENDOR, locations::OPERATOR]
         .into_iter()
         .flat_map(|folder| root.listing(folder))
     {

@@ -1,12 +1,11 @@
 //! `/etc/switch-root/initramfs.conf`: what the hooks of the generators are told.
 
 use switch_root_core::escape;
+use switch_root_core::locations::SETTINGS;
 
 use super::finding::{Finding, Findings};
 use crate::rooted::Rooted;
 
-/// Where it is.
-pub const FILE: &str = "/etc/switch-root/initramfs.conf";
 const CHECK: &str = "settings";
 /// The largest that is read, in bytes.
 const LIMIT: u64 = 64 << 10;
@@ -22,14 +21,14 @@ pub struct Settings {
 
 /// Reads it.
 pub fn look(root: &Rooted, findings: &mut Vec<Finding>) -> Settings {
-    match root.text(FILE, LIMIT) {
+    match root.text(SETTINGS, LIMIT) {
         Ok(None) => Settings::default(),
         Ok(Some(text)) => {
             let (settings, wrong) = parse(&text);
             for line in &wrong {
                 findings.problem(
                     CHECK,
-                    FILE,
+                    SETTINGS,
                     line.clone(),
                     "write STRICT=no or STRICT=yes, BINARY=full or BINARY=aot, each on a line of its own",
                 );
@@ -37,14 +36,18 @@ pub fn look(root: &Rooted, findings: &mut Vec<Finding>) -> Settings {
             if wrong.is_empty() {
                 let strict = if settings.strict { "yes" } else { "no" };
                 let binary = if settings.small { "aot" } else { "full" };
-                findings.ok(CHECK, FILE, format!("says STRICT={strict} BINARY={binary}"));
+                findings.ok(
+                    CHECK,
+                    SETTINGS,
+                    format!("says STRICT={strict} BINARY={binary}"),
+                );
             }
             settings
         }
         Err(reason) => {
             findings.unknown(
                 CHECK,
-                FILE,
+                SETTINGS,
                 format!("{reason}; the defaults are taken here"),
                 "make it a file that can be read",
             );

@@ -2,9 +2,9 @@
 
 use extension::contents::Entry;
 use extension::validate::Checked;
-use policy::FileKind;
 use serde_json::{Value, json};
 use switch_root_core::error::Result;
+use switch_root_core::file_kind::FileKind;
 use switch_root_core::progress::Progress;
 use switch_root_core::text::bytes;
 

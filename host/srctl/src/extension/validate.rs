@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use oci::pull::Platform;
-use policy::compatibility::{Judged, Outcome as Verdict};
+use policy::compatibility::Judged;
 use policy::source::Disk;
 use serde_json::{Value, json};
+use switch_root_core::contract::Outcome as Verdict;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::progress::Progress;
 use switch_root_core::text::count;

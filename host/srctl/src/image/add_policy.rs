@@ -14,6 +14,7 @@ use policy::{consequence, engine, folder};
 use serde_json::{Value, json};
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::Shown;
+use switch_root_core::locations;
 use switch_root_core::output::AtomicFile;
 use switch_root_core::progress::Progress;
 use switch_root_core::text::bytes;
@@ -134,9 +135,9 @@ fn names(command: &AddPolicy) -> Result<Vec<String>> {
 fn read(command: &AddPolicy, names: &[String], in_image: &Kept) -> Result<Additions> {
     let mut additions = Additions {
         folder: if command.vendor {
-            folder::VENDOR
+            locations::VENDOR
         } else {
-            folder::OPERATOR
+            locations::OPERATOR
         },
         ..Additions::default()
     };

@@ -2,8 +2,8 @@
 //! the sum.
 
 use initramfs::tree::Sum;
-use policy::consequence::Deletion;
 use preview::plan::{Branch, Fate, Report};
+use switch_root_core::plan::Deletion;
 use switch_root_core::text::{bytes, count};
 
 use crate::extension::verdict_tone;

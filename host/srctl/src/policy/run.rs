@@ -3,11 +3,11 @@
 use std::fmt::Write;
 
 use initramfs::image::Image;
-use policy::{Extension, HostFacts, extensions};
 use serde_json::json;
+use switch_root_core::contract::{Extension, HostFacts};
 use switch_root_core::error::{Error, Result};
-use switch_root_core::escape;
 use switch_root_core::progress::Progress;
+use switch_root_core::{escape, extensions};
 use toolkit::ask::{self, Answered, Questions};
 use toolkit::cases::{Opinion, Say};
 use toolkit::loading;

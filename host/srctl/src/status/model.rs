@@ -304,7 +304,11 @@ impl Survivor {
     /// A policy wanted it to be bound in the new root, and it is not. A note on what the
     /// host itself keeps says why, and is no complaint.
     pub fn is_unbound(&self) -> bool {
-        self.note.is_some() && !self.by.iter().any(|by| by == policy::survivors::HOST)
+        self.note.is_some()
+            && !self
+                .by
+                .iter()
+                .any(|by| by == switch_root_core::preserved::HOST)
     }
 }
 

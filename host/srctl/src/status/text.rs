@@ -220,7 +220,11 @@ fn survivors(survivors: &[Survivor], place: Place) -> String {
 
 /// Where they are.
 fn places(report: &Report) -> String {
-    let of_host = |one: &&Survivor| one.by.iter().all(|by| by == policy::survivors::HOST);
+    let of_host = |one: &&Survivor| {
+        one.by
+            .iter()
+            .all(|by| by == switch_root_core::preserved::HOST)
+    };
     let kept = report.survivors.iter().any(|one| !of_host(&one));
     let mut text = String::new();
     if kept {

@@ -5,18 +5,19 @@
 use std::collections::{BTreeSet, HashSet};
 use std::os::fd::AsFd;
 
-use policy::Extension;
-use policy::account::{self, ExtensionReport, Reason};
-use policy::compatibility::{Judged, Outcome};
-use policy::extensions::{self, Entry};
+use policy::account;
+use policy::compatibility::Judged;
+use switch_root_core::contract::{Extension, Outcome};
 use switch_root_core::escape;
+use switch_root_core::extensions::{self, Entry};
+use switch_root_core::plan::Rewrite;
+use switch_root_core::report::{ExtensionReport, Reason};
 
 use super::attributes;
 use super::conflict;
 use super::image::Image;
 use super::modules::Modules;
 use super::mounted::Mounted;
-use crate::plan::Rewrite;
 use crate::preflight::Judgement;
 
 /// Layers that are activated at most. The kernel takes more, but not in the

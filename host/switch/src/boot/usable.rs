@@ -5,12 +5,12 @@ use std::cell::OnceCell;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::OFlags;
+use switch_root_core::locations::MOVED;
 
 use super::NEW_ROOT;
 use super::mounted::Mounted;
 use crate::init::{self, resolve};
 use crate::mount_calls::open_directory;
-use crate::new_root::MOVED;
 use crate::parameters::Parameters;
 use crate::proc::Proc;
 

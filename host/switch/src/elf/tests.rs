@@ -1,4 +1,5 @@
 use super::*;
+use crate::head::HEAD;
 use std::cell::Cell;
 use std::fs::File;
 
@@ -89,7 +90,7 @@ fn read_of(bytes: &[u8], size: u64) -> (Result<Option<Vec<u8>>, String>, usize) 
     file.write_all_at(bytes, 0).unwrap();
     file.set_len(size).unwrap();
     let file = Counted(file, Cell::new(0));
-    let mut head = [0; crate::executable::HEAD];
+    let mut head = [0; HEAD];
     let length = bytes.len().min(head.len());
     head[..length].copy_from_slice(&bytes[..length]);
     let outcome = Elf::read(&file, &head).and_then(|elf| elf.unwrap().loader(&file));

@@ -3,20 +3,17 @@
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 
-use policy::survivors::Survivor;
 use rustix::fs::{self, FileType, OFlags};
-use serde::Serialize;
 use switch_root_core::keep::Keep;
-use switch_root_core::{
-    path::Path,
-    text::{bytes, count},
-};
+use switch_root_core::locations::MOVED;
+use switch_root_core::path::Path;
+use switch_root_core::plan::{Copies, ForRoot, LeftOut, Size};
+use switch_root_core::preserved::{Survivor, is_by_policy};
+use switch_root_core::text::{bytes, count};
 
 use super::store::Store;
 use super::walk::{self, Pair, counts_blocks, occupied};
 use crate::listing;
-use crate::new_root::MOVED;
-use crate::preserved::is_by_policy;
 use crate::proc::Proc;
 
 /// This part of /run, and of the memory that is available, is left to the running
@@ -24,54 +21,6 @@ use crate::proc::Proc;
 const LEFT_OF_RUN: u64 = 16;
 /// See [`LEFT_OF_RUN`].
 const LEFT_OF_MEMORY: u64 = 2;
-
-/// What is copied.
-#[derive(Clone, Debug, Serialize)]
-pub struct Copies {
-    /// Where to.
-    pub to: Path,
-    /// These survivors, with all that they hold.
-    pub paths: Vec<Path>,
-    /// What the host alone keeps: copied to where nobody but root finds it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub for_root: Option<ForRoot>,
-    /// What they take.
-    pub size: Size,
-    /// Survivors that there is no room for.
-    pub left_out: Vec<LeftOut>,
-    /// Mounts at or below survivors: what they hold is not copied.
-    pub mounts: Vec<String>,
-    /// Directories of the initramfs that are mounted on themselves, which is no other file
-    /// system: what they hold is copied.
-    pub uncovered: Vec<Path>,
-}
-
-/// What is copied for root alone.
-#[derive(Clone, Debug, Serialize)]
-pub struct ForRoot {
-    /// Where to.
-    pub to: Path,
-    /// These survivors, with all that they hold.
-    pub paths: Vec<Path>,
-}
-
-/// How much something takes, or how much there is room for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Size {
-    /// Bytes of memory.
-    pub bytes: u64,
-    /// Files and directories.
-    pub entries: u64,
-}
-
-/// A survivor that is not copied.
-#[derive(Clone, Debug, Serialize)]
-pub struct LeftOut {
-    /// Its path in the initramfs.
-    pub path: Path,
-    /// Why it is not copied.
-    pub reason: String,
-}
 
 /// Chooses out of the survivors, in their order, those that fit, the whole initramfs
 /// last, beside what policies keep. Changes nothing.
@@ -103,7 +52,7 @@ pub fn choose(
             .filter(|directory| !above.contains(directory))
             .collect();
         size.entries += new.len() as u64;
-        match taken.with(size, room) {
+        match sum(taken, size, room) {
             Ok(sum) => {
                 taken = sum;
                 match by_policy {
@@ -121,7 +70,7 @@ pub fn choose(
     let everything = survivors.iter().find(|survivor| survivor.path.0 == b"/");
     if let Some(everything) = everything {
         let size = measure(old_root, b"/", &mut mounts);
-        match taken.with(size, room) {
+        match sum(taken, size, room) {
             Ok(sum) => {
                 taken = sum;
                 hidden = BTreeSet::from([&b"/"[..]]);
@@ -151,11 +100,9 @@ pub fn choose(
     }
 }
 
-impl Copies {
-    /// What of the survivors is not copied, and why that is known before.
-    pub fn warnings(&self) -> impl Iterator<Item = String> + '_ {
-        self.mounts.iter().map(|point| not_copied(point))
-    }
+/// What of the survivors is not copied, and why that is known before.
+pub fn warnings(copies: &Copies) -> impl Iterator<Item = String> + '_ {
+    copies.mounts.iter().map(|point| not_copied(point))
 }
 
 /// Says that a mount is lost.
@@ -169,30 +116,28 @@ pub fn goes_along(point: &str, new_root: &Path) -> bool {
     MOVED.contains(&point) || point == new_root.to_string()
 }
 
-impl Size {
-    /// The sum of both, where there is room for it.
-    fn with(self, more: Self, room: Self) -> Result<Self, String> {
-        let sum = Self {
-            bytes: self.bytes + more.bytes,
-            entries: self.entries + more.entries,
-        };
-        if sum.bytes > room.bytes {
-            let free = room.bytes.saturating_sub(self.bytes);
-            return Err(format!(
-                "it takes {}, and there is room for {} in /run",
-                bytes(more.bytes),
-                bytes(free)
-            ));
-        }
-        if sum.entries > room.entries {
-            let free = room.entries.saturating_sub(self.entries);
-            return Err(format!(
-                "it is made of {}, and there is room for {free} in /run",
-                count(more.entries, "file or directory", "files and directories")
-            ));
-        }
-        Ok(sum)
+/// The sum of both, where there is room for it.
+fn sum(taken: Size, more: Size, room: Size) -> Result<Size, String> {
+    let sum = Size {
+        bytes: taken.bytes + more.bytes,
+        entries: taken.entries + more.entries,
+    };
+    if sum.bytes > room.bytes {
+        let free = room.bytes.saturating_sub(taken.bytes);
+        return Err(format!(
+            "it takes {}, and there is room for {} in /run",
+            bytes(more.bytes),
+            bytes(free)
+        ));
     }
+    if sum.entries > room.entries {
+        let free = room.entries.saturating_sub(taken.entries);
+        return Err(format!(
+            "it is made of {}, and there is room for {free} in /run",
+            count(more.entries, "file or directory", "files and directories")
+        ));
+    }
+    Ok(sum)
 }
 
 /// How much may be copied: what an earlier run has copied is replaced.

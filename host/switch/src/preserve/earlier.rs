@@ -8,13 +8,12 @@ use nix::mount::{MntFlags, umount2};
 use rustix::fs::{self, AtFlags};
 use rustix::io::Errno;
 use switch_root_core::keep::Keep;
+use switch_root_core::locations::{DIRECTORY, PRESERVED, PRIVATE, WHOLE};
 use switch_root_core::path::{is_at_or_below, join};
 
 use super::store::{Store, within};
 use crate::deletion::{self, Action};
-use crate::preserved::{PRESERVED, PRIVATE, WHOLE};
 use crate::proc::Proc;
-use crate::report::DIRECTORY;
 use crate::{listing, mounts};
 
 /// Removes the mounts that an earlier run made of its copies. Returns what went wrong,

@@ -4,14 +4,13 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{self, AtFlags, Mode, OFlags, StatxAttributes, StatxFlags};
+use switch_root_core::locations::{DIRECTORY, PRESERVED, PRIVATE, WHOLE};
 use switch_root_core::path::Path;
 
-use crate::act::directory_of_root;
+use crate::directories::directory_of_root;
 use crate::init::resolve;
 use crate::listing;
-use crate::preserved::{PRESERVED, PRIVATE, WHOLE};
 use crate::proc::Proc;
-use crate::report::DIRECTORY;
 
 /// How directories are opened here: none of them is a link.
 const FLAGS: OFlags = OFlags::RDONLY

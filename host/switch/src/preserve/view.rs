@@ -23,7 +23,7 @@ use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use switch_root_core::path::Path;
 
 use crate::mounts::{self, Mount};
-use crate::preflight;
+use crate::old_root;
 use crate::proc::Proc;
 
 /// What is looked at.
@@ -189,7 +189,7 @@ fn open_without(points: &[Path], proc: &Proc) -> io::Result<[OwnedFd; 2]> {
         let flags = MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW;
         umount2(OsStr::from_bytes(&point.0), flags)?;
     }
-    let root = preflight::open_root().map_err(io::Error::other)?;
+    let root = old_root::open().map_err(io::Error::other)?;
     Ok([root, proc.mount_namespace()?])
 }
 

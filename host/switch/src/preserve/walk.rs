@@ -10,58 +10,20 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{self, FileType, Mode, OFlags, RawDir, ResolveFlags};
 use rustix::io::Errno;
-use serde::Serialize;
 use switch_root_core::escape;
 use switch_root_core::keep::Keep;
+use switch_root_core::report::{CopyTally, Failed, MAX_LISTED};
 
 use super::entry;
-use crate::deletion::{Failed, is_memory, reopen_parent};
+use crate::deletion::{is_memory, reopen_parent};
 
 /// Directories that are held open at once beside the first, the deepest ones.
 const OPEN: usize = 16;
-/// Failures that are told one by one.
-const TOLD: usize = 50;
 /// What a file occupies is counted in pages, in bytes each.
 const PAGE: u64 = 4096;
 
 /// How files of the initramfs are opened: see [`crate::listing`].
 const STRICT: ResolveFlags = ResolveFlags::NO_XDEV.union(ResolveFlags::NO_SYMLINKS);
-
-/// What a walk came upon, or copied.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Tally {
-    /// Names of what is no directory.
-    pub files: u64,
-    /// Directories, without the one that the walk began with.
-    pub directories: u64,
-    /// Bytes that files occupy.
-    pub bytes: u64,
-    /// What could not be copied, in whole or in part.
-    pub failed: Vec<Failed>,
-    /// Failures beyond those told above.
-    pub failed_more: u64,
-    /// Places that something else is mounted on, which was not copied.
-    pub skipped_mounts: Vec<String>,
-}
-
-impl Tally {
-    /// Adds what another walk copied.
-    pub fn add(&mut self, other: Self) {
-        self.files += other.files;
-        self.directories += other.directories;
-        self.bytes += other.bytes;
-        let room = TOLD
-            .saturating_sub(self.failed.len())
-            .min(other.failed.len());
-        self.failed_more += other.failed_more + (other.failed.len() - room) as u64;
-        self.failed.extend(other.failed.into_iter().take(room));
-        for point in other.skipped_mounts {
-            if !self.skipped_mounts.contains(&point) {
-                self.skipped_mounts.push(point);
-            }
-        }
-    }
-}
 
 /// A directory of the initramfs, and where its copy is, if it is copied.
 pub struct Pair {
@@ -88,7 +50,7 @@ struct Frame<'k> {
 /// A walk that goes on.
 struct Walk<'k> {
     stack: Vec<Frame<'k>>,
-    tally: Tally,
+    tally: CopyTally,
     /// Whether files say how many blocks they have.
     counts_blocks: bool,
     buffer: Vec<u8>,
@@ -96,7 +58,7 @@ struct Walk<'k> {
 
 /// Walks through what survives in a directory, and copies it where the pair has a
 /// place for that. Never stops at an error: what fails is told.
-pub fn run(pair: Pair, keep: &Keep) -> Tally {
+pub fn run(pair: Pair, keep: &Keep) -> CopyTally {
     let mut walk = Walk {
         counts_blocks: counts_blocks(&pair.from),
         stack: vec![Frame {
@@ -106,7 +68,7 @@ pub fn run(pair: Pair, keep: &Keep) -> Tally {
             keep,
             to_do: Vec::new(),
         }],
-        tally: Tally::default(),
+        tally: CopyTally::default(),
         buffer: Vec::new(),
     };
     walk.list();
@@ -306,7 +268,7 @@ impl Walk<'_> {
         // The errors of a mount on a directory, and on a file.
         if error.raw_os_error() == Some(Errno::XDEV.raw_os_error()) {
             self.tally.skipped_mounts.push(path);
-        } else if self.tally.failed.len() < TOLD {
+        } else if self.tally.failed.len() < MAX_LISTED {
             self.tally.failed.push(Failed {
                 path,
                 error: error.to_string(),

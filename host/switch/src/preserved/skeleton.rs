@@ -8,12 +8,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{self, AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
-use switch_root_core::path::Path;
-use switch_root_core::path::is_at_or_below;
+use switch_root_core::path::{Path, is_at_or_below};
+use switch_root_core::report::Report;
 
 use crate::listing;
 use crate::mount_calls::{Extent, Setting, attach, copy, make, make_read_only};
-use crate::report::Report;
 
 /// See the module.
 pub struct Skeleton {

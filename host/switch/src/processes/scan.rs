@@ -7,9 +7,8 @@ use std::os::fd::AsFd;
 
 use rustix::fs::{self, AtFlags, FileType, StatxFlags};
 use rustix::io::Errno;
-use serde::Serialize;
-use switch_root_core::path::Path;
-use switch_root_core::path::join;
+use switch_root_core::path::{Path, join};
+use switch_root_core::plan::Process;
 
 use crate::mounts::{self, Mount};
 use crate::proc::Proc;
@@ -20,19 +19,12 @@ const FUSE: (u32, u32) = (10, 229);
 /// What /proc adds to the path of a file whose name is gone.
 const GONE: &[u8] = b" (deleted)";
 
-/// A process that lives on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Process {
-    /// Its number.
-    pub pid: u32,
-    /// Its name, as the kernel has it.
-    pub name: Path,
-    /// The file that it executes; absent where the kernel does not say.
-    pub executable: Option<Path>,
-    /// Whether it serves a file system, or may do so.
-    pub serves: bool,
+/// A process that lives on, with what it uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Living {
+    /// The process.
+    pub process: Process,
     /// What it uses, by path.
-    #[serde(skip)]
     pub uses: Vec<Use>,
 }
 
@@ -62,10 +54,10 @@ pub enum How {
     Matches,
 }
 
-impl Process {
+impl Living {
     /// Why a path survives that it uses.
     pub fn why(&self, how: How) -> String {
-        let Self { pid, name, .. } = self;
+        let Process { pid, name, .. } = &self.process;
         let how = match how {
             How::Executes => "executes it",
             How::Maps => "has it mapped",
@@ -82,7 +74,7 @@ impl Process {
 ///
 /// # Errors
 /// Why /proc cannot be read.
-pub fn all(proc: &Proc) -> io::Result<Vec<Process>> {
+pub fn all(proc: &Proc) -> io::Result<Vec<Living>> {
     Scan::begin(proc)?.all()
 }
 
@@ -115,7 +107,7 @@ impl<'a> Scan<'a> {
         })
     }
 
-    fn all(&self) -> io::Result<Vec<Process>> {
+    fn all(&self) -> io::Result<Vec<Living>> {
         let names = self.proc.names("")?;
         let pids = names.iter().filter_map(|name| name.parse().ok());
         let others = pids.filter(|pid| !self.own.contains(pid));
@@ -142,7 +134,7 @@ impl<'a> Scan<'a> {
 
     /// Examines a process, which is shown in `folder`. `None` where it does not live in the
     /// initramfs, and serves nobody, and where it has ended.
-    fn examine(&self, pid: u32, folder: &str) -> Option<Process> {
+    fn examine(&self, pid: u32, folder: &str) -> Option<Living> {
         let executable = match self.proc.link(&format!("{folder}/exe")) {
             Ok(path) => Some(path),
             Err(Errno::NOENT | Errno::SRCH) => return None,
@@ -194,11 +186,13 @@ impl<'a> Scan<'a> {
             .proc
             .read(&format!("{folder}/comm"))
             .unwrap_or_default();
-        Some(Process {
-            pid,
-            name: name.trim_ascii_end().into(),
-            executable: executable.map(Path::from),
-            serves,
+        Some(Living {
+            process: Process {
+                pid,
+                name: name.trim_ascii_end().into(),
+                executable: executable.map(Path::from),
+                serves,
+            },
             uses: uses.into_iter().collect(),
         })
     }

@@ -1,15 +1,17 @@
 use std::collections::BTreeSet;
 
-use policy::FileKind;
-use policy::account::Reason;
-use policy::compatibility::Outcome;
-use policy::session::Protections;
-use policy::survivors::Carry;
 use serde_json::Value;
+use switch_root_core::contract::Outcome;
 use switch_root_core::failure::{Failure, Kind};
+use switch_root_core::file_kind::FileKind;
+use switch_root_core::path::Path;
+use switch_root_core::plan::{Process, Strategy};
+use switch_root_core::preserved::Carry;
+use switch_root_core::preserved::Survivor;
+use switch_root_core::report::{CopyReport, CopyTally};
+use switch_root_core::report::{Failed, Protections, Reason};
 
 use super::*;
-use crate::deletion::Failed;
 
 const SCHEMA_FILE: &str = include_str!("../../report.schema.json");
 
@@ -72,7 +74,7 @@ fn whole() -> Report {
         deletion: DeletionReport {
             state: DeletionState::Complete,
             reason: Some("a reason".into()),
-            tally: Tally {
+            tally: DeletionTally {
                 files: 1,
                 directories: 1,
                 failed: vec![Failed {
@@ -94,11 +96,10 @@ fn whole() -> Report {
             name: b"mergerfs"[..].into(),
             executable: Some(b"/bin/mergerfs"[..].into()),
             serves: true,
-            uses: Vec::new(),
         }],
         processes_more: 0,
         copied: Some(CopyReport {
-            tally: crate::preserve::Tally {
+            tally: CopyTally {
                 files: 1,
                 directories: 1,
                 bytes: 1,

@@ -1,9 +1,9 @@
 //! Asking one policy what a case asks, more than once.
 
-use policy::extensions;
 use policy::folder::Policy;
 use policy::session::{Message, Session};
 use switch_root_core::error::Result;
+use switch_root_core::extensions;
 
 use super::case::{Answers, Case};
 use super::initramfs::Initramfs;

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use policy::HostFacts;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use serde_path_to_error::Segment;
+use switch_root_core::contract::HostFacts;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::Shown;
 use switch_root_core::failure::Failure;

@@ -5,9 +5,10 @@ use std::io;
 use std::path::Path;
 
 use initramfs::tree::{Limits, Node, Tree};
-use policy::{Entry, FileKind};
+use switch_root_core::contract::Entry;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::{self, Shown};
+use switch_root_core::file_kind::FileKind;
 use switch_root_core::path::join;
 
 use super::case::{Case, Item, ItemKind};

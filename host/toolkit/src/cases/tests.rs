@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use policy::{Entry, FileKind, HostFacts};
+use switch_root_core::contract::{Entry, HostFacts};
+use switch_root_core::file_kind::FileKind;
 
 use super::bless::bless;
 use super::case::{Answers, Case, Opinion, Say, parse};

@@ -3,7 +3,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use initramfs::archive::Member;
-use policy::folder::{OPERATOR, VENDOR};
+use policy::folder;
+use switch_root_core::locations::{OPERATOR, VENDOR};
 
 use super::*;
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use policy::{folder, trust};
+use switch_root_core::locations;
 
 use super::{markdown, text};
 
@@ -71,7 +71,7 @@ fn the_overview_of_the_contract_has_all_that_is_in_it() {
 fn the_folders_are_those_that_the_program_reads() {
     let rows = markdown::rows(&text(FILES), "path");
     let told: BTreeSet<String> = rows.into_iter().flat_map(|row| row.code).collect();
-    for folder in [folder::VENDOR, folder::OPERATOR, trust::TRUST] {
+    for folder in [locations::VENDOR, locations::OPERATOR, locations::TRUST] {
         assert!(told.contains(folder), "nothing about {folder}");
     }
 }

@@ -14,9 +14,9 @@ use initramfs::kept::Kept;
 use initramfs::tree::{Id, Limits, Tree};
 use initramfs::{machine, segments};
 use oci::unpack::{Unpacker, decompress};
-use policy::FileKind;
 use preview::rehearsal::unpack;
 use switch_root_core::error::Error;
+use switch_root_core::file_kind::FileKind;
 
 use crate::{Target, file};
 

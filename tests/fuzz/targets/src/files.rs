@@ -2,9 +2,9 @@
 
 use extension::edit::{add_extension, remove_extension};
 use extension::{configuration, manifest};
-use policy::extensions::{self, Entry};
 use policy::sidecar::Sidecar;
 use serde_json::Value;
+use switch_root_core::extensions::{self, Entry};
 use switch_root_core::yaml::{self, Aliases};
 use switch_root_policy::extra_info::{CONFLICTS, EXTENSION_RELEASE, ExtraInfo, REQUIRES};
 

@@ -6,7 +6,9 @@ use std::sync::Once;
 use policy::answer::check_target;
 use policy::folder::embedded;
 use policy::session::Session;
-use policy::{Entry, FileKind, HostFacts, compatibility, fuzzing, preservation};
+use policy::{compatibility, fuzzing, preservation};
+use switch_root_core::contract::{Entry, HostFacts};
+use switch_root_core::file_kind::FileKind;
 
 use crate::{Target, assert_shown};
 

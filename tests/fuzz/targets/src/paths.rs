@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use policy::FileKind;
 use policy::answer::check_target;
 use policy::folder::embedded;
-use policy::preservation::{Claim, Review};
+use policy::preservation::{self, Review};
 use policy::session::Session;
-use policy::survivors::{self, Carry, Kept};
 use switch_root_core::escape;
+use switch_root_core::file_kind::FileKind;
 use switch_root_core::keep::Keep;
 use switch_root_core::path::{is_at_or_below, join};
+use switch_root_core::preserved::{Carry, Claim, Kept};
 
 use crate::{Target, assert_shown, split};
 
@@ -114,7 +114,7 @@ fn survivors(data: &[u8]) {
             make: true,
         }),
     };
-    let joined = survivors::join(&review, &kept, &session, place);
+    let joined = preservation::survivors(&review, &kept, &session, place);
     let paths: Vec<&[u8]> = joined.iter().map(|survivor| &*survivor.path.0).collect();
     assert!(paths.is_sorted_by(|one, next| one < next), "{paths:?}");
     let claimed: BTreeSet<&[u8]> = review

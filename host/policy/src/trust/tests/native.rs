@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use switch_root_core::escape::Shown;
 use switch_root_core::limits::fixed;
+use switch_root_core::locations::COMPILED;
 
 use super::{FILE, SIG, SIGNERS, WASM, line, refusal, sign};
 use crate::engine;
 use crate::folder::{Policy, discover_in};
 use crate::source::{Contents, Source};
 use crate::trust::NAMESPACE;
-use crate::trust::compiled::{COMPILED, Compiled};
+use crate::trust::compiled::Compiled;
 
 const CWASM: &str = "/etc/switch-root/policies.d/50-a.cwasm";
 const CWASM_SIG: &str = "/etc/switch-root/policies.d/50-a.cwasm.sig";

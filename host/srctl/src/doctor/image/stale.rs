@@ -10,9 +10,10 @@ use initramfs::tree::Tree;
 use policy::folder::Policy;
 use policy::sidecar::Sidecar;
 use policy::source::Source;
-use policy::trust::{TRUST, Trust};
+use policy::trust::Trust;
 use switch_root_core::escape;
 use switch_root_core::limits::fixed;
+use switch_root_core::locations::TRUST;
 
 use super::OfMachine;
 use crate::as_initramfs::AsInitramfs;

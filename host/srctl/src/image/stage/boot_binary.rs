@@ -6,17 +6,18 @@
 
 use std::path::Path;
 
-use initramfs::boot_program::{INSTALLED, LIMIT, engine_of, has_no_compiler};
+use initramfs::boot_program::{LIMIT, engine_of, has_no_compiler};
 use policy::engine;
 use policy::source::Source;
 use switch_root_core::architecture::{self, HEADER};
+use switch_root_core::locations::BOOT_PROGRAMS;
 
 use crate::rooted::Rooted;
 
 /// Where images have it, and where it is installed.
 const PLACES: [&str; 11] = [
-    INSTALLED[0],
-    INSTALLED[1],
+    BOOT_PROGRAMS[0],
+    BOOT_PROGRAMS[1],
     "/usr/sbin/run-init",
     "/usr/sbin/switch_root",
     "/usr/bin/run-init",

@@ -8,13 +8,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use policy::folder::{OPERATOR, VENDOR};
 use policy::source::{Contents, Disk, Source};
-use policy::trust::TRUST;
-use policy::trust::compiled::{self, COMPILED, Compiled};
+use policy::trust::compiled::{self, Compiled};
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 use switch_root_core::error::{Error, Result};
+use switch_root_core::locations::{COMPILED, OPERATOR, TRUST, VENDOR};
 use switch_root_core::output::cannot_write;
 use tempfile::TempDir;
 

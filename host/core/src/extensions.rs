@@ -6,14 +6,11 @@
 //! activated, and under `skipped: [{image, metadata, reasons: [text]}]` what was not, and
 //! why; where none could be looked at, `reason` says why.
 
+use crate::yaml::{self, Kind, Node};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use switch_root_core::yaml::{self, Kind, Node};
 
-use crate::bindings::types::{Extension, Requirement};
-
-/// Where the initramfs names its extensions: the first one that is there.
-pub const PATHS: [&str; 2] = ["/extensions.yaml", "/etc/extensions.yaml"];
+use crate::contract::{Extension, Requirement};
 
 /// Keys of the file that mean something, and are not passed on.
 pub const OF_THE_FILE: [&str; 3] = ["layers", "skipped", "reason"];
@@ -52,7 +49,7 @@ pub struct Entry<'a> {
 pub fn unusable(path: &str, reason: &str) -> String {
     format!(
         "{path} {}; repair it in the initramfs, or start once with the kernel parameter switch_root.extensions=ignore",
-        switch_root_core::escape::message(reason, 1024)
+        crate::escape::message(reason, 1024)
     )
 }
 
@@ -456,7 +453,7 @@ layers:
             assert!(
                 error.contains(expected),
                 "{}: {error}",
-                switch_root_core::escape::path(text)
+                crate::escape::path(text)
             );
         }
     }

@@ -1,13 +1,10 @@
 //! What survives, and why: the claims of the policies, and what the host keeps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::file_kind::FileKind;
+use crate::path::{Path, is_at_or_below};
 use serde::{Serialize, Serializer};
-use switch_root_core::path::Path;
-
-use crate::bindings::types::FileKind;
-use crate::preservation::Review;
-use crate::session::Session;
 
 /// The name under which the host itself keeps something.
 pub const HOST: &str = "host";
@@ -18,7 +15,7 @@ pub struct Survivor {
     /// Its path in the initramfs.
     pub path: Path,
     /// What it is.
-    #[serde(serialize_with = "kind")]
+    #[serde(serialize_with = "as_word")]
     pub kind: FileKind,
     /// By whose word it survives: names of policies, or `host`.
     pub by: Vec<String>,
@@ -45,21 +42,23 @@ impl Serialize for Carry {
     }
 }
 
-fn kind<S: Serializer>(kind: &FileKind, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(kind_word(*kind))
+fn as_word<S: Serializer>(kind: &FileKind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(kind.word())
 }
 
-/// What a directory entry is, as plan and report have it.
-pub fn kind_word(kind: FileKind) -> &'static str {
-    match kind {
-        FileKind::Regular => "file",
-        FileKind::Directory => "directory",
-        FileKind::Symlink => "symlink",
-        FileKind::BlockDevice => "block-device",
-        FileKind::CharacterDevice => "character-device",
-        FileKind::Fifo => "fifo",
-        FileKind::Socket => "socket",
-    }
+/// One path that a policy wants to survive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The absolute path in the initramfs.
+    pub path: Vec<u8>,
+    /// What is there.
+    pub kind: FileKind,
+    /// Whether something else is mounted there.
+    pub mount_point: bool,
+    /// The policy, as an index into the session's.
+    pub policy: usize,
+    /// Where it is to be bound in the new root, if anywhere.
+    pub target: Option<Vec<u8>>,
 }
 
 /// A path that survives by the host's word.
@@ -73,21 +72,21 @@ pub struct Kept {
     pub why: String,
 }
 
-/// Joins what policies and host keep, by path.
+/// Joins what policies and host keep, by path; `name` is that of a policy by its index.
 ///
 /// `place` says where something that a policy carries is bound in the new root, or why
 /// it cannot be; of two answers for one place, or for one within the other, the first one
 /// counts.
 pub fn join(
-    review: &Review,
+    claims: &[Claim],
     kept: &[Kept],
-    session: &Session<'_>,
+    name: impl Fn(usize) -> String,
     mut place: impl FnMut(&[u8], FileKind) -> Result<Carry, String>,
 ) -> Vec<Survivor> {
     let mut survivors: BTreeMap<&[u8], Survivor> = BTreeMap::new();
     let mut taken = Taken::default();
-    for claim in &review.claims {
-        let policy = session.policies()[claim.policy].name.clone();
+    for claim in claims {
+        let policy = name(claim.policy);
         let survivor = survivors
             .entry(&claim.path)
             .or_insert_with(|| nobodys(&claim.path, claim.kind));
@@ -161,5 +160,71 @@ fn nobodys(path: &[u8], kind: FileKind) -> Survivor {
         by: Vec::new(),
         carried_to: None,
         note: None,
+    }
+}
+
+/// What policies keep: these paths, without those within another one of them.
+pub fn by_policies(survivors: &[Survivor]) -> Vec<&Path> {
+    let all: BTreeSet<&[u8]> = survivors
+        .iter()
+        .filter(|survivor| is_by_policy(survivor))
+        .map(|survivor| survivor.path.0.as_slice())
+        .collect();
+    let outermost = |path: &&Path| {
+        let path = path.0.as_slice();
+        let mut above = (1..path.len()).filter(|end| path[*end] == b'/');
+        all.contains(path) && !above.any(|end| all.contains(&path[..end]))
+    };
+    survivors
+        .iter()
+        .map(|survivor| &survivor.path)
+        .filter(outermost)
+        .collect()
+}
+
+/// Whether a policy keeps it, and not the host alone.
+pub fn is_by_policy(survivor: &Survivor) -> bool {
+    survivor.by.iter().any(|by| by != HOST)
+}
+
+/// Whether a mount of the initramfs that is kept is shown to others than root.
+pub fn is_shown(point: &Path, survivors: &[Survivor]) -> bool {
+    by_policies(survivors)
+        .iter()
+        .any(|path| is_at_or_below(&point.0, &path.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::file_kind::FileKind;
+
+    use super::*;
+
+    fn survivor(path: &str, by: &[&str]) -> Survivor {
+        Survivor {
+            path: path.as_bytes().into(),
+            kind: FileKind::Directory,
+            by: by.iter().map(|by| (*by).to_owned()).collect(),
+            carried_to: None,
+            note: None,
+        }
+    }
+
+    #[test]
+    fn what_the_host_alone_keeps_is_not_shown() {
+        let survivors = [
+            survivor("/", &[HOST]),
+            survivor("/a", &["50-keep"]),
+            survivor("/a-b", &["50-keep", HOST]),
+            survivor("/a/b", &["51-keep"]),
+            survivor("/layers", &[HOST]),
+        ];
+        let shown: Vec<String> = by_policies(&survivors)
+            .into_iter()
+            .map(Path::to_string)
+            .collect();
+        assert_eq!(shown, ["/a", "/a-b"]);
+        assert!(is_shown(&b"/a/b/c"[..].into(), &survivors));
+        assert!(!is_shown(&b"/layers/1"[..].into(), &survivors));
     }
 }

@@ -1,21 +1,14 @@
-//! The plan: everything that the switch will do, as a value. It is made
-//! without changing anything, can be printed and serialized, and is all that
-//! [`crate::act`] takes.
+//! The plan: everything that the switch will do, as a value. It is made without changing
+//! anything, can be printed and serialized, and is all that acting on it takes.
 
 use std::fmt::{self, Write as _};
 
-use policy::consequence::Deletion;
-use policy::survivors::Survivor;
 use serde::Serialize;
-use switch_root_core::keep::Keep;
-use switch_root_core::{
-    path::Path,
-    text::{bytes, count},
-};
 
-use crate::preserve::{Copies, ForRoot, LeftOut};
-use crate::preserved::is_shown;
-use crate::processes::Process;
+use crate::keep::Keep;
+use crate::path::Path;
+use crate::preserved::{Survivor, is_shown};
+use crate::text::{bytes, count};
 
 /// How the new root becomes the root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -25,7 +18,7 @@ pub enum Strategy {
     Move,
     /// pivot_root(2), then the old root is detached.
     Pivot,
-    /// Another program switches, such as systemd: see [`crate::preserve`].
+    /// Another program switches, such as systemd.
     Delegated,
 }
 
@@ -78,6 +71,77 @@ pub struct Plan {
     pub deletion: Deletion,
     /// Whether init waits for the deletion.
     pub foreground: bool,
+}
+
+/// Whether the initramfs is deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase", tag = "action", content = "reason")]
+pub enum Deletion {
+    /// All that does not survive goes.
+    Delete,
+    /// Nothing goes, for this reason.
+    Skip(String),
+}
+
+/// A process that lives on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    /// Its name, as the kernel has it.
+    pub name: Path,
+    /// The file that it executes; absent where the kernel does not say.
+    pub executable: Option<Path>,
+    /// Whether it serves a file system, or may do so.
+    pub serves: bool,
+}
+
+/// What is copied.
+#[derive(Clone, Debug, Serialize)]
+pub struct Copies {
+    /// Where to.
+    pub to: Path,
+    /// These survivors, with all that they hold.
+    pub paths: Vec<Path>,
+    /// What the host alone keeps: copied to where nobody but root finds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub for_root: Option<ForRoot>,
+    /// What they take.
+    pub size: Size,
+    /// Survivors that there is no room for.
+    pub left_out: Vec<LeftOut>,
+    /// Mounts at or below survivors: what they hold is not copied.
+    pub mounts: Vec<String>,
+    /// Directories of the initramfs that are mounted on themselves, which is no other file
+    /// system: what they hold is copied.
+    pub uncovered: Vec<Path>,
+}
+
+/// What is copied for root alone.
+#[derive(Clone, Debug, Serialize)]
+pub struct ForRoot {
+    /// Where to.
+    pub to: Path,
+    /// These survivors, with all that they hold.
+    pub paths: Vec<Path>,
+}
+
+/// How much something takes, or how much there is room for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Size {
+    /// Bytes of memory.
+    pub bytes: u64,
+    /// Files and directories.
+    pub entries: u64,
+}
+
+/// A survivor that is not copied.
+#[derive(Clone, Debug, Serialize)]
+pub struct LeftOut {
+    /// Its path in the initramfs.
+    pub path: Path,
+    /// Why it is not copied.
+    pub reason: String,
 }
 
 /// A file that is written anew.
