@@ -195,14 +195,19 @@ fn pivot_is_not_made_where_others_live() -> Checked {
     says(&warnings, &["--strategy pivot", "(see)", "moved instead"])
 }
 
-fn mounts_that_others_use_stay() -> Checked {
+/// A boot with two processes that live on, of which one writes to a mount.
+pub fn with_a_mount_in_use() -> Result<Scene, Stop> {
     let scene = seen_by_somebody(&["/used/deep/log", "/idle/file"])?
         .tmpfs("/used")
         .tmpfs("/used/deep")
         .tmpfs("/idle")
         .file("/idle/file", "detached")
         .before([COMPANION, "write", "/used/deep/log"]);
-    let booted = boots(&living(scene, &["write"]))?;
+    Ok(living(scene, &["write"]))
+}
+
+fn mounts_that_others_use_stay() -> Checked {
+    let booted = boots(&with_a_mount_in_use()?)?;
     seen(&booted, &["/used/deep/log=there", "/idle/file=missing"])?;
     booted.left(&["/only-old", "/used", "/dev", "/proc", "/run", "/sys"])?;
     let expected = ["2 processes", "(write)", "stays in memory"];

@@ -6,6 +6,7 @@ use switch_root_tests::steps::Steps;
 
 use crate::command_line::RUN_INIT;
 use crate::preserving::{PRESERVE, delegating};
+use crate::processes::with_a_mount_in_use;
 use crate::tools::{Policies, Stop, boot, boot_small, play, policy};
 use crate::whole_boot::{Maker, three_layers};
 
@@ -152,6 +153,11 @@ pub const BOOTS: &[Boot] = &[
                 .file("/file", "x")
                 .tmpfs("/mounted"))
         },
+    },
+    Boot {
+        name: "boot-living-processes",
+        who: Who::Itself,
+        scene: with_a_mount_in_use,
     },
     Boot {
         name: "boot-kernel-parameters",

@@ -31,7 +31,7 @@ const VARIES: &[(&str, &str)] = &[
     (r"SHA256:[A-Za-z0-9+/]{43}", "SHA256:[KEY]"),
     (r"/dev/loop\d+", "/dev/loop[N]"),
     (r"\bmount id \d+", "mount id [N]"),
-    (r"\b(PID|pid|process) \d{2,}", "$1 [PID]"),
+    (r"\b\d+ \((see|write)\)", "[PID] ($1)"),
     (r"/tmp/[.A-Za-z0-9_-]+", "[TEMPORARY]"),
     // Measured, in a table whose columns are as wide as that.
     (r"TIME +FUEL +FAILURE", "TIME  FUEL  FAILURE"),

@@ -158,6 +158,18 @@ pub const SESSIONS: &[Session] = &[
         ],
     },
     Session {
+        name: "srctl-policy-new",
+        desk: Desk::new,
+        commands: &[
+            "policy new a --lang rust",
+            "policy new b --lang c --format json",
+            "policy new c --lang js",
+            "policy new d --lang python",
+            "policy new a --lang rust",
+            "policy build nowhere",
+        ],
+    },
+    Session {
         name: "srctl-policy-run",
         desk: policies,
         commands: &[
