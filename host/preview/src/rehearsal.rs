@@ -14,8 +14,10 @@ mod init;
 mod machine;
 mod messages;
 mod namespace;
+mod opened;
 mod output;
 mod program;
+mod roles;
 mod stage;
 mod supervisor;
 #[cfg(feature = "fuzzing")]

@@ -3,11 +3,14 @@
 use std::path::Path;
 
 use extension::configuration;
+use oci::artifact::Access;
 use oci::registries::Registries;
 use switch_root_core::error::Result;
 use switch_root_core::escape::Shown;
+use switch_root_core::progress::Progress;
 
 use crate::command::AccessOptions;
+use crate::command::policy::Registry;
 use crate::input;
 
 /// The settings of a machine configuration, if one is named, and of the command line.
@@ -35,4 +38,18 @@ pub fn with_plain_http(mut registries: Registries, options: &AccessOptions) -> R
         .plain_http
         .extend(options.plain_http.iter().cloned());
     registries
+}
+
+/// Does something with a registry, reached as the command line wants it.
+pub fn with_artifacts<T>(
+    options: &Registry,
+    progress: &dyn Progress,
+    work: impl FnOnce(&Access<'_>) -> Result<T>,
+) -> Result<T> {
+    let registries: Registries = registries(options.config.as_deref(), &options.access)?;
+    work(&Access {
+        registries: &registries,
+        docker_config: options.access.docker_config.clone(),
+        progress,
+    })
 }

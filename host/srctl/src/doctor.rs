@@ -3,6 +3,7 @@
 
 mod binary;
 pub mod current;
+mod examination;
 mod finding;
 mod generator;
 mod image;
@@ -17,6 +18,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use current::Current;
+use examination::Examination;
 use finding::{Finding, Severity};
 use machine::Machine;
 use switch_root_core::error::{Error, Result};
@@ -30,13 +32,6 @@ use crate::outcome::Outcome;
 use crate::print;
 use crate::rooted::Rooted;
 use crate::style;
-
-/// What is looked at, and what was found.
-struct Examination {
-    root: Option<PathBuf>,
-    images: Vec<PathBuf>,
-    findings: Vec<Finding>,
-}
 
 /// Runs the command.
 pub fn run(command: &Doctor, progress: &dyn Progress) -> Result<Outcome> {
@@ -97,7 +92,7 @@ fn of_machine(path: &Path, command: &Doctor, progress: &dyn Progress) -> Result<
         let Some(image) = image::read(&one.path, command, progress, &mut findings) else {
             continue;
         };
-        let of_machine = image::OfMachine {
+        let of_machine = image::of_machine::OfMachine {
             root: &root,
             machine: &machine,
             kernel: one.kernel.as_deref(),

@@ -80,3 +80,8 @@ pub fn to(output: Option<&Path>, text: &str) -> Result<()> {
         .map_err(|error| cannot_write(path, &error))?;
     output.commit()
 }
+
+/// A report as JSON.
+pub fn value(report: &impl serde::Serialize) -> Result<serde_json::Value> {
+    serde_json::to_value(report).map_err(|error| Error::system("cannot write JSON", &error.into()))
+}

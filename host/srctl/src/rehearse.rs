@@ -155,19 +155,6 @@ fn outcome(rehearsed: &Rehearsed) -> Outcome {
     Outcome::of(!(fails || incompatible && is_known), is_known)
 }
 
-/// That the verdicts are not those of the machine, where they are not.
-fn unknown(rehearsed: &Rehearsed) -> Option<&'static str> {
-    let Happened::Switched { report, .. } = &rehearsed.outcome else {
-        return None;
-    };
-    let asked = report["extensions"]
-        .as_array()
-        .is_some_and(|it| !it.is_empty());
-    (asked && rehearsed.facts.os_release.is_none()).then_some(
-        "whether the extensions are compatible: the policies were asked without an os-release, since the image does not say which operating system it boots; name that operating system's with --os-release FILE",
-    )
-}
-
 fn as_json(rehearsed: &Rehearsed, comparison: Option<&Comparison>) -> Value {
     let (report, preserved, refused) = match &rehearsed.outcome {
         Happened::Switched { report, preserved } => (report.clone(), json!(preserved), Value::Null),
@@ -184,16 +171,9 @@ fn as_json(rehearsed: &Rehearsed, comparison: Option<&Comparison>) -> Value {
         "report": report,
         "preserved": preserved,
         "log": rehearsed.log,
-        "notes": notes(rehearsed, comparison),
-        "unknown": unknown(rehearsed).into_iter().collect::<Vec<_>>(),
+        "notes": show::notes(rehearsed, comparison),
+        "unknown": show::unknown(rehearsed).into_iter().collect::<Vec<_>>(),
         "as_planned": comparison.map(|it| it.differences.is_empty()),
         "differences": comparison.map(|it| it.differences.clone()).unwrap_or_default(),
     })
-}
-
-/// What was otherwise than at boot, and than planned, and had to be.
-fn notes<'a>(rehearsed: &'a Rehearsed, comparison: Option<&'a Comparison>) -> Vec<&'a str> {
-    let planned = comparison.into_iter().flat_map(|it| &it.notes);
-    let notes = rehearsed.notes.iter().chain(planned);
-    notes.map(String::as_str).collect()
 }

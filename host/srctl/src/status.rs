@@ -9,7 +9,7 @@ mod wait;
 
 use std::time::{Duration, Instant};
 
-use switch_root_core::error::{Error, Kind, Result};
+use switch_root_core::error::{Kind, Result};
 use switch_root_core::escape;
 use switch_root_core::progress::Progress;
 use tracing::warn;
@@ -75,15 +75,4 @@ pub fn run(command: &Status, progress: &dyn Progress) -> Result<Outcome> {
         report.complaints().is_empty() && !late,
         report.newer().is_none(),
     ))
-}
-
-/// That there is no report at a path.
-fn missing(path: &std::path::Path) -> Error {
-    Error::new(
-        Kind::NotFound,
-        format!(
-            "there is no report {}: this boot was not switched by switch_root, /run is not that of the boot (in a container, say), or the report could not be written; see the kernel's log (dmesg | grep switch_root) and srctl doctor",
-            shown(path)
-        ),
-    )
 }

@@ -4,6 +4,7 @@
 //! extensions from a registry into an initramfs, which is booted as it is.
 
 mod extensions;
+mod program_paths;
 mod show;
 mod switch;
 
@@ -15,20 +16,10 @@ use switch_root_tests::architecture::Architecture;
 use switch_root_tests::machine;
 
 use crate::run::{run, step, target};
+use program_paths::Programs;
+
 use crate::setup::{self, QEMU};
 use crate::{engine, kernels, policies, programs};
-
-/// What both parts run.
-struct Programs {
-    /// `switch_root`, which is also called `init`.
-    boot: PathBuf,
-    /// The new roots' init.
-    probe: PathBuf,
-    /// Plays scenes in namespaces.
-    supervisor: PathBuf,
-    /// The newest kernel that can be booted here; without one there are namespaces.
-    kernel: Option<PathBuf>,
-}
 
 /// Builds, boots and shows.
 ///

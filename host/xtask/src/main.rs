@@ -31,6 +31,8 @@ mod publish;
 mod run;
 mod setup;
 mod sizes;
+#[cfg(test)]
+mod structure;
 mod subjects;
 mod test;
 

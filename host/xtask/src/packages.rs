@@ -3,8 +3,10 @@
 
 mod changelog;
 mod debian;
+mod files;
 mod licences;
 mod minimal;
+mod release;
 mod tarball;
 mod tree;
 
@@ -16,35 +18,15 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use switch_root_tests::architecture::Architecture;
 
+use release::{Release, here};
+
 use crate::dist;
 use crate::run::{output, step, target, workspace};
-use crate::setup::{self, STATIC};
 
-/// The version of everything: that of the workspace.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub use release::VERSION;
 
 /// The list of checksums.
 const SUMS: &str = "SHA256SUMS";
-
-/// What one run makes packages of.
-struct Release {
-    /// What the programs are for.
-    architecture: Architecture,
-    /// Where what is installed lies: as [`dist::dist`] lays it out.
-    dist: PathBuf,
-    /// The time that every file is of: that of the commit, in seconds since 1970.
-    epoch: u64,
-}
-
-impl Release {
-    /// Debian's name of the architecture.
-    fn debian(&self) -> &'static str {
-        match self.architecture {
-            Architecture::X86_64 => "amd64",
-            Architecture::Aarch64 => "arm64",
-        }
-    }
-}
 
 /// Builds the packages for the machines of an architecture, or of this one's, and prints
 /// what was made.
@@ -134,14 +116,6 @@ fn contents(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
     Ok(files)
 }
 
-/// The architecture that static binaries are built for where nothing else is said.
-fn here() -> Result<Architecture> {
-    Architecture::ALL
-        .into_iter()
-        .find(|architecture| setup::static_target(*architecture) == STATIC)
-        .with_context(|| format!("there are no packages for machines like this one ({STATIC})"))
-}
-
 /// Makes the packages of what lies in `dist`. They are put into `folder` when all are there.
 fn make(architecture: Architecture, dist: &Path, folder: &Path, staged: &Path) -> Result<()> {
     let release = Release {
@@ -178,7 +152,7 @@ fn remove_older(release: &Release, folder: &Path) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let of_now = name.contains(&format!("_{}_", debian::version()))
+        let of_now = name.contains(&format!("_{}_", release::version()))
             || name.starts_with(&format!("switch-root-{VERSION}-"));
         let replaced = name.contains(&format!("_{}.", release.debian()))
             || name.contains(&format!("-{}.tar", release.architecture.name()));
@@ -220,40 +194,4 @@ fn epoch() -> Result<u64> {
         Ok(epoch) => Ok(epoch),
         Err(error) => bail!("SOURCE_DATE_EPOCH is `{}`: {error}", said.trim()),
     }
-}
-
-/// A command whose files and messages do not depend on who runs it.
-fn plain(program: &str, release: &Release) -> Command {
-    let mut command = Command::new(program);
-    command
-        .env("SOURCE_DATE_EPOCH", release.epoch.to_string())
-        .env("LC_ALL", "C.UTF-8")
-        .env("TZ", "UTC");
-    command
-}
-
-/// Copies a file, with the mode that it has in packages.
-fn copy(from: &Path, to: &Path, executable: bool) -> Result<()> {
-    let content = fs::read(from).with_context(|| format!("reading {}", from.display()))?;
-    write(to, &content, executable)
-}
-
-/// Writes a file, with the mode that it has in packages, whatever the umask says.
-fn write(to: &Path, content: &[u8], executable: bool) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    if let Some(folder) = to.parent() {
-        make_folder(folder)?;
-    }
-    fs::write(to, content).with_context(|| format!("writing {}", to.display()))?;
-    let mode = if executable { 0o755 } else { 0o644 };
-    fs::set_permissions(to, fs::Permissions::from_mode(mode))
-        .with_context(|| format!("setting the mode of {}", to.display()))
-}
-
-/// Makes a folder that everybody can read, whatever the umask says.
-fn make_folder(folder: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))
-        .with_context(|| format!("setting the mode of {}", folder.display()))
 }

@@ -6,8 +6,7 @@ use switch_root_core::text::bytes;
 
 use super::{
     fold::Fate,
-    sections::SHORT,
-    table::Table,
+    table::{SHORT, Table},
     text::{count, html, names},
     values::{list, number, string, strings},
 };

@@ -5,16 +5,13 @@ use switch_root_core::text::bytes;
 
 use super::{
     fold::{Fate, Tile},
-    table::Table,
+    table::{SHORT, Table},
     text::{code, count, grouped, html, names},
     values::{list, number, string, strings},
 };
 
 /// The bytes of the page that the longest list takes: what survives.
 const LONG: usize = 1_000_000;
-/// The bytes of the page that another list takes.
-pub const SHORT: usize = 250_000;
-
 /// The treemap, which the script draws, and the first level of the tree as a
 /// table, which it replaces by that of the directory in view.
 pub fn map(page: &mut String, tiles: &[Tile]) {

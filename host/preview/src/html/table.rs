@@ -2,6 +2,9 @@
 
 use super::text;
 
+/// The bytes of the page that another list takes.
+pub const SHORT: usize = 250_000;
+
 /// Rows between a heading and an end.
 pub struct Table<'a> {
     page: &'a mut String,

@@ -7,19 +7,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use super::roles::{INIT, MACHINE, STAGE, SUPERVISOR};
 use super::{init, machine, supervisor};
-
-/// The argument of the supervisor.
-pub const SUPERVISOR: &str = "rehearse-supervisor";
-/// The argument of the first program of a virtual machine.
-pub const STAGE: &str = "rehearse-stage";
-/// The first argument of the init; the second is how long it waits, in milliseconds,
-/// the third one of the two below.
-pub const INIT: &str = "rehearse-init";
-/// Where the init runs: it only ends.
-pub const NAMESPACE: &str = "namespace";
-/// Where the init runs: it ends the machine.
-pub const MACHINE: &str = "machine";
 
 /// Runs what these arguments are for, which include the program's name; nothing where
 /// they are for somebody else. To be called before anything else: the supervisor must

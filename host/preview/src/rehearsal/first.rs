@@ -21,8 +21,8 @@ use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
 
 use super::messages::{Message, Request, Staged, say};
+use super::opened::Opened;
 use super::stage::{self, MOUNTED, Program, Sentence, TMPFS, attach, detached, mount_point, tried};
-use super::supervisor::Opened;
 use super::users;
 
 /// The devices that any program may expect: the machine's own are bound.

@@ -1,6 +1,7 @@
 //! A rehearsal in a virtual machine, from outside: a kernel is booted in QEMU with the
 //! image and one more archive, which holds what [`stage`] needs.
 
+mod files;
 pub mod stage;
 
 use std::fs::{self, File};
@@ -12,16 +13,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use files::{FOLDER, OTHERWISE, OWN, SETTINGS, SWITCH_ROOT};
 use initramfs::archive::{Member, Writer};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
-use stage::{FOLDER, OTHERWISE, OWN, SETTINGS, SWITCH_ROOT};
 use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::escape;
 
 use super::messages::{self, End, Played, Settings};
 use super::namespace::Running;
-use super::{entry, output, program};
+use super::{output, program, roles};
 
 /// The emulator.
 const EMULATOR: &str = "qemu-system-x86_64";
@@ -137,7 +138,7 @@ fn command_line(more: &str) -> String {
         "console=ttyS0 panic=-1 loglevel=4 rdinit={OWN} {}",
         more.trim()
     );
-    format!("{} -- {}", needed.trim_end(), entry::STAGE)
+    format!("{} -- {}", needed.trim_end(), roles::STAGE)
 }
 
 /// KVM where it can be used: a processor that says nothing of virtualization may have

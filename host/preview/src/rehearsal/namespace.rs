@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::interrupt;
 
-use super::entry;
 use super::messages::{Played, Request};
 use super::output;
+use super::roles;
 
 /// What the supervisor gets beyond its own limit of time before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
@@ -27,7 +27,7 @@ pub fn play(request: &Request) -> Result<Played> {
     let failed = |error: std::io::Error| Error::system("cannot start the rehearsal", &error);
     let text = serde_json::to_vec(request).map_err(|error| failed(error.into()))?;
     let mut child = Command::new("/proc/self/exe")
-        .arg(entry::SUPERVISOR)
+        .arg(roles::SUPERVISOR)
         // For people who look at the processes.
         .arg(&request.image)
         .env_clear()

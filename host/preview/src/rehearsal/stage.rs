@@ -18,9 +18,9 @@ use rustix::mount::{
 };
 use switch_root_core::{escape, locations};
 
-use super::entry;
 use super::messages::{NewRoot, Node, NodeKind, Staged};
 use super::program;
+use super::roles;
 use super::unpack::in_root;
 
 /// Where the new root is mounted: the first that the image has; else the first.
@@ -327,11 +327,11 @@ pub fn execute(program: &Program, new_root: &str, patience_ms: u64, machine: boo
         // root image and a kernel that mounts it.
         let patience = patience_ms.to_string();
         let place = if machine {
-            entry::MACHINE
+            roles::MACHINE
         } else {
-            entry::NAMESPACE
+            roles::NAMESPACE
         };
-        let arguments = ["switch_root", new_root, INIT, entry::INIT, &patience, place];
+        let arguments = ["switch_root", new_root, INIT, roles::INIT, &patience, place];
         let arguments = arguments.map(CString::new);
         let arguments: Vec<CString> = arguments.into_iter().collect::<Result<_, _>>()?;
         let environment: [&CStr; 3] = [c"HOME=/", c"TERM=linux", c"PATH=/sbin:/bin"];

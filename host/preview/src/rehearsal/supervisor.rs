@@ -10,7 +10,6 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -24,10 +23,11 @@ use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::escape;
 
 use super::messages::{self, End, Message, Played, Request, say};
+use super::opened::Opened;
 use super::output::Pieces;
 use super::stage::detached;
 use super::unpack::{Unpacked, prepare, unpack};
-use super::{first, program, users};
+use super::{first, users};
 
 /// What a request may take, in bytes.
 const REQUEST: u64 = 256 << 20;
@@ -96,35 +96,6 @@ fn play(request: &Request) -> Result<Played> {
     })?;
     watch(request, &opened, &root, unpacked, deadline)
         .map_err(|error| Error::system(format!("cannot rehearse {shown}"), &error))
-}
-
-/// What is needed from outside.
-pub struct Opened {
-    image: File,
-    /// The `switch_root` that is taken whatever the image has.
-    pub named: Option<OwnedFd>,
-    /// The one that is taken where the image has none.
-    pub otherwise: Option<OwnedFd>,
-    /// This program.
-    pub own: File,
-}
-
-impl Opened {
-    fn new(request: &Request) -> Result<Self> {
-        let settings = &request.settings;
-        let shown = escape::path(request.image.as_os_str().as_bytes());
-        let open = |path: &Path, shown: &str| {
-            File::open(path).map_err(|error| Error::system(format!("cannot read {shown}"), &error))
-        };
-        let named = settings.switch_root.as_deref();
-        let otherwise = settings.otherwise.as_deref();
-        Ok(Self {
-            image: open(&request.image, &shown)?,
-            named: named.map(program::open).transpose()?,
-            otherwise: otherwise.map(program::open).transpose()?,
-            own: open(Path::new("/proc/self/exe"), "srctl itself")?,
-        })
-    }
 }
 
 /// Makes the tmpfs of the initramfs, mounted nowhere yet.

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Archive, Printing};
+use super::format::Printing;
+use super::options::Archive;
 
 /// `srctl image`.
 #[derive(Debug, Subcommand)]

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use preview::plan::Supposed;
 
-use super::{Format, MachineOptions};
+use super::format::Format;
+use super::options::MachineOptions;
 
 /// `srctl plan`.
 #[derive(Debug, Args)]

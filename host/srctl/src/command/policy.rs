@@ -11,9 +11,10 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use oci::reference::ImageRef;
 
+use super::format::Printing;
+use super::options::AccessOptions;
 use super::project::{Build, New};
 use super::signature::{Sign, Verify};
-use super::{AccessOptions, Printing};
 
 pub use bench::Bench;
 pub use compile::Compile;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use toolkit::project::Name;
 
-use super::Printing;
+use super::format::Printing;
 
 /// `srctl policy new`.
 #[derive(Debug, Args)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Printing;
+use super::format::Printing;
 
 /// `srctl rehearse`.
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use switch_root_core::locations::SIGNERS;
 
-use super::Printing;
+use super::format::Printing;
 
 /// `srctl policy sign`.
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 //! boot will make of it.
 
 mod called;
+pub mod of_machine;
 mod stale;
 
 use std::io::ErrorKind;
@@ -11,6 +12,7 @@ use initramfs::boot_program::Binary;
 use initramfs::files::Files;
 use initramfs::image::Image;
 use initramfs::tree::Wanted;
+use of_machine::OfMachine;
 use policy::folder::Policy;
 use preview::plan::{self, Asking};
 use preview::runs;
@@ -18,30 +20,17 @@ use switch_root_core::escape;
 use switch_root_core::failure::NO_COMPILER;
 use switch_root_core::plan::Deletion;
 use switch_root_core::progress::Progress;
-use switch_root_core::text::bytes;
+use switch_root_core::text::{bytes, time};
 use toolkit::loading::quietly;
 
 use super::finding::{Finding, Findings};
 use super::keys;
-use super::machine::Machine;
 use super::policies;
 use crate::command::{Doctor, MachineOptions};
 use crate::input::shown;
-use crate::policy::time;
-use crate::rooted::Rooted;
 
 /// Warnings about the contents of an image that are told.
 const TOLD: usize = 5;
-
-/// The machine that an image is of.
-pub struct OfMachine<'a> {
-    pub root: &'a Rooted,
-    pub machine: &'a Machine,
-    /// `uname -r` of the kernel that the image is for.
-    pub kernel: Option<&'a str>,
-    /// Its policies that can be loaded.
-    pub policies: &'a [Policy],
-}
 
 /// Reads an image. What cannot be read is a finding.
 pub fn read(

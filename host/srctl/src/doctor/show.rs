@@ -7,10 +7,10 @@ use switch_root_core::error::Result;
 use switch_root_core::escape;
 use switch_root_core::text::count;
 
-use super::Examination;
+use super::examination::Examination;
 use super::finding::{Finding, Severity};
 use crate::input::shown;
-use crate::policy::value;
+use crate::print::value;
 use crate::streams;
 use crate::style::{Stream, Tone, paint};
 

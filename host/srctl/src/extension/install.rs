@@ -21,10 +21,11 @@ use switch_root_core::output::AtomicFile;
 use switch_root_core::progress::Progress;
 use switch_root_core::text::bytes;
 
+use super::findings;
 use super::pack::{options as packing, report_invalid, to_pack};
 use super::pull::{options as pulling, warn_of_dropped};
+use super::record::record;
 use super::validate::{reasons, verdict, verdict_tone, verdicts};
-use super::{findings, record};
 use crate::access::with_plain_http;
 use crate::command::Install;
 use crate::facts::{self, Found};

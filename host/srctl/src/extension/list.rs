@@ -16,7 +16,7 @@ use crate::table::table;
 /// Runs the command. An extension whose manifest cannot be read is listed with what
 /// is known of it; `validate` tells what is wrong.
 pub fn run(command: &List, progress: &dyn Progress) -> Result<Outcome> {
-    let (checked, _findings) = super::checked(&command.folder, progress)?;
+    let (checked, _findings) = super::unpacked::checked(&command.folder, progress)?;
     if command.printing.json() {
         let list: Value = checked
             .iter()

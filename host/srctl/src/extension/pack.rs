@@ -25,7 +25,7 @@ const HIGHEST: u32 = 9;
 
 /// Runs the command. What is invalid is not packed.
 pub fn run(command: &Pack, progress: &dyn Progress) -> Result<Outcome> {
-    let folders = super::folders(&command.folder)?;
+    let folders = super::unpacked::folders(&command.folder)?;
     if folders.is_empty() {
         return Err(Error::input(format!(
             "there is nothing to pack: {} holds no extensions",

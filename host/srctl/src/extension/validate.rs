@@ -11,7 +11,8 @@ use switch_root_core::error::{Error, Result};
 use switch_root_core::progress::Progress;
 use switch_root_core::text::count;
 
-use super::{findings, record};
+use super::findings;
+use super::record::record;
 use crate::command::Validate;
 use crate::facts::{self, Found};
 use crate::judge::{self, Judgement};
@@ -22,7 +23,7 @@ use crate::table::{short, toned_table};
 
 /// Runs the command.
 pub fn run(command: &Validate, progress: &dyn Progress) -> Result<Outcome> {
-    let (checked, found) = super::checked(&command.folder, progress)?;
+    let (checked, found) = super::unpacked::checked(&command.folder, progress)?;
     let host = facts::facts(&command.machine, Found::default(), &Platform::default())?;
     if host.is_none() && command.policies.is_some() {
         return Err(Error::input(

@@ -4,13 +4,14 @@ use std::fmt::Write;
 
 use switch_root_core::error::Result;
 use switch_root_core::progress::Progress;
-use switch_root_core::text::{bytes, count};
+use switch_root_core::text::{bytes, count, time};
 use toolkit::bench::{self, Extensions, Figures, Measured, Questions};
 
-use super::{about, time, value};
+use super::about;
 use crate::command::policy::Bench;
 use crate::outcome::Outcome;
 use crate::print;
+use crate::print::value;
 use crate::style::{Stream, Tone, paint};
 use crate::table::table;
 

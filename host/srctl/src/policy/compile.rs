@@ -15,7 +15,7 @@ use switch_root_core::progress::Progress;
 use switch_root_core::text::bytes;
 use toolkit::compile::{self, Compiled, Refused};
 
-use super::components;
+use super::files::components;
 use crate::command::policy::Compile;
 use crate::outcome::Outcome;
 use crate::print;

@@ -3,14 +3,14 @@
 use std::fmt::Write;
 
 use switch_root_core::error::Result;
-use switch_root_core::text::{bytes, count};
+use switch_root_core::text::{bytes, count, time};
 use toolkit::inspect::{self, Inspection, Kind, Loaded};
 use toolkit::project::component;
 
-use super::{time, value};
 use crate::command::policy::Inspect;
 use crate::outcome::Outcome;
 use crate::print;
+use crate::print::value;
 use crate::style::{Stream, Tone, paint};
 use crate::table::table;
 

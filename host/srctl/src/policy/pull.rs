@@ -3,7 +3,6 @@
 mod place;
 
 use std::io::Write;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use oci::artifact::{self, Policy};
@@ -18,9 +17,11 @@ use switch_root_core::output::{AtomicFile, cannot_write};
 use switch_root_core::progress::Progress;
 use toolkit::policies::signature_beside;
 
-use super::{trust, with_access};
+use super::trust;
+use crate::access::with_artifacts;
 use crate::command::Format;
 use crate::command::policy::Pull;
+use crate::input::shown;
 use crate::outcome::Outcome;
 use crate::print::{self, print, say};
 use crate::table::table;
@@ -28,7 +29,7 @@ use crate::table::table;
 /// Runs the command.
 pub fn run(command: &Pull, progress: &dyn Progress) -> Result<Outcome> {
     let accepted = command.signers.as_deref().map(trust::read).transpose()?;
-    let policy = with_access(&command.registry, progress, |access| {
+    let policy = with_artifacts(&command.registry, progress, |access| {
         artifact::pull(&command.reference, command.expect.as_deref(), access)
     })?;
     let place = Place::find(
@@ -232,8 +233,4 @@ impl Told<'_> {
             }
         }
     }
-}
-
-fn shown(path: &Path) -> String {
-    escape::path(path.as_os_str().as_bytes())
 }

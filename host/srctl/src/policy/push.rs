@@ -13,7 +13,7 @@ use switch_root_core::limits::fixed;
 use switch_root_core::progress::Progress;
 use toolkit::project::component;
 
-use super::with_access;
+use crate::access::with_artifacts;
 use crate::command::Format;
 use crate::command::policy::Push;
 use crate::outcome::Outcome;
@@ -37,7 +37,7 @@ pub fn run(command: &Push, progress: &dyn Progress) -> Result<Outcome> {
         signature: signature.as_deref(),
         created: created()?,
     };
-    let pushed = with_access(&command.registry, progress, |access| {
+    let pushed = with_artifacts(&command.registry, progress, |access| {
         artifact::push(&push, &command.reference, access)
     })?;
     tell(command, &pushed, signature.is_some())?;

@@ -23,7 +23,7 @@ const KEY: u64 = 64 << 10;
 pub fn run(command: &Sign) -> Result<Outcome> {
     let policy = project::component(&command.file)?;
     let file = shown(&policy);
-    let wasm = super::read(&policy)?;
+    let wasm = super::files::read(&policy)?;
     // Nothing of it is run: who signs has read what they sign, and may have no time for it.
     description::describe(&wasm)
         .and_then(|component| component.check_contract())

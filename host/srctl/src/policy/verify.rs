@@ -15,7 +15,7 @@ use crate::print::{self, print, say};
 pub fn run(command: &Verify) -> Result<Outcome> {
     let accepted = trust::read(&command.signers)?;
     let policy = component(&command.file)?;
-    let wasm = super::read(&policy)?;
+    let wasm = super::files::read(&policy)?;
     let signature = trust::signature(&policy)?;
     let file = shown(&policy);
     let checked = trust::check(&accepted, &policy, &wasm, signature.as_deref());

@@ -40,14 +40,14 @@ pub fn text(rehearsed: &Rehearsed, comparison: Option<&Comparison>) -> String {
             text.push_str(&extensions(report));
         }
     }
-    let notes = super::notes(rehearsed, comparison);
+    let notes = notes(rehearsed, comparison);
     if !notes.is_empty() {
         text.push('\n');
     }
     for note in notes {
         text.push_str(&format!("note: {}\n", escape::message(note, 4096)));
     }
-    if let Some(what) = super::unknown(rehearsed) {
+    if let Some(what) = unknown(rehearsed) {
         text.push_str(&format!("NOT KNOWN: {what}\n"));
     }
     text.push('\n');
@@ -196,4 +196,24 @@ fn words(list: &Value) -> String {
 fn milliseconds(microseconds: &Value) -> String {
     let microseconds = microseconds.as_u64().unwrap_or_default();
     format!("{}.{} ms", microseconds / 1000, microseconds % 1000 / 100)
+}
+
+/// What was otherwise than at boot, and than planned, and had to be.
+pub fn notes<'a>(rehearsed: &'a Rehearsed, comparison: Option<&'a Comparison>) -> Vec<&'a str> {
+    let planned = comparison.into_iter().flat_map(|it| &it.notes);
+    let notes = rehearsed.notes.iter().chain(planned);
+    notes.map(String::as_str).collect()
+}
+
+/// That the verdicts are not those of the machine, where they are not.
+pub fn unknown(rehearsed: &Rehearsed) -> Option<&'static str> {
+    let Outcome::Switched { report, .. } = &rehearsed.outcome else {
+        return None;
+    };
+    let asked = report["extensions"]
+        .as_array()
+        .is_some_and(|it| !it.is_empty());
+    (asked && rehearsed.facts.os_release.is_none()).then_some(
+        "whether the extensions are compatible: the policies were asked without an os-release, since the image does not say which operating system it boots; name that operating system's with --os-release FILE",
+    )
 }

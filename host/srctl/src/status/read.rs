@@ -4,11 +4,10 @@
 use std::path::Path;
 
 use serde_json::Value;
-use switch_root_core::error::{Error, Result};
+use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::escape;
 use switch_root_core::file::{self, Links};
 
-use super::missing;
 use super::model::SCHEMA;
 use crate::input::shown;
 
@@ -111,4 +110,15 @@ pub fn parse(bytes: Vec<u8>) -> std::result::Result<Read, String> {
         text.push('\n');
     }
     Ok(Read { text, value })
+}
+
+/// That there is no report at a path.
+fn missing(path: &std::path::Path) -> Error {
+    Error::new(
+        Kind::NotFound,
+        format!(
+            "there is no report {}: this boot was not switched by switch_root, /run is not that of the boot (in a container, say), or the report could not be written; see the kernel's log (dmesg | grep switch_root) and srctl doctor",
+            shown(path)
+        ),
+    )
 }

@@ -3,10 +3,9 @@
 use std::fmt::Write;
 
 use switch_root_core::escape;
-use switch_root_core::text::{bytes, count};
+use switch_root_core::text::{bytes, count, time};
 
 use super::model::{Deletion, Extension, Policy, Process, Report, Survivor};
-use crate::policy::time;
 use crate::style::{Stream, Tone, paint_if, wanted};
 use crate::table::{plain_table, toned_table};
 

@@ -5,9 +5,8 @@ use std::cell::OnceCell;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::OFlags;
-use switch_root_core::locations::MOVED;
+use switch_root_core::locations::{MOVED, NEW_ROOT};
 
-use super::NEW_ROOT;
 use super::mounted::Mounted;
 use crate::init::{self, resolve};
 use crate::mount_calls::open_directory;

@@ -15,7 +15,7 @@ use switch_root_tests::steps::{Content, Step, Steps};
 use switch_root_tests::testimony::Testimony;
 use switch_root_tests::{archive, extension, machine, modules, namespace};
 
-use super::Programs;
+use super::program_paths::Programs;
 use super::show::{self, CYAN, FAINT, GREEN, Paint, RED};
 use crate::run::step;
 use crate::setup::{self, IMAGES, REGISTRY};

@@ -14,7 +14,7 @@ use switch_root_tests::snapshot::Usage;
 use switch_root_tests::steps::{Content, Make, Steps};
 use switch_root_tests::testimony::Testimony;
 
-use super::Programs;
+use super::program_paths::Programs;
 use super::show::{self, CYAN, FAINT, GREEN, Paint, RED, list, text};
 use crate::run::step;
 

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Release, VERSION, debian};
+use super::release::{Release, VERSION, version_of};
 use crate::run::{output, workspace};
 
 /// What changed, in the form of <https://keepachangelog.com>.
@@ -42,7 +42,7 @@ pub fn debian(release: &Release) -> Result<String> {
 }
 
 fn entry(told: &Told, release: &Release) -> Result<String> {
-    let version = debian::version_of(&told.version);
+    let version = version_of(&told.version);
     let mut text = format!("switch-root ({version}) unstable; urgency=medium\n\n");
     let none = [format!("Release {}.", told.version)];
     let changes = match told.changes.is_empty() {
@@ -163,7 +163,10 @@ mod tests {
             epoch: 1_000_000_000,
         };
         let text = debian(&release).unwrap();
-        assert!(text.starts_with(&format!("switch-root ({}) ", debian::version())));
+        assert!(text.starts_with(&format!(
+            "switch-root ({}) ",
+            crate::packages::release::version()
+        )));
         assert!(text.contains(&format!(
             " -- {MAINTAINER}  Sun, 09 Sep 2001 01:46:40 +0000\n"
         )));

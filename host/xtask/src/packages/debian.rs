@@ -5,24 +5,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Release, VERSION, changelog, copy, plain};
+use super::changelog;
+use super::files::{copy, plain};
+use super::release::Release;
 use crate::run::{files_below, output, run, workspace};
 use crate::setup::{self, PACKAGING};
 
 /// The packages that are missing to build packages with.
 pub fn missing() -> Vec<String> {
     setup::tools(&PACKAGING.each_ref())
-}
-
-/// The version of the packages. There is no revision, so that a package that a distribution
-/// makes of the same release (`VERSION-1`) is newer than ours.
-pub fn version() -> String {
-    version_of(VERSION)
-}
-
-/// A version as Debian writes it: a pre-release is below its release there, too.
-pub fn version_of(version: &str) -> String {
-    version.replacen('-', "~", 1)
 }
 
 /// Builds the packages in a source tree whose `root/` has what is installed, and returns
@@ -39,7 +30,7 @@ pub fn build(release: &Release, source: &Path) -> Result<Vec<PathBuf>> {
     }
     let text = changelog::debian(release)?;
     let path = source.join("debian/changelog");
-    super::write(&path, text.as_bytes(), false)?;
+    super::files::write(&path, text.as_bytes(), false)?;
 
     let mut build = plain("dpkg-buildpackage", release);
     // Nothing is cleaned, since nothing was built here; nothing is signed, since the

@@ -10,7 +10,8 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use spdx::{Expression, ParseMode};
 
-use super::Release;
+use super::files;
+use super::release::Release;
 use crate::run::{Package, cargo, output, packages, workspace};
 use crate::setup::{self, WASM};
 
@@ -89,7 +90,7 @@ pub fn write(release: &Release, package: &str, folder: &Path) -> Result<()> {
         let line = "-".repeat(78);
         text.push_str(&format!("\n{line}\n{}:\n\n{licence}", crates.join(", ")));
     }
-    super::write(&folder.join("third-party.txt"), text.as_bytes(), false)?;
+    files::write(&folder.join("third-party.txt"), text.as_bytes(), false)?;
     rust_library(folder)
 }
 
@@ -98,7 +99,7 @@ fn rust_library(folder: &Path) -> Result<()> {
     let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]))?;
     let list = Path::new(sysroot.trim()).join("share/doc/rust/COPYRIGHT-library.html");
     match list.exists() {
-        true => super::copy(&list, &folder.join("third-party-rust.html"), false),
+        true => files::copy(&list, &folder.join("third-party-rust.html"), false),
         false => Ok(()),
     }
 }

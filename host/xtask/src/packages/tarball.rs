@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use walkdir::WalkDir;
 
-use super::{Release, VERSION, copy, plain};
+use super::files::{copy, plain};
+use super::release::{Release, VERSION};
 use crate::run::workspace;
 
 /// What lies beside the tree.

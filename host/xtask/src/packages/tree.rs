@@ -7,7 +7,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Release, copy, licences, make_folder};
+use super::files::{copy, make_folder};
+use super::licences;
+use super::release::{Release, here};
 use crate::run::{files_below, workspace};
 
 /// Folders of host/distribution, and where their files go, with the modes that they have.
@@ -61,7 +63,7 @@ const DOCUMENTS: [(&str, &str); 9] = [
 /// What was not built, or cannot be written.
 pub fn write(release: &Release, root: &Path) -> Result<()> {
     let dist = &release.dist;
-    let programs = match release.architecture == super::here()? {
+    let programs = match release.architecture == here()? {
         true => dist.clone(),
         false => dist.join(release.architecture.name()),
     };

@@ -13,17 +13,7 @@ use super::super::init::end_machine;
 use super::super::messages::{self, Message, Settings, Staged, say};
 use super::super::program;
 use super::super::stage::{self, MOUNTED, Sentence, TMPFS, mount_point, mount_pseudo, tried};
-
-/// Where our own files are in the initramfs, until everything is set up.
-pub const FOLDER: &str = "/.switch-root-rehearsal";
-/// This program.
-pub const OWN: &str = "/.switch-root-rehearsal/srctl";
-/// The `switch_root` that the command line names.
-pub const SWITCH_ROOT: &str = "/.switch-root-rehearsal/switch_root";
-/// The one that is taken where the image has none.
-pub const OTHERWISE: &str = "/.switch-root-rehearsal/otherwise";
-/// The settings.
-pub const SETTINGS: &str = "/.switch-root-rehearsal/settings.json";
+use super::files::{FOLDER, OWN, SETTINGS};
 
 /// What settings may take, in bytes.
 const LIMIT: u64 = 256 << 20;

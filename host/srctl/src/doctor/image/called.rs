@@ -6,7 +6,7 @@ use initramfs::image::Image;
 use initramfs::tree::Tree;
 use policy::engine;
 
-use super::OfMachine;
+use super::of_machine::OfMachine;
 use crate::doctor::finding::{Finding, Findings};
 
 /// Looks for the boot program where it will be called.

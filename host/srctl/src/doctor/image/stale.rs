@@ -15,7 +15,7 @@ use switch_root_core::escape;
 use switch_root_core::limits::fixed;
 use switch_root_core::locations::TRUST;
 
-use super::OfMachine;
+use super::of_machine::OfMachine;
 use crate::as_initramfs::AsInitramfs;
 use crate::doctor::finding::{Finding, Findings};
 use crate::doctor::keys;

@@ -12,7 +12,7 @@ use switch_root_core::escape;
 use switch_root_core::file::{Links, read};
 use switch_root_core::output::AtomicFile;
 
-use super::shown;
+use crate::input::shown;
 
 /// Where that is kept. The name has no ending, so that it is no file of a policy.
 const RECORD: &str = ".srctl-pulled";

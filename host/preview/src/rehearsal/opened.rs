@@ -1,0 +1,43 @@
+//! What the supervisor opens before it makes namespaces, in which it may be nobody.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use switch_root_core::error::{Error, Result};
+use switch_root_core::escape;
+
+use super::messages::Request;
+use super::program;
+
+/// What is needed from outside.
+pub struct Opened {
+    /// The image.
+    pub image: File,
+    /// The `switch_root` that is taken whatever the image has.
+    pub named: Option<OwnedFd>,
+    /// The one that is taken where the image has none.
+    pub otherwise: Option<OwnedFd>,
+    /// This program.
+    pub own: File,
+}
+
+impl Opened {
+    /// Opens it all.
+    pub fn new(request: &Request) -> Result<Self> {
+        let settings = &request.settings;
+        let shown = escape::path(request.image.as_os_str().as_bytes());
+        let open = |path: &Path, shown: &str| {
+            File::open(path).map_err(|error| Error::system(format!("cannot read {shown}"), &error))
+        };
+        let named = settings.switch_root.as_deref();
+        let otherwise = settings.otherwise.as_deref();
+        Ok(Self {
+            image: open(&request.image, &shown)?,
+            named: named.map(program::open).transpose()?,
+            otherwise: otherwise.map(program::open).transpose()?,
+            own: open(Path::new("/proc/self/exe"), "srctl itself")?,
+        })
+    }
+}
