@@ -57,7 +57,7 @@ impl Rooted {
         Err(Errno::AGAIN)
     }
 
-    /// Whether there is something of this name, if only a link to nothing.
+    /// Whether there is something of this name, if only a dangling symbolic link.
     pub fn exists(&self, path: &Path) -> bool {
         self.at(path, OFlags::PATH | OFlags::NOFOLLOW).is_ok()
     }
