@@ -1,11 +1,13 @@
 //! The command lines, and what of them init gets.
 
+use std::os::unix::process::CommandExt;
+
 use switch_root_tests::outcome::{End, Outcome};
 use switch_root_tests::scene::{INIT, NEW_ROOT, SUBJECT, Scene};
 use switch_root_tests::steps::{Content, Steps};
 
 use crate::check::{Booted, boots, ensure, refuses, said, says};
-use crate::tools::{Checked, Policies, Stop, boot, cases, play, policy, program};
+use crate::tools::{Checked, Policies, Stop, boot, cases, play, policy, program, subject};
 
 cases![
     arguments_after_init_belong_to_init,
@@ -23,6 +25,7 @@ cases![
     run_init_takes_the_command_line_of_klibc,
     run_init_checks_with_n_and_says_nothing,
     run_init_says_with_n_what_is_wrong,
+    run_init_names_a_missing_new_root_on_a_running_machine,
     run_init_keeps_the_initramfs_with_p,
     run_init_moves_and_detaches_no_mount,
     run_init_pivots_where_nothing_else_is_mounted,
@@ -332,6 +335,29 @@ fn run_init_says_with_n_what_is_wrong() -> Checked {
         &scene.command([RUN_INIT, "-n", NEW_ROOT, "/no/init"]),
         &["/no/init"],
     )
+}
+
+fn run_init_names_a_missing_new_root_on_a_running_machine() -> Checked {
+    // With -n it changes nothing, wherever it runs: here, where `/` is no initramfs.
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("file");
+    std::fs::write(&file, "")?;
+    for (new_root, words) in [
+        (folder.path().join("nosuch"), "does not exist"),
+        (file, "is not a directory"),
+    ] {
+        let output = std::process::Command::new(subject()?)
+            .arg0("run-init")
+            .arg("-n")
+            .arg(&new_root)
+            .arg("/sbin/init")
+            .output()?;
+        let text = String::from_utf8_lossy(&output.stderr);
+        ensure!(!output.status.success(), "{text}");
+        says(&text, &[&new_root.display().to_string(), words])?;
+        ensure!(!text.contains("tmpfs"), "{text}");
+    }
+    Ok(())
 }
 
 fn run_init_keeps_the_initramfs_with_p() -> Checked {

@@ -23,16 +23,13 @@ pub struct NewRoot {
     pub read_only: bool,
 }
 
-/// Opens the new root and checks that it can become the root.
+/// Opens the directory that is to be the new root.
 ///
 /// # Errors
-/// Why it cannot: a sentence for the operator.
-pub fn open(given: &OsStr, old_root: impl AsFd, proc: &Proc) -> Result<NewRoot, String> {
+/// It is missing, or cannot be opened: a sentence for the operator.
+pub fn directory(given: &OsStr) -> Result<OwnedFd, String> {
     let shown = escape::path(given.as_bytes());
-    let failed = |what: &str, error: std::io::Error| {
-        format!("the new root {shown} cannot be {what}: {error}")
-    };
-    let fd = fs::open(
+    fs::open(
         given.as_bytes(),
         OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
         Mode::empty(),
@@ -44,8 +41,23 @@ pub fn open(given: &OsStr, old_root: impl AsFd, proc: &Proc) -> Result<NewRoot, 
         rustix::io::Errno::NOTDIR => format!(
             "the new root {shown} is not a directory; name the one that the real root is mounted on"
         ),
-        error => failed("opened", error.into()),
-    })?;
+        error => format!(
+            "the new root {shown} cannot be opened: {}",
+            std::io::Error::from(error)
+        ),
+    })
+}
+
+/// Opens the new root and checks that it can become the root.
+///
+/// # Errors
+/// Why it cannot: a sentence for the operator.
+pub fn open(given: &OsStr, old_root: impl AsFd, proc: &Proc) -> Result<NewRoot, String> {
+    let shown = escape::path(given.as_bytes());
+    let failed = |what: &str, error: std::io::Error| {
+        format!("the new root {shown} cannot be {what}: {error}")
+    };
+    let fd = directory(given)?;
     let path = proc
         .path_of(&fd)
         .map_err(|error| failed("located", error))?;

@@ -103,7 +103,8 @@ pub fn plan(
     } = *context;
     let keep_initramfs = arguments.keep_initramfs || parameters.keep_initramfs;
     // What holds for the deletion is nothing to refuse for where nothing is deleted.
-    let old = old_root::examine(keep_initramfs || arguments.preserve)?;
+    let old = old_root::examine(keep_initramfs || arguments.preserve)
+        .map_err(|refusal| without_new_root(arguments, proc).unwrap_or(refusal))?;
     let old_root = &old.fd;
     if arguments.plan.is_none() {
         capabilities::check()?;
@@ -407,6 +408,16 @@ fn table_of_mounts(proc: &Proc) -> Result<Vec<Mount>, String> {
         )
     })?;
     mounts::parse(&table)
+}
+
+/// That the new root is missing, if it is. On a machine that runs, `/` is no initramfs, and
+/// what is named wrongly on the command line is said before that.
+fn without_new_root(arguments: &Arguments, proc: &Proc) -> Option<String> {
+    let mounts = table_of_mounts(proc).ok()?;
+    let given = &arguments.new_root;
+    let open = || drop(new_root::directory(given));
+    answering::examine_ahead(&mounts, given.as_bytes(), answering::PATIENCE, open).ok()?;
+    new_root::directory(given).err()
 }
 
 fn elapsed(started: Instant) -> u64 {
