@@ -2,8 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use serde_json::value::RawValue;
 use switch_root_core::limits::Limits;
+
+mod in_place;
+
+pub use in_place::InPlace;
 
 /// The version of the keys below. A sidecar that names a later one was written for a release
 /// that has more of them.
@@ -44,6 +47,10 @@ pub struct Sidecar {
     /// where there is no file.
     #[serde(skip)]
     pub in_place: Option<InPlace>,
+    /// The path of a file, escaped, that is empty or a link to /dev/null, and so says that the
+    /// defaults count.
+    #[serde(skip)]
+    pub masked_by: Option<String>,
     /// It cannot be read as a sidecar, and may be meant to say that the machine must not
     /// switch without its policy.
     #[serde(skip)]
@@ -99,42 +106,6 @@ impl Sidecar {
     }
 }
 
-/// The settings as they are written, behind as many lines and columns of blanks as the file
-/// has other text in front of them: a policy that refuses this text names a place in the
-/// operator's own file. Two of them do not differ: what the file says is in the other fields.
-#[derive(Clone, Debug, Eq)]
-pub struct InPlace(String);
-
-impl PartialEq for InPlace {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl InPlace {
-    fn of(bytes: &[u8]) -> Option<Self> {
-        #[derive(Deserialize)]
-        struct Written<'a> {
-            #[serde(borrow)]
-            settings: Option<&'a RawValue>,
-        }
-        let settings = serde_json::from_slice::<Written<'_>>(bytes)
-            .ok()?
-            .settings?;
-        // It is borrowed, so that it lies in these bytes.
-        let start = settings.get().as_ptr().addr() - bytes.as_ptr().addr();
-        let blank = |byte: &u8| if *byte == b'\n' { '\n' } else { ' ' };
-        let mut text: String = bytes.get(..start)?.iter().map(blank).collect();
-        text.push_str(settings.get());
-        Some(Self(text))
-    }
-
-    /// The JSON text.
-    pub fn text(&self) -> &str {
-        &self.0
-    }
-}
-
 /// The version that a file names, if it is later than ours.
 fn newer(bytes: &[u8]) -> Option<u64> {
     let value: Value = serde_json::from_slice(bytes).ok()?;
@@ -168,6 +139,22 @@ mod tests {
             Sidecar::parse(b"{\"settings\": null}").unwrap().in_place,
             None
         );
+    }
+
+    #[test]
+    fn settings_reach_the_policy_as_they_are() {
+        for settings in [
+            // Words that libraries of JSON have uses of their own for.
+            r#"{"$serde_json::private::RawValue":"{\"keep\":[]}"}"#,
+            r#"{"$serde_json::private::RawValue":7}"#,
+            r#"{"deep":[{"$serde_json::private::RawValue":"no JSON"}]}"#,
+            r#"{"$serde_json::private::Number":"1"}"#,
+        ] {
+            let file = format!(r#"{{"settings":{settings}}}"#);
+            let sidecar = Sidecar::parse(file.as_bytes()).unwrap();
+            assert_eq!(sidecar.settings_json(), settings);
+            assert_eq!(sidecar.in_place.unwrap().text().trim(), settings);
+        }
     }
 
     #[test]
