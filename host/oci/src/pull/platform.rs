@@ -88,7 +88,9 @@ impl Platform {
         let (architecture, implied) = match given.as_str() {
             "x86_64" | "x86-64" => ("amd64", ""),
             "i386" | "i486" | "i586" | "i686" | "x86" => ("386", ""),
-            "aarch64" | "armv8l" => ("arm64", ""),
+            "aarch64" => ("arm64", ""),
+            // A processor of version 8 that runs programs of 32 bits.
+            "armv8l" => ("arm", "v8"),
             "armhf" | "armv7" | "armv7l" => ("arm", "v7"),
             "armel" | "armv6" | "armv6l" => ("arm", "v6"),
             "armv5" | "armv5l" | "armv5tel" => ("arm", "v5"),
@@ -224,6 +226,7 @@ mod tests {
             ("linux/aarch64/8", "linux/arm64/v8"),
             ("linux/armhf", "linux/arm/v7"),
             ("linux/armv6l", "linux/arm/v6"),
+            ("linux/armv8l", "linux/arm/v8"),
             ("linux/armel", "linux/arm/v6"),
             ("linux/arm/7", "linux/arm/v7"),
             ("linux/armhf/v6", "linux/arm/v6"),

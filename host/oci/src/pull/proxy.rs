@@ -52,6 +52,9 @@ pub(super) fn choose(
         ))
     };
     let proxy = Proxy::new(value.trim()).map_err(|_| wrong("which is not the URL of a proxy"))?;
+    if !has_port(value.trim()) {
+        return Err(wrong("whose port is not a number from 1 to 65535"));
+    }
     if !matches!(proxy.protocol().to_string().as_str(), "HTTP" | "HTTPS") {
         return Err(wrong("which is not a proxy of HTTP"));
     }
@@ -61,6 +64,17 @@ pub(super) fn choose(
         proxy.port()
     );
     Ok(Some(Chosen { proxy, shown }))
+}
+
+/// Whether the port of a URL is a port, where it has one: for any other text the library takes
+/// the port of the protocol.
+fn has_port(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let (_, port) = split(without_password(authority));
+    let port = port.unwrap_or_default();
+    let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+    port.is_empty() || digits && port.parse::<u16>().is_ok_and(|number| number > 0)
 }
 
 /// A URL from behind a name and a password.
@@ -210,6 +224,11 @@ mod tests {
             "ftp://a:b@c",
             "socks5://a:b@c:1",
             "http://a:b@c d",
+            "http://a:b@c:65536",
+            "a:b@c:65536",
+            "http://a:b@c:0/",
+            "https://a:b@[::1]:70000",
+            "http://a:b@c:+80",
         ] {
             let error = chosen(&[("ALL_PROXY", value)], "https", "r.example");
             let error = error.unwrap_err().to_string();

@@ -270,7 +270,9 @@ pub(super) fn unreachable(host: &str, why: &str) -> Error {
     )
 }
 
-/// Whether a host, with or without port, is this machine.
+/// Whether a host, with or without port, is this machine: an address of it that is written
+/// out, or `localhost`. Other names are not resolved for that: the answer could be another one
+/// when the host is asked.
 pub(super) fn is_loopback(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
@@ -404,6 +406,9 @@ mod tests {
         for host in [
             "127.0.0.1.example",
             "localhost.example",
+            // Names that usually resolve to it, and are not taken for it.
+            "ip6-localhost",
+            "localhost.localdomain",
             "128.0.0.1",
             "[::2]:1",
             "",
