@@ -26,6 +26,8 @@ pub mod plan;
 pub mod preserved;
 #[cfg(feature = "tools")]
 pub mod progress;
+#[cfg(feature = "tools")]
+pub mod reading;
 pub mod report;
 pub mod text;
 pub mod yaml;

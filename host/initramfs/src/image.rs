@@ -6,8 +6,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use switch_root_core::architecture::{self, HEADER};
-use switch_root_core::error::{Error, Result};
+use switch_root_core::error::Result;
 use switch_root_core::file_kind::FileKind;
+use switch_root_core::reading::cannot_read;
 use switch_root_core::{escape, locations};
 
 use crate::machine::{EROFS_IMAGE, Machine, ROOT_IMAGES, kernel_release, look_into};
@@ -55,8 +56,7 @@ impl Image {
     /// See [`Tree::read`] and [`Tree::of_folder`].
     pub fn read(path: &Path, limits: &Limits, wanted: &Wanted) -> Result<Self> {
         let shown = escape::path(path.as_os_str().as_bytes());
-        let metadata = std::fs::metadata(path)
-            .map_err(|error| Error::system(format!("cannot read {shown}"), &error))?;
+        let metadata = std::fs::metadata(path).map_err(|error| cannot_read(path, &error))?;
         let (tree, parts, bytes) = if metadata.is_dir() {
             (Tree::of_folder_wanted(path, limits, wanted)?, Vec::new(), 0)
         } else {

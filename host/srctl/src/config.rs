@@ -9,6 +9,7 @@ use serde_json::json;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::{self, Shown};
 use switch_root_core::output::AtomicFile;
+use switch_root_core::reading::cannot_read;
 
 use crate::command::{Config, Edit};
 use crate::input;
@@ -88,8 +89,8 @@ fn write(options: &Edit, text: &str) -> Result<()> {
     }
     let output = AtomicFile::create(target)?;
     // It holds secrets: who could not read the file cannot read the new one.
-    let before = std::fs::metadata(&options.file)
-        .map_err(|error| Error::system(format!("cannot read {}", options.file.shown()), &error))?;
+    let before =
+        std::fs::metadata(&options.file).map_err(|error| cannot_read(&options.file, &error))?;
     output.look_like(&before)?;
     output
         .as_file()

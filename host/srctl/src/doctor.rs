@@ -21,13 +21,13 @@ use current::Current;
 use examination::Examination;
 use finding::{Finding, Severity};
 use machine::Machine;
-use switch_root_core::error::{Error, Result};
-use switch_root_core::escape::{self, Shown};
+use switch_root_core::error::Result;
+use switch_root_core::escape;
 use switch_root_core::progress::Progress;
+use switch_root_core::reading::cannot;
 
 use crate::as_initramfs::AsInitramfs;
 use crate::command::{Doctor, DoctorFormat};
-use crate::input::shown;
 use crate::outcome::Outcome;
 use crate::print;
 use crate::rooted::Rooted;
@@ -39,10 +39,7 @@ pub fn run(command: &Doctor, progress: &dyn Progress) -> Result<Outcome> {
         && let Err(error) = std::fs::symlink_metadata(image)
         && error.kind() == ErrorKind::NotFound
     {
-        return Err(Error::system(
-            format!("cannot examine {}", shown(image)),
-            &error,
-        ));
+        return Err(cannot("examine", image, &error));
     }
     let root = match (&command.root, &command.image) {
         (Some(root), _) => Some(root.as_path()),
@@ -68,8 +65,7 @@ pub fn run(command: &Doctor, progress: &dyn Progress) -> Result<Outcome> {
 }
 
 fn of_machine(path: &Path, command: &Doctor, progress: &dyn Progress) -> Result<Examination> {
-    let root = Rooted::open(path)
-        .map_err(|error| Error::system(format!("cannot look into {}", path.shown()), &error))?;
+    let root = Rooted::open(path).map_err(|error| cannot("look into", path, &error))?;
     let mut machine = Machine::read(&root);
     let mut findings = Vec::new();
     machine.user(&mut findings);

@@ -1,9 +1,11 @@
 //! Reading the files that the command line names.
 
+use std::io::Read;
 use std::path::Path;
 
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::{self, Shown};
+use switch_root_core::reading::{self, cannot_read};
 
 /// The largest text file that is read, in bytes.
 const LIMIT: u64 = 16 << 20;
@@ -21,17 +23,14 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 /// # Errors
 /// See [`read`].
 pub fn read_up_to(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    use std::io::Read;
-    let attempt = || format!("cannot read {}", path.shown());
-    let file = std::fs::File::open(path).map_err(|error| Error::system(attempt(), &error))?;
     let mut bytes = Vec::new();
-    file.take(limit + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| Error::system(attempt(), &error))?;
+    reading::stream(path)
+        .and_then(|file| file.take(limit + 1).read_to_end(&mut bytes))
+        .map_err(|error| cannot_read(path, &error))?;
     if bytes.len() as u64 > limit {
         return Err(Error::input(format!(
-            "{}: it is larger than the {limit} bytes that are read",
-            attempt()
+            "cannot read {}: it is larger than the {limit} bytes that are read",
+            path.shown()
         )));
     }
     Ok(bytes)

@@ -57,6 +57,8 @@ pub fn to_file(output: Option<&Path>) -> Option<&Path> {
 
 /// Prints a value as JSON.
 pub fn json(value: &serde_json::Value) -> Result<()> {
+    let mut value = value.clone();
+    streams::rename(&mut value);
     exactly(&format!("{value:#}\n"))
 }
 
@@ -66,6 +68,7 @@ pub fn json(value: &serde_json::Value) -> Result<()> {
 /// # Errors
 /// The file cannot be written.
 pub fn to(output: Option<&Path>, text: &str) -> Result<()> {
+    let text = &streams::renamed(text);
     let Some(path) = to_file(output) else {
         return exactly(text);
     };

@@ -3,24 +3,31 @@
 //! line.
 //!
 //! What reads a file by its path, maybe twice or from its end, cannot read a pipe. So `-`
-//! becomes the path of a copy, which is made before the command begins; what is made for
-//! standard output is made at such a path, too, and goes out when it is whole.
+//! becomes the path of a copy, which is made before the command begins: a file without a
+//! name, so that nothing is left of it however the command ends. What is made for standard
+//! output is made in a folder for temporary files, and goes out when it is whole.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Arg, ArgMatches, Command};
+use serde_json::Value;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::progress::Progress;
+use switch_root_core::reading;
 
 use crate::input;
 
 /// The word.
 const WORD: &str = "-";
+
+/// How much is copied at once, in bytes.
+const BUFFER: usize = 128 * 1024;
 
 /// What it stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,8 +121,8 @@ fn settled_at(command: Command, path: &str) -> Command {
         argument.value_parser(PathBufValueParser::new().try_map(move |given| {
             match (given.as_os_str() == WORD, stream) {
                 (false, _) | (true, Some(Stream::Printed)) => Ok(given),
-                (true, Some(Stream::Input)) => Ok(copies().join(INPUT)),
-                (true, Some(Stream::Product)) => Ok(copies().join(OUTPUT)),
+                (true, Some(Stream::Input)) => Ok(copy().path.clone()),
+                (true, Some(Stream::Product)) => Ok(product()),
                 (true, None) => Err("it is neither standard input nor standard output here; a file of this name is ./-"),
             }
         }))
@@ -184,16 +191,43 @@ pub struct Used {
     product: bool,
 }
 
-/// Names of the copies.
-const INPUT: &str = "standard-input";
+/// The name of what is made for standard output.
 const OUTPUT: &str = "standard-output";
+/// The name of the copy of standard input, where it has to have one.
+const INPUT: &str = "standard-input";
 
-static COPIES: OnceLock<PathBuf> = OnceLock::new();
+/// The copy of standard input.
+struct Copy {
+    /// Has no name; the error where there cannot be such a file.
+    file: io::Result<File>,
+    /// Where it is read from, by children of this process, too.
+    path: PathBuf,
+}
+
+static INPUT_COPY: OnceLock<Copy> = OnceLock::new();
+static FOLDER: OnceLock<PathBuf> = OnceLock::new();
 static USED: OnceLock<Used> = OnceLock::new();
 
-/// The folder of the copies, which is made when it is needed.
-fn copies() -> &'static Path {
-    COPIES.get_or_init(|| {
+/// The copy, empty at first.
+fn copy() -> &'static Copy {
+    INPUT_COPY.get_or_init(|| {
+        let file = tempfile::tempfile();
+        let number = file.as_ref().map_or(-1, File::as_raw_fd);
+        let path = PathBuf::from(format!("/proc/{}/fd/{number}", std::process::id()));
+        match file.is_err() || path.exists() {
+            true => Copy { file, path },
+            // Without /proc it needs a name.
+            false => Copy {
+                file,
+                path: folder().join(INPUT),
+            },
+        }
+    })
+}
+
+/// The folder of what has to have a name, which is made when it is needed.
+fn folder() -> &'static Path {
+    FOLDER.get_or_init(|| {
         let now = std::time::SystemTime::UNIX_EPOCH.elapsed();
         let nanoseconds = now.map_or(0, |now| now.as_nanos());
         let name = format!("srctl-{}-{nanoseconds}", std::process::id());
@@ -210,26 +244,41 @@ pub fn begin(used: Used, progress: &dyn Progress) -> Result<()> {
     if !used.input && !used.product {
         return Ok(());
     }
-    let folder = copies();
-    // Only where nothing is: somebody else may have made it.
-    DirBuilder::new()
-        .mode(0o700)
-        .create(folder)
-        .map_err(|error| {
-            Error::system(
-                format!("cannot make the folder {} for a copy", input::shown(folder)),
-                &error,
-            )
-        })?;
+    let is_named = used.input && copy().path.starts_with(folder());
+    if used.product || is_named {
+        let folder = folder();
+        // Only where nothing is: somebody else may have made it.
+        let made = DirBuilder::new().mode(0o700).create(folder);
+        made.map_err(|error| cannot_keep(&error))?;
+    }
     if used.input {
         let task = progress.begin("standard input", None);
         task.say("reading");
-        let path = folder.join(INPUT);
-        let failed = |error| Error::system("cannot copy standard input", &error);
-        let mut copy = File::create_new(&path).map_err(failed)?;
-        io::copy(&mut io::stdin().lock(), &mut copy).map_err(failed)?;
+        let copy = copy();
+        let file = match (&copy.file, is_named) {
+            (_, true) => File::create_new(&copy.path).map_err(|error| cannot_keep(&error))?,
+            (Ok(file), false) => file.try_clone().map_err(|error| cannot_keep(&error))?,
+            (Err(error), false) => return Err(cannot_keep(error)),
+        };
+        let failed = |error| Error::of_copy("cannot copy standard input", &error);
+        let mut file = BufWriter::with_capacity(BUFFER, file);
+        io::copy(&mut reading::Stream(io::stdin().lock()), &mut file).map_err(failed)?;
+        file.flush().map_err(failed)?;
     }
     Ok(())
+}
+
+fn cannot_keep(error: &io::Error) -> Error {
+    let folder = std::env::temp_dir();
+    let attempt = format!(
+        "cannot make a temporary file for `-` in {}",
+        input::shown(&folder)
+    );
+    let error = Error::system(attempt, error);
+    Error::new(
+        error.kind,
+        format!("{error}; name another folder with TMPDIR"),
+    )
 }
 
 /// Writes what was made for standard output there, and removes the copies.
@@ -245,13 +294,15 @@ pub fn end() -> Result<()> {
         false => Ok(()),
     };
     // It was for this process alone; what is left of it is in the folder of such things.
-    let _ = fs::remove_dir_all(copies());
+    if let Some(folder) = FOLDER.get() {
+        let _ = fs::remove_dir_all(folder);
+    }
     delivered
 }
 
 fn deliver() -> Result<()> {
     let failed = |error| Error::system("cannot write to standard output", &error);
-    let mut made = match File::open(copies().join(OUTPUT)) {
+    let mut made = match File::open(product()) {
         Ok(made) => made,
         // The answer was no, and nothing was made.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -265,12 +316,12 @@ fn deliver() -> Result<()> {
 
 /// Whether a path is that of the copy of standard input.
 pub fn is_input(path: &Path) -> bool {
-    USED.get().is_some_and(|used| used.input) && path == copies().join(INPUT)
+    USED.get().is_some_and(|used| used.input) && path == copy().path
 }
 
 /// Where something is made that goes to standard output.
 pub fn product() -> PathBuf {
-    copies().join(OUTPUT)
+    folder().join(OUTPUT)
 }
 
 /// Whether standard output is for what the command makes.
@@ -280,12 +331,31 @@ pub fn is_product() -> bool {
 
 /// A text with what the user called the streams in place of the copies' paths.
 pub fn renamed(text: &str) -> String {
-    let Some(copies) = COPIES.get() else {
-        return text.to_owned();
-    };
-    let name = |of: &str| input::shown(&copies.join(of));
-    text.replace(&name(INPUT), "standard input")
-        .replace(&name(OUTPUT), "standard output")
+    let mut text = text.to_owned();
+    if let Some(copy) = INPUT_COPY.get() {
+        text = text.replace(&input::shown(&copy.path), "standard input");
+    }
+    if FOLDER.get().is_some() {
+        text = text.replace(&input::shown(&product()), "standard output");
+    }
+    text
+}
+
+/// The same for a value that programs read: where the copy alone is named it is `-` again, as
+/// on the command line.
+pub fn rename(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            let copy = INPUT_COPY.get();
+            *text = match copy.is_some_and(|copy| *text == input::shown(&copy.path)) {
+                true => WORD.into(),
+                false => renamed(text),
+            };
+        }
+        Value::Array(values) => values.iter_mut().for_each(rename),
+        Value::Object(values) => values.values_mut().for_each(rename),
+        _ => {}
+    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use ask::Repeated;
 use policy::session::Message;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::Shown;
+use switch_root_core::reading::cannot_read;
 
 pub use case::{Answers, Case, Opinion, Say};
 pub use component::Component;
@@ -74,7 +75,7 @@ pub enum Verdict {
 /// # Errors
 /// There is no such path, or no case in it.
 pub fn find(path: &Path) -> Result<Vec<PathBuf>> {
-    let failed = |error| Error::system(format!("cannot read {}", path.shown()), &error);
+    let failed = |error| cannot_read(path, &error);
     if std::fs::metadata(path).map_err(failed)?.is_file() {
         return Ok(vec![path.to_owned()]);
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::Shown;
+use switch_root_core::reading::cannot;
 
 /// A language that policies are written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +49,7 @@ impl Language {
     /// It is no folder, holds none of the [markers](Self::marker), or several.
     pub fn of(folder: &Path) -> Result<Self> {
         let shown = folder.shown();
-        std::fs::read_dir(folder)
-            .map_err(|error| Error::system(format!("cannot read the project {shown}"), &error))?;
+        std::fs::read_dir(folder).map_err(|error| cannot("read the project", folder, &error))?;
         let found: Vec<_> = Self::ALL
             .into_iter()
             .filter(|language| folder.join(language.marker()).is_file())

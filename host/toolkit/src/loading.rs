@@ -12,9 +12,10 @@ use policy::session::{Account, Session};
 use policy::sidecar::Sidecar;
 use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::escape;
-use switch_root_core::file::{self, Links};
+use switch_root_core::file;
 use switch_root_core::limits::fixed;
 use switch_root_core::progress::Progress;
+use switch_root_core::reading;
 use tracing::subscriber::{NoSubscriber, with_default};
 
 /// Reads a `.wasm` or `.cwasm` file, whatever is in it.
@@ -63,14 +64,17 @@ pub fn sidecar_of(policy: &Path, named: Option<&Path>) -> Result<Sidecar> {
 }
 
 fn read_within(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    match file::read(path, limit, Links::Follow) {
-        Ok(Some((bytes, _))) => Ok(bytes),
-        Ok(None) => Err(Error::new(
-            Kind::NotFound,
-            format!("there is no file {}", shown(path)),
-        )),
-        Err(reason) => Err(Error::input(format!("{} {reason}", shown(path)))),
-    }
+    let file = reading::regular(path).map_err(|error| match error.kind {
+        Kind::NotFound if path.symlink_metadata().is_err() => Error::new(
+            error.kind,
+            format!("there is no file {}; check the path", shown(path)),
+        ),
+        _ => error,
+    })?;
+    let contents = file::contents(file, limit);
+    let (bytes, _) =
+        contents.map_err(|reason| Error::input(format!("{} {reason}", shown(path))))?;
+    Ok(bytes)
 }
 
 /// A path for people.
@@ -78,11 +82,22 @@ pub fn shown(path: &Path) -> String {
     escape::path(path.as_os_str().as_bytes())
 }
 
+/// What a policy is called by its file.
+fn name(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or(path.as_os_str());
+    let is_descriptor = path.parent().is_some_and(|it| it.ends_with("fd"))
+        && stem.as_bytes().iter().all(u8::is_ascii_digit);
+    match is_descriptor {
+        // `/proc/PID/fd/7` has no name that says anything: it was `-` on the command line.
+        true => "-".into(),
+        false => escape::path(stem.as_bytes()),
+    }
+}
+
 /// The policy that a component is with a sidecar.
 pub fn policy(path: &Path, wasm: Vec<u8>, sidecar: Sidecar) -> Policy {
-    let stem = path.file_stem().unwrap_or(path.as_os_str());
     Policy {
-        name: escape::path(stem.as_bytes()),
+        name: name(path),
         origin: shown(path),
         digest: Some(engine::digest(&wasm)),
         code: Ok(Code {

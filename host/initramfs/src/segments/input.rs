@@ -9,6 +9,7 @@ use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 
 use crate::compression::LOOKAHEAD;
+use switch_root_core::reading;
 
 const BUFFER: usize = 128 * 1024;
 
@@ -26,9 +27,7 @@ impl Input {
     /// Opens a regular file.
     pub fn open(path: &Path) -> Result<Self> {
         let shown = escape::path(path.as_os_str().as_bytes());
-        let failed = |error: io::Error| Error::system(format!("cannot read {shown}"), &error);
-        let file = File::open(path).map_err(failed)?;
-        Self::opened(file, shown)
+        Self::opened(reading::regular(path)?, shown)
     }
 
     /// Takes a regular file that is open, at its beginning. `shown` stands in errors.

@@ -4,7 +4,6 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -18,6 +17,7 @@ use switch_root_core::escape;
 
 use super::transport::aliases;
 use crate::registries::Credentials;
+use switch_root_core::reading::{self, cannot_read};
 
 /// Bytes of the file, and of what a program answers.
 const LIMIT: u64 = 4 << 20;
@@ -93,20 +93,19 @@ impl DockerConfig {
     /// It cannot be read, or is malformed. Nothing of its content is told.
     pub(super) fn read(path: &Path) -> Result<Self> {
         let shown = escape::path(path.as_os_str().as_bytes());
-        let cannot = |error: &std::io::Error| Error::system(format!("cannot read {shown}"), error);
-        let file = match fs::File::open(path) {
+        let file = match reading::stream(path) {
             Ok(file) => file,
             Err(error)
                 if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
             {
                 return Ok(Self::default());
             }
-            Err(error) => return Err(cannot(&error)),
+            Err(error) => return Err(cannot_read(path, &error)),
         };
         let mut bytes = Vec::new();
         file.take(LIMIT)
             .read_to_end(&mut bytes)
-            .map_err(|error| cannot(&error))?;
+            .map_err(|error| cannot_read(path, &error))?;
         // The parser's own words might quote a secret.
         serde_json::from_slice(&bytes).map_err(|error| {
             Error::input(format!(
@@ -302,7 +301,7 @@ mod tests {
     fn config(json: &str) -> Result<DockerConfig> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.json");
-        fs::write(&path, json).unwrap();
+        std::fs::write(&path, json).unwrap();
         DockerConfig::read(&path)
     }
 

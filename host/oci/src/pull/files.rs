@@ -2,7 +2,7 @@
 //! members are read where they are.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
@@ -14,6 +14,7 @@ use tar::EntryType;
 
 use super::document::{LIMIT, oversized};
 use crate::unpack::Gauge;
+use switch_root_core::reading::{self, cannot_read};
 
 /// Members of an archive of images.
 const MEMBERS: usize = 100_000;
@@ -63,18 +64,10 @@ impl Files for Folder {
 
     fn open(&self, name: &str) -> Result<(Box<dyn Read + Send + '_>, u64)> {
         let path = self.0.join(name);
-        let cannot = |error: &io::Error| {
-            Error::system(
-                format!("cannot read {}", escape::path(path.as_os_str().as_bytes())),
-                error,
-            )
-        };
-        // Before it is opened: a pipe would not let go.
-        let metadata = fs::metadata(&path).map_err(|error| cannot(&error))?;
-        if !metadata.is_file() {
-            return Err(cannot(&io::Error::other("it is not a file")));
-        }
-        let file = File::open(&path).map_err(|error| cannot(&error))?;
+        let file = reading::regular(&path)?;
+        let metadata = file
+            .metadata()
+            .map_err(|error| cannot_read(&path, &error))?;
         Ok((Box::new(file), metadata.len()))
     }
 
@@ -106,16 +99,12 @@ impl Archive {
     /// It cannot be read, is compressed or malformed.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let shown = escape::path(path.as_os_str().as_bytes());
-        let cannot = |error: &io::Error| Error::system(format!("cannot read {shown}"), error);
-        let metadata = fs::metadata(path).map_err(|error| cannot(&error))?;
-        if !metadata.is_file() {
-            return Err(cannot(&io::Error::other("it is not a file")));
-        }
-        let file = File::open(path).map_err(|error| cannot(&error))?;
+        let file = reading::regular(path)?;
+        let metadata = file.metadata().map_err(|error| cannot_read(path, &error))?;
         let mut magic = [0; 6];
         let read = file
             .read_at(&mut magic, 0)
-            .map_err(|error| cannot(&error))?;
+            .map_err(|error| cannot_read(path, &error))?;
         if let Some(program) = compression(&magic[..read]) {
             return Err(Error::input(format!(
                 "{shown} is compressed; its layers are read where they are, so decompress it first: {program} {shown}"

@@ -19,6 +19,7 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::escape;
+use switch_root_core::reading;
 
 use super::messages::{self, End, Played, Settings};
 use super::namespace::Running;
@@ -159,7 +160,7 @@ fn accelerators() -> &'static [&'static str] {
 fn check_kernel(kernel: &Path) -> Result<()> {
     let shown = escape::path(kernel.as_os_str().as_bytes());
     let failed = |error: io::Error| Error::system(format!("cannot read {shown}"), &error);
-    let mut file = File::open(kernel).map_err(failed)?;
+    let mut file = reading::regular(kernel)?;
     let (offset, sign) = BOOT_SIGN;
     let mut found = Vec::new();
     file.seek(SeekFrom::Start(offset)).map_err(failed)?;
@@ -178,7 +179,7 @@ fn check_kernel(kernel: &Path) -> Result<()> {
 fn write_initramfs(boot: &Boot<'_>, target: &Path) -> Result<u64> {
     let failed = |error: io::Error| Error::of_copy("cannot write the initramfs", &error);
     let mut output = File::create(target).map_err(failed)?;
-    let mut image = File::open(boot.image).map_err(failed)?;
+    let mut image = reading::regular(boot.image)?;
     let size = io::copy(&mut image, &mut output).map_err(failed)?;
     // An archive begins at a multiple of four bytes.
     let padding = size.next_multiple_of(4) - size;
@@ -202,7 +203,7 @@ fn write_initramfs(boot: &Boot<'_>, target: &Path) -> Result<u64> {
     for (path, source) in [(OWN, own), (SWITCH_ROOT, named), (OTHERWISE, otherwise)] {
         let Some(source) = source else { continue };
         let mut file = match path {
-            OWN => File::open(&source).map_err(failed)?,
+            OWN => reading::regular(&source)?,
             _ => File::from(program::open(&source)?),
         };
         file.rewind().map_err(failed)?;

@@ -2,11 +2,9 @@
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use switch_root_core::error::{Error, Result};
-use switch_root_core::escape;
+use switch_root_core::reading;
 
 use super::messages::Request;
 use super::program;
@@ -27,17 +25,14 @@ impl Opened {
     /// Opens it all.
     pub fn new(request: &Request) -> Result<Self> {
         let settings = &request.settings;
-        let shown = escape::path(request.image.as_os_str().as_bytes());
-        let open = |path: &Path, shown: &str| {
-            File::open(path).map_err(|error| Error::system(format!("cannot read {shown}"), &error))
-        };
         let named = settings.switch_root.as_deref();
         let otherwise = settings.otherwise.as_deref();
         Ok(Self {
-            image: open(&request.image, &shown)?,
+            image: reading::regular(&request.image)?,
             named: named.map(program::open).transpose()?,
             otherwise: otherwise.map(program::open).transpose()?,
-            own: open(Path::new("/proc/self/exe"), "srctl itself")?,
+            own: File::open("/proc/self/exe")
+                .map_err(|error| Error::system("cannot read srctl itself", &error))?,
         })
     }
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 use switch_root_core::error::{Error, Result};
+use switch_root_core::reading;
 use switch_root_core::{escape, locations};
 
 use super::unpack::in_root;
@@ -51,7 +52,7 @@ pub fn of_image(root: impl AsFd) -> Option<(&'static str, OwnedFd)> {
 pub fn open(path: &Path) -> Result<OwnedFd> {
     let shown = escape::path(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()));
     let failed = |error: io::Error| Error::system(format!("cannot read {shown}"), &error);
-    let file = File::open(path).map_err(failed)?;
+    let file = reading::regular(path)?;
     if !is_ours(&file).map_err(failed)? {
         return Err(Error::input(format!(
             "{shown} is no switch_root of switch-root: it asks no policies and writes no report; name the one of a release with --switch-root FILE"

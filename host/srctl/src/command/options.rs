@@ -25,7 +25,8 @@ pub struct AccessOptions {
     /// ~/.docker/config.json].
     #[arg(long, value_name = "FILE")]
     pub docker_config: Option<PathBuf>,
-    /// A registry that may be spoken to without TLS. Loopback addresses always may.
+    /// A registry that may be spoken to without TLS. Loopback addresses that are written out, and
+    /// localhost, always may.
     #[arg(long, value_name = "HOST[:PORT]")]
     pub plain_http: Vec<String>,
 }

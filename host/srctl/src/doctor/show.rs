@@ -90,7 +90,7 @@ pub fn json(examination: &Examination) -> Result<Value> {
         .findings
         .iter()
         .map(|one: &Finding| one.severity);
-    Ok(json!({
+    let mut value = json!({
         "schema": SCHEMA,
         "root": examination.root.as_deref().map(shown),
         "image": examination.images.first().map(|path| streams::renamed(&shown(path))),
@@ -101,7 +101,9 @@ pub fn json(examination: &Examination) -> Result<Value> {
             .collect::<Vec<_>>(),
         "worst": value(&worst.max().unwrap_or(Severity::Ok))?,
         "findings": value(&examination.findings)?,
-    }))
+    });
+    streams::rename(&mut value);
+    Ok(value)
 }
 
 /// What comes from files cannot control the terminal, or look like another line.

@@ -18,6 +18,7 @@ use policy::{engine, folder};
 use switch_root_core::error::{Error, Result};
 use switch_root_core::interrupt;
 use switch_root_core::progress::Progress;
+use switch_root_core::reading::cannot;
 use toolkit::compile;
 
 use crate::as_initramfs::AsInitramfs;
@@ -102,8 +103,7 @@ pub fn run(command: &Stage, quiet: bool, progress: &dyn Progress) -> Result<Outc
 }
 
 fn open(path: &Path) -> Result<Rooted> {
-    let failed = |error| Error::system(format!("cannot open {}", shown(path)), &error);
-    Rooted::open(path).map_err(failed)
+    Rooted::open(path).map_err(|error| cannot("open", path, &error))
 }
 
 /// Whether the files that this process makes are root's.

@@ -116,6 +116,12 @@ fn outputs(command: &Compile) -> Result<Vec<PathBuf>> {
     };
     let outputs: Vec<PathBuf> = match &command.output {
         None => command.files.iter().map(|path| beside(path)).collect(),
+        Some(folder) if folder.is_dir() && command.files.iter().any(|it| streams::is_input(it)) => {
+            return Err(Error::input(format!(
+                "standard input has no name for what is made of it in the folder {}; name a file with --output FILE",
+                folder.shown()
+            )));
+        }
         Some(folder) if folder.is_dir() => command
             .files
             .iter()

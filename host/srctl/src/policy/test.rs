@@ -10,6 +10,7 @@ use switch_root_core::escape::{self, Shown};
 use switch_root_core::interrupt;
 use switch_root_core::output::{AtomicFile, cannot_write};
 use switch_root_core::progress::Progress;
+use switch_root_core::reading::cannot_read;
 use toolkit::cases::{self, Component, Outcome as CaseOutcome, Verdict};
 use toolkit::project;
 
@@ -85,8 +86,7 @@ pub fn run(command: &Test, progress: &dyn Progress) -> Result<Outcome> {
 
 /// The component that a path names, and its cases.
 fn find(path: &Path, cases: &[PathBuf]) -> Result<(PathBuf, Vec<PathBuf>)> {
-    std::fs::metadata(path)
-        .map_err(|error| Error::system(format!("cannot read {}", path.shown()), &error))?;
+    std::fs::metadata(path).map_err(|error| cannot_read(path, &error))?;
     let component = project::component(path)?;
     let own;
     let folders = if cases.is_empty() {

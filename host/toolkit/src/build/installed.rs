@@ -3,10 +3,12 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::Shown;
+use switch_root_core::reading::{self, cannot_read};
 
 use super::FOLDER;
 
@@ -25,12 +27,10 @@ pub fn folder(
     install: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<PathBuf> {
     let list = project.join(list);
-    let wanted = fs::read(&list).map_err(|error| {
-        Error::system(
-            format!("cannot read the list of packages {}", list.shown()),
-            &error,
-        )
-    })?;
+    let mut wanted = Vec::new();
+    reading::regular(&list)?
+        .read_to_end(&mut wanted)
+        .map_err(|error| cannot_read(&list, &error))?;
     let folder = project.join(FOLDER).join(name);
     // Programs of a virtual environment hold its absolute path, and programs are run elsewhere.
     let folder = std::path::absolute(&folder)

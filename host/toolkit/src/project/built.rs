@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::Shown;
+use switch_root_core::reading::cannot_read;
 
 /// The file of a policy: the path itself, or where that is the folder of a project the
 /// component that `srctl policy build` wrote into it.
@@ -21,7 +22,7 @@ pub fn component(path: &Path) -> Result<PathBuf> {
 /// The component of a project, as `srctl policy build` writes it.
 fn built(project: &Path) -> Result<PathBuf> {
     let shown = project.shown();
-    let failed = |error| Error::system(format!("cannot read {shown}"), &error);
+    let failed = |error| cannot_read(project, &error);
     let build = format!("build it with `srctl policy build {shown}`");
     let mut components = Vec::new();
     for entry in std::fs::read_dir(project).map_err(failed)? {
@@ -63,7 +64,7 @@ fn newer(project: &Path, age: SystemTime) -> Result<Option<PathBuf>> {
             continue;
         };
         for entry in entries {
-            let failed = |error| Error::system(format!("cannot read {}", folder.shown()), &error);
+            let failed = |error| cannot_read(&folder, &error);
             let path = entry.map_err(failed)?.path();
             let source = ["rs", "c", "h", "js", "py", "toml", "wit"];
             let ending = path.extension().unwrap_or_default();
