@@ -26,6 +26,9 @@ cases![
     progress_is_shown_on_a_terminal_once_it_takes_long,
     a_policy_that_takes_long_to_compile_is_named,
     what_is_waited_for_is_named_meanwhile,
+    a_policy_that_is_built_for_long_is_named,
+    plan_and_diff_have_a_pager_on_a_terminal,
+    a_pager_that_is_missing_or_quits_changes_no_status,
 ];
 
 const ESCAPE: char = '\x1b';
@@ -60,6 +63,7 @@ fn on_terminal(desk: &Desk, arguments: &str, environment: &[(&str, &str)]) -> Re
         )
         .env("TERM", "xterm")
         .env("SHELL", "/bin/sh")
+        .env("SRCTL_PAGER", "")
         .envs(environment.iter().copied());
     if let Some(folder) = plain.get_current_dir() {
         command.current_dir(folder);
@@ -311,6 +315,111 @@ fn what_is_waited_for_is_named_meanwhile() -> Checked {
             let named = words.iter().all(|word| ran.stdout.contains(word));
             ensure!(named || !shown, "{}", ran.said());
         }
+    }
+    Ok(())
+}
+
+fn a_policy_that_is_built_for_long_is_named() -> Checked {
+    let desk = Desk::new()?;
+    desk.succeeds("policy new slow-one --lang c")?;
+    // Compilers write when they like.
+    let clang = "#!/bin/sh\ncase $* in *-print-*) echo /bin/sh; exit;; esac\nfor i in 1 2 3; do echo warning $i >&2; sleep 1; done\nexit 1\n";
+    desk.tree(
+        "bin",
+        &Vec::new()
+            .executable("/clang", clang)
+            .executable("/npm", clang),
+    )?;
+    let path = format!("{}:/usr/bin:/bin", desk.path("bin").display());
+    let environment = &[("PATH", path.as_str())];
+    for (arguments, shown) in [
+        ("policy build slow-one", true),
+        ("-q policy build slow-one", false),
+    ] {
+        let ran = on_terminal(&desk, arguments, environment)?;
+        ensure!(ran.status == Some(1), "{}", ran.said());
+        ensure!((bars(&ran) > 3) == shown, "{}", ran.said());
+        ensure!(ran.stdout.contains("building") == shown, "{}", ran.said());
+        ensure!(ran.stdout.contains("slow-one") == shown, "{}", ran.said());
+        // What the compiler says stands on lines of its own.
+        for line in ["warning 1", "warning 2", "warning 3"] {
+            let mut pieces = ran.stdout.split(['\r', '\n', ESCAPE]);
+            let stands_alone = pieces.any(|piece| {
+                // Behind what moves the cursor, such as `[2K`.
+                let control = |it: char| it == '[' || it == '?' || it.is_ascii_digit();
+                piece == line || piece.trim_start_matches(control).get(1..) == Some(line)
+            });
+            ensure!(stands_alone, "{line}: {:?}", ran.stdout);
+        }
+    }
+    Ok(())
+}
+
+/// A desk with an image of so many files.
+fn with_image(files: usize) -> Result<Desk, Stop> {
+    let desk = Desk::new()?;
+    let steps = (0..files).fold(planning::steps()?, |steps, number| {
+        steps.file(format!("/many/a-file-with-a-long-name-{number}"), "")
+    });
+    desk.write("image", archive::of(&steps)?)?;
+    Ok(desk)
+}
+
+/// Marks each line that it shows.
+const MARKING: &str = "sed s/^/paged:/";
+
+fn plan_and_diff_have_a_pager_on_a_terminal() -> Checked {
+    let desk = with_image(3)?;
+    desk.write("other", archive::of(&[])?)?;
+    for (arguments, status) in [
+        ("plan image", 0),
+        ("plan image --list", 0),
+        ("plan image --format json", 0),
+        ("diff image other", 3),
+    ] {
+        for (environment, paged) in [
+            (&[("SRCTL_PAGER", MARKING)][..], true),
+            (&[("SRCTL_PAGER", MARKING), ("PAGER", "false")], true),
+            (&[("SRCTL_PAGER", "cat")], false),
+            (&[("SRCTL_PAGER", MARKING), ("TERM", "dumb")], false),
+        ] {
+            let ran = on_terminal(&desk, arguments, environment)?;
+            ensure!(ran.status == Some(status), "{}", ran.said());
+            ensure!(ran.stdout.contains("paged:") == paged, "{}", ran.said());
+        }
+        let environment = &[("SRCTL_PAGER", MARKING)];
+        let ran = on_terminal(&desk, &format!("{arguments} --no-pager"), environment)?;
+        ensure!(!ran.stdout.contains("paged:"), "{}", ran.said());
+        let ran = piped(
+            &desk,
+            arguments,
+            &[("SRCTL_PAGER", MARKING), ("TERM", "xterm")],
+        )?;
+        ensure!(!ran.stdout.contains("paged:"), "{}", ran.said());
+        let ran = on_terminal(&desk, &format!("{arguments} -o out"), environment)?;
+        ensure!(!ran.stdout.contains("paged:"), "{}", ran.said());
+    }
+    // Others have none.
+    let ran = on_terminal(&desk, "doctor image", &[("SRCTL_PAGER", MARKING)])?;
+    ensure!(!ran.stdout.contains("paged:"), "{}", ran.said());
+    Ok(())
+}
+
+fn a_pager_that_is_missing_or_quits_changes_no_status() -> Checked {
+    // More than a pipe holds.
+    let desk = with_image(4000)?;
+    let whole = desk.succeeds("plan image --list")?;
+    ensure!(whole.len() > 100_000, "{}", whole.len());
+    for pager in ["no-such-pager", "/dev/null"] {
+        let ran = on_terminal(&desk, "plan image --list", &[("SRCTL_PAGER", pager)])?;
+        ensure!(ran.status == Some(0), "{}", ran.said());
+        let said = ran.stdout.replace("\r\n", "\n");
+        ensure!(said.ends_with(&whole), "{pager}: {}", ran.said());
+    }
+    for pager in ["head -n 1", "true", "false"] {
+        let ran = on_terminal(&desk, "plan image --list", &[("SRCTL_PAGER", pager)])?;
+        ensure!(ran.status == Some(0), "{}", ran.said());
+        ensure!(ran.stdout.lines().count() < 2, "{pager}: {}", ran.said());
     }
     Ok(())
 }

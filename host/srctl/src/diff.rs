@@ -11,13 +11,14 @@ use serde_json::Value;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::{self, Shown};
 use switch_root_core::progress::Progress;
+use switch_root_core::reading::cannot_read;
 use switch_root_core::text::bytes;
 
 use crate::command::{AskOptions, Diff, Format};
 use crate::outcome::Outcome;
 use crate::plan::How;
 use crate::style::{self, Stream, Tone, paint};
-use crate::{plan, print};
+use crate::{pager, plan, print};
 
 /// Runs the command.
 pub fn run(command: &Diff, progress: &dyn Progress) -> Result<Outcome> {
@@ -41,9 +42,13 @@ pub fn run(command: &Diff, progress: &dyn Progress) -> Result<Outcome> {
     };
     let output = command.output.as_deref();
     style::output_to(output);
-    match command.format {
-        Format::Json => print::to(output, &format!("{:#}\n", value(&difference)))?,
-        Format::Text => print::to(output, &escape::visible(&text(&difference)))?,
+    let text = match command.format {
+        Format::Json => format!("{:#}\n", value(&difference)),
+        Format::Text => escape::visible(&text(&difference)).into_owned(),
+    };
+    match print::to_file(output) {
+        None => pager::exactly(&text, !command.paging.no_pager)?,
+        Some(_) => print::to(output, &text)?,
     }
     Ok(Outcome::of(
         difference.is_empty(),
@@ -53,7 +58,7 @@ pub fn run(command: &Diff, progress: &dyn Progress) -> Result<Outcome> {
 
 /// Whether it is a folder with policies in it, and not a root directory.
 fn holds_policies(path: &Path) -> Result<bool> {
-    let failed = |error| Error::system(format!("cannot read {}", path.shown()), &error);
+    let failed = |error| cannot_read(path, &error);
     if !std::fs::metadata(path).map_err(failed)?.is_dir() {
         return Ok(false);
     }

@@ -14,6 +14,7 @@ mod input;
 mod judge;
 mod log;
 mod outcome;
+mod pager;
 mod plan;
 mod policy;
 mod print;

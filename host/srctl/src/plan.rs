@@ -26,7 +26,8 @@ use crate::doctor::current;
 use crate::doctor::machine::Machine;
 use crate::facts::{self, Found};
 use crate::outcome::Outcome;
-use crate::print::{exactly, say, to_file};
+use crate::pager;
+use crate::print::{say, to_file};
 use crate::streams;
 
 /// Runs the command.
@@ -81,7 +82,7 @@ pub fn run(command: &Plan, progress: &dyn Progress) -> Result<Outcome> {
         // What programs read is as it is, and pages escape by rules of their own.
         PlanFormat::Json | PlanFormat::Html => text.as_str().into(),
     };
-    write(command.output.as_deref(), &text)?;
+    write(command.output.as_deref(), &text, !command.paging.no_pager)?;
     Ok(Outcome::of(
         plan.report.is_fine(),
         plan.report.unknown.is_empty(),
@@ -181,9 +182,9 @@ fn no_json(error: serde_json::Error) -> Error {
     Error::system("cannot write JSON", &error.into())
 }
 
-fn write(output: Option<&Path>, text: &str) -> Result<()> {
+fn write(output: Option<&Path>, text: &str, paged: bool) -> Result<()> {
     let Some(path) = to_file(output) else {
-        return exactly(text);
+        return pager::exactly(text, paged);
     };
     let output = AtomicFile::create(path)?;
     output

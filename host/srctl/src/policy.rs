@@ -27,7 +27,7 @@ pub fn run(command: &Policy, progress: &dyn Progress) -> Result<Outcome> {
         Policy::Sign(options) => sign::run(options),
         Policy::Verify(options) => verify::run(options),
         Policy::New(options) => new::run(options),
-        Policy::Build(options) => build::run(options),
+        Policy::Build(options) => build::run(options, progress),
         Policy::Test(options) => test::run(options, progress),
         Policy::Run(options) => run::run(options, progress),
         Policy::Inspect(options) => inspect::run(options),

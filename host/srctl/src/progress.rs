@@ -24,6 +24,8 @@ use policy::session::{Waiting, show_waiting};
 use switch_root_core::escape;
 use switch_root_core::progress::{Progress, Silent, Task};
 
+use toolkit::tool::show_lines;
+
 use crate::streams;
 
 /// How long the work has gone on when it is first shown.
@@ -49,6 +51,10 @@ pub fn progress(quiet: bool) -> Box<dyn Progress> {
         return Box::new(Silent);
     }
     show_waiting(waiting);
+    show_lines(|line| {
+        // Where nobody can hear it, the work goes on.
+        let _ = beside_bars(line);
+    });
     Box::new(Bars {
         bars: SHOWN.get_or_init(MultiProgress::new).clone(),
         began: OnceLock::new(),
@@ -121,7 +127,7 @@ fn new_bar(bytes: Option<u64>) -> ProgressBar {
 
 /// A name as it fits a bar.
 fn shown(name: &str) -> String {
-    let name = escape::message(name, NAME);
+    let name = escape::message(&streams::renamed(name), NAME);
     escape::visible(&name).into_owned()
 }
 

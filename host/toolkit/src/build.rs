@@ -14,6 +14,7 @@ use policy::engine;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::Shown;
 use switch_root_core::output::AtomicFile;
+use switch_root_core::progress::Progress;
 
 use crate::component::{self, Interfaces};
 use crate::language::Language;
@@ -52,8 +53,16 @@ struct Made {
 /// The language cannot be told, tools are missing (the sentence says what to install) or fail
 /// (they have said why on standard error), or the component imports what no policy may. What
 /// was at the place of the component is as it was then.
-pub fn build(folder: &Path, output: Option<&Path>) -> Result<Built> {
+pub fn build(folder: &Path, output: Option<&Path>, progress: &dyn Progress) -> Result<Built> {
     let language = Language::of(folder)?;
+    // Cargo shows its own progress.
+    let task = (language != Language::Rust).then(|| {
+        let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        let name = whole.file_name().map_or(folder, Path::new);
+        let task = progress.begin(&name.shown(), None);
+        task.say("building");
+        task
+    });
     let made = match language {
         Language::Rust => {
             rust::build_folder(folder).map(|(name, component)| Made { name, component })
@@ -62,6 +71,7 @@ pub fn build(folder: &Path, output: Option<&Path>) -> Result<Built> {
         Language::JavaScript => javascript::build(folder),
         Language::Python => python::build(folder),
     }?;
+    drop(task);
     let Made { name, component } = made;
     let interfaces = component::interfaces(&component)
         .map_err(|error| error.within(format!("the tools have not made a component of {name}")))?;

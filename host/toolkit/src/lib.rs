@@ -19,7 +19,7 @@ pub mod policies;
 pub mod project;
 pub mod rust;
 pub mod sign;
-mod tool;
+pub mod tool;
 mod world;
 
 pub use world::CONTRACT;

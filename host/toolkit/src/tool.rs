@@ -1,10 +1,11 @@
 //! Runs the programs that policies are built with.
 
 use std::ffi::OsStr;
-use std::io::{ErrorKind, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
@@ -61,17 +62,53 @@ pub(crate) fn output(command: &mut Command, install: &str) -> Result<Vec<u8>> {
     })
 }
 
+static SHOW: OnceLock<fn(&[u8])> = OnceLock::new();
+
+/// Has what programs write shown by a function, a line at a time, for who draws on the
+/// terminal meanwhile. Without one they write to standard error themselves.
+pub fn show_lines(show: fn(&[u8])) {
+    let _ = SHOW.set(show);
+}
+
 /// Runs a program to its end. All that it writes goes to standard error.
 ///
 /// # Errors
 /// As for [`output`].
 pub(crate) fn run(command: &mut Command, install: &str) -> Result<()> {
+    if let Some(show) = SHOW.get() {
+        return run_shown(command, install, *show);
+    }
     let stderr = std::io::stderr()
         .as_fd()
         .try_clone_to_owned()
         .map_err(|error| Error::system("cannot use standard error", &error))?;
     let mut child = start(command.stdout(stderr), install)?;
     wait(&mut child, command.get_program())
+}
+
+fn run_shown(command: &mut Command, install: &str, show: fn(&[u8])) -> Result<()> {
+    let failed = |error| Error::system("cannot make a pipe", &error);
+    let (reader, writer) = std::io::pipe().map_err(failed)?;
+    let other = writer.try_clone().map_err(failed)?;
+    let started = start(command.stdout(other).stderr(writer), install);
+    // What still holds the other end of the pipe would keep it open.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = started?;
+    let showing = thread::spawn(move || {
+        let mut lines = BufReader::new(reader);
+        let mut line = Vec::new();
+        while lines
+            .read_until(b'\n', &mut line)
+            .is_ok_and(|read| read > 0)
+        {
+            show(&line);
+            line.clear();
+        }
+    });
+    let ended = wait(&mut child, command.get_program());
+    // All of it is shown before what came of it.
+    let _ = showing.join();
+    ended
 }
 
 fn start(command: &mut Command, install: &str) -> Result<Child> {

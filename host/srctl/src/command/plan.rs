@@ -46,6 +46,8 @@ pub struct Plan {
     /// Write there rather than to standard output.
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub paging: Paging,
 }
 
 /// What the policies are asked with.
@@ -62,6 +64,15 @@ pub struct AskOptions {
     pub machine: MachineOptions,
     #[command(flatten)]
     pub limits: LimitOptions,
+}
+
+/// Whether there is a pager.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Paging {
+    /// Print as it is, and not through the pager that a terminal has: $SRCTL_PAGER, $PAGER, or
+    /// less.
+    #[arg(long)]
+    pub no_pager: bool,
 }
 
 /// How large an image may be.
@@ -109,4 +120,6 @@ pub struct Diff {
     /// Write there rather than to standard output: whole or not at all.
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub paging: Paging,
 }

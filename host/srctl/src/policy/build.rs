@@ -3,6 +3,7 @@
 use serde_json::json;
 use switch_root_core::error::Result;
 use switch_root_core::escape;
+use switch_root_core::progress::Progress;
 use switch_root_core::text::bytes;
 
 use crate::command::Format;
@@ -11,8 +12,8 @@ use crate::outcome::Outcome;
 use crate::print;
 
 /// Runs the command.
-pub fn run(command: &Build) -> Result<Outcome> {
-    let built = toolkit::build::build(&command.folder, command.output.as_deref())?;
+pub fn run(command: &Build, progress: &dyn Progress) -> Result<Outcome> {
+    let built = toolkit::build::build(&command.folder, command.output.as_deref(), progress)?;
     let path = escape::path(built.path.as_os_str().as_encoded_bytes());
     match command.printing.format {
         Format::Json => print::json(&json!({
