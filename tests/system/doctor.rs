@@ -172,6 +172,9 @@ fn the_boot_programs_are_known_by_their_texts() -> Checked {
 fn an_image_that_cannot_be_read_is_a_finding() -> Checked {
     let desk = desk(&well()?)?;
     let image = format!("root/boot/initrd.img-{KERNEL}");
+    desk.write("text", "some text")?;
+    let found = findings(&desk, "text", 3)?;
+    says(&format!("{found:?}"), &["check the path"])?;
     for (content, words) in [
         (
             &b"LUKS\xba\xbe encrypted"[..],

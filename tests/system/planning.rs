@@ -33,6 +33,8 @@ cases![
     policies_that_the_images_program_cannot_run_have_failed,
     that_systemd_deletes_is_noted,
     a_target_version_that_is_none_is_named_by_its_flag,
+    a_sidecar_that_is_masked_is_noted,
+    a_dangling_folder_of_policies_is_a_policy_that_failed,
 ];
 
 pub const POLICIES: &str = "/etc/switch-root/policies.d";
@@ -597,4 +599,45 @@ fn a_target_version_that_is_none_is_named_by_its_flag() -> Checked {
         ensure!(ran.stderr.is_empty(), "{}", ran.said());
     }
     Ok(())
+}
+
+fn a_sidecar_that_is_masked_is_noted() -> Checked {
+    let vendor = "/usr/lib/switch-root/policies.d/50-keep-paths.json";
+    let own = format!("{POLICIES}/50-keep-paths.json");
+    let without = || -> Result<Vec<Step>, Stop> {
+        let wasm = format!("{POLICIES}/50-keep-paths.wasm");
+        Ok(Vec::new()
+            .file(wasm, policy("keep-paths")?)
+            .file(vendor, SETTINGS))
+    };
+    for (masks, steps) in [
+        (false, without()?),
+        (true, without()?.file(own.as_str(), "")),
+        (true, without()?.symlink(own.as_str(), "/dev/null")),
+    ] {
+        let desk = desk(&steps)?;
+        let notes = plan(&desk, "image")?["notes"].to_string();
+        let words = format!("policy 50-keep-paths has the default settings and limits: {own}");
+        ensure!(notes.contains(&words) == masks, "{notes}");
+        let text = desk.succeeds("plan image")?;
+        ensure!(text.contains(&words) == masks, "{text}");
+    }
+    Ok(())
+}
+
+fn a_dangling_folder_of_policies_is_a_policy_that_failed() -> Checked {
+    let steps = Vec::new()
+        .executable("/init", "")
+        .symlink(POLICIES, "/srv/nowhere");
+    let desk = desk(&steps)?;
+    let ran = desk.run("plan image --format json")?;
+    ensure!(ran.status == Some(3), "{}", ran.said());
+    let plan = json(&ran.stdout)?;
+    says(
+        &plan["deletion"].to_string(),
+        &[
+            POLICIES,
+            "cannot be read as a policy folder: it is a dangling symbolic link",
+        ],
+    )
 }

@@ -39,6 +39,7 @@ cases![
     for_an_image_that_runs_none_nothing_is_staged,
     a_policy_that_says_to_refuse_is_never_left_out,
     keys_that_are_not_valid_now_are_refused_with_strict,
+    a_dangling_folder_of_policies_is_left_out_by_name,
 ];
 
 const VENDOR: &str = "/usr/lib/switch-root/policies.d";
@@ -716,6 +717,17 @@ fn keys_that_are_not_valid_now_are_refused_with_strict() -> Checked {
         says(&ran.stderr, &["10-signed", words, "used all the same"])?;
         fs::remove_dir_all(desk.path("image"))?;
         desk.tree("image", &[])?;
+    }
+    Ok(())
+}
+
+fn a_dangling_folder_of_policies_is_left_out_by_name() -> Checked {
+    for folder in [VENDOR, OPERATOR] {
+        let desk = desk(Vec::new().symlink(folder, "/srv/nowhere"))?;
+        let ran = stages(&desk, "")?;
+        says(&ran.stderr, &[folder, "is a dangling symbolic link"])?;
+        let ran = desk.changes_nothing("image stage image --root machine --strict", 3)?;
+        says(&ran.stderr, &[folder, "is a dangling symbolic link"])?;
     }
     Ok(())
 }

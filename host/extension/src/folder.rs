@@ -8,6 +8,11 @@ use std::path::{Path, PathBuf};
 use switch_root_core::error::{Error, Result};
 use switch_root_core::{escape, interrupt};
 
+/// What an extension has in its folder: what says what it is.
+pub const MANIFEST: &str = "manifest.yaml";
+/// And what belongs into the new root.
+pub const ROOTFS: &str = "rootfs";
+
 /// One unpacked extension.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unpacked {
@@ -33,6 +38,12 @@ pub fn list(dir: &Path) -> Result<Vec<Unpacked>> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(Error::system(attempt, &error)),
     };
+    let is_one = |name: &str| fs::symlink_metadata(dir.join(name)).is_ok();
+    if is_one(MANIFEST) && is_one(ROOTFS) {
+        return Err(Error::input(format!(
+            "{shown} is the folder of one extension, with its manifest.yaml and rootfs; name the folder that it is in, which holds nothing but a folder for each extension"
+        )));
+    }
     let mut extensions = Vec::new();
     for entry in entries {
         interrupt::check()?;
@@ -125,6 +136,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(names(&dir.path().join("nowhere")), [""; 0]);
         assert_eq!(names(dir.path()), [""; 0]);
+    }
+
+    #[test]
+    fn folder_of_one_extension_is_named_as_that() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("rootfs")).unwrap();
+        // One of this name in a folder of extensions is not made out to be another thing.
+        assert_eq!(names(dir.path()), ["rootfs"]);
+        fs::write(dir.path().join("manifest.yaml"), "").unwrap();
+        let error = list(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("is the folder of one extension"), "{error}");
+        assert!(error.contains("name the folder that it is in"), "{error}");
     }
 
     #[test]

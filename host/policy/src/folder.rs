@@ -4,7 +4,7 @@
 //! Each file counts by its name: one in the operator's folder replaces the one
 //! of the same name in the vendor's, so that a vendor's policy can be given
 //! other settings without being copied. An empty `.wasm` or a link to
-//! /dev/null masks the policy. What cannot be read becomes a policy that has
+//! /dev/null masks the policy; as a sidecar it masks the vendor's. What cannot be read becomes a policy that has
 //! failed, so that it is reported and has the effect of a failure, rather than
 //! being silently absent.
 //!
@@ -24,7 +24,7 @@ use switch_root_core::{escape, file};
 use crate::engine;
 use crate::native::{Native, NativeFile};
 use crate::sidecar::Sidecar;
-use crate::source::{Contents, Disk, Source};
+use crate::source::{self, Contents, Disk, Source};
 
 mod signed;
 mod survey;
@@ -257,7 +257,13 @@ fn collect<'a>(
 }
 
 fn list<'a>(source: &'a dyn Source, folder: &Path, found: &mut All<'a>) -> Result<(), String> {
-    for name in source.names(folder)?.into_iter().flatten() {
+    let Some(names) = source.names(folder)? else {
+        return match source::is_dangling(source, folder)? {
+            true => Err("it is a dangling symbolic link".into()),
+            false => Ok(()),
+        };
+    };
+    for name in names {
         let path = folder.join(&name);
         let (Some(stem), Some(ending)) = (path.file_stem(), path.extension()) else {
             continue;
@@ -331,7 +337,12 @@ fn assemble(stem: &[u8], files: &Files<'_>, demand: &Demand) -> Assembled {
             return Assembled::Nothing;
         }
     };
-    if let Some(sidecar) = files.sidecar.as_ref().filter(|file| !file.masks()) {
+    let (masks, sidecar) = match files.sidecar.as_ref() {
+        Some(file) if file.masks() => (Some(file.shown()), None),
+        file => (None, file),
+    };
+    policy.sidecar.masked_by = masks;
+    if let Some(sidecar) = sidecar {
         let (parsed, bytes) = match sidecar.read(fixed::SIDECAR_FILE) {
             Ok(Some(contents)) => (Sidecar::parse(&contents.bytes), contents.bytes),
             Ok(None) => (Err("is a link to nothing".into()), Vec::new()),

@@ -63,6 +63,18 @@ pub trait Source {
     fn shown(&self, path: &Path) -> String;
 }
 
+/// Whether a folder that is not there is the name of something: of a dangling symbolic link.
+///
+/// # Errors
+/// As of [`Source::names`].
+pub fn is_dangling(source: &dyn Source, folder: &Path) -> Result<bool, String> {
+    let (Some(parent), Some(name)) = (folder.parent(), folder.file_name()) else {
+        return Ok(false);
+    };
+    let names = source.names(parent)?.unwrap_or_default();
+    Ok(names.iter().any(|other| other == name))
+}
+
 /// A directory of this machine.
 pub struct Disk {
     root: PathBuf,

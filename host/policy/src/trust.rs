@@ -38,7 +38,7 @@ use ssh_key::{HashAlg, PublicKey, SshSig};
 use switch_root_core::limits::fixed;
 use switch_root_core::locations::TRUST;
 
-use crate::source::Source;
+use crate::source::{self, Source};
 
 pub use rejection::Rejection;
 pub use signers::Signer;
@@ -84,7 +84,7 @@ impl Trust {
         let shown = source.shown(folder);
         let unreadable = |reason| format!("{shown} cannot be read: {reason}");
         let Some(names) = source.names(folder).map_err(unreadable)? else {
-            return match dangling(source, folder).map_err(unreadable)? {
+            return match source::is_dangling(source, folder).map_err(unreadable)? {
                 true => Err(format!("{shown} is a link to nothing")),
                 false => Ok(None),
             };
@@ -174,15 +174,6 @@ impl Trust {
             untimely: signer.untimely(now),
         })
     }
-}
-
-/// Whether a folder that is not there is the name of something.
-fn dangling(source: &dyn Source, folder: &Path) -> Result<bool, String> {
-    let (Some(parent), Some(name)) = (folder.parent(), folder.file_name()) else {
-        return Ok(false);
-    };
-    let names = source.names(parent)?.unwrap_or_default();
-    Ok(names.iter().any(|other| other == name))
 }
 
 /// Reads an armored signature.

@@ -15,6 +15,7 @@ use extension::known_keys;
 use initramfs::called;
 use initramfs::image::Image;
 use policy::compatibility::{self, NoReview};
+use policy::folder::Policy;
 use policy::preservation::{self, Review};
 use policy::session::Session;
 use policy::{account, consequence};
@@ -169,10 +170,7 @@ pub fn make(image: &Image, asking: &Asking<'_>) -> Result<Plan> {
         refused,
         summary,
         warnings,
-        notes: by_systemd
-            .then(|| called::SYSTEMD_SWITCHES.to_owned())
-            .into_iter()
-            .collect(),
+        notes: notes(by_systemd, &policies),
         unknown,
     };
     session.take_dismissed().wait();
@@ -228,6 +226,19 @@ fn list(image: &Image) -> std::result::Result<Option<(&'static str, Vec<u8>)>, S
         };
     }
     Ok(None)
+}
+
+/// What is worth knowing, a sentence each.
+fn notes(by_systemd: bool, policies: &[Policy]) -> Vec<String> {
+    let systemd = by_systemd.then(|| called::SYSTEMD_SWITCHES.to_owned());
+    let masked = policies.iter().filter_map(|policy| {
+        let file = policy.sidecar.masked_by.as_ref()?;
+        Some(format!(
+            "policy {} has the default settings and limits: {file} is empty or a link to /dev/null, whatever other sidecar there is",
+            policy.name
+        ))
+    });
+    systemd.into_iter().chain(masked).collect()
 }
 
 /// What could not be found out here and would decide, a sentence each.

@@ -38,6 +38,18 @@ pub fn each_thing_about_an_image_has_its_finding() -> Checked {
     ensure!(!found.contains("may run its own"), "{found}");
     let cases: Vec<Case<'_>> = vec![
         (
+            "a policy that cannot be loaded",
+            image.clone().file(&keep("wasm"), "no policy").without(&keep("cwasm")),
+            &["policy problem", "image-policies warning", "plan problem"],
+            &["srctl policy inspect, on the file that it was taken from, shows more"],
+        ),
+        (
+            "a sidecar that is empty",
+            image.clone().file(&keep("json"), ""),
+            &["image-policies warning"],
+            &["is empty or a link to /dev/null: policy 50-more has the default settings"],
+        ),
+        (
             "no run-init",
             image.clone().without("/usr/bin/run-init"),
             &["image-binary problem"],

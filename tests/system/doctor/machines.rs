@@ -145,6 +145,31 @@ pub fn each_thing_about_a_machine_has_its_finding() -> Checked {
             &["is not a regular file"],
         ),
         (
+            "a folder of policies that is a dangling symbolic link",
+            root.clone().without(ETC).link(ETC, "/srv/nowhere"),
+            &["policy problem", "image-policies warning"],
+            &[ETC, "is a dangling symbolic link", "correct the link"],
+        ),
+        (
+            "signers that are malformed",
+            root.clone()
+                .file("/usr/lib/switch-root/trust/a.signers", "nonsense\n"),
+            &[
+                "signatures problem",
+                "policy problem",
+                "policy problem",
+                "image-policies warning",
+                "image-trust problem",
+            ],
+            &["a.signers", "correct the lists of signers: what is wrong"],
+        ),
+        (
+            "a sidecar that is empty",
+            root.clone().file(&format!("{ETC}/50-more.json"), ""),
+            &["image-policies warning"],
+            &["is empty or a link to /dev/null: policy 50-more has the default settings"],
+        ),
+        (
             "no package",
             root.clone()
                 .without(PROGRAM)

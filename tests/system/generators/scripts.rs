@@ -23,6 +23,8 @@ cases![
     malformed_signers_end_the_script_of_mkosi,
     policies_without_compiled_forms_get_the_program_that_compiles,
     a_policy_that_says_to_refuse_is_in_every_image_that_is_made,
+    what_a_masked_policy_says_ends_no_image,
+    a_dangling_folder_of_policies_is_named,
 ];
 
 /// The scripts, with their shells.
@@ -276,5 +278,59 @@ fn a_policy_that_says_to_refuse_is_in_every_image_that_is_made() -> Checked {
     ensure!(ran.status == Some(0), "{}", ran.said());
     let compiled = desk.path(&format!("image{OPERATOR}/20-needed.cwasm"));
     ensure!(!compiled.exists(), "its compiled form is in the image");
+    Ok(())
+}
+
+fn what_a_masked_policy_says_ends_no_image() -> Checked {
+    let vendor = "/usr/lib/switch-root/policies.d";
+    let sidecar = r#"{"on_failure": "refuse"}"#;
+    let vendors = || {
+        Vec::new()
+            .file(format!("{vendor}/20-needed.wasm"), "no policy")
+            .file(format!("{vendor}/20-needed.json"), sidecar)
+    };
+    let mask = format!("{OPERATOR}/20-needed.wasm");
+    for masked in [
+        vendors().file(mask.as_str(), ""),
+        vendors().symlink(mask.as_str(), "/dev/null"),
+        Vec::new()
+            .file(format!("{OPERATOR}/20-needed.cwasm"), "")
+            .file(format!("{OPERATOR}/20-needed.json"), sidecar),
+    ] {
+        let (ran, _) = into_image(masked, Some(FAILING), "no")?;
+        ensure!(ran.status == Some(0), "{}", ran.said());
+        says(&ran.stderr, &["out of luck", "embedded default policy"])?;
+    }
+    // What is not masked counts as before, and a mask of the vendor's does not mask the operator's.
+    for needed in [
+        vendors(),
+        vendors().file(mask.as_str(), "no policy"),
+        Vec::new()
+            .file(format!("{vendor}/20-needed.wasm"), "")
+            .file(mask.as_str(), "no policy")
+            .file(format!("{OPERATOR}/20-needed.json"), sidecar),
+    ] {
+        let (ran, _) = into_image(needed, Some(FAILING), "no")?;
+        refuses(&ran, &["out of luck", "on_failure: refuse"])?;
+    }
+    Ok(())
+}
+
+fn a_dangling_folder_of_policies_is_named() -> Checked {
+    let real = format!("#!/bin/sh\nexec {} \"$@\"\n", srctl()?.display());
+    for program in [Some(&real[..]), None] {
+        let vendor = "/usr/lib/switch-root/policies.d";
+        let machine = || Vec::new().symlink(vendor, "/srv/nowhere");
+        let (ran, _) = into_image(machine(), program, "no")?;
+        ensure!(ran.status == Some(0), "{}", ran.said());
+        says(&ran.stderr, &[vendor, "dangling symbolic link"])?;
+        if program.is_some() {
+            let (ran, _) = into_image(machine(), program, "yes")?;
+            refuses(
+                &ran,
+                &[vendor, "dangling symbolic link", "no image is made"],
+            )?;
+        }
+    }
     Ok(())
 }

@@ -10,10 +10,8 @@ use switch_root_core::escape;
 use switch_root_policy::constraint::Version;
 
 use super::collector::Collector;
+use crate::folder::{MANIFEST, ROOTFS};
 use crate::manifest::{self, Manifest};
-
-const MANIFEST: &str = "manifest.yaml";
-const ROOTFS: &str = "rootfs";
 
 /// Looks at the folder, and gives back the manifest and the path of the root
 /// directory, where they are as they must be.

@@ -20,6 +20,7 @@ use switch_root_core::escape;
 use switch_root_core::failure::NO_COMPILER;
 use switch_root_core::plan::Deletion;
 use switch_root_core::progress::Progress;
+use switch_root_core::reading;
 use switch_root_core::text::{bytes, time};
 use toolkit::loading::quietly;
 
@@ -39,7 +40,7 @@ pub fn read(
     progress: &dyn Progress,
     findings: &mut Vec<Finding>,
 ) -> Option<Image> {
-    if let Err(error) = std::fs::File::open(path)
+    if let Err(error) = reading::stream(path)
         && error.kind() == ErrorKind::PermissionDenied
     {
         findings.unknown(
@@ -53,11 +54,20 @@ pub fn read(
     match crate::plan::read(path, &command.limits, &Wanted::of_plan(), progress) {
         Ok(image) => Some(image),
         Err(error) => {
+            // Who names it may have named another file than was meant.
+            let remedy = match command.image.is_some() {
+                true => {
+                    "check the path; an image that is encrypted or within another file is to be taken out first, and one that is damaged made again"
+                }
+                false => {
+                    "make the image again; one that is encrypted or within another file is to be taken out first"
+                }
+            };
             findings.problem(
                 "image",
                 shown(path),
                 format!("cannot be read as an initramfs, nor by a kernel that has no other means: {error}"),
-                "make the image anew; one that is encrypted or within another file is to be taken out first",
+                remedy,
             );
             None
         }
@@ -146,7 +156,7 @@ fn loadable(
             );
             continue;
         }
-        policies::judge(policy, &account, &about, findings);
+        policies::judge(policy, &account, &about, false, findings);
         let compiled = account.failures.is_empty() && account.answers.compiled;
         // What another release takes is compiled here all the same.
         if !compiled || policy.origin == "embedded" || other.is_some() {

@@ -65,8 +65,18 @@ pub fn of_machine(root: &Rooted, strict: bool, findings: &mut Vec<Finding>) -> V
     let mut usable = Vec::new();
     for (policy, account) in policies.into_iter().zip(accounts) {
         match account.failures.first() {
-            Some(failure) => findings.add(left_out(&policy, failure, none_is_made)),
-            None => judge(&policy, &account, &policy.name, findings),
+            Some(failure) => {
+                masked_sidecar(&policy, findings);
+                let here = root.is_this_one();
+                findings.add(left_out(&policy, failure, none_is_made, here));
+            }
+            None => judge(
+                &policy,
+                &account,
+                &policy.name,
+                root.is_this_one(),
+                findings,
+            ),
         }
         if account.failures.is_empty() {
             usable.push(policy);
@@ -110,7 +120,7 @@ fn accounts(mut session: Session<'_>, findings: &mut Vec<Finding>) -> Vec<Accoun
 
 /// What comes of a policy of the machine that fails, in the next image: what a boot with the
 /// present one does with it is said of the image.
-fn left_out(policy: &Policy, failure: &Failure, none_is_made: bool) -> Finding {
+fn left_out(policy: &Policy, failure: &Failure, none_is_made: bool, here: bool) -> Finding {
     let refused = policy.sidecar.on_failure == OnFailure::Refuse;
     let (severity, effect) = match failure.kind {
         _ if refused => (
@@ -121,7 +131,7 @@ fn left_out(policy: &Policy, failure: &Failure, none_is_made: bool) -> Finding {
         Kind::Signature => (Severity::Warning, "the next image is made without it"),
         _ => effect(policy, failure),
     };
-    finding(policy, failure, &policy.name, (severity, effect))
+    finding(policy, failure, &policy.name, (severity, effect), here)
 }
 
 fn finding(
@@ -129,21 +139,45 @@ fn finding(
     failure: &Failure,
     about: &str,
     (severity, effect): (Severity, &str),
+    here: bool,
 ) -> Finding {
     Finding {
         check: CHECK,
         severity,
         about: about.into(),
         message: format!("{} ({}); {effect}", failure.message, policy.origin),
-        remedy: Some(remedy(policy, failure)),
+        remedy: Some(remedy(policy, failure, here)),
         unknown: failure.is_untried(),
     }
 }
 
-/// What is to be said of one, which is called `about`.
-pub fn judge(policy: &Policy, account: &Account, about: &str, findings: &mut Vec<Finding>) {
+/// Says of a policy that its sidecar is masked, which a file that lost its contents does, too.
+fn masked_sidecar(policy: &Policy, findings: &mut Vec<Finding>) {
+    if let Some(file) = &policy.sidecar.masked_by {
+        findings.note(
+            "sidecar",
+            file.clone(),
+            format!(
+                "is empty or a link to /dev/null: policy {} has the default settings and limits, whatever other sidecar there is",
+                policy.name
+            ),
+        );
+    }
+}
+
+/// What is to be said of one, which is called `about`. `here`: its files are this machine's,
+/// by the names that they have.
+pub fn judge(
+    policy: &Policy,
+    account: &Account,
+    about: &str,
+    here: bool,
+    findings: &mut Vec<Finding>,
+) {
+    masked_sidecar(policy, findings);
     if let Some(failure) = account.failures.first() {
-        findings.add(finding(policy, failure, about, effect(policy, failure)));
+        let effect = effect(policy, failure);
+        findings.add(finding(policy, failure, about, effect, here));
         return;
     }
     let answers = account.answers;
@@ -208,23 +242,42 @@ fn effect(policy: &Policy, failure: &Failure) -> (Severity, &'static str) {
     }
 }
 
-fn remedy(policy: &Policy, failure: &Failure) -> String {
+fn remedy(policy: &Policy, failure: &Failure, here: bool) -> String {
     let file = &policy.origin;
+    // A path in an image is nothing that a command of this machine could read.
+    let (inspect, sign) = match here {
+        true => (
+            format!("srctl policy inspect {file}"),
+            format!("srctl policy sign {file} --key KEY"),
+        ),
+        false => (
+            "srctl policy inspect, on the file that it was taken from,".into(),
+            "srctl policy sign, on the file that it was taken from".into(),
+        ),
+    };
     match failure.kind {
         Kind::NotAPolicy if failure.is_untried() => ELSEWHERE.into(),
-        Kind::Unreadable => format!("make {file} readable, or remove it"),
-        Kind::Signature => {
-            format!("sign it (srctl policy sign {file} --key KEY), or correct the lists of signers")
+        Kind::Unreadable if failure.message.contains("dangling symbolic link") => {
+            format!("correct the link {file}, or remove it")
         }
+        Kind::Unreadable => format!("make {file} readable, or remove it"),
+        // The folder of the lists itself, which nobody could sign.
+        Kind::Signature if failure.message.starts_with("has no usable list of signers") => {
+            "correct the lists of signers: what is wrong is named above".into()
+        }
+        Kind::Signature if failure.message.contains("no usable list of signers") => {
+            format!("correct the lists of signers; where it is not signed yet, sign it ({sign})")
+        }
+        Kind::Signature => format!("sign it ({sign}), or correct the lists of signers"),
         Kind::Settings => "correct its sidecar: what is wrong is named above".into(),
         Kind::NotAPolicy | Kind::Imports | Kind::Version => {
-            format!("replace it, or remove it; srctl policy inspect {file} tells more")
+            format!("replace it, or remove it; {inspect} shows more")
         }
         Kind::Fuel | Kind::Memory | Kind::Stack | Kind::Limit | Kind::Deadline => {
-            format!("raise its limits in its sidecar: srctl policy inspect {file} tells which")
+            format!("raise its limits in its sidecar: {inspect} shows which")
         }
         Kind::Trap | Kind::Crash | Kind::Answer | Kind::Error => {
-            format!("repair the policy, or remove it; srctl policy inspect {file} tells more")
+            format!("repair the policy, or remove it; {inspect} shows more")
         }
     }
 }

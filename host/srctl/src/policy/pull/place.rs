@@ -7,10 +7,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use oci::reference::ImageRef;
+use policy::source::{Disk, Source};
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 use switch_root_core::file::{Links, read};
 use switch_root_core::output::AtomicFile;
+use switch_root_core::reading::cannot_read;
 
 use crate::input::shown;
 
@@ -19,6 +21,9 @@ const RECORD: &str = ".srctl-pulled";
 
 /// What replaces the policy that is embedded.
 const DEFAULT: &str = "00-default.wasm";
+
+const WASM: &str = ".wasm";
+const CWASM: &str = ".cwasm";
 
 /// The largest record that is read, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -59,12 +64,14 @@ impl Place {
         let record = folder.join(RECORD);
         let mut sources = sources(&record)?;
         let repository = reference.repository();
+        let stem = name.trim_end_matches(WASM);
         let same = |other: &str| {
-            let from = sources.get(other);
-            other != name
-                && (from.is_some() && from == repository.as_ref() || base(other) == base(name))
+            let other = stem_of(other);
+            let from = sources.get(&format!("{other}{WASM}"));
+            other != stem
+                && (from.is_some() && from == repository.as_ref() || base(other) == base(stem))
         };
-        if let Some(other) = policies(folder)?.into_iter().find(|other| same(other)) {
+        if let Some(other) = active(folder)?.into_iter().find(|other| same(other)) {
             return Err(Error::input(format!(
                 "{} is a version of the same policy, which calls itself {name} now, and both would be active: nothing was written; name the file with --output, that one to replace it",
                 shown(&folder.join(other))
@@ -137,21 +144,33 @@ fn not_a_link(file: &Path) -> Result<()> {
     }
 }
 
-/// The names of the policies in a folder.
-fn policies(folder: &Path) -> Result<Vec<String>> {
-    let failed =
-        |error: &std::io::Error| Error::system(format!("cannot read {}", shown(folder)), error);
+/// The files that make policies active in a folder: of each name the component, or the
+/// compiled form that is alone; none where it masks.
+fn active(folder: &Path) -> Result<Vec<String>> {
+    let failed = |error| cannot_read(folder, &error);
     let mut names = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(|error| failed(&error))? {
-        let name = entry.map_err(|error| failed(&error))?.file_name();
-        names.extend(
-            name.into_string()
-                .ok()
-                .filter(|name| name.ends_with(".wasm")),
-        );
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        names.extend(name.into_string().ok());
     }
     names.sort();
-    Ok(names)
+    let source = Disk::folder(folder);
+    let masks = |name: &str| {
+        let path = Path::new("/").join(name);
+        source.is_null(&path) || source.is_empty(&path)
+    };
+    let counts = |name: &&String| match name.strip_suffix(CWASM) {
+        Some(stem) => !names.contains(&format!("{stem}{WASM}")),
+        None => name.ends_with(WASM),
+    };
+    let counting = names.iter().filter(counts).filter(|name| !masks(name));
+    Ok(counting.cloned().collect())
+}
+
+/// The name of a file without its ending.
+fn stem_of(name: &str) -> &str {
+    let without = name.strip_suffix(WASM).or_else(|| name.strip_suffix(CWASM));
+    without.unwrap_or(name)
 }
 
 /// A name without the number that says when the policy is asked.
@@ -176,7 +195,7 @@ mod tests {
         let at = folder.path();
         let pull = |name: &str, reference: &str| {
             let place = find(at, name, reference)?;
-            std::fs::write(&place.file, "").unwrap();
+            std::fs::write(&place.file, "component").unwrap();
             place.record().map(|()| place.file)
         };
         let keep = "r.example/team/keep:v1";
@@ -209,6 +228,26 @@ mod tests {
         // What is gone is no longer in the way.
         std::fs::remove_file(at.join("50-keep.wasm")).unwrap();
         assert!(pull("50-keep-paths.wasm", keep).is_ok());
+    }
+
+    #[test]
+    fn what_is_masked_is_not_active_and_compiled_forms_alone_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let pulled = |name: &str| find(folder.path(), name, "oci:shelf:v1").map(|it| it.file);
+        std::fs::write(path("50-keep.wasm"), "").unwrap();
+        assert!(pulled("60-keep.wasm").is_ok());
+        // What is beside a mask is masked with it.
+        std::fs::write(path("50-keep.cwasm"), "code").unwrap();
+        assert!(pulled("60-keep.wasm").is_ok());
+        std::fs::remove_file(path("50-keep.wasm")).unwrap();
+        let error = pulled("60-keep.wasm").unwrap_err().to_string();
+        assert!(error.contains("50-keep.cwasm is a version of"), "{error}");
+        // Of the same name it goes with what is pulled, or is not used.
+        assert!(pulled("50-keep.wasm").is_ok());
+        std::fs::remove_file(path("50-keep.cwasm")).unwrap();
+        std::os::unix::fs::symlink("/dev/null", path("50-keep.cwasm")).unwrap();
+        assert!(pulled("60-keep.wasm").is_ok());
     }
 
     #[test]
