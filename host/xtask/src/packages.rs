@@ -1,6 +1,7 @@
 //! `cargo xtask packages`: what people install, in `target/dist/packages/`: Debian's packages,
 //! and an archive for everybody else. host/distribution/PACKAGES.md says what is in them.
 
+mod book;
 mod changelog;
 mod debian;
 mod files;

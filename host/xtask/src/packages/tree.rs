@@ -3,13 +3,13 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
 use super::files::{copy, make_folder};
-use super::licences;
 use super::release::{Release, here};
+use super::{book, licences};
 use crate::run::{files_below, workspace};
 
 /// Folders of host/distribution, and where their files go, with the modes that they have.
@@ -45,12 +45,13 @@ const COMPLETIONS: [(&str, &str); 3] = [
 ];
 
 /// Documents, by the package that has them.
-const DOCUMENTS: [(&str, &str); 9] = [
+const DOCUMENTS: [(&str, &str); 10] = [
     ("host/switch/FAILURES.md", "switch-root"),
     ("host/switch/REPORT.md", "switch-root"),
     ("host/switch/THREATS.md", "switch-root"),
     ("host/switch/report.schema.json", "switch-root"),
     ("host/distribution/README.md", "switch-root"),
+    ("wit/policy.wit", "switch-root"),
     ("host/srctl/DOCTOR.md", "srctl"),
     ("host/srctl/FAILURES.md", "srctl"),
     ("host/srctl/STATUS.md", "srctl"),
@@ -86,15 +87,40 @@ pub fn write(release: &Release, root: &Path) -> Result<()> {
     }
     pages(&dist.join("man"), root)?;
     pages(&workspace().join("host/distribution/man"), root)?;
-    for (document, package) in DOCUMENTS {
-        let document = workspace().join(document);
-        let name = document.file_name().unwrap_or_default();
-        copy(&document, &doc(root, package).join(name), false)?;
+    let documents = documents()?;
+    for (document, place) in &documents {
+        copy(&workspace().join(document), &root.join(place), false)?;
     }
+    book::write(root, &documents)?;
     for package in licences::PACKAGES {
         licences::write(release, package, &doc(root, package))?;
     }
     open_folders(root)
+}
+
+/// The documents, and what is written about each policy: where they are in the repository, and
+/// where they are installed.
+///
+/// # Errors
+/// The folder of the policies cannot be read.
+pub fn documents() -> Result<Vec<(PathBuf, PathBuf)>> {
+    let mut documents = Vec::new();
+    for (document, package) in DOCUMENTS {
+        let document = PathBuf::from(document);
+        let name = document.file_name().unwrap_or_default();
+        let place = doc(Path::new(""), package).join(name);
+        documents.push((document, place));
+    }
+    for entry in fs::read_dir(workspace().join("policies")).context("reading policies")? {
+        let name = entry?.file_name();
+        let about = Path::new("policies").join(&name).join("README.md");
+        if workspace().join(&about).exists() {
+            let place = doc(Path::new(""), "switch-root-policies").join(&name);
+            documents.push((about, place.with_extension("md")));
+        }
+    }
+    documents.sort();
+    Ok(documents)
 }
 
 /// The documents of a package.
@@ -125,7 +151,7 @@ fn distribution(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The policies that ship, and what is written about each.
+/// The policies that ship.
 fn policies(built: &Path, root: &Path) -> Result<()> {
     for file in files_below(built)? {
         let name = file.file_name().unwrap_or_default();
@@ -134,16 +160,6 @@ fn policies(built: &Path, root: &Path) -> Result<()> {
             &root.join("usr/share/switch-root/policies").join(name),
             false,
         )?;
-        let stem = file.file_stem().unwrap_or_default();
-        let about = workspace().join("policies").join(stem).join("README.md");
-        if about.exists() {
-            let about_here = Path::new(stem).with_extension("md");
-            copy(
-                &about,
-                &doc(root, "switch-root-policies").join(about_here),
-                false,
-            )?;
-        }
     }
     Ok(())
 }
