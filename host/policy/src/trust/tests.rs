@@ -135,7 +135,7 @@ fn the_time_of_a_key_is_told_and_a_line_that_is_valid_goes_first() {
     assert!(
         at("19700101", &list)
             .1
-            .contains("not valid before 2026-01-01 00:00:00 UTC")
+            .contains("not valid before 2026-01-01T00:00:00Z")
     );
     assert_eq!(at("20260101", &list).1, "");
     assert_eq!(at("20270101", &list).1, "");

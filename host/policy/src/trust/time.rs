@@ -1,6 +1,11 @@
 //! Points in time as allowed_signers files have them.
 
 use std::fmt;
+use std::time::{Duration, UNIX_EPOCH};
+
+/// The last second that is shown as what it is: of 9999. No file can name a later one, and no
+/// clock should.
+const LAST: u64 = 253_402_300_799;
 
 /// Seconds since 1970, in UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,64 +20,30 @@ impl Time {
         if !matches!(digits.len(), 8 | 12 | 14) || !digits.bytes().all(|it| it.is_ascii_digit()) {
             return None;
         }
-        let number = |range: std::ops::Range<usize>| match digits.get(range) {
-            Some(digits) => digits.parse::<u64>().ok(),
-            None => Some(0),
-        };
-        let (year, month, day) = (number(0..4)?, number(4..6)?, number(6..8)?);
-        let (hour, minute, second) = (number(8..10)?, number(10..12)?, number(12..14)?);
-        let valid = year >= 1970
-            && (1..=12).contains(&month)
-            && (1..=days_of(year, month)).contains(&day)
-            && hour < 24
-            && minute < 60
-            && second < 60;
-        let days = (1970..year).map(days_of_year).sum::<u64>()
-            + (1..month).map(|month| days_of(year, month)).sum::<u64>()
-            + day.checked_sub(1)?;
-        valid.then_some(Self(((days * 24 + hour) * 60 + minute) * 60 + second))
+        let part = |from: usize| digits.get(from..from + 2).unwrap_or("00");
+        // A leap second, which humantime takes for the one before, is not known here.
+        if part(12) == "60" {
+            return None;
+        }
+        let rfc3339 = format!(
+            "{}-{}-{}T{}:{}:{}Z",
+            &digits[..4],
+            part(4),
+            part(6),
+            part(8),
+            part(10),
+            part(12)
+        );
+        let time = humantime::parse_rfc3339(&rfc3339).ok()?;
+        Some(Self(time.duration_since(UNIX_EPOCH).ok()?.as_secs()))
     }
 }
 
-fn is_leap(year: u64) -> bool {
-    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
-}
-
-fn days_of_year(year: u64) -> u64 {
-    if is_leap(year) { 366 } else { 365 }
-}
-
-fn days_of(year: u64, month: u64) -> u64 {
-    match month {
-        2 if is_leap(year) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// `2027-01-31 00:00:00 UTC`.
+/// `2027-01-31T00:00:00Z`.
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (mut days, seconds) = (self.0 / 86400, self.0 % 86400);
-        let mut year = 1970;
-        // No file can name a later year, and no clock should.
-        while year < 9999 && days >= days_of_year(year) {
-            days -= days_of_year(year);
-            year += 1;
-        }
-        let mut month = 1;
-        while month < 12 && days >= days_of(year, month) {
-            days -= days_of(year, month);
-            month += 1;
-        }
-        let (hour, minute) = (seconds / 3600, seconds / 60 % 60);
-        write!(
-            f,
-            "{year:04}-{month:02}-{:02} {hour:02}:{minute:02}:{:02} UTC",
-            days + 1,
-            seconds % 60
-        )
+        let time = UNIX_EPOCH + Duration::from_secs(self.0.min(LAST));
+        humantime::format_rfc3339_seconds(time).fmt(f)
     }
 }
 
@@ -83,15 +54,16 @@ mod tests {
     #[test]
     fn times_are_read_and_shown() {
         for (text, seconds, shown) in [
-            ("19700101", 0, "1970-01-01 00:00:00 UTC"),
-            ("20000229Z", 951_782_400, "2000-02-29 00:00:00 UTC"),
-            ("203801190314", 2_147_483_640, "2038-01-19 03:14:00 UTC"),
-            ("20380119031407Z", 2_147_483_647, "2038-01-19 03:14:07 UTC"),
-            ("99991231235959", 253_402_300_799, "9999-12-31 23:59:59 UTC"),
+            ("19700101", 0, "1970-01-01T00:00:00Z"),
+            ("20000229Z", 951_782_400, "2000-02-29T00:00:00Z"),
+            ("203801190314", 2_147_483_640, "2038-01-19T03:14:00Z"),
+            ("20380119031407Z", 2_147_483_647, "2038-01-19T03:14:07Z"),
+            ("99991231235959", 253_402_300_799, "9999-12-31T23:59:59Z"),
         ] {
             let time = Time::parse(text).unwrap();
             assert_eq!((time, time.to_string().as_str()), (Time(seconds), shown));
         }
+        assert_eq!(Time(u64::MAX).to_string(), "9999-12-31T23:59:59Z");
     }
 
     #[test]
@@ -106,6 +78,8 @@ mod tests {
             "20270101006",
             "2027010100600",
             "20270101006060",
+            "20270101000060",
+            "2027010a",
             "19691231",
             "2027-01-01",
             "+0270101",

@@ -64,8 +64,8 @@ mod tests {
         assert_eq!(
             found,
             [
-                ("b", "expires on 2027-01-31 00:00:00 UTC".to_owned()),
-                ("d", "has expired on 2026-12-31 00:00:00 UTC".to_owned()),
+                ("b", "expires on 2027-01-31T00:00:00Z".to_owned()),
+                ("d", "has expired on 2026-12-31T00:00:00Z".to_owned()),
             ]
         );
     }

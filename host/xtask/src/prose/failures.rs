@@ -62,7 +62,6 @@ const NO_MESSAGES: &[&str] = &[
     "file or directory",
     "files and directories",
     "{count} B",
-    "{year:04}-{month:02}-{:02} {hour:02}:{minute:02}:{:02} UTC",
     // What is written into files, or compared with what is in them.
     "Initramfs unpacking failed:",
     "rootfs image is not initramfs (",
