@@ -1,6 +1,9 @@
 //! Tables for people: columns as wide as what is in them.
 
+use std::io::Write;
+
 use switch_root_core::escape;
+use tabwriter::TabWriter;
 
 use crate::style::{Stream, Tone, paint_if, wanted};
 
@@ -49,34 +52,33 @@ fn lay_out<const COLUMNS: usize>(
                 .map(|cell| escape::visible(&escape::message(cell, CELL)).into_owned())
         })
         .collect();
-    let all = || std::iter::once(&headings).chain(&rows);
-    let width = |column: usize| {
-        all()
-            .map(|row| row[column].chars().count())
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: [usize; COLUMNS] = std::array::from_fn(width);
     let mut text = String::new();
-    for (number, row) in all().enumerate() {
-        let mut line = String::new();
-        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+    for (number, row) in std::iter::once(&headings).chain(&rows).enumerate() {
+        for (column, cell) in row.iter().enumerate() {
             let tone = match number {
                 0 => Some(Tone::Heading),
                 _ => tone(column, cell),
             };
-            // Colours take no room, so the padding is not the formatter's.
-            let padding = width - cell.chars().count() + 2;
+            text.push_str(if column > 0 { "\t" } else { "" });
             match tone {
-                Some(tone) => line.push_str(&paint_if(coloured, tone, cell)),
-                None => line.push_str(cell),
+                Some(tone) => text.push_str(&paint_if(coloured, tone, cell)),
+                None => text.push_str(cell),
             }
-            line.extend(std::iter::repeat_n(' ', padding));
         }
-        text.push_str(line.trim_end());
         text.push('\n');
     }
-    text
+    let writer = TabWriter::new(Vec::new()).minwidth(0).ansi(true);
+    let laid_out = aligned(writer, &text).unwrap_or(text);
+    let lines = laid_out
+        .lines()
+        .map(|line| format!("{}\n", line.trim_end()));
+    lines.collect()
+}
+
+/// Columns that tabs separate, with spaces between them. Nothing fails: it is written to memory.
+fn aligned(mut writer: TabWriter<Vec<u8>>, text: &str) -> Option<String> {
+    writer.write_all(text.as_bytes()).ok()?;
+    String::from_utf8(writer.into_inner().ok()?).ok()
 }
 
 /// Digits of a digest that are shown of a layer's name: it has the whole one where its
@@ -143,6 +145,18 @@ mod tests {
         assert_eq!(
             table(["NAME", "WHAT", "WHY"], &rows),
             "NAME       WHAT   WHY\na          größe\nlong name         x\n"
+        );
+    }
+
+    #[test]
+    fn wide_and_combining_characters_are_as_wide_as_shown() {
+        let rows = [
+            ["名前".to_owned(), "x".to_owned()],
+            ["e\u{301}".to_owned(), "y".to_owned()],
+        ];
+        assert_eq!(
+            table(["A", "B"], &rows),
+            "A     B\n名前  x\ne\u{301}     y\n"
         );
     }
 
