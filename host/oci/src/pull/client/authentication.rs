@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use switch_root_core::error::Result;
 use switch_root_core::escape;
@@ -12,6 +13,16 @@ use super::super::endpoint::Endpoint;
 use super::super::transport::{Answer, Method, Question, origin, unreachable};
 use super::{Client, Patience, Right, body, unauthorized};
 use crate::registries::Credentials;
+
+/// What may not stand in the value of a query as it is. A library for whole URLs would bring some
+/// twenty crates of Unicode's tables into `srctl`, for names that are ASCII.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'/')
+    .remove(b':');
 
 impl Client<'_> {
     /// What goes into `Authorization` after a challenge.
@@ -187,24 +198,9 @@ impl Token<'_> {
             });
             url.push_str(key);
             url.push('=');
-            percent_encode(value, &mut url);
+            url.extend(utf8_percent_encode(value, ENCODED));
         }
         url
-    }
-}
-
-/// Appends a value as it may stand in a query.
-fn percent_encode(value: &str, url: &mut String) {
-    use std::fmt::Write;
-
-    for byte in value.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' | b':' => {
-                url.push(char::from(byte));
-            }
-            // Writing to a String cannot fail.
-            _ => drop(write!(url, "%{byte:02X}")),
-        }
     }
 }
 
