@@ -3,6 +3,10 @@
 //!
 //! All images of one call come, or none: each is unpacked under a hidden name,
 //! and they get their names when the last is complete.
+//!
+//! By hand, although there is oci-client: that neither retries nor resumes, knows no mirror below a
+//! path, no client certificates and no identity tokens, and brings an asynchronous runtime, while
+//! policy workers are forked, which takes a process without threads.
 
 mod ahead;
 pub(crate) mod artifacts;

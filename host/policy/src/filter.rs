@@ -4,7 +4,7 @@
 //! The filter is a search tree. For each number that a system call could have the
 //! kernel runs a new filter once, to know beforehand which ones it always allows
 //! (seccomp_cache_prepare() in kernel/seccomp.c), and compiles it: a chain of
-//! comparisons, as the usual libraries write it, took a tenth of a millisecond of
+//! comparisons, as seccompiler and the other libraries write it, took a tenth of a millisecond of
 //! every boot.
 
 use libc::sock_filter;

@@ -2,7 +2,8 @@
 //!
 //! Only on tmpfs and ramfs, never across a mount, never through a link; by
 //! descriptors, with a to-do list instead of recursion, and with no more
-//! descriptors open than [`OPEN`], at any depth.
+//! descriptors open than [`OPEN`], at any depth. No library deletes so: the standard one knows
+//! neither mounts nor a list of what to keep, and walkdir goes by path.
 
 use std::ffi::CStr;
 use std::io;

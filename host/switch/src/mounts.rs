@@ -1,4 +1,7 @@
 //! The table of mounts, as /proc/self/mountinfo gives it (proc_pid_mountinfo(5)).
+//!
+//! By hand, although there is procfs: that takes names as UTF-8 and leaves the kernel's escapes in
+//! them, and a wrong path would be a wrong deletion here.
 
 use switch_root_core::path::{is_at_or_below, join};
 

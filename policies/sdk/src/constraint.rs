@@ -11,7 +11,7 @@
 //! A part that is left out is 0. A `v` may stand before the first digit, and spaces after an
 //! operator. With a wildcard only the parts before it are compared, so `> 1.6.x` begins with
 //! 1.7.0. A pre-release (`1.6.0-alpha.2`) is below its release, as semantic versioning has it;
-//! build metadata (`+...`) is ignored.
+//! build metadata (`+...`) is ignored. No library reads it: semver has neither `||` nor `!=`.
 
 use core::cmp::Ordering;
 
