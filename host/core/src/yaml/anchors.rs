@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Kind, Node};
+use super::node::{Kind, Node};
 
 /// What aliases may expand to in all, and what they may refer to, as [`Anchors::weight`]
 /// counts it: more than any text holds that is not made to do harm.
