@@ -14,21 +14,24 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use switch_root_core::escape;
 use switch_root_core::failure::{Failure, Kind};
+use switch_root_core::file::no_memory;
 use switch_root_core::limits::fixed;
 use switch_root_core::locations::{OPERATOR, TRUST, VENDOR};
-use switch_root_core::{escape, file};
 
 use crate::engine;
 use crate::native::{Native, NativeFile};
 use crate::sidecar::Sidecar;
 use crate::source::{self, Contents, Disk, Source};
 
+mod file;
 mod signed;
 mod survey;
 
+use file::File;
 use signed::{Demand, Signed};
 pub use survey::{Found, survey};
 
@@ -93,37 +96,6 @@ enum Assembled {
     Masked,
     /// A sidecar without a policy.
     Nothing,
-}
-
-/// A file in one of the places that policies are in.
-#[derive(Clone)]
-struct File<'a> {
-    source: &'a dyn Source,
-    path: PathBuf,
-}
-
-impl File<'_> {
-    fn shown(&self) -> String {
-        self.source.shown(&self.path)
-    }
-
-    fn read(&self, limit: u64) -> Result<Option<Contents>, String> {
-        self.source.read(&self.path, limit)
-    }
-
-    fn read_native(&self, limit: u64) -> Result<Option<Contents<NativeFile>>, String> {
-        self.source.read_native(&self.path, limit)
-    }
-
-    /// Whether it is there to hide one of the same name.
-    fn masks(&self) -> bool {
-        self.source.is_null(&self.path) || self.source.is_empty(&self.path)
-    }
-
-    /// Whether it lies in the same folder.
-    fn beside(&self, other: &Self) -> bool {
-        std::ptr::addr_eq(self.source, other.source) && self.path.parent() == other.path.parent()
-    }
 }
 
 /// The files that make up one policy.
@@ -445,7 +417,7 @@ fn trusted_native(
 
 fn native_code(bytes: &NativeFile, from: usize) -> Result<Native, String> {
     let length = bytes.bytes().len() - from;
-    bytes.code(from).map_err(|_| file::no_memory(length as u64))
+    bytes.code(from).map_err(|_| no_memory(length as u64))
 }
 
 fn loaded(name: String, origin: String, digest: Option<String>, code: Code) -> Policy {

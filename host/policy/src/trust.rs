@@ -25,13 +25,13 @@
 
 pub mod compiled;
 mod rejection;
+mod signature;
 pub mod signers;
 mod time;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use ssh_key::public::KeyData;
 use ssh_key::{HashAlg, PublicKey, SshSig};
@@ -41,11 +41,9 @@ use switch_root_core::locations::TRUST;
 use crate::source::{self, Source};
 
 pub use rejection::Rejection;
+pub use signature::{NAMESPACE, signature_path};
 pub use signers::Signer;
-pub use time::Time;
-
-/// What signatures are made for, so that none that was made for something else counts.
-pub const NAMESPACE: &str = "switch-root-policy";
+pub use time::{Time, now};
 
 /// What the names of signers files end with.
 const ENDING: &[u8] = b"signers";
@@ -203,19 +201,6 @@ fn parse(bytes: &[u8]) -> Result<SshSig, Rejection> {
         KeyData::Ed25519(_) | KeyData::SkEd25519(_) => Ok(signature),
         other => Err(Rejection::algorithm(other.algorithm().as_str())),
     }
-}
-
-/// The path of a file's signature.
-pub fn signature_path(file: &Path) -> PathBuf {
-    let mut path = file.as_os_str().to_owned();
-    path.push(".sig");
-    path.into()
-}
-
-/// The time that the clock of this machine shows.
-pub fn now() -> Time {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    Time(since.map_or(0, |since| since.as_secs()))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use switch_root_core::failure::{Failure, Kind};
 use switch_root_core::limits::fixed;
 use switch_root_core::locations::COMPILED;
 
-use super::File;
+use super::file::File;
 use crate::source::Source;
 use crate::trust::compiled::Compiled;
 use crate::trust::{self, Time, Trust, signature_path};

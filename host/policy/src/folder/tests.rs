@@ -1,6 +1,7 @@
 use super::*;
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 
 /// A root directory with the given files; empty contents for `b""`.
 fn root(name: &str, files: &[(&str, &[u8])]) -> PathBuf {

@@ -4,7 +4,8 @@ use std::fmt;
 
 use switch_root_core::escape;
 
-use super::{NAMESPACE, Time};
+use super::signature::NAMESPACE;
+use super::time::Time;
 
 /// The most of a text from a signature that is shown, in bytes.
 const SHOWN: usize = 256;

@@ -16,7 +16,9 @@ use ssh_key::{HashAlg, PublicKey};
 use switch_root_core::escape;
 use switch_root_core::limits::fixed;
 
-use super::{NAMESPACE, Rejection, Time};
+use super::rejection::Rejection;
+use super::signature::NAMESPACE;
+use super::time::Time;
 
 /// The types of keys whose signatures are checked.
 const ACCEPTED: [&str; 2] = ["ssh-ed25519", "sk-ssh-ed25519@openssh.com"];

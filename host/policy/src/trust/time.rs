@@ -1,7 +1,7 @@
 //! Points in time as allowed_signers files have them.
 
 use std::fmt;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The last second that is shown as what it is: of 9999. No file can name a later one, and no
 /// clock should.
@@ -37,6 +37,12 @@ impl Time {
         let time = humantime::parse_rfc3339(&rfc3339).ok()?;
         Some(Self(time.duration_since(UNIX_EPOCH).ok()?.as_secs()))
     }
+}
+
+/// The time that the clock of this machine shows.
+pub fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    Time(since.map_or(0, |since| since.as_secs()))
 }
 
 /// `2027-01-31T00:00:00Z`.
