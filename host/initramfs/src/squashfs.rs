@@ -17,6 +17,7 @@ use std::thread;
 
 use backhand::kind::Kind;
 use backhand::{BackhandError, FilesystemCompressor, FilesystemWriter, NodeHeader};
+use codec::BLOCK;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::output::cannot_write;
 use switch_root_core::progress::Task;
@@ -25,10 +26,6 @@ use tree::{Entry, What};
 
 pub use ahead::Pool;
 pub use codec::Codec;
-
-/// Of data, in bytes. Larger ones compress a little better, and cost the running
-/// system more for each page that it reads.
-const BLOCK: u32 = 128 * 1024;
 
 /// How an image is made.
 pub struct Options<'a> {

@@ -3,6 +3,7 @@
 
 mod count;
 mod folder;
+mod insert;
 mod lookup;
 mod node;
 mod read;
@@ -13,11 +14,8 @@ mod wanted;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 
-use lookup::Last;
 use node::Children;
 use switch_root_core::contract::Entry;
-use switch_root_core::error::{Error, Result};
-use switch_root_core::escape;
 use switch_root_core::file_kind::FileKind;
 
 pub use count::Sum;
@@ -90,82 +88,6 @@ impl Tree {
         tree
     }
 
-    /// Adds a file, link, directory or device at an absolute path, and the directories
-    /// above it. A directory that is there already gets mode and owner of the new one.
-    ///
-    /// # Errors
-    /// The path is not an absolute one without `.` and `..`, something above it is no
-    /// directory, or something else is there already.
-    pub fn insert(&mut self, path: &[u8], node: Node) -> Result<Id> {
-        let refused = |why: &str| {
-            Error::input(format!(
-                "`{}` cannot be put into the tree: {why}",
-                escape::path(path)
-            ))
-        };
-        let relative = path
-            .strip_prefix(b"/")
-            .ok_or_else(|| refused("the path is not absolute"))?;
-        if relative.is_empty() && node.kind == FileKind::Directory {
-            self.nodes[0].take_attributes(&node);
-            return Ok(Id::ROOT);
-        }
-        let names: Vec<&[u8]> = relative.split(|byte| *byte == b'/').collect();
-        if names
-            .iter()
-            .any(|name| matches!(*name, b"" | b"." | b"..") || name.len() > lookup::NAME_MAX)
-            || path.contains(&0)
-        {
-            return Err(refused(
-                "each part of the path is a name of 1 to 255 bytes, and not `.` or `..`",
-            ));
-        }
-        if names.len() > DEPTH as usize {
-            return Err(refused("it is below too many directories"));
-        }
-        let (last, above) = names.split_last().expect("split gives at least one");
-        let mut directory = Id::ROOT;
-        for name in above {
-            let next = self.child(directory, name);
-            directory = match next {
-                None => self.add(directory, name, Node::directory(0o755)),
-                Some(next) if self.node(next).kind == FileKind::Directory => next,
-                Some(_) => return Err(refused("something above it is not a directory")),
-            };
-        }
-        match self.child(directory, last) {
-            None => Ok(self.add(directory, last, node)),
-            Some(there)
-                if self.node(there).kind == FileKind::Directory
-                    && node.kind == FileKind::Directory =>
-            {
-                self.nodes[there.index()].take_attributes(&node);
-                Ok(there)
-            }
-            Some(_) => Err(refused("something is there already")),
-        }
-    }
-
-    /// Adds a regular file with its contents; see [`insert`](Self::insert).
-    ///
-    /// # Errors
-    /// See there.
-    pub fn insert_file(&mut self, path: &[u8], mode: u32, contents: &[u8]) -> Result<Id> {
-        let id = self.insert(path, Node::file(mode, contents.len() as u64))?;
-        self.stored.insert(id, Stored::Whole(contents.to_vec()));
-        Ok(id)
-    }
-
-    /// Gives a file one more name, in a directory that is there.
-    ///
-    /// # Panics
-    /// There is no such file, or no such directory.
-    pub fn alias(&mut self, file: &[u8], name: &[u8]) {
-        let id = self.find(file).unwrap();
-        let place = self.locate(name, Last::Keep).unwrap();
-        self.link(place.parent, &place.name.unwrap(), id);
-    }
-
     /// What an id stands for.
     pub fn node(&self, id: Id) -> &Node {
         &self.nodes[id.index()]
@@ -196,28 +118,6 @@ impl Tree {
         Some(at)
     }
 
-    /// What a path leads to, with links followed as if the tree were the root
-    /// directory: its id, and its path without links.
-    pub fn resolve(&self, path: &[u8]) -> Option<(Id, Vec<u8>)> {
-        self.follow(path, Last::Follow)
-    }
-
-    /// What stands at a path, links in the middle followed, but not one at its end: its
-    /// id, and its path without the former.
-    pub fn at(&self, path: &[u8]) -> Option<(Id, Vec<u8>)> {
-        self.follow(path, Last::Keep)
-    }
-
-    fn follow(&self, path: &[u8], last: Last) -> Option<(Id, Vec<u8>)> {
-        let place = self.locate(path, last).ok()?;
-        let id = place.node?;
-        let mut real = self.path_of(place.parent);
-        if let Some(name) = place.name {
-            real = switch_root_core::path::join(&real, &name);
-        }
-        Some((id, real))
-    }
-
     /// Lists a directory with what policies are told of its entries, as
     /// [`policy::preservation::review`] takes it. Nothing is mounted in an image.
     ///
@@ -246,26 +146,6 @@ impl Tree {
     /// What was kept of a file's contents.
     pub fn stored(&self, id: Id) -> Option<&Stored> {
         self.stored.get(&id)
-    }
-
-    /// The contents of the file that a path leads to, links followed.
-    ///
-    /// # Errors
-    /// What follows the path in a sentence: nothing is there, it is no file, or it is
-    /// larger than what is kept of such a file.
-    pub fn contents(&self, path: &[u8]) -> std::result::Result<&[u8], String> {
-        let (id, _) = self.resolve(path).ok_or("is not there")?;
-        let node = self.node(id);
-        match self.stored(id) {
-            _ if node.kind != FileKind::Regular => Err("is not a regular file".into()),
-            Some(Stored::Whole(bytes)) => Ok(bytes),
-            Some(Stored::TooLarge(limit)) => Err(format!(
-                "is {} bytes large; at most {limit} are read",
-                node.size
-            )),
-            _ if node.size == 0 => Ok(&[]),
-            _ => Err("was not read".into()),
-        }
     }
 
     /// The SHA-256 of a file's contents, where digests were asked for.

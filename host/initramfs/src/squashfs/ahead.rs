@@ -18,7 +18,7 @@ use backhand::compression::{CompressionAction, Compressor, DefaultCompressor};
 use backhand::kind::Kind;
 use backhand::{BackhandError, FilesystemCompressor, SuperBlock};
 
-use super::{BLOCK, Codec};
+use super::codec::{BLOCK, Codec};
 
 /// Blocks of one image that are kept, compressed or not.
 const AHEAD: usize = 64;

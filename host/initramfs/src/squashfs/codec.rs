@@ -7,7 +7,9 @@ use backhand::compression::{CompressionOptions, Compressor, Zstd};
 use liblzma::stream::{Check, Filters, LzmaOptions, Stream};
 use switch_root_core::error::{Error, Result};
 
-use super::BLOCK;
+/// A block of data, in bytes. Larger ones compress a little better, and cost the running
+/// system more for each page that it reads.
+pub(super) const BLOCK: u32 = 128 * 1024;
 
 /// A format of compressed blocks, and its level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

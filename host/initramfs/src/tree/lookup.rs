@@ -5,7 +5,7 @@ use std::fmt;
 
 use switch_root_core::file_kind::FileKind;
 
-use super::{Id, Tree};
+use super::{Id, Stored, Tree};
 
 /// The longest name.
 pub(super) const NAME_MAX: usize = 255;
@@ -58,6 +58,48 @@ impl fmt::Display for Stuck {
 }
 
 impl Tree {
+    /// What a path leads to, with links followed as if the tree were the root
+    /// directory: its id, and its path without links.
+    pub fn resolve(&self, path: &[u8]) -> Option<(Id, Vec<u8>)> {
+        self.follow(path, Last::Follow)
+    }
+
+    /// What stands at a path, links in the middle followed, but not one at its end: its
+    /// id, and its path without the former.
+    pub fn at(&self, path: &[u8]) -> Option<(Id, Vec<u8>)> {
+        self.follow(path, Last::Keep)
+    }
+
+    fn follow(&self, path: &[u8], last: Last) -> Option<(Id, Vec<u8>)> {
+        let place = self.locate(path, last).ok()?;
+        let id = place.node?;
+        let mut real = self.path_of(place.parent);
+        if let Some(name) = place.name {
+            real = switch_root_core::path::join(&real, &name);
+        }
+        Some((id, real))
+    }
+
+    /// The contents of the file that a path leads to, links followed.
+    ///
+    /// # Errors
+    /// What follows the path in a sentence: nothing is there, it is no file, or it is
+    /// larger than what is kept of such a file.
+    pub fn contents(&self, path: &[u8]) -> Result<&[u8], String> {
+        let (id, _) = self.resolve(path).ok_or("is not there")?;
+        let node = self.node(id);
+        match self.stored(id) {
+            _ if node.kind != FileKind::Regular => Err("is not a regular file".into()),
+            Some(Stored::Whole(bytes)) => Ok(bytes),
+            Some(Stored::TooLarge(limit)) => Err(format!(
+                "is {} bytes large; at most {limit} are read",
+                node.size
+            )),
+            _ if node.size == 0 => Ok(&[]),
+            _ => Err("was not read".into()),
+        }
+    }
+
     /// Follows a path from the root. What is behind the last name need not be there.
     pub(super) fn locate(&self, path: &[u8], last: Last) -> Result<Place, Stuck> {
         if path.is_empty() {

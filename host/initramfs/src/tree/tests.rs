@@ -5,6 +5,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use crate::archive::{Member, Writer};
 use crate::compression::{Compression, encoder};
 
+use switch_root_core::error::Result;
+use switch_root_core::escape;
+
 use super::*;
 use crate::image::Image;
 
