@@ -7,45 +7,22 @@
 
 mod config;
 mod manifest;
-
-use std::path::PathBuf;
+mod push;
+mod signature;
 
 use policy::description;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 use switch_root_core::limits::fixed;
-use switch_root_core::progress::Progress;
 
+use crate::access::Access;
 use crate::pull::Platform;
 use crate::pull::artifacts::{self, Choice, Parcel};
 use crate::reference::{ImageRef, Source};
-use crate::registries::Registries;
 
 pub use policy::description::Description;
-
-/// How registries are reached.
-pub struct Access<'a> {
-    /// Mirrors, which are read from alone, certificates and credentials.
-    pub registries: &'a Registries,
-    /// Docker's configuration file, for credentials. `None` is `config.json` in
-    /// `$DOCKER_CONFIG` or `~/.docker`. It need not exist.
-    pub docker_config: Option<PathBuf>,
-    /// Where it is told how far it is.
-    pub progress: &'a dyn Progress,
-}
-
-/// What is pushed.
-pub struct Push<'a> {
-    /// The component.
-    pub wasm: &'a [u8],
-    /// The name of its file, such as `50-keep-paths.wasm`.
-    pub name: &'a str,
-    /// Its signature, as the file beside it has it: see [`check_signature`].
-    pub signature: Option<&'a str>,
-    /// When it was made, in seconds since 1970. The same component with the same
-    /// time makes the same artifact.
-    pub created: u64,
-}
+pub use push::Push;
+pub use signature::check_signature;
 
 /// What was pushed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,29 +113,6 @@ pub fn pull(from: &ImageRef, expected: Option<&str>, access: &Access<'_>) -> Res
         description,
         wasm: received.layer,
     })
-}
-
-/// Checks that a text can be a signature: an SSH signature as `ssh-keygen` writes
-/// it. Whether it is a good one, whoever has the key can tell.
-///
-/// # Errors
-/// It is none: what follows its name in a sentence.
-pub fn check_signature(text: &str) -> std::result::Result<(), String> {
-    let plain = |byte: u8| byte == b'\n' || byte == b'\r' || matches!(byte, b' '..=b'~');
-    // What a boot does not read is of no use to anybody.
-    if text.len() as u64 > fixed::SIGNATURE_FILE {
-        return Err(format!(
-            "is {} bytes large; no signature has more than {}",
-            text.len(),
-            fixed::SIGNATURE_FILE
-        ));
-    }
-    let armored = text.starts_with("-----BEGIN SSH SIGNATURE-----")
-        && text.trim_end().ends_with("-----END SSH SIGNATURE-----");
-    match armored && text.bytes().all(plain) {
-        true => Ok(()),
-        false => Err("is not an SSH signature in its armor; sign the policy again".into()),
-    }
 }
 
 fn check(wasm: &[u8], name: &str) -> Result<Description> {

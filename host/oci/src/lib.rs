@@ -2,6 +2,7 @@
 //! come from ([`registries`], [`pull`]), and how their layers become a folder ([`unpack`]).
 //! Policies go to registries and come from there as [`artifact`]s.
 
+pub mod access;
 pub mod artifact;
 pub mod pull;
 pub mod reference;

@@ -24,14 +24,18 @@ mod folder;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod image;
+mod index;
 mod layout;
 mod layout_writer;
 mod platform;
 mod proxy;
 mod registry;
+mod repository;
+mod resolve;
 mod resume;
 mod sender;
 mod stop;
+mod store;
 mod transport;
 mod trust;
 
@@ -47,11 +51,11 @@ use std::thread;
 
 use client::Client;
 use docker_archive::DockerArchive;
-use document::{Image, Store};
 use folder::{Output, Staged};
 use layout::Layout;
-use registry::Repository;
+use repository::Repository;
 use stop::{NOTICE, Stop};
+use store::{Image, Store};
 use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::progress::Progress;
 use switch_root_core::{escape, interrupt};

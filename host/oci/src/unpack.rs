@@ -8,9 +8,11 @@
 
 mod attributes;
 mod decompress;
+mod failure;
 mod headers;
 mod marks;
 mod meter;
+mod name;
 mod tree;
 
 #[cfg(test)]
@@ -21,6 +23,7 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use failure::broken;
 use headers::Headers;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::{escape, interrupt};
@@ -28,7 +31,7 @@ use tar::EntryType;
 use tree::Tree;
 
 pub use decompress::decompress;
-pub use marks::Dropped;
+pub use marks::{Dropped, Special};
 pub(crate) use meter::Gauge;
 pub use tree::Modes;
 
@@ -42,28 +45,6 @@ const HEADERS: u64 = 1 << 20;
 const CHUNK: usize = 256 << 10;
 /// Entries that were refused, or have lost something, and are told one by one.
 const TOLD: usize = 10;
-
-/// What an archive may hold and an extension may not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Special {
-    /// A character or block device.
-    Device,
-    /// A named pipe.
-    Fifo,
-    /// A program that runs with the rights of its owner or group: unpacked by root,
-    /// it would be root's, for all who can reach the folder.
-    SetId,
-}
-
-impl std::fmt::Display for Special {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Device => "a device node",
-            Self::Fifo => "a named pipe",
-            Self::SetId => "a setuid or setgid program",
-        })
-    }
-}
 
 /// Unpacks the layers of one image, the lowest first, into one folder.
 pub struct Unpacker {
@@ -148,7 +129,7 @@ impl Unpacker {
             EntryType::Regular if name.ends_with(b"/") => EntryType::Directory,
             kind => kind,
         };
-        let path = tree::components(&name)?;
+        let path = name::components(&name)?;
         let Some((last, parents)) = path.split_last() else {
             return match kind {
                 EntryType::Directory => Ok(()),
@@ -210,7 +191,7 @@ fn link_target(entry: &tar::Entry<'_, impl Read>, name: &[u8]) -> Result<Vec<u8>
         "without a target"
     } else if target.contains(&0) {
         "whose target holds a zero byte"
-    } else if target.len() >= tree::LENGTH {
+    } else if target.len() >= name::LENGTH {
         "whose target is longer than Linux takes"
     } else {
         return Ok(target);
@@ -219,21 +200,4 @@ fn link_target(entry: &tar::Entry<'_, impl Read>, name: &[u8]) -> Result<Vec<u8>
         "the layer's entry {} is a link {wrong}",
         escape::path(name)
     )))
-}
-
-/// Reading an archive failed.
-fn broken(error: &std::io::Error) -> Error {
-    use switch_root_core::error::Kind;
-
-    let ours = error.get_ref().is_some_and(|inner| inner.is::<Error>());
-    if ours || error.raw_os_error().is_some() {
-        return Error::system("cannot read the layer", error);
-    }
-    Error::new(
-        Kind::Corrupt,
-        format!(
-            "the layer is not a tar archive that can be read: {}",
-            escape::message(&error.to_string(), 200)
-        ),
-    )
 }

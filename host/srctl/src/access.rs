@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use extension::configuration;
-use oci::artifact::Access;
+use oci::access::Access;
 use oci::registries::Registries;
 use switch_root_core::error::Result;
 use switch_root_core::escape::Shown;

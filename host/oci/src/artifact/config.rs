@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 
-use super::Push;
+use super::push::Push;
 use crate::pull::essence;
 
 /// What configurations are.

@@ -8,7 +8,9 @@ use serde::Serialize;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 
-use super::{Push, config};
+use super::config;
+use super::push::Push;
+use super::signature::check_signature;
 use crate::pull::essence;
 
 /// What manifests are.
@@ -80,7 +82,7 @@ pub(super) fn write(push: &Push<'_>, config: &[u8], description: &Description) -
     .collect();
     annotations.insert(TITLE, push.name);
     if let Some(signature) = push.signature {
-        super::check_signature(signature)
+        check_signature(signature)
             .map_err(|reason| Error::input(format!("the signature {reason}")))?;
         annotations.insert(SIGNATURE, signature);
     }

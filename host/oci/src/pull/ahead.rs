@@ -8,8 +8,8 @@ use switch_root_core::error::{Error, Result};
 use switch_root_core::progress::Task;
 
 use super::digest::Checked;
-use super::document::{Layer, Store};
 use super::stop::{NOTICE, Stop};
+use super::store::{Layer, Store};
 
 /// Bytes that are handed over at a time.
 const CHUNK: usize = 256 << 10;

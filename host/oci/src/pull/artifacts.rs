@@ -11,14 +11,16 @@ use switch_root_core::progress::Task;
 use super::attend;
 use super::client::Client;
 use super::digest;
-use super::document::{self, Document, LIMIT, Store, whole};
+use super::document::{Document, LIMIT};
 use super::layout::Layout;
 use super::layout_writer::LayoutWriter;
 use super::platform::Platform;
-use super::registry::Repository;
+use super::repository::Repository;
+use super::resolve;
 use super::sender::Sender;
 use super::stop::Stop;
-use crate::artifact::Access;
+use super::store::{Store, whole};
+use crate::access::Access;
 use crate::reference::{ImageRef, Source};
 
 /// An artifact as it was found. Everything is what its digest says.
@@ -193,7 +195,7 @@ fn take(
     task: &dyn Task,
 ) -> Result<Received> {
     let digest = start.digest.clone();
-    let found = document::manifest(store, start, &choice.platform)?;
+    let found = resolve::manifest(store, start, &choice.platform)?;
     let layer = (choice.layer)(&found.manifest)?;
     let config = found.manifest.config();
     let what = format!("the configuration {}", config.digest());

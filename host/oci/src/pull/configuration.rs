@@ -7,8 +7,9 @@ use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::escape;
 use switch_root_core::progress::Silent;
 
-use super::document::{LIMIT, Store, essence, json, whole};
+use super::document::{LIMIT, essence, json};
 use super::platform::Platform;
+use super::store::{Store, whole};
 
 /// What of an image's configuration matters here.
 #[derive(Deserialize)]

@@ -12,10 +12,11 @@ use switch_root_core::escape;
 
 use super::configuration::Configuration;
 use super::digest;
-use super::document::{Image, Layer, Store, json};
+use super::document::json;
 use super::files::{Archive, Files};
 use super::layout::Layout;
 use super::platform::Platform;
+use super::store::{Image, Layer, Store};
 
 /// An archive of images.
 pub(super) enum DockerArchive {

@@ -11,8 +11,10 @@ use super::challenge::{self, Challenge};
 use super::digest;
 use super::docker_archive::DockerArchive;
 use super::docker_config::DockerConfig;
-use super::document::{self, Document, Layer, Store};
+use super::document::Document;
 use super::platform::Platform;
+use super::resolve::resolve;
+use super::store::{Layer, Store};
 
 /// A store in which the same bytes stand behind every name.
 struct Everywhere<'a>(&'a [u8]);
@@ -31,7 +33,7 @@ impl Store for Everywhere<'_> {
 /// everything that it names holds `behind`.
 ///
 /// # Errors
-/// There is no image; see [`document::resolve`].
+/// There is no image; see [`resolve`].
 pub fn image(
     document: &[u8],
     media_type: Option<&str>,
@@ -43,7 +45,7 @@ pub fn image(
         media_type: media_type.map(str::to_owned),
         digest: digest::sha256(document),
     };
-    let image = document::resolve(&Everywhere(behind), start, platform)?;
+    let image = resolve(&Everywhere(behind), start, platform)?;
     let layers = image.layers.into_iter();
     Ok(layers.map(|layer| (layer.key, layer.size)).collect())
 }

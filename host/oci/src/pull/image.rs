@@ -10,8 +10,8 @@ use switch_root_core::progress::Progress;
 
 use super::ahead;
 use super::digest::Checked;
-use super::document::{Image, Layer, Store};
 use super::stop::Stop;
+use super::store::{Image, Layer, Store};
 use crate::unpack::{Dropped, Modes, Unpacker, decompress};
 
 /// Unpacks the layers of `image` into the empty `folder`. Modes of directories

@@ -9,9 +9,12 @@ use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::escape;
 
 use super::digest;
-use super::document::{self, Document, Image, LIMIT, Store, choose, fetch, json, oversized};
+use super::document::{Document, LIMIT, json, oversized};
 use super::files::{Archive, Files, Folder};
+use super::index::choose;
 use super::platform::Platform;
+use super::resolve::resolve;
+use super::store::{Image, Store, fetch};
 
 /// By which images in a layout are named.
 pub(super) const NAME: &str = "org.opencontainers.image.ref.name";
@@ -86,9 +89,9 @@ impl<F: Files> Layout<F> {
     /// The image of that name; where there is one alone, it needs no name.
     ///
     /// # Errors
-    /// There is none, or several; see [`document::resolve`].
+    /// There is none, or several; see [`resolve`].
     pub(super) fn resolve(&self, name: Option<&str>, platform: &Platform) -> Result<Image> {
-        document::resolve(self, self.start(name, platform)?, platform)
+        resolve(self, self.start(name, platform)?, platform)
     }
 
     /// What has that digest, whether or not it has a name by now.

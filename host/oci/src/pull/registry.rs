@@ -1,122 +1,28 @@
 //! Images of registries.
 
 use std::io::Read;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use oci_spec::distribution::Reference;
 use oci_spec::image::Descriptor;
-use switch_root_core::error::{Error, Kind, Result};
-use switch_root_core::escape;
-use ureq::Body;
-use ureq::http::Response;
-use ureq::http::header::CONTENT_TYPE;
+use switch_root_core::error::Result;
 
-use super::client::{Client, Patience, Wanted};
 use super::digest;
-use super::document::{self, Document, Image, LIMIT, Layer, MANIFESTS, Store};
-use super::endpoint::{Endpoint, endpoints};
 use super::platform::Platform;
+use super::repository::Repository;
+use super::resolve;
 use super::resume::Blob;
-use super::transport::io_reason;
+use super::store::{Image, Layer, Store};
 
-/// One repository, at its registry and its mirrors.
-pub(super) struct Repository<'a> {
-    pub(super) client: &'a Client<'a>,
-    reference: &'a Reference,
-    pub(super) endpoints: Vec<Endpoint>,
-    /// The endpoint that has answered last, which is asked first.
-    pub(super) good: AtomicUsize,
-    pub(super) patience: Patience,
-}
-
-impl<'a> Repository<'a> {
-    /// # Errors
-    /// The mirrors are configured wrongly.
-    pub(super) fn new(client: &'a Client<'a>, reference: &'a Reference) -> Result<Self> {
-        Ok(Self {
-            client,
-            reference,
-            endpoints: endpoints(client.transport(), reference)?,
-            good: AtomicUsize::new(0),
-            patience: Patience::default(),
-        })
-    }
-
+impl Repository<'_> {
     /// The image that the reference names.
     ///
     /// # Errors
-    /// See [`document::resolve`].
+    /// See [`resolve::resolve`].
     pub(super) fn resolve(&self, platform: &Platform) -> Result<Image> {
         let start = match self.reference.digest() {
             Some(digest) => self.by_digest(digest)?,
             None => self.by_tag()?,
         };
-        document::resolve(self, start, platform)
-    }
-
-    /// What has a digest, which it is held against.
-    pub(super) fn by_digest(&self, digest: &str) -> Result<Document> {
-        let digest = digest::parse(digest)?;
-        self.document(digest.as_ref(), |document| {
-            let what = format!("the manifest {digest}");
-            digest::verify(&document.bytes, &digest, &what)?;
-            Ok(Document {
-                digest: digest.to_string(),
-                ..document
-            })
-        })
-    }
-
-    /// What the reference's tag leads to.
-    pub(super) fn by_tag(&self) -> Result<Document> {
-        // A reference without a digest has a tag.
-        self.document(self.reference.tag().unwrap_or("latest"), Ok)
-    }
-
-    pub(super) fn name(&self) -> &str {
-        self.reference.repository()
-    }
-
-    /// Asks the endpoints in their order, until one has what `check` takes.
-    fn document(
-        &self,
-        name: &str,
-        check: impl Fn(Document) -> Result<Document>,
-    ) -> Result<Document> {
-        let path = format!("manifests/{name}");
-        let mut failures = Vec::new();
-        let first = self.good.load(Ordering::Relaxed);
-        for position in order(first, self.endpoints.len()) {
-            let endpoint = &self.endpoints[position];
-            let wanted = Wanted {
-                repository: self.name(),
-                path: &path,
-                accept: Some(MANIFESTS.join(", ")),
-                offset: 0,
-            };
-            let found = self
-                .client
-                .get(endpoint, &wanted, &self.patience)
-                .and_then(|response| {
-                    read(endpoint, name, response)
-                        // The connection may have been closed by us.
-                        .or_else(|error| self.client.stop().check().and(Err(error)))
-                })
-                .and_then(|document| {
-                    let giver = format!("the registry {}", endpoint.host);
-                    check(document).map_err(|error| error.within(giver))
-                })
-                .and_then(|document| manifest_of(endpoint, name, document));
-            match found {
-                Ok(document) => {
-                    self.good.store(position, Ordering::Relaxed);
-                    return Ok(document);
-                }
-                Err(error) if error.kind == Kind::Interrupted => return Err(error),
-                Err(error) => failures.push(error),
-            }
-        }
-        Err(all_failed(failures))
+        resolve::resolve(self, start, platform)
     }
 }
 
@@ -148,81 +54,4 @@ impl Store for Repository<'_> {
         let hosts: Vec<&str> = self.endpoints.iter().map(|one| one.host.as_str()).collect();
         (hosts.len() > 1).then(|| hosts.join(" or "))
     }
-}
-
-/// The positions of endpoints, beginning with one.
-pub(super) fn order(first: usize, count: usize) -> impl Iterator<Item = usize> {
-    std::iter::once(first).chain((0..count).filter(move |&position| position != first))
-}
-
-/// What all endpoints said, where there is more than one.
-pub(super) fn all_failed(mut failures: Vec<Error>) -> Error {
-    match (failures.pop(), failures.is_empty()) {
-        (Some(only), true) => only,
-        (Some(last), false) => {
-            let kind = last.kind;
-            let told: Vec<String> = failures
-                .iter()
-                .chain([&last])
-                .enumerate()
-                .map(|(position, error)| format!("({}) {error}", position + 1))
-                .collect();
-            Error::new(
-                kind,
-                format!("all {} endpoints failed: {}", told.len(), told.join("; ")),
-            )
-        }
-        (None, _) => Error::input("the registry has no endpoints"),
-    }
-}
-
-/// Refuses what is no manifest at all: a mirror may answer with a page for people.
-fn manifest_of(endpoint: &Endpoint, name: &str, document: Document) -> Result<Document> {
-    if document::is_manifest(&document.bytes) {
-        return Ok(document);
-    }
-    let media_type = document.media_type.as_deref().unwrap_or_default();
-    Err(Error::new(
-        Kind::Corrupt,
-        format!(
-            "the registry {} answers for the manifest {} with what is no manifest (its media type is `{}`); it may be a page to log in at, or not a registry",
-            endpoint.host,
-            escape::message(name, 200),
-            escape::message(media_type, 100)
-        ),
-    ))
-}
-
-fn read(endpoint: &Endpoint, name: &str, response: Response<Body>) -> Result<Document> {
-    let media_type = response
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .map(|value| value.trim().to_owned());
-    let mut bytes = Vec::new();
-    response
-        .into_body()
-        .into_reader()
-        .take(LIMIT + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| {
-            Error::new(
-                Kind::Unreachable,
-                format!(
-                    "cannot read the manifest {} from {}: {}",
-                    escape::message(name, 200),
-                    endpoint.host,
-                    io_reason(&error)
-                ),
-            )
-        })?;
-    if bytes.len() as u64 > LIMIT {
-        return Err(document::oversized(name));
-    }
-    Ok(Document {
-        digest: digest::sha256(&bytes),
-        bytes,
-        media_type,
-    })
 }

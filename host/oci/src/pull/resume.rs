@@ -11,7 +11,7 @@ use ureq::{Body, BodyReader};
 
 use super::client::Wanted;
 use super::document::essence;
-use super::registry::{Repository, all_failed, order};
+use super::repository::{Repository, all_failed, order};
 use super::transport::{io_reason, origin, parse, pause, unreachable};
 
 /// Attempts in a row, at one endpoint, that bring no byte.

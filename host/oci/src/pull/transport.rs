@@ -3,6 +3,7 @@
 
 mod failure;
 mod method;
+mod timeouts;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -12,6 +13,7 @@ use std::time::Duration;
 use failure::{is_break, reason};
 use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::escape;
+use timeouts::{CONNECT, SILENCE};
 use ureq::http::header::LOCATION;
 use ureq::http::{Response, Uri};
 use ureq::tls::Certificate;
@@ -24,10 +26,6 @@ use crate::registries::{Host, Registries};
 pub(super) use failure::io_reason;
 pub(super) use method::{Method, Upload};
 
-/// Until a host is known and a connection stands.
-const CONNECT: Duration = Duration::from_secs(15);
-/// Without a byte, after which a connection counts as broken.
-const SILENCE: Duration = Duration::from_secs(30);
 /// Answers that name another place, in a row.
 const REDIRECTS: usize = 5;
 /// Times that a request is sent again where the connection breaks.

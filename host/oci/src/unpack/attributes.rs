@@ -6,7 +6,7 @@ use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 use tar::{Entry, EntryType};
 
-use super::broken;
+use super::failure::broken;
 
 /// How records begin that bring an extended attribute, whose name follows: those of star
 /// and GNU tar, and of libarchive.

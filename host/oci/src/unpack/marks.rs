@@ -2,16 +2,37 @@
 //! later layer removes or replaces is forgotten.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
-
-use super::Special;
 
 /// Entries of a kind that are remembered: each has a path.
 const MOST: usize = 10_000;
 /// Names of attributes of one file that are remembered, in bytes.
 const NAMES: usize = 300;
+
+/// What an archive may hold and an extension may not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Special {
+    /// A character or block device.
+    Device,
+    /// A named pipe.
+    Fifo,
+    /// A program that runs with the rights of its owner or group: unpacked by root,
+    /// it would be root's, for all who can reach the folder.
+    SetId,
+}
+
+impl fmt::Display for Special {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Device => "a device node",
+            Self::Fifo => "a named pipe",
+            Self::SetId => "a setuid or setgid program",
+        })
+    }
+}
 
 /// By the paths that they have in the folder.
 #[derive(Default)]

@@ -2,38 +2,24 @@
 //! root, one component at a time and never through a symlink by the kernel:
 //! a symlink among the parents is followed here, with the folder as its `/`.
 
+mod directory;
 mod lookup;
 mod removal;
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
+use directory::{DIRECTORY, Directory, Real, check_depth, failed, reopen};
 use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::{escape, interrupt};
 
-use super::Special;
-use super::marks::Marks;
-
-pub(super) use lookup::components;
-
-/// Bytes of a name or a link's target, as Linux has it.
-pub(super) const LENGTH: usize = 4096;
-/// Directories in each other. Bounds the recursion that removing takes.
-const DEPTH: usize = 128;
-
-const DIRECTORY: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
-
-/// A path in the folder, without symlinks, as its components with slashes
-/// between them; the root is empty.
-type Real = Vec<u8>;
+use super::failure::broken;
+use super::marks::{Marks, Special};
+use super::name::components;
 
 /// The folder.
 pub(super) struct Tree {
@@ -48,18 +34,6 @@ pub(super) struct Tree {
     layers: usize,
     /// What is not as the layers have it.
     pub(super) marks: Marks,
-}
-
-/// An open directory.
-struct Directory {
-    fd: OwnedFd,
-    real: Real,
-}
-
-impl Directory {
-    fn child(&self, name: &[u8]) -> Real {
-        join(&self.real, name)
-    }
 }
 
 impl Tree {
@@ -152,7 +126,7 @@ impl Tree {
                 .min(usize::try_from(left).unwrap_or(usize::MAX));
             let read = content
                 .read(&mut buffer[..want])
-                .map_err(|error| super::broken(&error).within(escape::path(&real)))?;
+                .map_err(|error| broken(&error).within(escape::path(&real)))?;
             if read == 0 {
                 return Err(Error::new(
                     Kind::Corrupt,
@@ -314,40 +288,9 @@ impl Modes {
     pub fn apply(self) -> Result<()> {
         // What is deeper first: a directory that cannot be searched comes last.
         for (real, mode) in self.modes.into_iter().rev() {
-            fs::fchmod(
-                &lookup::reopen(&self.root, &real)?.fd,
-                Mode::from_raw_mode(mode),
-            )
-            .map_err(|error| failed("set the mode of", &real, error))?;
+            fs::fchmod(&reopen(&self.root, &real)?.fd, Mode::from_raw_mode(mode))
+                .map_err(|error| failed("set the mode of", &real, error))?;
         }
         Ok(())
     }
-}
-
-fn join(real: &[u8], name: &[u8]) -> Real {
-    let mut path = Vec::with_capacity(real.len() + 1 + name.len());
-    path.extend_from_slice(real);
-    if !real.is_empty() {
-        path.push(b'/');
-    }
-    path.extend_from_slice(name);
-    path
-}
-
-fn check_depth(real: &[u8]) -> Result<()> {
-    if real.iter().filter(|&&byte| byte == b'/').count() < DEPTH {
-        return Ok(());
-    }
-    Err(Error::input(format!(
-        "the layer has more than {DIRECTORIES} directories in each other: {}",
-        escape::message(&escape::path(real), 300),
-        DIRECTORIES = DEPTH
-    )))
-}
-
-fn failed(what: &str, path: &[u8], error: Errno) -> Error {
-    Error::system(
-        format!("cannot {what} {} of the image", escape::path(path)),
-        &error.into(),
-    )
 }

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use switch_root_core::escape::Shown;
 
 use super::*;
-use crate::artifact::{self, Access, Policy, Push, Pushed};
+use crate::access::Access;
+use crate::artifact::{self, Policy, Push, Pushed};
 use crate::pull::digest::sha256;
 
 const CONFIG: &str = "application/vnd.wasm.config.v0+json";

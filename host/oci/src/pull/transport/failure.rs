@@ -5,7 +5,7 @@ use std::io;
 
 use switch_root_core::escape;
 
-use super::{CONNECT, SILENCE};
+use super::timeouts::{CONNECT, SILENCE};
 
 /// Whether another attempt may go better at once.
 pub(super) fn is_break(error: &ureq::Error) -> bool {

@@ -8,38 +8,11 @@ use rustix::io::Errno;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 
-use super::{DIRECTORY, Directory, LENGTH, Tree, check_depth, failed};
+use super::Tree;
+use super::directory::{DIRECTORY, Directory, check_depth, failed, reopen};
 
 /// Symlinks on the way to one entry, as Linux has it.
 const LINKS: usize = 40;
-
-/// The components of an entry's name; none for the root. A `/` in front means
-/// the image's root.
-///
-/// # Errors
-/// The name points outside or is no name.
-pub(in crate::unpack) fn components(name: &[u8]) -> Result<Vec<&[u8]>> {
-    let wrong = |what: &str| {
-        Err(Error::input(format!(
-            "the layer has an entry `{}`, {what}",
-            escape::message(&escape::path(name), 300)
-        )))
-    };
-    if name.len() >= LENGTH {
-        return wrong("whose name is longer than Linux takes");
-    }
-    if name.contains(&0) {
-        return wrong("whose name holds a zero byte");
-    }
-    let path: Vec<&[u8]> = name
-        .split(|&byte| byte == b'/')
-        .filter(|part| !part.is_empty() && part != b".")
-        .collect();
-    if path.contains(&&b".."[..]) {
-        return wrong("which points outside of the image with `..`");
-    }
-    Ok(path)
-}
 
 impl Tree {
     /// The directory that an entry stands in, made where it is missing, and the
@@ -131,19 +104,4 @@ impl Tree {
         }
         Ok(Some(current))
     }
-}
-
-/// Opens a directory by its path without symlinks.
-pub(super) fn reopen(root: &Arc<Directory>, real: &[u8]) -> Result<Arc<Directory>> {
-    let mut current = root.clone();
-    for name in real.split(|&byte| byte == b'/') {
-        if name.is_empty() {
-            continue;
-        }
-        let below = current.child(name);
-        let fd = fs::openat(&current.fd, name, DIRECTORY, Mode::empty())
-            .map_err(|error| failed("open the directory", &below, error))?;
-        current = Arc::new(Directory { fd, real: below });
-    }
-    Ok(current)
 }

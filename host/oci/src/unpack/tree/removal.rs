@@ -5,7 +5,8 @@ use rustix::io::Errno;
 use switch_root_core::error::Result;
 use switch_root_core::interrupt;
 
-use super::{DIRECTORY, Directory, Tree, failed};
+use super::Tree;
+use super::directory::{DIRECTORY, Directory, failed};
 
 impl Tree {
     /// Removes a name with everything below; with `spare`, not what this layer
