@@ -2,6 +2,7 @@
 
 mod attributes;
 mod elf;
+mod open;
 pub mod release;
 mod walk;
 

@@ -11,10 +11,12 @@
 //! that means something else.
 
 mod flow;
+mod list;
 mod verify;
 
 use std::str::FromStr;
 
+use list::{PATH, images};
 use oci::reference::ImageRef;
 use switch_root_core::error::{Error, Kind as ErrorKind, Result};
 use switch_root_core::escape;
@@ -27,9 +29,6 @@ use crate::configuration::{self, Configured};
 
 /// The document of a configuration that Talos does not take beside `machine.install`.
 const UNATTENDED: &str = "UnattendedInstallConfig";
-
-/// The keys that lead to the list.
-const PATH: [&str; 3] = ["machine", "install", "extensions"];
 
 /// Adds an extension behind the others. `file` is what errors call the
 /// configuration.
@@ -177,13 +176,6 @@ pub fn remove_extension(text: &str, file: &str, image: &str) -> Result<String> {
 
 fn find<'a>(extensions: &'a [Configured], image: &str) -> Option<&'a Configured> {
     extensions.iter().find(|there| there.image.text == image)
-}
-
-fn images(extensions: &[Configured]) -> Vec<&str> {
-    let images = extensions.iter();
-    images
-        .map(|extension| extension.image.text.as_str())
-        .collect()
 }
 
 /// All keys down to the extension, as they are written where none of them is

@@ -35,7 +35,9 @@
 //! | `requires` `conflicts` | error | What it says of other extensions does not hold. |
 
 mod across;
+mod checked;
 mod collector;
+mod finding;
 mod kernel;
 mod layout;
 mod links;
@@ -44,57 +46,16 @@ mod places;
 mod release;
 mod unworking;
 
-use std::path::PathBuf;
-
 use collector::Collector;
 use serde_json::Value;
 use switch_root_core::error::Result;
 use switch_root_core::interrupt;
 
-use crate::contents::{self, Contents};
+use crate::contents;
 use crate::folder::Unpacked;
-use crate::manifest::Manifest;
 
-/// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// The extension must not be packed.
-    Error,
-    /// Somebody should look at it.
-    Warning,
-}
-
-/// Something that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// How bad it is.
-    pub severity: Severity,
-    /// The name of the extension's folder, as of [`Unpacked::name`].
-    pub extension: String,
-    /// What it is about: a path in the new root, which begins with `/`, or one in
-    /// the extension's folder, such as `manifest.yaml`. Fit for a terminal.
-    pub path: String,
-    /// The name of the rule that is broken: words with `-` between them.
-    pub rule: &'static str,
-    /// What is wrong and what to do; fit for a terminal.
-    pub message: String,
-}
-
-/// An extension that was looked at.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Checked {
-    /// The name of its folder.
-    pub name: String,
-    /// Its folder.
-    pub path: PathBuf,
-    /// Its manifest; nothing where a finding says what is wrong with it.
-    pub manifest: Option<Manifest>,
-    /// What is in its `rootfs`; nothing where a finding says that it has none.
-    pub contents: Option<Contents>,
-    /// Its metadata as it is to be recorded: see
-    /// [`recorded_metadata`](contents::recorded_metadata). Null without a manifest.
-    pub metadata: Value,
-}
+pub use checked::Checked;
+pub use finding::{Finding, Severity};
 
 /// Looks at all extensions, each by itself and all together, and tells everything
 /// that is wrong: in the order of the extensions, and at most a hundred findings

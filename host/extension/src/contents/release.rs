@@ -11,7 +11,7 @@ use switch_root_core::file_kind::FileKind;
 use switch_root_core::os_release;
 use switch_root_policy::extra_info::RELEASE_FIELDS;
 
-use super::{Entry, walk};
+use super::{Entry, open};
 
 /// The largest file that is read, in bytes.
 pub const LARGEST: u64 = 64 << 10;
@@ -52,7 +52,7 @@ pub(super) fn look_at(
     let mut text = Vec::new();
     let readable = entry.kind == FileKind::Regular && entry.size <= LARGEST;
     if readable {
-        let file = File::from(walk::open(directory, file)?);
+        let file = File::from(open::file(directory, file)?);
         // It may have grown since.
         file.take(LARGEST + 1)
             .read_to_end(&mut text)

@@ -3,11 +3,11 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{self, AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{self, AtFlags, CWD, Dir, Mode, OFlags};
 use switch_root_core::architecture::{self, HEADER};
 use switch_root_core::error::{Error, Result};
 use switch_root_core::file_kind::FileKind;
@@ -15,6 +15,7 @@ use switch_root_core::{escape, interrupt};
 
 use super::attributes::Attributes;
 use super::elf;
+use super::open::{self, STRICT};
 use super::release::{self, MOST};
 use super::{Contents, Entry, Module};
 
@@ -24,11 +25,6 @@ const ENTRIES: usize = 1_000_000;
 /// How long their paths and link targets may be in all, in bytes: they are kept
 /// in memory.
 const PATHS: usize = 256 << 20;
-
-/// What is opened must be where it was found, and no link on the way there.
-const STRICT: ResolveFlags = ResolveFlags::BENEATH
-    .union(ResolveFlags::NO_SYMLINKS)
-    .union(ResolveFlags::NO_MAGICLINKS);
 
 /// Looks at everything in the root directory of an extension.
 ///
@@ -130,15 +126,8 @@ fn absolute(path: &[u8]) -> String {
 }
 
 fn entry(path: Vec<u8>, stat: &fs::Stat) -> Entry {
-    let kind = match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Directory => FileKind::Directory,
-        FileType::RegularFile => FileKind::Regular,
-        FileType::Symlink => FileKind::Symlink,
-        FileType::BlockDevice => FileKind::BlockDevice,
-        FileType::CharacterDevice => FileKind::CharacterDevice,
-        FileType::Fifo => FileKind::Fifo,
-        _ => FileKind::Socket,
-    };
+    // The kernel has no other kinds.
+    let kind = FileKind::of_mode(stat.st_mode).unwrap_or(FileKind::Regular);
     Entry {
         path,
         kind,
@@ -147,16 +136,6 @@ fn entry(path: Vec<u8>, stat: &fs::Stat) -> Entry {
         size: u64::try_from(stat.st_size).unwrap_or(0),
         target: Vec::new(),
     }
-}
-
-/// Opens a file that was found in a directory, to be read.
-pub(super) fn open(
-    directory: BorrowedFd<'_>,
-    name: &std::ffi::CStr,
-) -> rustix::io::Result<OwnedFd> {
-    // Without blocking: by now it could be something else.
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    fs::openat2(directory, name, flags, Mode::empty(), STRICT)
 }
 
 /// Notes what a regular file says of kernels and machines.
@@ -172,7 +151,7 @@ fn look_into(
         .any(|prefix| entry.path.starts_with(prefix));
     let mut vermagic = None;
     if entry.size >= HEADER as u64 && !firmware {
-        let mut file = File::from(open(directory, name)?);
+        let mut file = File::from(open::file(directory, name)?);
         let mut header = [0; HEADER];
         match file.read_exact(&mut header) {
             Ok(()) => {}
@@ -216,6 +195,8 @@ fn module_release(path: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::FileType;
+
     use super::super::elf::tests::file;
     use super::*;
     use std::fs as std_fs;

@@ -5,7 +5,7 @@
 use serde::de::IgnoredAny;
 use switch_root_core::yaml::{Kind, Node};
 
-use super::PATH;
+use super::list::PATH;
 
 /// The text with an extension behind the others; nothing where the place is not written
 /// in flow style. `plain` is the reference as YAML has it.

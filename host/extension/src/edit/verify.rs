@@ -2,7 +2,8 @@
 
 use switch_root_core::yaml::{Kind, Node, Position};
 
-use super::{PATH, flow};
+use super::flow;
+use super::list::{self, PATH};
 use crate::configuration;
 
 /// A text, and the text that it is to be replaced by.
@@ -27,7 +28,7 @@ pub(super) fn check(
         configuration::parse(text.as_bytes(), change.file).map_err(|error| error.to_string())
     };
     let (before, after) = (parse(change.before)?, parse(change.after)?);
-    if super::images(&after.extensions) != images || after.registries != before.registries {
+    if list::images(&after.extensions) != images || after.registries != before.registries {
         return Err("the result would name other extensions or registries".into());
     }
     let compared = |text: &str| {

@@ -9,7 +9,7 @@ use switch_root_policy::extra_info::{
     Unreadable,
 };
 
-use super::Checked;
+use super::checked::Checked;
 use super::collector::Collector;
 use crate::manifest::Manifest;
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use switch_root_core::escape;
 
-use super::{Finding, Severity};
+use super::finding::{Finding, Severity};
 
 /// How many findings of one rule are told of one extension: a mistake in a build
 /// is made for every file.
