@@ -3,10 +3,78 @@
 //! that, and not for a deadline.
 
 use switch_root_core::failure::{Failure, Kind};
-use switch_root_core::file;
+use switch_root_core::{escape, file};
 use wasmparser::{ComponentTypeRef, Parser, Payload};
 
 use crate::contract::{self, Import};
+
+/// The most of what the reader says of a file that is repeated, in bytes.
+const SHOWN: usize = 1000;
+
+/// What a component, or a core module, says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Item<'a> {
+    /// It imports what has this name.
+    Import {
+        /// The whole name; of a core module, that of the module it imports from.
+        name: &'a str,
+        /// Whether that is an interface.
+        is_interface: bool,
+    },
+    /// It exports what has this name.
+    Export(&'a str),
+    /// A custom section: its name, and what is in it.
+    Custom(&'a str, &'a [u8]),
+}
+
+/// Reads what a component, or a core module, says of itself, in its own order. What is inside
+/// of it is passed over: that imports from what is around it. Nothing is validated.
+///
+/// # Errors
+/// It cannot be read any further, for this reason; what comes before was taken.
+pub fn read<'a>(wasm: &'a [u8], mut take: impl FnMut(Item<'a>)) -> Result<(), String> {
+    let broken = |error: wasmparser::BinaryReaderError| escape::message(&error.to_string(), SHOWN);
+    let mut depth = 0_usize;
+    for payload in Parser::new(0).parse_all(wasm) {
+        match payload.map_err(broken)? {
+            Payload::Version { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            _ if depth > 1 => {}
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    take(Item::Import {
+                        name: import.map_err(broken)?.module,
+                        is_interface: true,
+                    });
+                }
+            }
+            Payload::ExportSection(section) => {
+                for export in section {
+                    take(Item::Export(export.map_err(broken)?.name));
+                }
+            }
+            Payload::ComponentImportSection(section) => {
+                for import in section {
+                    let import = import.map_err(broken)?;
+                    take(Item::Import {
+                        name: import.name.name,
+                        is_interface: matches!(import.ty, ComponentTypeRef::Instance(_)),
+                    });
+                }
+            }
+            Payload::ComponentExportSection(section) => {
+                for export in section {
+                    take(Item::Export(export.map_err(broken)?.name.name));
+                }
+            }
+            Payload::CustomSection(section) => {
+                take(Item::Custom(section.name(), section.data()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
 
 /// Refuses what its names alone exclude: other imports than the contract's, another version
 /// of it, or no question. What cannot be read is passed over: the compiler refuses it, in
@@ -18,36 +86,18 @@ pub fn check_names(wasm: &[u8]) -> Result<(), Failure> {
     file::check_component(wasm).map_err(|reason| Failure::load(Kind::NotAPolicy, reason))?;
     let mut imports = Vec::new();
     let mut exports = Vec::new();
-    let mut depth = 0_usize;
-    for payload in Parser::new(0).parse_all(wasm) {
-        let Ok(payload) = payload else { return Ok(()) };
-        match payload {
-            Payload::Version { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            // What is inside imports from what is around it.
-            _ if depth > 1 => {}
-            Payload::ComponentImportSection(section) => {
-                for import in section {
-                    let Ok(import) = import else { return Ok(()) };
-                    imports.push(Import {
-                        name: import.name.name,
-                        functions: match import.ty {
-                            ComponentTypeRef::Instance(_) => Some(Vec::new()),
-                            _ => None,
-                        },
-                    });
-                }
-            }
-            Payload::ComponentExportSection(section) => {
-                for export in section {
-                    let Ok(export) = export else { return Ok(()) };
-                    exports.push(export.name.name);
-                }
-            }
-            _ => {}
-        }
+    let whole = read(wasm, |item| match item {
+        Item::Import { name, is_interface } => imports.push(Import {
+            name,
+            functions: is_interface.then(Vec::new),
+        }),
+        Item::Export(name) => exports.push(name),
+        Item::Custom(..) => {}
+    });
+    match whole {
+        Ok(()) => contract::questions(&imports, &exports).map(drop),
+        Err(_) => Ok(()),
     }
-    contract::questions(&imports, &exports).map(drop)
 }
 
 #[cfg(test)]

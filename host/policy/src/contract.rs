@@ -20,6 +20,12 @@ pub const CONTRACT: &str = "0.1.0";
 /// The interface and the function that this host gives to policies.
 const GIVEN: (&str, &str) = ("log", "log");
 
+/// The interfaces that a policy may import: what it may call, and what has types alone.
+const IMPORTS: [&str; 2] = [GIVEN.0, "types"];
+
+/// The interfaces of the questions, of which a policy exports one at least.
+const QUESTIONS: [&str; 2] = ["preservation", "compatibility"];
+
 /// One import of a component.
 pub struct Import<'a> {
     /// Its whole name, such as `switch-root:policy/log@0.1.0`.
@@ -105,7 +111,7 @@ fn check_imports(imports: &[Import<'_>]) -> Result<(), Failure> {
             .iter()
             .find(|function| (interface, **function) != GIVEN);
         match missing {
-            None if is_ours(interface) || is_newer(version) => {}
+            None if IMPORTS.contains(&interface) || is_newer(version) => {}
             Some(function) if is_newer(version) => {
                 return Err(Failure::load(
                     Kind::Version,
@@ -139,9 +145,15 @@ fn of_other_version(version: &str) -> Failure {
     )
 }
 
-/// The interfaces that a policy may import from this host.
-fn is_ours(interface: &str) -> bool {
-    interface == GIVEN.0 || interface == "types"
+/// Whether a policy may import what has this whole name. Of which version of the contract,
+/// [`questions`] decides.
+pub fn may_import(name: &str) -> bool {
+    interface(name).is_some_and(|(interface, _)| IMPORTS.contains(&interface))
+}
+
+/// Whether what has this whole name is a question, of whatever version of the contract.
+pub fn is_question(name: &str) -> bool {
+    interface(name).is_some_and(|(interface, _)| QUESTIONS.contains(&interface))
 }
 
 /// Splits the name of an interface of our package into interface and version.

@@ -3,11 +3,12 @@
 
 use serde::Serialize;
 use switch_root_core::{escape, file};
+use wasmparser::Validator;
 use wasmparser::component_types::ComponentEntityType;
 use wasmparser::types::TypesRef;
-use wasmparser::{Parser, Payload, Validator};
 
 use crate::bindings::PACKAGE;
+use crate::component::{self, Item};
 use crate::contract::{self, Import};
 
 /// What a component says of itself. All of it is untrusted text.
@@ -48,51 +49,26 @@ const METADATA: usize = 4096;
 /// The most of another text that is shown, in bytes.
 const SHOWN: usize = 1000;
 
-/// Interfaces that a policy may import.
-const IMPORTS: [&str; 2] = ["log", "types"];
-/// Interfaces of the questions.
-const QUESTIONS: [&str; 2] = ["preservation", "compatibility"];
-
 /// Reads a component.
 ///
 /// # Errors
 /// It is none, or not valid: what follows the file's name in a sentence.
 pub fn describe(wasm: &[u8]) -> Result<Description, String> {
     file::check_component(wasm)?;
-    let invalid = |error: wasmparser::BinaryReaderError| {
-        format!(
-            "is not a valid component: {}",
-            escape::message(&error.to_string(), SHOWN)
-        )
-    };
-    let types = Validator::new().validate_all(wasm).map_err(invalid)?;
+    let invalid = |reason: String| format!("is not a valid component: {reason}");
+    let types = Validator::new()
+        .validate_all(wasm)
+        .map_err(|error| invalid(escape::message(&error.to_string(), SHOWN)))?;
     let mut description = Description::default();
-    let mut depth = 0_usize;
-    for payload in Parser::new(0).parse_all(wasm) {
-        match payload.map_err(invalid)? {
-            Payload::Version { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            // What is inside says nothing of the whole.
-            _ if depth > 1 => {}
-            Payload::ComponentImportSection(section) => {
-                for import in section {
-                    let name = import.map_err(invalid)?.name.name;
-                    description.imports.push(name.to_owned());
-                    description.called.push(functions(types.as_ref(), name));
-                }
-            }
-            Payload::ComponentExportSection(section) => {
-                for export in section {
-                    let export = export.map_err(invalid)?;
-                    description.exports.push(export.name.name.to_owned());
-                }
-            }
-            Payload::CustomSection(section) => {
-                description.metadata.read(section.name(), section.data());
-            }
-            _ => {}
+    component::read(wasm, |item| match item {
+        Item::Import { name, .. } => {
+            description.imports.push(name.to_owned());
+            description.called.push(functions(types.as_ref(), name));
         }
-    }
+        Item::Export(name) => description.exports.push(name.to_owned()),
+        Item::Custom(name, data) => description.metadata.read(name, data),
+    })
+    .map_err(invalid)?;
     Ok(description)
 }
 
@@ -137,7 +113,7 @@ impl Description {
             .imports
             .iter()
             .map(String::as_str)
-            .filter(|name| interface(name).is_none_or(|name| !IMPORTS.contains(&name)))
+            .filter(|name| !contract::may_import(name))
             .collect();
         if !foreign.is_empty() {
             return Err(format!(
@@ -175,15 +151,8 @@ impl Description {
     /// The interfaces of questions that it exports, by their whole names.
     pub fn questions(&self) -> impl Iterator<Item = &str> {
         let names = self.exports.iter().map(String::as_str);
-        names.filter(|name| interface(name).is_some_and(|name| QUESTIONS.contains(&name)))
+        names.filter(|name| contract::is_question(name))
     }
-}
-
-/// The interface that is meant where a name is one of the contract's: `log` of
-/// `switch-root:policy/log@0.1.0`.
-pub fn interface(name: &str) -> Option<&str> {
-    let rest = name.strip_prefix(PACKAGE)?;
-    Some(rest.split_once('@').map_or(rest, |(name, _)| name))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use policy::bindings::PACKAGE;
+use policy::contract;
 use policy::engine;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::Shown;
@@ -89,8 +90,8 @@ pub fn build(folder: &Path, output: Option<&Path>, progress: &dyn Progress) -> R
         answers: interfaces
             .exports
             .iter()
-            .filter_map(|name| component::of_contract(name))
-            .map(str::to_owned)
+            .filter_map(|name| contract::interface(name))
+            .map(|(interface, _)| interface.to_owned())
             .collect(),
     })
 }
@@ -98,13 +99,11 @@ pub fn build(folder: &Path, output: Option<&Path>, progress: &dyn Progress) -> R
 /// Holds what a component imports and exports against the contract, as the host will.
 fn check(interfaces: &Interfaces, language: Language) -> Result<()> {
     refuse_foreign(&interfaces.foreign(), language)?;
-    let answers = |question: &str| {
-        interfaces
-            .exports
-            .iter()
-            .any(|name| component::of_contract(name) == Some(question))
-    };
-    if !answers("preservation") && !answers("compatibility") {
+    if !interfaces
+        .exports
+        .iter()
+        .any(|name| contract::is_question(name))
+    {
         return Err(Error::input(format!(
             "it answers no question: it exports neither {0}preservation nor {0}compatibility",
             PACKAGE

@@ -1,11 +1,11 @@
 //! Components: made from the core module that a policy's tools have made, and read as far as
 //! that needs no engine.
 
+use policy::component::{self, Item};
+use policy::contract;
 use switch_root_core::error::{Error, Result};
 use wasmparser::{Encoding, KnownCustom, Parser, Payload};
 use wit_component::ComponentEncoder;
-
-pub use policy::description::interface as of_contract;
 
 /// The custom section in which compilers and linkers sign their work.
 const PRODUCERS: &str = "producers";
@@ -133,7 +133,7 @@ pub struct Interfaces {
 impl Interfaces {
     /// The imports that no policy may have.
     pub fn foreign(&self) -> Vec<String> {
-        let foreign = |name: &&String| !matches!(of_contract(name), Some("log" | "types"));
+        let foreign = |name: &&String| !contract::may_import(name);
         self.imports.iter().filter(foreign).cloned().collect()
     }
 }
@@ -145,46 +145,17 @@ impl Interfaces {
 /// If `wasm` is neither, or is truncated.
 pub fn interfaces(wasm: &[u8]) -> Result<Interfaces> {
     let mut found = Interfaces::default();
-    let mut depth = 0;
-    for payload in Parser::new(0).parse_all(wasm) {
-        match payload.map_err(unreadable)? {
-            Payload::Version { .. } => depth += 1,
-            Payload::End(_) => depth -= 1,
-            // What is inside of a component imports from it.
-            _ if depth > 1 => {}
-            Payload::ImportSection(imports) => {
-                for import in imports.into_imports() {
-                    let module = import.map_err(unreadable)?.module;
-                    if found.imports.iter().all(|name| name != module) {
-                        found.imports.push(module.to_owned());
-                    }
-                }
-            }
-            Payload::ExportSection(exports) => {
-                for export in exports {
-                    found
-                        .exports
-                        .push(export.map_err(unreadable)?.name.to_owned());
-                }
-            }
-            Payload::ComponentImportSection(imports) => {
-                for import in imports {
-                    let name = import.map_err(unreadable)?.name;
-                    found.imports.push(name.name.to_owned());
-                }
-            }
-            Payload::ComponentExportSection(exports) => {
-                for export in exports {
-                    let name = export.map_err(unreadable)?.name;
-                    found.exports.push(name.name.to_owned());
-                }
-            }
-            _ => {}
-        }
-    }
+    component::read(wasm, |item| match item {
+        // A core module names what it imports from once for each function.
+        Item::Import { name, .. } if found.imports.iter().any(|other| other == name) => {}
+        Item::Import { name, .. } => found.imports.push(name.to_owned()),
+        Item::Export(name) => found.exports.push(name.to_owned()),
+        Item::Custom(..) => {}
+    })
+    .map_err(unreadable)?;
     Ok(found)
 }
 
-fn unreadable(error: wasmparser::BinaryReaderError) -> Error {
+fn unreadable(error: impl std::fmt::Display) -> Error {
     Error::input(format!("the sections of the file cannot be read: {error}"))
 }
