@@ -1,5 +1,7 @@
 //! Asking one policy what it would be asked at boot: in the judge, with its limits.
 
+mod initramfs;
+
 use policy::compatibility::{self, NoReview};
 use policy::folder::Policy;
 use policy::preservation;
@@ -9,8 +11,10 @@ use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::failure::Question;
 use switch_root_core::{escape, extensions};
 
-use crate::cases::{Answers, Initramfs, Opinion, Say};
+use crate::answers::{Answers, Opinion, Say};
 use crate::loading;
+
+pub use initramfs::Initramfs;
 
 /// The init that nothing may be carried over, where nobody says another one.
 const INIT: &[u8] = b"/sbin/init";

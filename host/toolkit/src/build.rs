@@ -2,13 +2,17 @@
 //! contract.
 
 mod c;
+mod foreign;
 mod installed;
 mod javascript;
+mod made;
 mod python;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use foreign::refuse_foreign;
+use made::Made;
 use policy::bindings::PACKAGE;
 use policy::contract;
 use policy::engine;
@@ -20,9 +24,6 @@ use switch_root_core::progress::Progress;
 use crate::component::{self, Interfaces};
 use crate::language::Language;
 use crate::rust;
-
-/// The folder of a project that what is made on the way goes to. Rust has its own.
-const FOLDER: &str = ".build";
 
 /// A component, built.
 #[derive(Clone, Debug)]
@@ -38,13 +39,6 @@ pub struct Built {
     /// The interfaces of the contract that it exports, without package and version, such as
     /// `preservation`.
     pub answers: Vec<String>,
-}
-
-/// What a language's tools have made.
-struct Made {
-    /// The name of the policy.
-    name: String,
-    component: Vec<u8>,
 }
 
 /// Builds the project in `folder` and writes the component to `output`, or else to `NAME.wasm`
@@ -112,35 +106,6 @@ fn check(interfaces: &Interfaces, language: Language) -> Result<()> {
     Ok(())
 }
 
-/// Refuses what imports anything but the contract, and says where such imports come from.
-fn refuse_foreign(foreign: &[String], language: Language) -> Result<()> {
-    if foreign.is_empty() {
-        return Ok(());
-    }
-    let advice = match language {
-        Language::Rust => {
-            "find the crate that they come from with `cargo tree --target wasm32-unknown-unknown`, and do without it or without the feature that makes it use a system or JavaScript"
-        }
-        Language::C => {
-            "they come from functions of the C library that need a system: those of stdio.h (snprintf too), time.h, unistd.h, and exit; do without them"
-        }
-        Language::JavaScript | Language::Python => {
-            "leave in wit/world.wit no import but those that the worlds of the contract bring"
-        }
-    };
-    const SHOWN: usize = 8;
-    let more = match foreign.len().saturating_sub(SHOWN) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    let names = foreign[..foreign.len().min(SHOWN)].join(", ");
-    Err(Error::input(format!(
-        "it imports {}{more}; a policy may import nothing but {}log: {advice}",
-        switch_root_core::escape::message(&names, 1024),
-        PACKAGE
-    )))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,9 +132,6 @@ mod tests {
             );
             assert!(error.contains(way), "{error}");
         }
-        let many: Vec<_> = (0..20).map(|n| format!("a:b/c{n}")).collect();
-        let error = refuse_foreign(&many, Language::C).unwrap_err().to_string();
-        assert!(error.contains("a:b/c7 and 12 more; "), "{error}");
         let none = interfaces(&[log], &["switch-root:policy/settings@0.1.0"]);
         let error = check(&none, Language::C).unwrap_err().to_string();
         assert!(error.contains("answers no question"), "{error}");

@@ -9,6 +9,7 @@ mod bless;
 mod case;
 mod component;
 mod difference;
+mod form;
 mod initramfs;
 mod junit;
 
@@ -21,26 +22,11 @@ use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::Shown;
 use switch_root_core::reading::cannot_read;
 
-pub use case::{Answers, Case, Opinion, Say};
+use crate::answers::Answers;
+
+pub use case::Case;
 pub use component::Component;
-pub use initramfs::Initramfs;
 pub use junit::report as junit;
-
-/// How the file of a case is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    Yaml,
-    Toml,
-}
-
-impl Form {
-    fn of(path: &Path) -> Self {
-        match path.extension() {
-            Some(ending) if ending == "toml" => Self::Toml,
-            _ => Self::Yaml,
-        }
-    }
-}
 
 /// What became of one case.
 #[derive(Clone, Debug)]
@@ -122,7 +108,7 @@ fn decide(
 ) -> Result<Verdict> {
     let text = case::read_text(file)?;
     let case = case::parse(&text, file)?;
-    let initramfs = Initramfs::of(&case, file)?;
+    let initramfs = initramfs::of(&case, file)?;
     check(&case, initramfs.is_some(), file)?;
     let questions = ask::questions(&case, initramfs);
     let policy = component.policy(case.settings.clone(), &case.limits, file);

@@ -1,11 +1,12 @@
 //! What authors and operators do with policies before they ship.
 //!
 //! A policy is begun ([`project`]) and built ([`build`]) in one of several languages
-//! ([`language`]), tried with cases ([`cases`]) and by hand ([`ask`]), inspected
+//! ([`language`]), tried with cases ([`cases`]) and by hand ([`ask`], which gives [`answers`]), inspected
 //! ([`inspect`]), measured ([`bench`]), compiled ahead of time ([`compile`]), signed
 //! ([`sign`]) and put into images ([`policies`]). Wherever it runs, it runs as at boot: in
 //! the judge ([`loading`]).
 
+pub mod answers;
 pub mod ask;
 pub mod bench;
 pub mod build;

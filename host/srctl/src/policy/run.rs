@@ -8,8 +8,8 @@ use switch_root_core::contract::{Extension, HostFacts};
 use switch_root_core::error::{Error, Result};
 use switch_root_core::progress::Progress;
 use switch_root_core::{escape, extensions};
+use toolkit::answers::{Opinion, Say};
 use toolkit::ask::{self, Answered, Questions};
-use toolkit::cases::{Opinion, Say};
 use toolkit::loading;
 
 use super::about;

@@ -13,7 +13,8 @@ use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::escape::Shown;
 use wit_bindgen_core::Files;
 
-use super::{FOLDER, Made, refuse_foreign};
+use super::foreign::refuse_foreign;
+use super::made::{FOLDER, Made};
 use crate::component;
 use crate::language::Language;
 use crate::tool;

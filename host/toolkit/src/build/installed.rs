@@ -10,7 +10,7 @@ use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::Shown;
 use switch_root_core::reading::{self, cannot_read};
 
-use super::FOLDER;
+use super::made::FOLDER;
 
 /// The file that is written last: what was installed by. Without it the folder is half done.
 const STAMP: &str = ".installed";

@@ -6,7 +6,8 @@ use std::process::Command;
 
 use switch_root_core::error::{Error, Result};
 
-use super::{Made, installed};
+use super::installed;
+use super::made::Made;
 use crate::language::Language;
 use crate::tool;
 use crate::world::World;

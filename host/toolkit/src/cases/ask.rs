@@ -5,9 +5,9 @@ use policy::session::{Message, Session};
 use switch_root_core::error::Result;
 use switch_root_core::extensions;
 
-use super::case::{Answers, Case};
-use super::initramfs::Initramfs;
-use crate::ask::{self, Questions};
+use super::case::Case;
+use crate::answers::Answers;
+use crate::ask::{self, Initramfs, Questions};
 use crate::loading;
 
 /// The questions of a case.

@@ -9,8 +9,9 @@ use switch_root_core::escape::Shown;
 use switch_root_core::output::{AtomicFile, cannot_write};
 use switch_root_core::yaml::{self, Kind as NodeKind};
 
-use super::Form;
-use super::case::{Answers, parse};
+use super::case::parse;
+use super::form::Form;
+use crate::answers::Answers;
 
 /// Makes these answers the expectation of a case. Tells whether the file changed.
 ///

@@ -4,19 +4,19 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::de::{self, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use serde_path_to_error::Segment;
 use switch_root_core::contract::HostFacts;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::Shown;
-use switch_root_core::failure::Failure;
 use switch_root_core::file::{self, Links};
 use switch_root_core::limits::Limits;
 use switch_root_core::os_release;
 use switch_root_core::yaml::{self, Kind as NodeKind, Node, Position};
 
-use super::Form;
+use super::form::Form;
+use crate::answers::Answers;
 
 /// The largest file of a case, in bytes.
 const LIMIT: u64 = 1 << 20;
@@ -153,96 +153,6 @@ pub struct Layer {
     /// All of its metadata.
     #[serde(default)]
     pub metadata: Map<String, Value>,
-}
-
-/// What a policy answers, or is expected to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Answers {
-    /// Every answer that is not `delete`, by path.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub decisions: BTreeMap<String, Say>,
-    /// What it says of each extension, by the name of its layer.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub verdicts: BTreeMap<String, Opinion>,
-    /// How it failed, for each question at most once.
-    #[serde(
-        rename = "error",
-        with = "one_or_more",
-        skip_serializing_if = "Vec::is_empty"
-    )]
-    pub errors: Vec<Failure>,
-}
-
-/// A decision, less the one that is not written.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Say {
-    /// It survives, with everything below.
-    Keep,
-    /// The same, and it is bound at this path of the new root.
-    Carry(String),
-    /// The policy wants to be asked about what is in it.
-    Descend,
-}
-
-/// A verdict.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Opinion {
-    /// It may be activated.
-    Compatible,
-    /// It may not, for this reason.
-    Incompatible(String),
-    /// No opinion.
-    Abstain,
-}
-
-/// One failure is written as such, several as a list.
-mod one_or_more {
-    use super::*;
-    use serde::Serializer;
-
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Strict {
-        question: switch_root_core::failure::Question,
-        kind: switch_root_core::failure::Kind,
-        message: String,
-    }
-
-    impl From<Strict> for Failure {
-        fn from(strict: Strict) -> Self {
-            Self::new(strict.question, strict.kind, strict.message)
-        }
-    }
-
-    pub fn serialize<S: Serializer>(
-        failures: &[Failure],
-        serializer: S,
-    ) -> std::result::Result<S::Ok, S::Error> {
-        match failures {
-            [one] => one.serialize(serializer),
-            more => more.serialize(serializer),
-        }
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> std::result::Result<Vec<Failure>, D::Error> {
-        let strict = match Value::deserialize(deserializer)? {
-            Value::Array(items) => items,
-            one => vec![one],
-        };
-        strict
-            .into_iter()
-            .map(|item| {
-                serde_json::from_value::<Strict>(item)
-                    .map(Failure::from)
-                    .map_err(de::Error::custom)
-            })
-            .collect()
-    }
 }
 
 impl<'de> Deserialize<'de> for Item {

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use switch_root_core::escape;
 use switch_root_core::failure::Failure;
 
-use super::case::{Answers, Opinion, Say};
+use crate::answers::{Answers, Opinion, Say};
 
 /// The most lines that are shown; answers may be as many as there are files.
 const LINES: usize = 40;

@@ -1,97 +1,60 @@
-//! The initramfs of a case: its tree in memory, and what is mounted in it.
+//! The initramfs of a case, as it is described there.
 
-use std::collections::BTreeSet;
-use std::io;
 use std::path::Path;
 
 use initramfs::tree::{Limits, Node, Tree};
-use switch_root_core::contract::Entry;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::{self, Shown};
 use switch_root_core::file_kind::FileKind;
-use switch_root_core::path::join;
 
 use super::case::{Case, Item, ItemKind};
+use crate::ask::Initramfs;
 
-/// What a policy is shown.
-pub struct Initramfs {
-    tree: Tree,
-    mounts: BTreeSet<Vec<u8>>,
+/// Makes what a case describes; `None` where it describes none. `file` is the
+/// case's.
+///
+/// # Errors
+/// The case, and what in it is wrong; or the image cannot be read.
+pub fn of(case: &Case, file: &Path) -> Result<Option<Initramfs>> {
+    if let Some(image) = &case.initramfs {
+        let image = file.parent().unwrap_or(Path::new("")).join(image);
+        let (tree, _) = Tree::read(&image, &Limits::default())
+            .map_err(|error| error.within(format!("the case {}", file.shown())))?;
+        return Ok(Some(tree.into()));
+    }
+    let Some(items) = &case.tree else {
+        return Ok(None);
+    };
+    let mut made = Initramfs::from(Tree::new());
+    for (path, item) in items {
+        add(&mut made, path, item).map_err(|reason| {
+            Error::input(format!("the case {}: `{path}` {reason}", file.shown()))
+        })?;
+    }
+    Ok(Some(made))
 }
 
-impl From<Tree> for Initramfs {
-    /// A tree that was read: nothing is mounted in it.
-    fn from(tree: Tree) -> Self {
-        Self {
-            tree,
-            mounts: BTreeSet::new(),
-        }
+fn add(initramfs: &mut Initramfs, text: &str, item: &Item) -> std::result::Result<(), String> {
+    let bytes = escape::unescape(text)?;
+    let Some(inside) = bytes.strip_prefix(b"/") else {
+        return Err("is no absolute path".into());
+    };
+    let slash = inside.ends_with(b"/");
+    let inside = inside.strip_suffix(b"/").unwrap_or(inside);
+    let plain = |name: &[u8]| {
+        (1..=255).contains(&name.len()) && !matches!(name, b"." | b"..") && !name.contains(&0)
+    };
+    if !inside.split(|byte| *byte == b'/').all(plain) {
+        return Err(
+            "has a part that is empty, `.` or `..`, longer than 255 bytes, or holds a zero byte"
+                .into(),
+        );
     }
-}
-
-impl Initramfs {
-    /// Makes what a case describes; `None` where it describes none. `file` is the
-    /// case's.
-    ///
-    /// # Errors
-    /// The case, and what in it is wrong; or the image cannot be read.
-    pub fn of(case: &Case, file: &Path) -> Result<Option<Self>> {
-        if let Some(image) = &case.initramfs {
-            let image = file.parent().unwrap_or(Path::new("")).join(image);
-            let (tree, _) = Tree::read(&image, &Limits::default())
-                .map_err(|error| error.within(format!("the case {}", file.shown())))?;
-            return Ok(Some(tree.into()));
-        }
-        let Some(items) = &case.tree else {
-            return Ok(None);
-        };
-        let mut made = Self::from(Tree::new());
-        for (path, item) in items {
-            made.add(path, item).map_err(|reason| {
-                Error::input(format!("the case {}: `{path}` {reason}", file.shown()))
-            })?;
-        }
-        Ok(Some(made))
-    }
-
-    fn add(&mut self, text: &str, item: &Item) -> std::result::Result<(), String> {
-        let bytes = escape::unescape(text)?;
-        let Some(inside) = bytes.strip_prefix(b"/") else {
-            return Err("is no absolute path".into());
-        };
-        let slash = inside.ends_with(b"/");
-        let inside = inside.strip_suffix(b"/").unwrap_or(inside);
-        let plain = |name: &[u8]| {
-            (1..=255).contains(&name.len()) && !matches!(name, b"." | b"..") && !name.contains(&0)
-        };
-        if !inside.split(|byte| *byte == b'/').all(plain) {
-            return Err(
-                "has a part that is empty, `.` or `..`, longer than 255 bytes, or holds a zero byte"
-                    .into(),
-            );
-        }
-        let path = [b"/", inside].concat();
-        let node = node(item, slash)?;
-        if item.mount_point {
-            self.mounts.insert(path.clone());
-        }
-        self.tree
-            .insert(&path, node)
-            .map(drop)
-            .map_err(|error| format!("cannot be made: {error}"))
-    }
-
-    /// Lists a directory, as the host does at boot.
-    ///
-    /// # Errors
-    /// It is no directory.
-    pub fn list(&self, directory: &[u8]) -> io::Result<Vec<Entry>> {
-        let mut entries = self.tree.list(directory)?;
-        for entry in &mut entries {
-            entry.mount_point = self.mounts.contains(&join(directory, &entry.name));
-        }
-        Ok(entries)
-    }
+    let path = [b"/", inside].concat();
+    let node = node(item, slash)?;
+    initramfs
+        .insert(&path, node, item.mount_point)
+        .map_err(|error| format!("cannot be made: {error}"))
 }
 
 /// What an item is. The kind is told by what else is said of it, where it can be.

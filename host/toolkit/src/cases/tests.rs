@@ -5,10 +5,12 @@ use switch_root_core::contract::{Entry, HostFacts};
 use switch_root_core::file_kind::FileKind;
 
 use super::bless::bless;
-use super::case::{Answers, Case, Opinion, Say, parse};
+use super::case::{Case, parse};
 use super::difference;
-use super::initramfs::Initramfs;
+
 use super::*;
+use crate::answers::{Answers, Opinion, Say};
+use crate::ask::Initramfs;
 
 fn yaml(text: &str) -> Result<Case> {
     parse(text, Path::new("a.yaml"))
@@ -120,7 +122,7 @@ fn what_is_wrong_is_named_with_its_place() {
 
 fn tree(text: &str) -> Result<Initramfs> {
     let case = yaml(text)?;
-    Ok(Initramfs::of(&case, Path::new("a.yaml"))?.unwrap())
+    Ok(initramfs::of(&case, Path::new("a.yaml"))?.unwrap())
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::Shown;
 
-use super::{Project, Questions, sdk};
+use super::sdk;
+use super::specification::{Project, Questions};
 use crate::CONTRACT;
 use crate::language::Language;
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::language::Language;
 use crate::world::World;
 
 fn project(language: Language, questions: Questions) -> Project {

@@ -1,0 +1,98 @@
+//! What policies answer, as cases expect it and commands show it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use switch_root_core::failure::Failure;
+
+/// What a policy answers, or is expected to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Answers {
+    /// Every answer that is not `delete`, by path.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub decisions: BTreeMap<String, Say>,
+    /// What it says of each extension, by the name of its layer.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub verdicts: BTreeMap<String, Opinion>,
+    /// How it failed, for each question at most once.
+    #[serde(
+        rename = "error",
+        with = "one_or_more",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub errors: Vec<Failure>,
+}
+
+/// A decision, less the one that is not written.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Say {
+    /// It survives, with everything below.
+    Keep,
+    /// The same, and it is bound at this path of the new root.
+    Carry(String),
+    /// The policy wants to be asked about what is in it.
+    Descend,
+}
+
+/// A verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Opinion {
+    /// It may be activated.
+    Compatible,
+    /// It may not, for this reason.
+    Incompatible(String),
+    /// No opinion.
+    Abstain,
+}
+
+/// One failure is written as such, several as a list.
+mod one_or_more {
+    use serde::de::{self, Deserialize, Deserializer};
+    use serde::ser::{Serialize, Serializer};
+    use serde_json::Value;
+    use switch_root_core::failure::Failure;
+
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Strict {
+        question: switch_root_core::failure::Question,
+        kind: switch_root_core::failure::Kind,
+        message: String,
+    }
+
+    impl From<Strict> for Failure {
+        fn from(strict: Strict) -> Self {
+            Self::new(strict.question, strict.kind, strict.message)
+        }
+    }
+
+    pub fn serialize<S: Serializer>(
+        failures: &[Failure],
+        serializer: S,
+    ) -> std::result::Result<S::Ok, S::Error> {
+        match failures {
+            [one] => one.serialize(serializer),
+            more => more.serialize(serializer),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> std::result::Result<Vec<Failure>, D::Error> {
+        let strict = match Value::deserialize(deserializer)? {
+            Value::Array(items) => items,
+            one => vec![one],
+        };
+        strict
+            .into_iter()
+            .map(|item| {
+                serde_json::from_value::<Strict>(item)
+                    .map(Failure::from)
+                    .map_err(de::Error::custom)
+            })
+            .collect()
+    }
+}
