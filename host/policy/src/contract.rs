@@ -240,6 +240,22 @@ mod tests {
     }
 
     #[test]
+    fn a_policy_may_import_log_and_types_alone() {
+        for (import, expected) in [
+            ("switch-root:policy/log@0.1.0", true),
+            ("switch-root:policy/types@9.0.0", true),
+            ("switch-root:policy/log", true),
+            ("switch-root:policy/preservation@0.1.0", false),
+            ("switch-root:policy/logs@0.1.0", false),
+            ("wasi:cli/log@0.1.0", false),
+            ("log", false),
+            ("", false),
+        ] {
+            assert_eq!(may_import(import), expected, "{import}");
+        }
+    }
+
+    #[test]
     fn a_compatible_component_that_uses_nothing_new_is_asked() {
         for version in ["0.1.0", "0.1.1", "0.1.0+build"] {
             let log = format!("log@{version}");
