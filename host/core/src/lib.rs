@@ -5,6 +5,7 @@
 //! depends on another crate of the project.
 
 pub mod architecture;
+pub mod command_line;
 pub mod contract;
 #[cfg(feature = "tools")]
 pub mod error;
@@ -21,6 +22,7 @@ pub mod locations;
 pub mod os_release;
 #[cfg(feature = "tools")]
 pub mod output;
+pub mod parameters;
 pub mod path;
 pub mod plan;
 pub mod preserved;

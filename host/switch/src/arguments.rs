@@ -9,7 +9,7 @@ use std::str::FromStr;
 use caps::Capability;
 use lexopt::prelude::*;
 
-use crate::log::Level;
+use switch_root_core::parameters::Level;
 
 /// How the plan is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -48,10 +48,11 @@ use crate::init::resolve;
 use crate::kernel_log::{self, Unpacked};
 use crate::mount_calls::open_directory;
 use crate::old_root;
-use crate::parameters::{self, Incompatible, Parameters};
+use crate::parameters;
 use crate::preflight::{self, Asked, Context, Judgement};
 use crate::proc::Proc;
 use crate::{capabilities, log, machine, processes, start};
+use switch_root_core::parameters::{Incompatible, Parameters};
 
 /// Boots the machine. Returns the exit status, which for PID 1 means the
 /// kernel's panic.
@@ -89,7 +90,7 @@ fn boot(
     if let Some(level) = parameters.log {
         log::set_level(level);
     }
-    parameters.log_warnings();
+    parameters::log_warnings(&parameters);
     old_root::examine(parameters.keep_initramfs).map_err(Stop::Refused)?;
     capabilities::check().map_err(Stop::Refused)?;
     // First: later there are processes of our own.

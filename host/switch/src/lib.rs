@@ -100,7 +100,7 @@ fn switch(arguments: Vec<OsString>, pid_1: bool, started: Instant) -> Result<Str
     if let Some(level) = parameters.log.or(arguments.log) {
         log::set_level(level);
     }
-    parameters.log_warnings();
+    parameters::log_warnings(&parameters);
     // First: later there are processes of our own.
     let others = match arguments.preserve {
         true => Others::default(),

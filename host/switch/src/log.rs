@@ -4,49 +4,15 @@
 use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::Write as _;
-use std::str::FromStr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use rustix::fs::fstat;
+use switch_root_core::parameters::Level;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
-
-/// How much is logged. Each includes those before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
-    /// What went wrong.
-    Error,
-    /// What is not as it should be.
-    Warn,
-    /// What happened.
-    Info,
-    /// Why it happened.
-    Debug,
-    /// Every step.
-    Trace,
-}
-
-impl FromStr for Level {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Ok(match text {
-            "error" => Self::Error,
-            "warn" => Self::Warn,
-            "info" => Self::Info,
-            "debug" => Self::Debug,
-            "trace" => Self::Trace,
-            _ => {
-                return Err(format!(
-                    "`{text}` is not a log level; they are error, warn, info, debug and trace"
-                ));
-            }
-        })
-    }
-}
 
 /// The level as `tracing` has it: known only after the kernel command line
 /// was read, which may itself have something to log.

@@ -30,13 +30,13 @@ use crate::mounts::{self, Mount};
 use crate::new_root::{self, NewRoot};
 use crate::old_root;
 use crate::old_root::OldRoot;
-use crate::parameters::{Extensions, Parameters};
 use crate::places::{Kept, Places};
 use crate::preserve::{self, Store, Uncovered, View};
 use crate::proc::Proc;
 use crate::processes::Others;
 use crate::report::Facts;
 use crate::{answering, capabilities, in_use, listing, machine, survivors};
+use switch_root_core::parameters::{Extensions, Parameters};
 
 /// What a plan is made for.
 pub struct Context<'a> {

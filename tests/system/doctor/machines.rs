@@ -254,7 +254,7 @@ pub fn each_thing_about_a_machine_has_its_finding() -> Checked {
             "a parameter that is none",
             parameters("switch_root.colour=red"),
             &["parameter warning"],
-            &["is no parameter of switch_root"],
+            &["there is no such parameter"],
         ),
         (
             "parameters that only say how",

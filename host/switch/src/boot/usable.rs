@@ -10,8 +10,8 @@ use switch_root_core::locations::{MOVED, NEW_ROOT};
 use super::mounted::Mounted;
 use crate::init::{self, resolve};
 use crate::mount_calls::open_directory;
-use crate::parameters::Parameters;
 use crate::proc::Proc;
+use switch_root_core::parameters::Parameters;
 
 /// What a new root has for a start.
 struct Examined {

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use switch_root_core::locations;
+use switch_root_core::parameters::TABLE;
 
 use super::{markdown, text};
 
@@ -11,19 +12,12 @@ const PARAMETERS: &str = "host/book/reference/kernel-parameters.md";
 const CONTRACT: &str = "host/book/reference/contract.md";
 const FILES: &str = "host/book/reference/files.md";
 
-/// The parameters that the arms of `parse` know, without their prefix.
-fn parameters_in_source(source: &str) -> BTreeSet<String> {
-    let (source, _) = source.split_once("#[cfg(test)]").unwrap_or((source, ""));
-    let arms = source
-        .lines()
-        .filter_map(|line| line.trim_start().strip_prefix("(\""));
-    let names = arms.filter_map(|arm| arm.split_once("\", "));
-    names.map(|(name, _)| name.to_owned()).collect()
-}
-
 #[test]
 fn every_kernel_parameter_is_in_the_reference() {
-    let known = parameters_in_source(&text("host/switch/src/parameters.rs"));
+    let known = TABLE
+        .iter()
+        .map(|parameter| parameter.name.to_owned())
+        .collect();
     let rows = markdown::rows(&text(PARAMETERS), "parameter");
     let told = rows.into_iter().flat_map(|row| row.code);
     let told: BTreeSet<String> = told

@@ -18,6 +18,21 @@ const SOURCES: [&str; 3] = ["host/switch/src", "host/policy/src", "host/core/src
 /// Texts of the sources that are neither error nor warning; of one that ends with `...` the
 /// beginning.
 const NO_MESSAGES: &[&str] = &[
+    // What doctor says of parameters that are given.
+    "a machine that would have to leave an extension out does not start",
+    "a machine without a list of extensions does not start",
+    "an init that the kernel will not execute is not refused",
+    "an init that the kernel will not execute is refused, as without it",
+    "extensions that are incompatible are left out, as without it",
+    "init waits for the deletion",
+    "names the rescue program",
+    "names the root image",
+    "no extension is examined or activated",
+    "no policy but the embedded one is asked",
+    "nothing of the initramfs is deleted",
+    "sets what is logged",
+    "init does not wait for the deletion, as without it",
+    "the initramfs is deleted, as without it",
     // For whoever debugs the program.
     "Native({} bytes)",
     // What is printed because it was asked for: help, and the plan.
