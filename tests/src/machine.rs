@@ -127,9 +127,14 @@ pub fn boot_as_it_is(
 /// The kernel cannot be read.
 pub(crate) fn emulator(kernel: &Path, initramfs: &Path, command_line: &str) -> io::Result<Command> {
     let architecture = Architecture::of_kernel(kernel)?;
-    // The machine restarts when init dies, and where it would restart it ends.
+    // The machine restarts when init dies, and where it would restart it ends. An emulator
+    // that has to wait for its turn may be too late for the kernel's check of the timer.
+    let timer = match architecture {
+        Architecture::X86_64 => "no_timer_check ",
+        Architecture::Aarch64 => "",
+    };
     let command_line = format!(
-        "console={} panic=-1 quiet {command_line}",
+        "console={} panic=-1 quiet {timer}{command_line}",
         architecture.console()
     );
     let mut emulator = Command::new(architecture.emulator());
