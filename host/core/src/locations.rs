@@ -50,7 +50,27 @@ pub const PRIVATE: &str = "private";
 /// All that is left of the initramfs, in [`PRIVATE`].
 pub const WHOLE: &str = "initramfs";
 
+/// The report, as the running system finds it.
+pub const REPORT_PATH: &str = "/run/switch-root/report.json";
+/// What policies keep, as the running system finds it.
+pub const PRESERVED_PATH: &str = "/run/switch-root/preserved";
+/// All that is left of the initramfs, as root finds it in the running system.
+pub const WHOLE_PATH: &str = "/run/switch-root/private/initramfs";
+
 /// A place as archives name it: without the slash.
 pub const fn in_archive(place: &'static str) -> &'static str {
     place.split_at(1).1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_the_running_system_are_made_of_their_names() {
+        let run = format!("/run/{DIRECTORY}");
+        assert_eq!(REPORT_PATH, format!("{run}/{REPORT}"));
+        assert_eq!(PRESERVED_PATH, format!("{run}/{PRESERVED}"));
+        assert_eq!(WHOLE_PATH, format!("{run}/{PRIVATE}/{WHOLE}"));
+    }
 }

@@ -109,6 +109,17 @@ pub struct Parameter {
     takes: Takes,
 }
 
+impl Parameter {
+    /// All that it may do.
+    pub fn effects(&self) -> Vec<Effect> {
+        match self.takes {
+            Takes::Switch { on, off, .. } => vec![on, off],
+            Takes::Word { words, .. } => words.iter().map(|(.., effect)| *effect).collect(),
+            Takes::Text { effect, .. } => vec![effect],
+        }
+    }
+}
+
 /// What a parameter takes.
 enum Takes {
     /// Nothing, which means yes; or yes or no.

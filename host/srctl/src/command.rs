@@ -28,7 +28,7 @@ pub use format::{Format, Printing};
 pub use options::{AccessOptions, Archive, Layers, MachineOptions, PackOptions, RegistryOptions};
 pub use plan::{AskOptions, Diff, LimitOptions, Plan, PlanFormat};
 pub use rehearse::Rehearse;
-pub use status::{REPORT, Status, StatusFormat};
+pub use status::{Status, StatusFormat};
 
 /// The operator's side of switch-root.
 #[derive(Debug, Parser)]

@@ -43,7 +43,7 @@ impl Wanted {
         for path in boot_program::places() {
             wanted = wanted.file(&path, Want::Whole(boot_program::LIMIT));
         }
-        for path in ["/extensions.yaml", "/etc/extensions.yaml"] {
+        for path in locations::EXTENSIONS {
             wanted = wanted.file(path, Want::Whole(fixed::EXTENSIONS_FILE));
         }
         for path in locations::OS_RELEASE {

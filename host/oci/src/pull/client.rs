@@ -301,13 +301,7 @@ impl<'a> Client<'a> {
         );
         let why = reason(&mut answer.response);
         if let Some(elsewhere) = &answer.elsewhere {
-            return unreachable(
-                host,
-                &format!(
-                    "it redirects to {}, which answers with the status {status} for {what}{why}",
-                    escape::message(elsewhere, 200)
-                ),
-            );
+            return redirected(host, elsewhere, status, &format!("{what}{why}"));
         }
         match status {
             401 | 403 => unauthorized(format!(
@@ -328,6 +322,15 @@ impl<'a> Client<'a> {
             )),
         }
     }
+}
+
+/// That a registry sends whoever asks to another place, which does not give or take it.
+fn redirected(host: &str, elsewhere: &str, status: u16, what: &str) -> Error {
+    let elsewhere = escape::message(elsewhere, 200);
+    unreachable(
+        host,
+        &format!("it redirects to {elsewhere}, which answers with the status {status} for {what}"),
+    )
 }
 
 fn unauthorized(message: String) -> Error {

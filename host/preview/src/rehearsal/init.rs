@@ -12,13 +12,10 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, statat};
 use serde_json::Value;
 use switch_root_core::escape;
+use switch_root_core::locations::{PRESERVED_PATH, REPORT_PATH};
 
 use super::messages::{self, Entry, Message, Preserved, Testimony, say};
 
-/// The report.
-const REPORT: &str = "/run/switch-root/report.json";
-/// The survivors.
-const PRESERVED: &str = "/run/switch-root/preserved";
 /// What is read of a report, in bytes.
 const LONGEST: u64 = 64 << 20;
 /// How many survivors are listed.
@@ -65,7 +62,7 @@ pub fn end_machine() {
 }
 
 fn read_report() -> Value {
-    File::open(REPORT)
+    File::open(REPORT_PATH)
         .and_then(|file| messages::read(file, LONGEST))
         .unwrap_or_default()
 }
@@ -82,7 +79,7 @@ fn preserved() -> Preserved {
     let mut found = Preserved::default();
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     // Where nothing survives there may be no such directory.
-    if let Ok(root) = rustix::fs::open(PRESERVED, flags, Mode::empty()) {
+    if let Ok(root) = rustix::fs::open(PRESERVED_PATH, flags, Mode::empty()) {
         list(&root, &mut Vec::new(), 0, &mut found);
     }
     found

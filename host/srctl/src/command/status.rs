@@ -3,15 +3,13 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-
-/// Where the report of the last switch is.
-pub const REPORT: &str = "/run/switch-root/report.json";
+use switch_root_core::locations::REPORT_PATH;
 
 /// `srctl status`.
 #[derive(Debug, Args)]
 pub struct Status {
     /// The report.
-    #[arg(long, value_name = "FILE", default_value = REPORT)]
+    #[arg(long, value_name = "FILE", default_value = REPORT_PATH)]
     pub report: PathBuf,
     /// How to print.
     #[arg(long, value_enum, default_value_t)]

@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use switch_root_core::locations::REPORT_PATH;
 use switch_root_core::text::bytes;
 use switch_root_core::{escape, locations};
 
 use super::finding::{Finding, Findings};
 use super::generator::Generator;
 use super::settings::Settings;
-use crate::command::REPORT;
 use crate::rooted::Rooted;
 use crate::status::{self, Report};
 
@@ -160,18 +160,18 @@ impl Machine {
 
     /// How this boot was switched.
     pub fn report(&self, root: &Rooted, findings: &mut Vec<Finding>) {
-        let text = match root.bytes(REPORT, LARGE) {
+        let text = match root.bytes(REPORT_PATH, LARGE) {
             Ok(Some(text)) => text,
             Ok(None) if !self.runs => return,
             Ok(None) => {
                 return findings.note(
                     "report",
-                    REPORT,
+                    REPORT_PATH,
                     "is not there: this boot was not switched by switch_root",
                 );
             }
             Err(reason) => {
-                return findings.unknown("report", REPORT, reason, "examine it as root");
+                return findings.unknown("report", REPORT_PATH, reason, "examine it as root");
             }
         };
         let report = match status::parse(text) {
@@ -179,7 +179,7 @@ impl Machine {
             Err(reason) => {
                 return findings.unknown(
                     "report",
-                    REPORT,
+                    REPORT_PATH,
                     reason,
                     "see the kernel's log: dmesg | grep switch_root",
                 );
@@ -189,7 +189,7 @@ impl Machine {
         if report.boot_id.is_some() && other(&report.boot_id) {
             return findings.note(
                 "report",
-                REPORT,
+                REPORT_PATH,
                 "is of another boot: this one was not switched by switch_root",
             );
         }
@@ -197,7 +197,7 @@ impl Machine {
         if !complaints.is_empty() {
             return findings.warning(
                 "report",
-                REPORT,
+                REPORT_PATH,
                 format!(
                     "says that this boot was switched, and not all is well: {}",
                     complaints.join(", ")
@@ -208,14 +208,14 @@ impl Machine {
         if let Some(newer) = report.newer() {
             return findings.unknown(
                 "report",
-                REPORT,
+                REPORT_PATH,
                 format!("has schema {newer}, which this srctl does not know"),
                 "use a newer srctl",
             );
         }
         findings.ok(
             "report",
-            REPORT,
+            REPORT_PATH,
             format!(
                 "says that this boot was switched by switch_root {} ({}), and all is well",
                 escape::message(&report.version, 64),

@@ -9,6 +9,7 @@ use oci::pull::Platform;
 use policy::folder::Policy;
 use switch_root_core::contract::HostFacts;
 use switch_root_core::error::{Error, Result};
+use switch_root_core::locations;
 use switch_root_core::progress::Progress;
 use toolkit::{loading, project};
 
@@ -44,12 +45,10 @@ pub fn extensions(
         return Ok(Some((loading::shown(path), file)));
     }
     Ok(image.and_then(|image| {
-        ["/extensions.yaml", "/etc/extensions.yaml"]
-            .into_iter()
-            .find_map(|path| {
-                let file = image.tree.contents(path.as_bytes()).ok()?;
-                Some((format!("{path} of the tree"), file.to_vec()))
-            })
+        locations::EXTENSIONS.into_iter().find_map(|path| {
+            let file = image.tree.contents(path.as_bytes()).ok()?;
+            Some((format!("{path} of the tree"), file.to_vec()))
+        })
     }))
 }
 

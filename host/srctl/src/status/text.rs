@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use switch_root_core::escape;
+use switch_root_core::locations::{PRESERVED_PATH, WHOLE_PATH};
 use switch_root_core::text::{bytes, count, time};
 
 use super::model::{Deletion, Extension, Policy, Process, Report, Survivor};
@@ -15,9 +16,6 @@ const ROWS: usize = 100;
 const TEXT: usize = 4096;
 /// Digits of a digest that are shown: as many as tell policies apart.
 const DIGITS: usize = 12;
-/// Where what policies keep can be reached, and what else is left.
-const PRESERVED: &str = "/run/switch-root/preserved";
-const PRIVATE: &str = "/run/switch-root/private/initramfs";
 /// The kernel's name for this boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
@@ -227,11 +225,11 @@ fn places(report: &Report) -> String {
     let kept = report.survivors.iter().any(|one| !of_host(&one));
     let mut text = String::new();
     if kept {
-        let _ = writeln!(text, "what policies keep is below {PRESERVED}");
+        let _ = writeln!(text, "what policies keep is below {PRESERVED_PATH}");
     }
     // Where another program switches there is nothing else.
     if report.strategy != "delegated" && report.survivors.iter().any(|one| of_host(&one)) {
-        let _ = writeln!(text, "what the host alone keeps is below {PRIVATE}");
+        let _ = writeln!(text, "what the host alone keeps is below {WHOLE_PATH}");
     }
     text
 }

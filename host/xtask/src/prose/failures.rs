@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use switch_root_core::parameters::{Parameter, TABLE};
+
 use super::messages::{self, form};
 use super::{markdown, repository, text};
 
@@ -18,21 +20,6 @@ const SOURCES: [&str; 3] = ["host/switch/src", "host/policy/src", "host/core/src
 /// Texts of the sources that are neither error nor warning; of one that ends with `...` the
 /// beginning.
 const NO_MESSAGES: &[&str] = &[
-    // What doctor says of parameters that are given.
-    "a machine that would have to leave an extension out does not start",
-    "a machine without a list of extensions does not start",
-    "an init that the kernel will not execute is not refused",
-    "an init that the kernel will not execute is refused, as without it",
-    "extensions that are incompatible are left out, as without it",
-    "init waits for the deletion",
-    "names the rescue program",
-    "names the root image",
-    "no extension is examined or activated",
-    "no policy but the embedded one is asked",
-    "nothing of the initramfs is deleted",
-    "sets what is logged",
-    "init does not wait for the deletion, as without it",
-    "the initramfs is deleted, as without it",
     // For whoever debugs the program.
     "Native({} bytes)",
     // What is printed because it was asked for: help, and the plan.
@@ -147,7 +134,12 @@ fn cell(message: &str) -> String {
 
 #[test]
 fn every_message_of_the_boot_program_is_explained() {
-    let found = messages::below(&repository(), &SOURCES);
+    let mut found = messages::below(&repository(), &SOURCES);
+    // What doctor says of parameters that are given.
+    for effect in TABLE.iter().flat_map(Parameter::effects) {
+        let text = effect.what;
+        assert!(found.remove(text).is_some(), "not in the sources: {text}");
+    }
     let wrong = compare(&found, &text(DOCUMENT), NO_MESSAGES);
     assert!(
         wrong.is_empty(),

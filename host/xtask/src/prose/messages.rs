@@ -179,8 +179,17 @@ fn is(token: &TokenTree, mark: char) -> bool {
 }
 
 fn is_for_others(attribute: &Group) -> bool {
-    let text = attribute.stream().to_string().replace(' ', "");
-    ["test", "cfg(test)", TOOLS].contains(&&*text) || text.starts_with("cfg(all(test,")
+    is_for_tests(attribute) || words(attribute) == TOOLS
+}
+
+/// Whether an attribute says that an item is compiled for tests alone.
+pub fn is_for_tests(attribute: &Group) -> bool {
+    let text = words(attribute);
+    ["test", "cfg(test)"].contains(&&*text) || text.starts_with("cfg(all(test,")
+}
+
+fn words(attribute: &Group) -> String {
+    attribute.stream().to_string().replace(' ', "")
 }
 
 #[test]

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
+use crate::prose::messages::is_for_tests;
+
 /// A path as it stands in a file: its segments, and whether a `pub use` names it.
 struct Named {
     segments: Vec<String>,
@@ -121,11 +123,7 @@ fn module(
         match &tokens[at] {
             TokenTree::Punct(punct) if punct.as_char() == '#' => {
                 if let Some(TokenTree::Group(group)) = tokens.get(at + 1) {
-                    let text = group.stream().to_string().replace(' ', "");
-                    for_tests |= text == "test"
-                        || text == "cfg(test)"
-                        || text.starts_with("cfg(all(test")
-                        || text.starts_with("cfg(any(test");
+                    for_tests |= is_for_tests(group);
                     at += 2;
                     continue;
                 }

@@ -6,8 +6,8 @@ use ureq::Body;
 use ureq::http::Response;
 
 use super::super::endpoint::Endpoint;
-use super::super::transport::{Answer, Method, Question, unreachable};
-use super::{Client, Patience, Right, reason, unauthorized};
+use super::super::transport::{Answer, Method, Question};
+use super::{Client, Patience, Right, reason, redirected, unauthorized};
 
 /// What is to be done at a registry.
 pub(in crate::pull) struct Order<'o> {
@@ -71,13 +71,7 @@ impl Client<'_> {
         let host = &endpoint.host;
         let why = reason(&mut answer.response);
         if let Some(elsewhere) = &answer.elsewhere {
-            return unreachable(
-                host,
-                &format!(
-                    "it redirects to {}, which answers with the status {status} for {what}{why}",
-                    escape::message(elsewhere, 200)
-                ),
-            );
+            return redirected(host, elsewhere, status, &format!("{what}{why}"));
         }
         match status {
             401 | 403 => unauthorized(format!(
