@@ -371,6 +371,12 @@ const MEANT: &[(&str, &str, &[Errno], &str)] = &[
     ),
     (
         "open",
+        "/policies.d",
+        &[Errno::ENOENT],
+        "a folder that the one above it lists, and that leads nowhere, is told to be such a link",
+    ),
+    (
+        "open",
         "/policies.d/",
         &[Errno::ENXIO],
         "it is told to be no regular file",
