@@ -1,11 +1,13 @@
 //! Measures `switch_root` beside the switch roots that people use today, on the
-//! same trees in the same run: `bench JSON-FILE [init|decision]`. Run by `cargo xtask bench`.
+//! same trees in the same run: `bench JSON-FILE [init|decision|deletion]`. Run by `cargo xtask
+//! bench`.
 //!
 //! A figure is the median of several runs, taken in turns so that a slow moment
 //! of the machine falls on all. The bars are those of DESIGN.md; times are
 //! compared with a peer of the same run wherever there is one. With `init` only the
-//! way to init is measured, of ours, util-linux's and the floor's, often, and with
-//! `decision` only what the default policy as a file takes: for whoever works on them.
+//! way to init is measured, of ours, util-linux's and the floor's, often, with `deletion` the
+//! same on a large tree, and with `decision` only what the default policy as a file takes: for
+//! whoever works on them.
 
 mod bare;
 mod budgets;
@@ -30,6 +32,8 @@ const SIZES: [(u32, usize); 4] = [(1_000, 9), (10_000, 5), (100_000, 5), (1_000_
 const LARGE: u32 = 1_000_000;
 /// The same where only the way to init is measured.
 const INIT: [(u32, usize); 1] = [(1_000, 101)];
+/// The same where only the deletion is measured.
+const DELETION: [(u32, usize); 1] = [(100_000, 7)];
 
 fn main() -> ExitCode {
     // This program is also the init of the new root, and the floor among the subjects.
@@ -61,7 +65,7 @@ fn measure() -> Result<(), String> {
     let mut arguments = std::env::args().skip(1);
     let json = arguments
         .next()
-        .ok_or("usage: bench JSON-FILE [init|decision]")?;
+        .ok_or("usage: bench JSON-FILE [init|decision|deletion]")?;
     let only = arguments.next();
     let mut subjects = subjects::all()?;
     subjects.push(floor_subject()?);
@@ -77,6 +81,7 @@ fn measure() -> Result<(), String> {
             extensions::measure(&mut figures)?;
         }
         Some("init") => races(&INIT, &subjects, &mut figures)?,
+        Some("deletion") => races(&DELETION, &subjects, &mut figures)?,
         Some("decision") => budgets::decision(&subjects, &mut figures)?,
         Some(other) => return Err(format!("there is nothing called {other} to measure alone")),
     }
@@ -96,7 +101,7 @@ fn races(
 ) -> Result<(), String> {
     let few = |subject: &Subject| [FULL, SMALL, PEER, FLOOR].contains(&&*subject.name);
     for &(files, repetitions) in sizes {
-        let all = sizes != INIT && files < LARGE;
+        let all = sizes == SIZES && files < LARGE;
         for repetition in 0..repetitions {
             for subject in subjects.iter().filter(|subject| all || few(subject)) {
                 eprint!(

@@ -31,5 +31,7 @@ pub mod progress;
 #[cfg(feature = "tools")]
 pub mod reading;
 pub mod report;
+pub mod resolve;
 pub mod text;
+pub mod walk;
 pub mod yaml;

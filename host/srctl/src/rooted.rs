@@ -9,13 +9,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use policy::source::{Contents, Source, names_in};
-use rustix::fs::{self, FileType, Mode, OFlags, ResolveFlags, Stat, StatVfs};
+use rustix::fs::{self, FileType, Mode, OFlags, Stat, StatVfs};
 use rustix::io::Errno;
-use switch_root_core::escape;
-use switch_root_core::file;
-
-/// How often the kernel is asked again whose answer a change of names made doubtful.
-const TRIES: usize = 100;
+use switch_root_core::resolve::in_root;
+use switch_root_core::{escape, file};
 
 /// A root directory.
 pub struct Rooted {
@@ -41,20 +38,7 @@ impl Rooted {
 
     /// Opens a path as a process would whose root directory this is.
     pub fn at(&self, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
-        let flags = flags | OFlags::CLOEXEC;
-        for _ in 1..TRIES {
-            let opened = fs::openat2(
-                &self.directory,
-                path,
-                flags,
-                Mode::empty(),
-                ResolveFlags::IN_ROOT,
-            );
-            if !matches!(opened, Err(Errno::AGAIN | Errno::INTR)) {
-                return opened;
-            }
-        }
-        Err(Errno::AGAIN)
+        in_root(&self.directory, path, flags)
     }
 
     /// Whether there is something of this name, if only a dangling symbolic link.

@@ -39,12 +39,13 @@ use policy::session::Session;
 use rustix::fs::OFlags;
 use switch_root_core::contract::HostFacts;
 use switch_root_core::locations::{self, NEW_ROOT, ROOT_IMAGES};
+use switch_root_core::parameters::{Incompatible, Parameters};
 use switch_root_core::path::Path;
+use switch_root_core::resolve::in_root;
 use usable::Usable;
 
 use crate::act::{self, Stop};
 use crate::arguments::{Arguments, StrategyChoice};
-use crate::init::resolve;
 use crate::kernel_log::{self, Unpacked};
 use crate::mount_calls::open_directory;
 use crate::old_root;
@@ -52,7 +53,6 @@ use crate::parameters;
 use crate::preflight::{self, Asked, Context, Judgement};
 use crate::proc::Proc;
 use crate::{capabilities, log, machine, processes, start};
-use switch_root_core::parameters::{Incompatible, Parameters};
 
 /// Boots the machine. Returns the exit status, which for PID 1 means the
 /// kernel's panic.
@@ -209,7 +209,7 @@ fn replaced_os_release(judged_for: &HostFacts, activation: &Activation) -> Vec<S
         return Vec::new();
     }
     let has = |layer: &OwnedFd, path: &str| {
-        resolve(
+        in_root(
             layer.as_fd(),
             path.as_bytes(),
             OFlags::PATH | OFlags::NOFOLLOW,

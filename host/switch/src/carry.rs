@@ -9,8 +9,9 @@ use switch_root_core::escape;
 use switch_root_core::file_kind::FileKind;
 use switch_root_core::path::join;
 use switch_root_core::preserved::{Carry, Survivor};
+use switch_root_core::resolve::in_root;
 
-use crate::init::{Init, resolve};
+use crate::init::Init;
 use crate::mount_calls::attach;
 use crate::new_root::NewRoot;
 use crate::places::Places;
@@ -31,7 +32,7 @@ pub fn place(
 ) -> Result<Carry, String> {
     let shown = escape::path(target);
     let directory = kind == FileKind::Directory;
-    match resolve(new_root.fd.as_fd(), target, OFlags::PATH | OFlags::NOFOLLOW) {
+    match in_root(new_root.fd.as_fd(), target, OFlags::PATH | OFlags::NOFOLLOW) {
         Ok(found) => {
             let stat = fs::fstat(&found)
                 .map_err(|error| format!("{shown} of the new root cannot be examined: {error}"))?;
@@ -71,7 +72,7 @@ pub fn place(
             let cut = target.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
             let (parent, name) = (&target[..cut.max(1)], &target[cut + 1..]);
             let flags = OFlags::PATH | OFlags::DIRECTORY;
-            let found = resolve(new_root.fd.as_fd(), parent, flags).map_err(|error| {
+            let found = in_root(new_root.fd.as_fd(), parent, flags).map_err(|error| {
                 let parent = escape::path(parent);
                 format!("{parent} of the new root cannot be used: {error}")
             })?;
@@ -104,7 +105,7 @@ pub fn bind(survivor: &Survivor, tree: &OwnedFd, new_root: &OwnedFd) -> std::io:
     if carry.make {
         let cut = target.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
         let (parent, name) = (&target[..cut.max(1)], &target[cut + 1..]);
-        let parent = resolve(new_root.as_fd(), parent, OFlags::PATH | OFlags::DIRECTORY)?;
+        let parent = in_root(new_root.as_fd(), parent, OFlags::PATH | OFlags::DIRECTORY)?;
         if survivor.kind == FileKind::Directory {
             fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755))?;
         } else {
@@ -118,7 +119,7 @@ pub fn bind(survivor: &Survivor, tree: &OwnedFd, new_root: &OwnedFd) -> std::io:
             )?);
         }
     }
-    let place = resolve(new_root.as_fd(), target, OFlags::PATH | OFlags::NOFOLLOW)?;
+    let place = in_root(new_root.as_fd(), target, OFlags::PATH | OFlags::NOFOLLOW)?;
     Ok(attach(tree, place)?)
 }
 

@@ -4,8 +4,8 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{self, Mode, OFlags};
 use switch_root_core::plan::Plan;
+use switch_root_core::resolve::in_root;
 
-use crate::init::resolve;
 use crate::{listing, old_root};
 
 /// Opens the initramfs and the new root, and makes sure that the latter, and its init,
@@ -29,7 +29,7 @@ pub fn confirm(plan: &Plan) -> Result<(OwnedFd, OwnedFd), String> {
             "the new root {path} is another one than planned; something mounts while we switch"
         ));
     }
-    let init = resolve(new_root.as_fd(), &plan.init.path.0, OFlags::PATH)
+    let init = in_root(new_root.as_fd(), &plan.init.path.0, OFlags::PATH)
         .and_then(fs::fstat)
         .map_err(|error| format!("the init {} cannot be examined: {error}", plan.init.path))?;
     if (init.st_dev, init.st_ino) != plan.init.identity {

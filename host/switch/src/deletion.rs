@@ -1,24 +1,19 @@
 //! Deletion of the initramfs: whatever the plan does not keep.
 //!
-//! Only on tmpfs and ramfs, never across a mount, never through a link; by
-//! descriptors, with a to-do list instead of recursion, and with no more
-//! descriptors open than [`OPEN`], at any depth. No library deletes so: the standard one knows
-//! neither mounts nor a list of what to keep, and walkdir goes by path.
+//! Only on tmpfs and ramfs, and as [`switch_root_core::walk`] goes: never across a mount, never
+//! through a link.
 
 use std::ffi::CStr;
 use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use linux_raw_sys::general::{OVERLAYFS_SUPER_MAGIC, RAMFS_MAGIC, TMPFS_MAGIC};
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, StatVfsMountFlags};
+use rustix::fs::{self, AtFlags, FileType, StatVfsMountFlags};
 use rustix::io::Errno;
 use switch_root_core::escape;
 use switch_root_core::keep::Keep;
 use switch_root_core::report::{DeletionTally, Failed, MAX_LISTED};
-
-/// Directories that are held open at once beside the root, the deepest ones.
-const OPEN: usize = 16;
+use switch_root_core::walk::{self, Pair, Visitor, Walk};
 
 /// Whether files go, or are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,196 +44,164 @@ pub fn is_overlay(fd: impl AsFd) -> bool {
     fs::fstatfs(fd).is_ok_and(|stat| stat.f_type as u64 == u64::from(OVERLAYFS_SUPER_MAGIC))
 }
 
-/// A directory that is being emptied.
-struct Frame<'k> {
-    /// Its name in the directory above.
-    name: Vec<u8>,
-    /// Closed for a while where many are open below it.
-    fd: Option<OwnedFd>,
-    /// Its inode, to know it again by.
-    inode: u64,
-    /// What survives in it.
-    keep: Option<&'k Keep>,
-    /// Directories in it that are still to be emptied.
-    to_do: Vec<Vec<u8>>,
-    /// Something in it stays, so that it stays itself.
-    stays: bool,
-}
-
 /// Deletes everything below `root` that `keep` does not name. Never stops at
-/// an error: what fails is told, and stays.
+/// an error: what fails is reported, and stays.
 ///
 /// # Errors
 /// Only where nothing at all was deleted: `root` is not a memory file system,
 /// or cannot be read.
-pub fn run(root: OwnedFd, keep: &Keep, mode: Action) -> io::Result<DeletionTally> {
-    if mode == Action::Delete && !is_memory(&root)? {
+pub fn run(root: OwnedFd, keep: &Keep, action: Action) -> io::Result<DeletionTally> {
+    if action == Action::Delete && !is_memory(&root)? {
         return Err(io::Error::new(
             io::ErrorKind::Unsupported,
             "not on tmpfs or ramfs",
         ));
     }
-    let mut tally = DeletionTally::default();
+    let tally = DeletionTally::default();
     if *keep == Keep::Whole {
         return Ok(tally);
     }
-    let mut stack = vec![Frame {
-        name: Vec::new(),
-        inode: fs::fstat(&root)?.st_ino,
-        fd: Some(root),
-        keep: Some(keep),
-        to_do: Vec::new(),
-        stays: false,
-    }];
-    empty(&mut stack, &mut tally, mode)?;
-    while let Some(frame) = stack.last_mut() {
-        if let Some(name) = frame.to_do.pop() {
-            enter(&mut stack, name, &mut tally, mode);
-        } else if !leave(&mut stack, &mut tally, mode) {
-            break;
-        }
-    }
-    Ok(tally)
-}
-
-/// Opens a directory of the innermost frame and removes its files.
-fn enter(stack: &mut Vec<Frame<'_>>, name: Vec<u8>, tally: &mut DeletionTally, mode: Action) {
-    let Some(parent) = stack.last() else { return };
-    let Some(parent_fd) = &parent.fd else { return };
-    // A mount on it is refused here, whatever device it has.
-    let resolve = ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let open =
-        |parent: &OwnedFd| fs::openat2(parent, name.as_slice(), flags, Mode::empty(), resolve);
-    let mut opened = open(parent_fd);
-    // Where fewer descriptors may be open than are held here, those far above wait closed.
-    while matches!(opened, Err(Errno::MFILE | Errno::NFILE)) && close_one_above(stack) {
-        let Some(parent_fd) = stack.last().and_then(|parent| parent.fd.as_ref()) else {
-            return;
-        };
-        opened = open(parent_fd);
-    }
-    let Some(parent) = stack.last() else { return };
-    match opened {
-        Ok(fd) => {
-            let keep = parent.keep.and_then(|keep| keep.child(&name));
-            stack.push(Frame {
-                name,
-                inode: 0,
-                fd: Some(fd),
-                keep,
-                to_do: Vec::new(),
-                stays: keep.is_some(),
-            });
-            if let Err(error) = empty(stack, tally, mode) {
-                note(stack, &[], error, tally);
-            }
-            bound_descriptors(stack);
-        }
-        Err(Errno::NOENT) => {}
-        Err(error) => {
-            let stays = parent.stays;
-            note(stack, &name, error, tally);
-            // What is counted has its mounts still, which are gone before anything is
-            // deleted.
-            if mode == Action::Count
-                && error == Errno::XDEV
-                && let Some(parent) = stack.last_mut()
-            {
-                parent.stays = stays;
-            }
-        }
-    }
-}
-
-/// Closes the directory that became one too many.
-fn bound_descriptors(stack: &mut [Frame<'_>]) {
-    // Never the root: on the way back to it one would come upon what is mounted over it.
-    match stack.len().checked_sub(OPEN + 1) {
-        None | Some(0) => {}
-        Some(index) => {
-            close(&mut stack[index]);
-        }
-    }
-}
-
-/// Closes the outermost directory that is open, but neither the root nor the innermost.
-/// Says whether there was one.
-fn close_one_above(stack: &mut [Frame<'_>]) -> bool {
-    let above = stack.len().saturating_sub(1);
-    let mut between = stack.iter_mut().take(above).skip(1);
-    between.find(|frame| frame.fd.is_some()).is_some_and(close)
-}
-
-/// Closes a directory for a while. Says whether it did.
-fn close(frame: &mut Frame<'_>) -> bool {
-    let Some(fd) = &frame.fd else { return false };
-    // Not closed where it could not be known again.
-    let Ok(stat) = fs::fstat(fd) else {
-        return false;
+    let first = Pair {
+        from: root,
+        to: None,
     };
-    frame.inode = stat.st_ino;
-    frame.fd = None;
-    true
+    let mut walk = Walk::new(
+        first,
+        Deleter {
+            keep,
+            action,
+            tally,
+        },
+    );
+    walk.list()?;
+    Ok(walk.finish().tally)
 }
 
-/// Removes the files of the innermost directory, and lists its directories.
-fn empty(stack: &mut Vec<Frame<'_>>, tally: &mut DeletionTally, mode: Action) -> Result<(), Errno> {
-    let Some(frame) = stack.last_mut() else {
-        return Ok(());
-    };
-    let Some(fd) = frame.fd.take() else {
-        return Ok(());
-    };
-    let mut buffer = [MaybeUninit::uninit(); 32 << 10];
-    let mut reader = RawDir::new(&fd, &mut buffer);
-    let mut outcome = Ok(());
-    while let Some(entry) = reader.next() {
-        let entry = match entry {
-            Ok(entry) => entry,
-            Err(error) => {
-                outcome = Err(error);
-                break;
-            }
-        };
-        let name = entry.file_name();
+/// Deletes what the walk finds, or counts it.
+struct Deleter<'k> {
+    keep: &'k Keep,
+    action: Action,
+    tally: DeletionTally,
+}
+
+/// What is known of a directory that is being emptied.
+struct Inside<'k> {
+    /// What is kept in it.
+    keep: Option<&'k Keep>,
+    /// Something in it stays, so that it stays itself.
+    stays: bool,
+}
+
+impl<'k> Visitor for Deleter<'k> {
+    type Inside = Inside<'k>;
+
+    fn first(&self) -> Inside<'k> {
+        Inside {
+            keep: Some(self.keep),
+            stays: false,
+        }
+    }
+
+    fn take(walk: &mut Walk<Self>, pair: &Pair, name: &CStr, kind: FileType) -> bool {
         let bytes = name.to_bytes();
-        if matches!(bytes, b"." | b"..") {
-            continue;
-        }
-        let Some(frame) = stack.last_mut() else { break };
-        let directory = is_directory(&fd, name, entry.file_type());
-        // Beneath the tree of what survives there is nothing to look up.
-        match frame.keep.and_then(|keep| keep.child(bytes)) {
+        let Some(inside) = walk.inside() else {
+            return false;
+        };
+        let directory = is_directory(&pair.from, name, kind);
+        // Beneath the tree of what is kept there is nothing to look up.
+        match inside.keep.and_then(|keep| keep.child(bytes)) {
             // Something that is no directory cannot be kept in part.
-            Some(Keep::Part(_)) if directory => frame.stays = true,
+            Some(Keep::Part(_)) if directory => inside.stays = true,
             Some(_) => {
-                frame.stays = true;
-                continue;
+                inside.stays = true;
+                return false;
             }
             None => {}
         }
         if directory {
-            frame.to_do.push(bytes.to_vec());
-            continue;
+            return true;
         }
-        let removed = match mode {
-            Action::Delete => fs::unlinkat(&fd, name, AtFlags::empty()),
+        let removed = match walk.visitor.action {
+            Action::Delete => fs::unlinkat(&pair.from, name, AtFlags::empty()),
             Action::Count => Ok(()),
         };
         match removed {
-            Ok(()) => tally.files += 1,
+            Ok(()) => walk.visitor.tally.files += 1,
             Err(Errno::NOENT) => {}
-            Err(error) => {
-                let name = bytes.to_vec();
-                note(stack, &name, error, tally);
+            Err(error) => walk.note(bytes, error.into()),
+        }
+        false
+    }
+
+    fn open(
+        &mut self,
+        inside: &Inside<'k>,
+        above: &Pair,
+        name: &[u8],
+    ) -> Result<(Pair, Inside<'k>), Errno> {
+        let from = walk::directory(&above.from, name)?;
+        let keep = inside.keep.and_then(|keep| keep.child(name));
+        let inside = Inside {
+            keep,
+            stays: keep.is_some(),
+        };
+        Ok((Pair { from, to: None }, inside))
+    }
+
+    /// Removes it, now empty.
+    fn left(walk: &mut Walk<Self>, name: &[u8], left: Inside<'k>) {
+        if left.stays {
+            if let Some(above) = walk.inside() {
+                above.stays = true;
             }
+            return;
+        }
+        let Some(above) = walk.pair() else { return };
+        let removed = match walk.visitor.action {
+            Action::Delete => fs::unlinkat(&above.from, name, AtFlags::REMOVEDIR),
+            Action::Count => Ok(()),
+        };
+        match removed {
+            Ok(()) => walk.visitor.tally.directories += 1,
+            Err(Errno::NOENT) => {}
+            Err(error) => walk.note(name, error.into()),
         }
     }
-    if let Some(frame) = stack.last_mut() {
-        frame.fd = Some(fd);
+
+    fn barred(walk: &mut Walk<Self>, name: &[u8], error: Errno) {
+        let stays = walk.inside().is_some_and(|inside| inside.stays);
+        walk.note(name, error.into());
+        // What is counted has its mounts still, which are gone before anything is deleted.
+        if walk.visitor.action == Action::Count
+            && error == Errno::XDEV
+            && let Some(inside) = walk.inside()
+        {
+            inside.stays = stays;
+        }
     }
-    outcome
+
+    fn note(&mut self, inside: Option<&mut Inside<'k>>, path: &[u8], error: io::Error) {
+        if let Some(inside) = inside {
+            inside.stays = true;
+        }
+        let path = escape::path(path);
+        // EXDEV: a mount on a directory. EBUSY: a mount on a file, or one that
+        // came between.
+        if matches!(
+            Errno::from_io_error(&error),
+            Some(Errno::XDEV | Errno::BUSY)
+        ) {
+            self.tally.skipped_mounts.push(path);
+        } else if self.tally.failed.len() < MAX_LISTED {
+            tracing::warn!("{path} cannot be deleted: {error}");
+            self.tally.failed.push(Failed {
+                path,
+                error: error.to_string(),
+            });
+        } else {
+            self.tally.failed_more += 1;
+        }
+    }
 }
 
 fn is_directory(directory: &OwnedFd, name: &CStr, kind: FileType) -> bool {
@@ -246,96 +209,5 @@ fn is_directory(directory: &OwnedFd, name: &CStr, kind: FileType) -> bool {
         FileType::Unknown => fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
             .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory),
         kind => kind == FileType::Directory,
-    }
-}
-
-/// Removes the innermost directory, now empty, and goes back to the one above.
-/// Says whether there is one.
-fn leave(stack: &mut Vec<Frame<'_>>, tally: &mut DeletionTally, mode: Action) -> bool {
-    let Some(frame) = stack.pop() else {
-        return false;
-    };
-    let Some(parent) = stack.last_mut() else {
-        return false;
-    };
-    if parent.fd.is_none() {
-        match frame
-            .fd
-            .as_ref()
-            .map(|fd| reopen_parent(fd.as_fd(), parent.inode))
-        {
-            Some(Ok(fd)) => parent.fd = Some(fd),
-            other => {
-                // What is above cannot be reached any more: it stays.
-                let error = match other {
-                    Some(Err(error)) => error,
-                    _ => Errno::BADF,
-                };
-                stack.push(frame);
-                note(stack, &[], error, tally);
-                stack.clear();
-                return false;
-            }
-        }
-    }
-    if frame.stays {
-        parent.stays = true;
-        return true;
-    }
-    let Some(parent_fd) = &parent.fd else {
-        return false;
-    };
-    let removed = match mode {
-        Action::Delete => fs::unlinkat(parent_fd, frame.name.as_slice(), AtFlags::REMOVEDIR),
-        Action::Count => Ok(()),
-    };
-    match removed {
-        Ok(()) => tally.directories += 1,
-        Err(Errno::NOENT) => {}
-        Err(error) => note(stack, &frame.name, error, tally),
-    }
-    true
-}
-
-/// Opens the directory above, and makes sure that it is the one we came from.
-pub(crate) fn reopen_parent(fd: BorrowedFd<'_>, inode: u64) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let parent = fs::openat2(fd, c"..", flags, Mode::empty(), ResolveFlags::NO_XDEV)?;
-    if fs::fstat(&parent)?.st_ino == inode {
-        Ok(parent)
-    } else {
-        Err(Errno::XDEV)
-    }
-}
-
-/// Tells of something that stays, in the innermost directory, or of that
-/// directory itself where `name` is empty.
-fn note(stack: &mut [Frame<'_>], name: &[u8], error: Errno, tally: &mut DeletionTally) {
-    if let Some(frame) = stack.last_mut() {
-        frame.stays = true;
-    }
-    let mut path = Vec::new();
-    for part in stack
-        .iter()
-        .map(|frame| frame.name.as_slice())
-        .chain([name])
-        .filter(|part| !part.is_empty())
-    {
-        path.push(b'/');
-        path.extend_from_slice(part);
-    }
-    let path = escape::path(&path);
-    // EXDEV: a mount on a directory. EBUSY: a mount on a file, or one that
-    // came between.
-    if matches!(error, Errno::XDEV | Errno::BUSY) {
-        tally.skipped_mounts.push(path);
-    } else if tally.failed.len() < MAX_LISTED {
-        tracing::warn!("{path} cannot be deleted: {}", io::Error::from(error));
-        tally.failed.push(Failed {
-            path,
-            error: io::Error::from(error).to_string(),
-        });
-    } else {
-        tally.failed_more += 1;
     }
 }

@@ -4,11 +4,12 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{self, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{self, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use switch_root_core::escape;
 use switch_root_core::locations::MOVED;
 use switch_root_core::path::is_at_or_below;
+use switch_root_core::resolve::in_root;
 
 use crate::binfmt_misc;
 use crate::executable::{self, Registered, Root, Unfit, Way};
@@ -39,22 +40,6 @@ pub struct Init {
     pub warnings: Vec<String>,
 }
 
-/// Resolves a path as a process would whose root directory is the new root.
-pub fn resolve(
-    new_root: BorrowedFd<'_>,
-    path: &[u8],
-    flags: OFlags,
-) -> rustix::io::Result<OwnedFd> {
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    fs::openat2(
-        new_root,
-        path,
-        flags | OFlags::CLOEXEC,
-        Mode::empty(),
-        resolve,
-    )
-}
-
 /// A path of the new root, which may be given without the slash that it begins
 /// with: init is executed in the root directory.
 pub fn absolute(path: &[u8]) -> Vec<u8> {
@@ -77,7 +62,7 @@ pub struct Place<'a> {
 
 impl Root for Place<'_> {
     fn open(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-        resolve(self.new_root, path, flags)
+        in_root(self.new_root, path, flags)
     }
 
     fn way(&self, path: &[u8]) -> Result<Way, Errno> {
@@ -96,7 +81,7 @@ impl Root for Place<'_> {
 pub fn check(root: Place<'_>, path: &[u8]) -> Result<Init, String> {
     let shown = escape::path(path);
     let place = format!("the new root {}", escape::path(root.mounted_at));
-    let file = resolve(root.new_root, path, OFlags::PATH)
+    let file = in_root(root.new_root, path, OFlags::PATH)
         .map_err(|error| unresolved(root.new_root, path, error, &place))?;
     let failed = |what: &str, error: io::Error| format!("init {shown} cannot be {what}: {error}");
     let stat = executable::fit(&file).map_err(|unfit| match unfit {
@@ -136,7 +121,7 @@ pub fn check(root: Place<'_>, path: &[u8]) -> Result<Init, String> {
     let unfollowed = |error: Errno| failed("followed", error.into());
     let mut trail = follow(root.new_root, path).map_err(unfollowed)?.passed;
     let mut warnings = Vec::new();
-    match resolve(root.new_root, path, OFlags::RDONLY | OFlags::NONBLOCK) {
+    match in_root(root.new_root, path, OFlags::RDONLY | OFlags::NONBLOCK) {
         Ok(file) => {
             let chain = executable::follow(file.into(), path, &root).map_err(unfollowed)?;
             trail.extend(chain.trail);
@@ -192,7 +177,7 @@ pub fn find(root: Place<'_>, of_the_kernel: &Option<String>) -> Result<(Vec<u8>,
 /// Says why there is nothing at the path, and how far it can be followed.
 fn unresolved(new_root: BorrowedFd<'_>, path: &[u8], error: Errno, place: &str) -> String {
     let shown = escape::path(path);
-    let link = resolve(new_root, path, OFlags::PATH | OFlags::NOFOLLOW)
+    let link = in_root(new_root, path, OFlags::PATH | OFlags::NOFOLLOW)
         .ok()
         .and_then(|link| fs::readlinkat(&link, c"", Vec::new()).ok());
     match (error, link) {

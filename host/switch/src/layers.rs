@@ -15,8 +15,8 @@ use std::time::Duration;
 use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use switch_root_core::path::{Path, join};
+use switch_root_core::resolve::in_root;
 
-use crate::init::resolve;
 use crate::mounts::in_initramfs;
 use crate::mounts::{self, Layer, Mount};
 use crate::proc::Proc;
@@ -284,13 +284,13 @@ impl Directories for OfThisMachine<'_> {
     }
 
     fn follow_below(&self, path: &[u8]) -> io::Result<Option<Vec<u8>>> {
-        let place = there(resolve(self.alone.as_fd(), path, OFlags::PATH))?;
+        let place = there(in_root(self.alone.as_fd(), path, OFlags::PATH))?;
         // In a tree that is attached nowhere, paths begin at its root.
         place.map(|place| self.proc.path_of(place)).transpose()
     }
 
     fn is_empty(&self, path: &[u8]) -> bool {
-        let entries = resolve(self.alone.as_fd(), path, OFlags::RDONLY | OFlags::DIRECTORY)
+        let entries = in_root(self.alone.as_fd(), path, OFlags::RDONLY | OFlags::DIRECTORY)
             .and_then(Dir::new);
         // What cannot be read may hold something.
         entries.is_ok_and(|mut entries| {

@@ -4,13 +4,9 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{self, AtFlags, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::fs::{self, AtFlags, OFlags, StatxFlags};
 use switch_root_core::file_kind::FileKind;
-
-/// How every part of a path in the initramfs is resolved.
-const STRICT: ResolveFlags = ResolveFlags::NO_SYMLINKS
-    .union(ResolveFlags::NO_XDEV)
-    .union(ResolveFlags::NO_MAGICLINKS);
+use switch_root_core::resolve::{self, Within};
 
 /// The longest part of a path that is resolved in one call; the kernel's limit
 /// counts the NUL byte.
@@ -19,7 +15,7 @@ const PART: usize = libc::PATH_MAX as usize - 1;
 /// Opens what is at a path below `root`, as a place (`O_PATH`), or as a
 /// directory to be read with `OFlags::RDONLY | OFlags::DIRECTORY`.
 pub fn open(root: impl AsFd, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
-    let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let flags = flags | OFlags::NOFOLLOW;
     let mut rest = path.strip_prefix(b"/").unwrap_or(path);
     let mut directory: Option<OwnedFd> = None;
     while rest.len() > PART {
@@ -28,18 +24,17 @@ pub fn open(root: impl AsFd, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> 
             .rposition(|byte| *byte == b'/')
             .ok_or_else(|| io::Error::from_raw_os_error(libc::ENAMETOOLONG))?;
         let base = directory.as_ref().map_or(root.as_fd(), AsFd::as_fd);
-        directory = Some(fs::openat2(
+        directory = Some(resolve::open(
+            Within::Mount,
             base,
             &rest[..cut],
-            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-            STRICT,
+            OFlags::PATH | OFlags::DIRECTORY,
         )?);
         rest = &rest[cut + 1..];
     }
     let base = directory.as_ref().map_or(root.as_fd(), AsFd::as_fd);
     let rest = if rest.is_empty() { b"." } else { rest };
-    Ok(fs::openat2(base, rest, flags, Mode::empty(), STRICT)?)
+    Ok(resolve::open(Within::Mount, base, rest, flags)?)
 }
 
 /// The number of the mount that an open file lies on.
@@ -64,13 +59,11 @@ pub fn kind(mode: u32) -> FileKind {
 pub fn open_at_mount(root: impl AsFd, path: &[u8]) -> io::Result<OwnedFd> {
     let cut = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
     let parent = open(root, &path[..cut], OFlags::PATH | OFlags::DIRECTORY)?;
-    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(fs::openat2(
+    let flags = OFlags::PATH | OFlags::NOFOLLOW;
+    Ok(resolve::open(
+        Within::Tree,
         &parent,
         &path[cut + 1..],
         flags,
-        Mode::empty(),
-        resolve,
     )?)
 }

@@ -9,9 +9,8 @@ use rustix::io::Errno;
 use switch_root_core::contract::HostFacts;
 use switch_root_core::file::{self, Links};
 use switch_root_core::limits::fixed;
+use switch_root_core::resolve::in_root;
 use switch_root_core::{extensions, locations, os_release};
-
-use crate::init::resolve;
 
 /// The largest os-release file that is read, in bytes.
 const OS_RELEASE: u64 = 64 << 10;
@@ -47,7 +46,7 @@ pub fn os_release(new_root: BorrowedFd<'_>) -> (Vec<(String, String)>, Vec<Strin
     let mut fields = Vec::new();
     for path in locations::OS_RELEASE {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK;
-        let file = match resolve(new_root, path.as_bytes(), flags) {
+        let file = match in_root(new_root, path.as_bytes(), flags) {
             Ok(file) => file,
             Err(Errno::NOENT) => continue,
             Err(error) => {

@@ -13,8 +13,9 @@ use switch_root_core::escape;
 use switch_root_core::locations::MOVED;
 use switch_root_core::path::is_at_or_below;
 use switch_root_core::plan::{Move, MoveAction, Run};
+use switch_root_core::resolve::in_root;
 
-use crate::init::{self, Init, resolve};
+use crate::init::{self, Init};
 use crate::listing;
 use crate::mounts::Mount;
 use crate::new_root::NewRoot;
@@ -302,7 +303,7 @@ impl Place {
             state: State::Missing,
         };
         let lost = |what: &str| State::Nowhere(format!("has a {point} that is {what}"));
-        let fd = match resolve(new_root.fd.as_fd(), point.as_bytes(), OFlags::PATH) {
+        let fd = match in_root(new_root.fd.as_fd(), point.as_bytes(), OFlags::PATH) {
             Ok(fd) => fd,
             Err(error) => {
                 place.state = match error {

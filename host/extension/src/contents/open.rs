@@ -3,16 +3,12 @@
 use std::ffi::CStr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use rustix::fs::{self, Mode, OFlags, ResolveFlags};
-
-/// What is opened must be where it was found, and no link on the way there.
-pub(super) const STRICT: ResolveFlags = ResolveFlags::BENEATH
-    .union(ResolveFlags::NO_SYMLINKS)
-    .union(ResolveFlags::NO_MAGICLINKS);
+use rustix::fs::OFlags;
+use switch_root_core::resolve::{self, Within};
 
 /// Opens a file that was found in a directory, to be read.
 pub(super) fn file(directory: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<OwnedFd> {
     // Without blocking: by now it could be something else.
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    fs::openat2(directory, name, flags, Mode::empty(), STRICT)
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    resolve::open(Within::Tree, directory, name, flags)
 }

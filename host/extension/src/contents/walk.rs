@@ -11,11 +11,12 @@ use rustix::fs::{self, AtFlags, CWD, Dir, Mode, OFlags};
 use switch_root_core::architecture::{self, HEADER};
 use switch_root_core::error::{Error, Result};
 use switch_root_core::file_kind::FileKind;
+use switch_root_core::resolve::{self, Within};
 use switch_root_core::{escape, interrupt};
 
 use super::attributes::Attributes;
 use super::elf;
-use super::open::{self, STRICT};
+use super::open;
 use super::release::{self, MOST};
 use super::{Contents, Entry, Module};
 
@@ -57,7 +58,7 @@ fn scan_at_most(rootfs: &Path, limit: usize) -> Result<Contents> {
         } else {
             &directory
         };
-        let fd = fs::openat2(&root, path, flags, Mode::empty(), STRICT)
+        let fd = resolve::open(Within::Tree, &root, path, flags)
             .map_err(|error| failed(&directory, error))?;
         for child in Dir::read_from(&fd).map_err(|error| failed(&directory, error))? {
             interrupt::check()?;

@@ -8,10 +8,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{self, AtFlags, CWD, Dir, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{self, AtFlags, CWD, Dir, Mode, OFlags, Stat};
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::{self, Shown};
 use switch_root_core::file_kind::FileKind;
+use switch_root_core::resolve::{self, Within};
 use switch_root_core::{interrupt, path};
 
 use super::store::{Keeper, Kept, Stored};
@@ -19,11 +20,6 @@ use super::unpack::Unpacker;
 use super::{Limits, Tree, Want, Wanted};
 use crate::archive::Member;
 use crate::segments::Place;
-
-/// What is opened must be where it was found, and no link on the way there.
-const STRICT: ResolveFlags = ResolveFlags::BENEATH
-    .union(ResolveFlags::NO_SYMLINKS)
-    .union(ResolveFlags::NO_MAGICLINKS);
 
 const DIRECTORY: OFlags = OFlags::DIRECTORY
     .union(OFlags::NOFOLLOW)
@@ -119,7 +115,7 @@ impl Walk<'_> {
     ) -> Result<()> {
         let folder = self.folder;
         let failed = |path: &[u8], error: rustix::io::Errno| failed(folder, path, error.into());
-        let fd = fs::openat2(&self.root, relative(path), DIRECTORY, Mode::empty(), STRICT)
+        let fd = resolve::open(Within::Tree, &self.root, relative(path), DIRECTORY)
             .map_err(|error| failed(path, error))?;
         for child in Dir::read_from(&fd).map_err(|error| failed(path, error))? {
             interrupt::check()?;
@@ -211,7 +207,7 @@ impl Walk<'_> {
     }
 
     fn open(&self, path: &[u8]) -> Result<File> {
-        fs::openat2(&self.root, relative(path), FILE, Mode::empty(), STRICT)
+        resolve::open(Within::Tree, &self.root, relative(path), FILE)
             .map(File::from)
             .map_err(|error| failed(self.folder, path, error.into()))
     }

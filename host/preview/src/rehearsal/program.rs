@@ -9,9 +9,8 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::reading;
+use switch_root_core::resolve::in_root;
 use switch_root_core::{escape, locations};
-
-use super::unpack::in_root;
 
 /// Where an image has it: a whole boot's first, then the names that scripts call.
 const PLACES: [&str; 12] = [

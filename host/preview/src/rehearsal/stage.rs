@@ -10,18 +10,18 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use nix::unistd::{execve, fexecve};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, fsconfig_create,
     fsconfig_set_string, fsmount, fsopen, mount_remount, move_mount,
 };
+use switch_root_core::resolve::{Within, create, in_root};
 use switch_root_core::{escape, locations};
 
 use super::messages::{NewRoot, Node, NodeKind, Staged};
 use super::program;
 use super::roles;
-use super::unpack::in_root;
 
 /// Where the new root is mounted: the first that the image has; else the first.
 const PLACES: [&str; 4] = ["/sysroot", "/newroot", "/new_root", "/root"];
@@ -270,7 +270,7 @@ fn put(root: &File, path: &str, mode: u32, contents: &mut dyn io::Read) -> io::R
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
     let permissions = Mode::from_raw_mode(mode);
     let (above, name) = above(root, path.as_bytes())?;
-    let file = match openat2(root, path, flags, permissions, ResolveFlags::IN_ROOT) {
+    let file = match create(Within::Root, root, path, flags, permissions) {
         Ok(file) => file,
         Err(_) => {
             let _ = rustix::fs::unlinkat(&above, name, AtFlags::empty());

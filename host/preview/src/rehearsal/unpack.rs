@@ -15,12 +15,11 @@ use std::path::Path;
 use initramfs::archive::Member;
 use initramfs::members::{FirstNames, cut_at_nul, is_early};
 use initramfs::segments::{self, Place};
-use rustix::fs::{
-    self, AtFlags, FileType, Gid, Mode, OFlags, RawMode, ResolveFlags, Uid, makedev, openat2,
-};
+use rustix::fs::{self, AtFlags, FileType, Gid, Mode, OFlags, RawMode, Uid, makedev};
 use rustix::io::Errno;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
+use switch_root_core::resolve::in_root;
 
 /// What is told one by one.
 const TOLD: usize = 5;
@@ -307,16 +306,6 @@ impl Unpacking<'_> {
     fn open(&self, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
         Ok(in_root(self.root, path, flags)?)
     }
-}
-
-/// Opens a path as a process would whose root directory is `root`.
-pub fn in_root(
-    root: impl AsFd,
-    path: impl rustix::path::Arg,
-    flags: OFlags,
-) -> rustix::io::Result<OwnedFd> {
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
 }
 
 /// Takes away what stands at a name, if it is of another type. What cannot be taken

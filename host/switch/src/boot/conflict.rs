@@ -10,10 +10,10 @@ use rustix::fs::{self, AtFlags, Dir, FileType, OFlags, Stat};
 use rustix::io::Errno;
 use switch_root_core::path::Path;
 use switch_root_core::path::join;
+use switch_root_core::resolve::in_root;
 
 use super::attributes::Attributes;
 use super::directed;
-use crate::init::resolve;
 use crate::listing::open;
 
 /// Directories that a layer has in common with the root image: more than any
@@ -167,7 +167,7 @@ fn is_whiteout(stat: &Stat) -> bool {
 }
 
 fn leads_to_directory(root: BorrowedFd<'_>, path: &[u8]) -> bool {
-    resolve(root, path, OFlags::PATH | OFlags::DIRECTORY).is_ok()
+    in_root(root, path, OFlags::PATH | OFlags::DIRECTORY).is_ok()
 }
 
 fn owner_and_mode(upper: &Stat, lower: &Stat) -> Option<String> {

@@ -6,12 +6,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::OFlags;
 use switch_root_core::locations::{MOVED, NEW_ROOT};
+use switch_root_core::parameters::Parameters;
+use switch_root_core::resolve::in_root;
 
 use super::mounted::Mounted;
-use crate::init::{self, resolve};
+use crate::init;
 use crate::mount_calls::open_directory;
 use crate::proc::Proc;
-use switch_root_core::parameters::Parameters;
 
 /// What a new root has for a start.
 struct Examined {
@@ -107,7 +108,7 @@ impl<'a> Usable<'a> {
 
     fn examine(&self, new_root: BorrowedFd<'_>, mounted_at: &[u8]) -> Examined {
         let is_missing = |place: &&str| {
-            resolve(new_root, place.as_bytes(), OFlags::PATH | OFlags::DIRECTORY).is_err()
+            in_root(new_root, place.as_bytes(), OFlags::PATH | OFlags::DIRECTORY).is_err()
         };
         let place = init::Place {
             new_root,

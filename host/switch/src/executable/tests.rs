@@ -1,10 +1,11 @@
-use super::*;
 use std::fs::{Permissions, create_dir_all, set_permissions, write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use switch_root_core::resolve::in_root;
+
+use super::*;
 use crate::elf::tests::{ELSEWHERE, Made};
-use crate::init::resolve;
 
 /// A new root in a folder, of which `covered` is hidden by the time of the execution.
 struct Folder {
@@ -81,7 +82,7 @@ impl Drop for Folder {
 
 impl Root for Folder {
     fn open(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-        resolve(self.directory().as_fd(), path, flags)
+        in_root(self.directory().as_fd(), path, flags)
     }
 
     fn way(&self, path: &[u8]) -> Result<Way, Errno> {

@@ -8,11 +8,12 @@ use std::os::unix::fs::FileExt;
 
 use nix::unistd::fchdir;
 use rustix::fs::{
-    self, AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, SeekFrom, Stat, Timespec, Timestamps,
-    Uid, XattrFlags,
+    self, AtFlags, FileType, Gid, Mode, OFlags, SeekFrom, Stat, Timespec, Timestamps, Uid,
+    XattrFlags,
 };
 use rustix::io::Errno;
 use switch_root_core::escape;
+use switch_root_core::resolve::{self, Within};
 
 use crate::mount_calls::LARGEST_ATTRIBUTE;
 
@@ -53,9 +54,8 @@ fn copy_contents(
     name: &[u8],
     buffer: &mut Vec<u8>,
 ) -> io::Result<()> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
-    let source = File::from(fs::openat2(from, name, flags, Mode::empty(), resolve)?);
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let source = File::from(resolve::open(Within::Mount, from, name, flags)?);
     let size = fs::fstat(&source)?.st_size as u64;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let copy = File::from(fs::openat(to, name, flags, Mode::RUSR | Mode::WUSR)?);

@@ -6,9 +6,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{self, AtFlags, Mode, OFlags, StatxAttributes, StatxFlags};
 use switch_root_core::locations::{DIRECTORY, PRESERVED, PRIVATE, WHOLE};
 use switch_root_core::path::Path;
+use switch_root_core::resolve::in_root;
 
 use crate::directories::directory_of_root;
-use crate::init::resolve;
 use crate::listing;
 use crate::proc::Proc;
 
@@ -40,12 +40,7 @@ impl Store {
     ) -> Result<Self, String> {
         let run = |error: io::Error| format!("/run cannot be examined: {error}");
         // It may be a link, which is followed as the switch follows it.
-        let own = resolve(
-            new_root.as_fd(),
-            b"/run",
-            OFlags::RDONLY | OFlags::DIRECTORY,
-        )
-        .ok();
+        let own = in_root(new_root.as_fd(), "/run", OFlags::RDONLY | OFlags::DIRECTORY).ok();
         let new_root_id = listing::mount_id(&new_root).map_err(run)?;
         let own = own.filter(|own| {
             is_mounted_on(own) && listing::mount_id(own).is_ok_and(|id| id != new_root_id)
