@@ -26,7 +26,8 @@ cases![
     each_thing_about_an_image_has_its_finding,
     an_image_that_is_not_the_machines_is_told,
     an_image_alone_is_looked_at,
-    the_boot_programs_are_known_by_their_texts,
+    the_boot_programs_are_known_by_their_notes,
+    the_boot_programs_are_known_without_their_notes,
     an_image_that_cannot_be_read_is_a_finding,
     nothing_is_read_from_outside_of_the_root,
     people_are_shown_findings_with_their_remedies,
@@ -155,18 +156,43 @@ fn an_image_alone_is_looked_at() -> Checked {
     says(&format!("{found:?}"), &["is called by initramfs-tools"])
 }
 
-fn the_boot_programs_are_known_by_their_texts() -> Checked {
+fn the_boot_programs_are_known_by_their_notes() -> Checked {
     for (program, words) in [(subject()?, ""), (small()?, ", without a compiler")] {
-        let image = well()?
-            .image
-            .program("/usr/bin/run-init", Content::Copy(program));
-        let desk = Desk::new()?;
-        desk.write("image", archive::of(&image.steps())?)?;
-        let found = findings(&desk, "image", 0)?;
-        let name = format!("is switch_root ({}{words})", engine()?);
-        says(&format!("{found:?}"), &[&name])?;
+        is_known(Content::Copy(program), words)?;
     }
     Ok(())
+}
+
+/// The texts of these programs are those of 0.1.0, whose programs have no note.
+fn the_boot_programs_are_known_without_their_notes() -> Checked {
+    const DESCRIPTION: usize = 256;
+    let sizes: Vec<u8> = [12, DESCRIPTION as u32, 1]
+        .into_iter()
+        .flat_map(u32::to_ne_bytes)
+        .collect();
+    let head = [&sizes, &b"switch-root\0"[..]].concat();
+    for (program, words) in [(subject()?, ""), (small()?, ", without a compiler")] {
+        let mut bytes = fs::read(program)?;
+        let found: Vec<usize> = (0..bytes.len())
+            .filter(|at| bytes[*at..].starts_with(&head))
+            .collect();
+        let [note] = found[..] else {
+            return Err(format!("notes at {found:?}").into());
+        };
+        bytes[note..note + head.len() + DESCRIPTION].fill(0);
+        is_known(bytes.into(), words)?;
+    }
+    Ok(())
+}
+
+/// Has a program be the boot program of an image.
+fn is_known(program: Content, words: &str) -> Checked {
+    let image = well()?.image.program("/usr/bin/run-init", program);
+    let desk = Desk::new()?;
+    desk.write("image", archive::of(&image.steps())?)?;
+    let found = findings(&desk, "image", 0)?;
+    let name = format!("is switch_root ({}{words})", engine()?);
+    says(&format!("{found:?}"), &[&name])
 }
 
 fn an_image_that_cannot_be_read_is_a_finding() -> Checked {

@@ -571,6 +571,7 @@ pub fn binary(machine: u8, engine: &str) -> Vec<u8> {
     program.resize(18, 0);
     program.extend([machine, 0]);
     program.resize(64, 0);
+    program.extend(b"switch-root ahead-of-time policy 1\n");
     program.extend(engine.as_bytes());
     program
 }

@@ -26,6 +26,7 @@ pub mod parameters;
 pub mod path;
 pub mod plan;
 pub mod preserved;
+pub mod program_note;
 #[cfg(feature = "tools")]
 pub mod progress;
 #[cfg(feature = "tools")]

@@ -8,6 +8,25 @@ pub const BOOT_PROGRAMS: [&str; 2] = [
     "/usr/lib/switch-root/switch_root",
     "/usr/lib/switch-root/switch_root-aot",
 ];
+/// Where an image may have the boot program, under the names that it is called by: what the
+/// kernel executes first, then what scripts call, then where the package's hooks put it, to
+/// which those names may be links.
+pub const BOOT_PROGRAM_PLACES: [&str; 14] = [
+    "/init",
+    "/sbin/switch_root",
+    "/usr/sbin/switch_root",
+    "/bin/switch_root",
+    "/usr/bin/switch_root",
+    "/sbin/run-init",
+    "/usr/sbin/run-init",
+    "/bin/run-init",
+    "/usr/bin/run-init",
+    "/usr/lib/klibc/bin/run-init",
+    "/lib/klibc/bin/run-init",
+    BOOT_PROGRAMS[0],
+    BOOT_PROGRAMS[1],
+    "/usr/lib/switch-root/run-init",
+];
 /// What the hooks of generators call to add policies to an image.
 pub const INTO_IMAGE: &str = "/usr/lib/switch-root/into-image";
 /// What operators set for the images that are made on a machine.

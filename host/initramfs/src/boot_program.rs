@@ -1,87 +1,79 @@
-//! What the bytes of a boot program tell of it. It is read, not run: it may be another
+//! Whether a file is a boot program, and which. It is read, not run: it may be another
 //! machine's, and need not be what its name says.
 
-use memchr::memmem;
-use policy::engine::{ENGINE, MAGIC};
-use switch_root_core::escape;
+mod first_release;
 
-/// Where an image may have it under the name of another program, which is called by that.
-const FOLDERS: [&str; 4] = ["/sbin", "/usr/sbin", "/bin", "/usr/bin"];
-const NAMES: [&str; 2] = ["switch_root", "run-init"];
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileTypeExt;
 
-/// The paths where an image may have it beside [`LIBRARY`] and `/init`.
-pub fn places() -> impl Iterator<Item = String> {
-    let names = |folder| {
-        NAMES
-            .into_iter()
-            .map(move |name| format!("{folder}/{name}"))
-    };
-    FOLDERS.into_iter().flat_map(names)
-}
+use policy::engine::ENGINE;
+use switch_root_core::locations::BOOT_PROGRAM_PLACES;
+use switch_root_core::program_note::Identity;
+use switch_root_core::{architecture, escape};
 
-/// The largest program that is read, in bytes.
+/// How much of a program is read, in bytes: more than any has that is installed.
 pub const LIMIT: u64 = 64 << 20;
 
-/// What is around the version in the name of the engine: `switch-root 1.2.3, wasmtime 4`.
-const AROUND: (&[u8], &[u8]) = (b"switch-root ", b", wasmtime ");
+/// How an ELF file begins.
+const ELF: &[u8] = b"\x7fELF";
 
-/// The longest version, in bytes.
-const VERSION: usize = 64;
-
-/// The engine that a program names among its texts, as [`ENGINE`] is written: compiled
-/// policies must be of it.
-pub fn engine_of(program: &[u8]) -> Option<String> {
-    // What follows the constant in the program may be anything, digits too.
-    if memmem::find(program, ENGINE.as_bytes()).is_some() {
-        return Some(ENGINE.to_owned());
-    }
-    let (before, between) = AROUND;
-    memmem::find_iter(program, before).find_map(|start| {
-        let rest = &program[start + before.len()..];
-        let length = memmem::find(&rest[..rest.len().min(VERSION)], between)?;
-        let is_version = |byte: &u8| byte.is_ascii_alphanumeric() || b".-+".contains(byte);
-        let (version, major) = (&rest[..length], &rest[length + between.len()..]);
-        let digits = major
-            .iter()
-            .take_while(|byte| byte.is_ascii_digit())
-            .count();
-        let numbered = version.first().is_some_and(u8::is_ascii_digit) && digits > 0;
-        if !numbered || !version.iter().all(is_version) {
-            return None;
-        }
-        let end = start + before.len() + length + between.len() + digits;
-        String::from_utf8(program[start..end].to_vec()).ok()
-    })
-}
-
-/// Words of the build without a compiler alone.
-pub const SMALL: &[u8] = b"this build of switch_root has no compiler";
-
-/// Whether a program is the build without a compiler, by its texts.
-pub fn has_no_compiler(program: &[u8]) -> bool {
-    contains(program, SMALL)
-}
-
-/// A boot program, as its bytes tell of it. It is not executed.
+/// A boot program, as its bytes describe it. It is not executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binary {
-    /// Its engine, which compiled policies must be of; none where it cannot be told.
+    /// Its release, where that is known.
+    pub version: Option<String>,
+    /// Its engine, which compiled policies must be of, where that is known.
     pub engine: Option<String>,
     /// It has no compiler.
     pub small: bool,
+    /// What it is a program for, as `uname -m` has it.
+    pub architecture: Option<&'static str>,
 }
 
 impl Binary {
-    /// Looks at a program; none where it is another one: each build of ours holds the
-    /// beginning of compiled policies.
-    pub fn of(bytes: &[u8]) -> Option<Self> {
-        contains(bytes, MAGIC).then(|| Self {
-            engine: engine_of(bytes),
-            small: has_no_compiler(bytes),
+    /// Examines a program; nothing where it is not ours.
+    pub fn of(program: &[u8]) -> Option<Self> {
+        if !program.starts_with(ELF) {
+            return None;
+        }
+        let identity = Identity::of(program).or_else(|| {
+            first_release::is_ours(program).then(|| {
+                let (engine, version) = first_release::engine(program, ENGINE).unzip();
+                Identity {
+                    version,
+                    small: first_release::is_small(program),
+                    engine,
+                }
+            })
+        })?;
+        Some(Self {
+            version: identity.version,
+            engine: identity.engine,
+            small: identity.small,
+            architecture: program.first_chunk().and_then(architecture::of_elf),
         })
     }
 
-    /// Whether it takes what this srctl compiles, as far as that can be told.
+    /// Examines an open file: nothing else than a regular one is read.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn of_file(mut file: &File) -> io::Result<Option<Self>> {
+        let metadata = file.metadata()?;
+        if metadata.file_type().is_block_device() || !metadata.is_file() {
+            return Ok(None);
+        }
+        let mut bytes = vec![0; ELF.len()];
+        if file.read_exact(&mut bytes).is_err() || bytes != ELF {
+            return Ok(None);
+        }
+        bytes.reserve(metadata.len().min(LIMIT) as usize);
+        file.take(LIMIT).read_to_end(&mut bytes)?;
+        Ok(Self::of(&bytes))
+    }
+
+    /// Whether it takes what this srctl compiles, as far as that is known.
     pub fn takes_ours(&self) -> bool {
         self.engine.as_deref().is_none_or(|engine| engine == ENGINE)
     }
@@ -99,49 +91,86 @@ impl Binary {
     }
 }
 
-fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    memchr::memmem::find(bytes, part).is_some()
+/// The first place that a boot program is found in, where `examine` gives what is known of
+/// what is at a place, if that is one.
+pub fn find<T>(mut examine: impl FnMut(&'static str) -> Option<T>) -> Option<(&'static str, T)> {
+    let mut places = BOOT_PROGRAM_PLACES.into_iter();
+    places.find_map(|place| Some((place, examine(place)?)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// What 0.1.0 has in its texts, in as little of an ELF file as is looked at: programs of
+    /// 0.1.0 are megabytes large, and none is kept here.
+    fn first_release(engine: &str, small: bool) -> Vec<u8> {
+        let mut program = b"\x7fELF\x02\x01\x01".to_vec();
+        program.resize(18, 0);
+        program.extend([62, 0]);
+        program.extend(b"\0switch-root \0switch-root ahead-of-time policy 1\nx");
+        program.extend(engine.as_bytes());
+        if small {
+            program.extend(b"of policies, and this build of switch_root has no compiler: have");
+        }
+        program
+    }
+
+    #[test]
+    fn programs_of_the_first_release_are_known_by_their_sentences() {
+        let name = "switch-root 0.1.0, wasmtime 48";
+        for small in [true, false] {
+            let expected = Binary {
+                version: Some("0.1.0".into()),
+                engine: Some(name.into()),
+                small,
+                architecture: Some("x86_64"),
+            };
+            assert_eq!(Binary::of(&first_release(name, small)), Some(expected));
+        }
+    }
+
     #[test]
     fn the_engine_is_found_among_other_text() {
-        let own = format!("xswitch-root \0switch-root of{ENGINE}9 files");
-        assert_eq!(engine_of(own.as_bytes()).as_deref(), Some(ENGINE));
-        let older = b"switch-root , wasmtime 1\0switch-root 0.0.9-rc.1, wasmtime 47was compiled by";
-        assert_eq!(
-            engine_of(older).as_deref(),
-            Some("switch-root 0.0.9-rc.1, wasmtime 47")
-        );
+        let engine = |text: &str| Binary::of(&first_release(text, false)).unwrap().engine;
+        let own = format!("switch-root of{ENGINE}9 files");
+        assert_eq!(engine(&own).as_deref(), Some(ENGINE));
+        let older = "switch-root , wasmtime 1\0switch-root 0.0.9-rc.1, wasmtime 47was compiled by";
+        let name = "switch-root 0.0.9-rc.1, wasmtime 47";
+        assert_eq!(engine(older).as_deref(), Some(name));
         for none in [
             "",
             "switch-root ",
             "switch-root x, wasmtime 1",
             "switch-root 1, wasmtime x",
+            "switch-root a b, wasmtime 1",
         ] {
-            assert_eq!(engine_of(none.as_bytes()), None, "{none}");
+            assert_eq!(engine(none), None, "{none}");
         }
     }
 
     #[test]
-    fn a_program_is_known_by_its_texts() {
+    fn other_programs_are_not_ours() {
         assert_eq!(Binary::of(b"\x7fELF busybox"), None);
-        let bytes =
-            |engine: &str| [b"\x7fELF", MAGIC, b"switch-root 0", engine.as_bytes(), b"x"].concat();
-        let engine = |text: &str| Binary::of(&bytes(text)).unwrap().engine;
-        assert_eq!(engine("no engine"), None);
-        let name = "switch-root 0.3.0, wasmtime 51";
-        assert_eq!(
-            engine(&format!("{name}switch-root a b, wasmtime 1")).as_deref(),
-            Some(name)
-        );
-        let small = [&bytes("")[..], SMALL].concat();
-        assert!(Binary::of(&small).unwrap().small);
-        assert!(!Binary::of(&bytes(ENGINE)).unwrap().small);
-        assert!(Binary::of(&bytes(ENGINE)).unwrap().takes_ours());
-        assert!(!Binary::of(&bytes(name)).unwrap().takes_ours());
+        let text = first_release(ENGINE, false);
+        assert_eq!(Binary::of(&text[1..]), None);
+    }
+
+    #[test]
+    fn a_program_takes_what_its_own_engine_compiled() {
+        let takes = |engine: &str| {
+            let program = Binary::of(&first_release(engine, false));
+            program.unwrap().takes_ours()
+        };
+        assert!(takes(ENGINE));
+        assert!(takes("no engine"));
+        assert!(!takes("switch-root 0.3.0, wasmtime 51"));
+    }
+
+    #[test]
+    fn what_is_called_first_is_found_first() {
+        let found = find(|place| place.ends_with("switch_root").then_some(()));
+        assert_eq!(found, Some(("/sbin/switch_root", ())));
+        assert_eq!(find(|_| None::<()>), None);
     }
 }

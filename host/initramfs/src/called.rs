@@ -6,6 +6,9 @@ use switch_root_core::locations::BOOT_PROGRAMS;
 use crate::boot_program::Binary;
 use crate::tree::Tree;
 
+/// What the kernel executes.
+const INIT: &str = "/init";
+
 /// Where the package's boot program is in an image that systemd runs, and the unit that
 /// starts it.
 const OF_SYSTEMD: &str = BOOT_PROGRAMS[0];
@@ -55,6 +58,8 @@ pub struct Called {
     pub path: String,
     /// What is said in findings.
     pub who: &'static str,
+    /// What it is, where it is a boot program of ours.
+    pub binary: Option<Binary>,
 }
 
 impl Called {
@@ -62,15 +67,10 @@ impl Called {
     pub fn by_systemd(&self) -> bool {
         self.who == SYSTEMD
     }
-
-    /// Its bytes, where it is a boot program of ours.
-    pub fn binary(&self, tree: &Tree) -> Option<Binary> {
-        contents(tree, &self.path).and_then(Binary::of)
-    }
 }
 
-fn contents<'a>(tree: &'a Tree, path: &str) -> Option<&'a [u8]> {
-    tree.contents(path.as_bytes()).ok()
+fn examine(tree: &Tree, path: &str) -> Option<Binary> {
+    Binary::of(tree.contents(path.as_bytes()).ok()?)
 }
 
 fn is_file(tree: &Tree, path: &str) -> bool {
@@ -89,11 +89,18 @@ fn is_there(tree: &Tree, paths: &[&str]) -> bool {
 /// # Errors
 /// What is missing: what follows the image's name in a sentence.
 pub fn find(tree: &Tree) -> Result<Called, String> {
-    let called = |path: String, who| Ok(Called { path, who });
-    if contents(tree, "/init").and_then(Binary::of).is_some() {
-        return called("/init".into(), "the kernel");
+    if let Some(binary) = examine(tree, INIT) {
+        return Ok(Called {
+            path: INIT.into(),
+            who: "the kernel",
+            binary: Some(binary),
+        });
     }
-    let init = tree.resolve(b"/init").map(|(_, real)| real);
+    let called = |path: String, who| {
+        let binary = examine(tree, &path);
+        Ok(Called { path, who, binary })
+    };
+    let init = tree.resolve(INIT.as_bytes()).map(|(_, real)| real);
     if init.is_some_and(|real| real.ends_with(b"/systemd/systemd")) {
         if !is_file(tree, OF_SYSTEMD) {
             return Err(format!(

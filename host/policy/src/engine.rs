@@ -23,7 +23,10 @@ use crate::native::PAGE;
 pub const ENGINE: &str = concat!("switch-root ", env!("CARGO_PKG_VERSION"), ", wasmtime 48");
 
 /// How a `.cwasm` file begins: the format, and its version.
-pub const MAGIC: &[u8] = b"switch-root ahead-of-time policy 1\n";
+pub const MAGIC: &[u8] = FORMAT.as_bytes();
+
+/// The line that is [`MAGIC`].
+pub const FORMAT: &str = "switch-root ahead-of-time policy 1\n";
 
 /// What a `.cwasm` file says of its origin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -24,7 +24,7 @@ pub fn policies(image: &Image, more: Option<&Path>) -> Vec<Policy> {
     let files = Files(&image.tree);
     let mut policies = folder::discover_in(&files, more);
     let called = called::find(&image.tree).ok();
-    let Some(program) = called.and_then(|called| called.binary(&image.tree)) else {
+    let Some(program) = called.and_then(|called| called.binary) else {
         return policies;
     };
     if program.takes_ours() && !program.small {
@@ -117,7 +117,6 @@ fn is_for(target: &str, architecture: Option<&str>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use initramfs::boot_program::SMALL;
     use initramfs::tree::{Limits, Tree, Wanted};
     use policy::engine::ENGINE;
 
@@ -156,8 +155,12 @@ mod tests {
     }
 
     fn program(engine: &str, small: bool) -> Vec<u8> {
-        let words = if small { SMALL } else { b"" };
-        [b"\x7fELF", engine::MAGIC, engine.as_bytes(), b"\n", words].concat()
+        let words = match small {
+            true => "this build of switch_root has no compiler",
+            false => "",
+        };
+        let texts = [engine, "\n", words].concat();
+        [b"\x7fELF", engine::MAGIC, texts.as_bytes()].concat()
     }
 
     /// How the policy fails; nothing where it runs.

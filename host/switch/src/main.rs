@@ -7,6 +7,8 @@
 
 #![no_main]
 
+mod note;
+
 use std::ffi::{CStr, OsStr, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
 use std::time::Instant;

@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use initramfs::archive::Writer;
+use initramfs::boot_program::{Binary, LIMIT};
 use initramfs::compression::{self, Compression};
 use initramfs::kept::Kept;
 use initramfs::machine::program_for;
@@ -14,24 +15,7 @@ use policy::trust::compiled::{self, Compiled};
 use policy::trust::signature_path;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
-use switch_root_core::locations::{self, COMPILED, TRUST};
-
-/// Where the program is that policies run in: where it is called from, and where our own
-/// packages put it, to which those names are links then.
-const PROGRAMS: [&str; 9] = [
-    "init",
-    "usr/lib/switch-root/switch_root",
-    "usr/lib/switch-root/switch_root-aot",
-    "usr/lib/switch-root/run-init",
-    "sbin/run-init",
-    "usr/bin/switch_root",
-    "usr/sbin/switch_root",
-    "bin/switch_root",
-    "sbin/switch_root",
-];
-
-/// The largest program that is read, in bytes.
-const PROGRAM: u64 = 64 << 20;
+use switch_root_core::locations::{self, BOOT_PROGRAM_PLACES, COMPILED, TRUST, in_archive};
 
 /// The longest name of a policy, in bytes: with its endings it is the name of a file.
 const NAME: usize = 200;
@@ -62,8 +46,8 @@ pub struct Program {
     pub path: &'static str,
     /// What it is for, as `uname -m` has it.
     pub architecture: &'static str,
-    /// What it is, of more than 64 MiB the beginning.
-    pub bytes: Vec<u8>,
+    /// What it is, where it is a boot program of ours.
+    pub binary: Option<Binary>,
 }
 
 /// A policy to be added, with the files that are its.
@@ -112,7 +96,7 @@ pub fn survey(input: &Path, root: &Path) -> Result<Image> {
         .flat_map(with_parents)
         .collect();
     let below_trust = format!("{}/", TRUST.trim_start_matches('/'));
-    let mut programs = [const { None }; PROGRAMS.len()];
+    let mut programs = [const { None }; BOOT_PROGRAM_PLACES.len()];
     let parts = segments::scan(input, &mut |_, member, contents| {
         let path = member.path();
         let text = std::str::from_utf8(path).unwrap_or_default();
@@ -137,9 +121,14 @@ pub fn survey(input: &Path, root: &Path) -> Result<Image> {
             }
             return Ok(());
         }
-        if let Some(position) = PROGRAMS.iter().position(|program| *program == text) {
+        let mut places = BOOT_PROGRAM_PLACES.into_iter().map(in_archive);
+        if let Some(position) = places.position(|place| place == text) {
             programs[position] = match member.is_file() {
-                true => program(PROGRAMS[position], contents)?,
+                true => program(
+                    in_archive(BOOT_PROGRAM_PLACES[position]),
+                    member.size.into(),
+                    contents,
+                )?,
                 false => None,
             };
         }
@@ -150,17 +139,17 @@ pub fn survey(input: &Path, root: &Path) -> Result<Image> {
     Ok(image)
 }
 
-fn program(path: &'static str, contents: &mut dyn Read) -> Result<Option<Program>> {
-    let mut bytes = Vec::new();
+fn program(path: &'static str, size: u64, contents: &mut dyn Read) -> Result<Option<Program>> {
+    let mut bytes = Vec::with_capacity(size.min(LIMIT) as usize);
     contents
-        .take(PROGRAM)
+        .take(LIMIT)
         .read_to_end(&mut bytes)
         .map_err(|error| Error::of_copy("cannot read the program", &error))?;
     let architecture = program_for(&mut bytes.as_slice())?;
     Ok(architecture.map(|architecture| Program {
         path,
         architecture,
-        bytes,
+        binary: Binary::of(&bytes),
     }))
 }
 

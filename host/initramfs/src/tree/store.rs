@@ -77,7 +77,9 @@ impl<'a> Keeper<'a> {
                         KEPT >> 20
                     ))
                 })?;
-                let mut bytes = Vec::new();
+                // At once: growing copies what was read before. A size that is not so costs
+                // nothing, since memory that is not written to is not taken.
+                let mut bytes = Vec::with_capacity(most as usize);
                 (&mut input)
                     .take(most)
                     .read_to_end(&mut bytes)

@@ -38,10 +38,9 @@ impl Wanted {
             .folder(locations::OPERATOR, Want::Whole(fixed::POLICY_FILE))
             .folder(TRUST, Want::Whole(fixed::SIGNERS_FILE))
             // The program that the image calls: whether it has a compiler, and its release.
-            .file("/init", Want::Whole(boot_program::LIMIT))
             .folder(locations::LIBRARY, Want::Whole(boot_program::LIMIT));
-        for path in boot_program::places() {
-            wanted = wanted.file(&path, Want::Whole(boot_program::LIMIT));
+        for path in locations::BOOT_PROGRAM_PLACES {
+            wanted = wanted.file(path, Want::Whole(boot_program::LIMIT));
         }
         for path in locations::EXTENSIONS {
             wanted = wanted.file(path, Want::Whole(fixed::EXTENSIONS_FILE));

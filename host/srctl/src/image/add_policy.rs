@@ -184,7 +184,7 @@ fn target(command: &AddPolicy, image: &Image) -> Result<Option<String>> {
     let boot = image
         .programs
         .iter()
-        .find_map(|program| Some((program, Binary::of(&program.bytes)?)));
+        .find_map(|program| Some((program, program.binary.as_ref()?)));
     let ours = boot.as_ref().map(|(program, _)| *program);
     let architecture = ours
         .or(image.programs.first())

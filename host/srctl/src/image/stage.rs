@@ -11,7 +11,7 @@ mod show;
 
 use std::path::Path;
 
-use boot_binary::Binary;
+use boot_binary::Found;
 use folders::Folders;
 use gather::Gathered;
 use policy::{engine, folder};
@@ -36,7 +36,7 @@ pub fn run(command: &Stage, quiet: bool, progress: &dyn Progress) -> Result<Outc
     let target = target(command, binary.as_ref())?;
     let signers = machine.signers()?;
     // In the process of the judge, which is forked: before anything starts threads.
-    let fits = binary.as_ref().is_none_or(Binary::fits);
+    let fits = binary.as_ref().is_none_or(|binary| binary.fits);
     let mut gathered = gather::gather(&machine, &target, fits)?;
     gathered.compile(&target, fits, progress)?;
     let other = binary.as_ref().filter(|_| !fits && gathered.needs_engine);
@@ -113,8 +113,8 @@ fn is_root() -> bool {
 
 /// The target triple that is compiled for: that of the boot binary, which need not be this
 /// machine's.
-fn target(command: &Stage, binary: Option<&Binary>) -> Result<String> {
-    let of_binary = binary.and_then(|binary| binary.architecture);
+fn target(command: &Stage, binary: Option<&Found>) -> Result<String> {
+    let of_binary = binary.map(|binary| binary.architecture);
     compile::target(None, command.arch.as_deref().or(of_binary))
 }
 

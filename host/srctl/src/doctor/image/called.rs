@@ -25,8 +25,12 @@ pub fn program(
             return None;
         }
     };
-    let Called { path: place, who } = &called;
-    let Some(binary) = called.binary(tree) else {
+    let Called {
+        path: place,
+        who,
+        binary,
+    } = &called;
+    let Some(binary) = binary else {
         findings.problem(
             "image-binary",
             format!("{place} of {label}"),
@@ -66,7 +70,7 @@ pub fn program(
             format!("is called by {who}, and is switch_root ({})", binary.name()),
         ),
     }
-    Some(binary)
+    Some(binary.clone())
 }
 
 /// Whether `/init` is a script that busybox runs, and that calls this program by its name
