@@ -83,6 +83,11 @@ pub fn check_component(wasm: &[u8]) -> Result<(), &'static str> {
     }
 }
 
+/// Says that a file of this many bytes is larger than what is read.
+pub fn too_large(bytes: u64, limit: u64) -> String {
+    format!("is {bytes} bytes large; at most {limit} are read")
+}
+
 /// Says that a file of this many bytes is too large for the memory that is left.
 pub fn no_memory(bytes: u64) -> String {
     format!("cannot be read: there is no memory for its {bytes} bytes")
@@ -101,10 +106,7 @@ pub fn examine(file: &File, limit: u64) -> Result<Metadata, String> {
         return Err("is not a regular file".into());
     }
     if metadata.len() > limit {
-        return Err(format!(
-            "is {} bytes large; at most {limit} are read",
-            metadata.len()
-        ));
+        return Err(too_large(metadata.len(), limit));
     }
     Ok(metadata)
 }

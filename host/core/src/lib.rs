@@ -17,6 +17,7 @@ pub mod file_kind;
 #[cfg(feature = "tools")]
 pub mod interrupt;
 pub mod keep;
+pub mod layer_rules;
 pub mod limits;
 pub mod locations;
 pub mod os_release;

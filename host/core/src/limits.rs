@@ -74,6 +74,8 @@ pub mod fixed {
     pub const SIGNERS: usize = 1000;
     /// The largest list of digests of native code, in bytes: some 1800 digests.
     pub const COMPILED_FILE: u64 = 128 << 10;
+    /// The largest os-release that is read, in bytes.
+    pub const OS_RELEASE: u64 = 64 << 10;
     /// The largest `extensions.yaml`, in bytes.
     pub const EXTENSIONS_FILE: u64 = 1 << 20;
     /// The stack of a component, in bytes.

@@ -1,43 +1,75 @@
-//! What keeps a layer from being laid over a root image: the boot binary leaves out one
-//! that would replace a directory of it, or change who may enter one.
+//! What keeps a layer from being laid over a root image: the boot leaves out one that it
+//! finds to break the rules for layers ([`layer_rules`]).
+
+use std::convert::Infallible;
 
 use initramfs::machine::{Root, RootNode as Node};
-use switch_root_core::escape;
 use switch_root_core::file_kind::FileKind;
+use switch_root_core::layer_rules::{self, DIRECTORIES, Effect, Has, Place, Rights};
 
-use crate::contents::Contents;
+use crate::contents::{Contents, Entry};
 
 /// What keeps a layer of these contents, packed as root's, from being laid over
 /// the root image; what follows the layer's name in a sentence.
 pub fn conflict(root: &Root, contents: &Contents) -> Option<String> {
-    contents.entries.iter().find_map(|entry| {
-        let here = root.0.get(&entry.path)?;
-        let directory = entry.kind == FileKind::Directory;
-        let wrong = match here {
-            // The root directory itself stays as the root image has it.
-            Node::Directory(..) if entry.path.is_empty() => return None,
-            Node::Directory(mode, user, group) if directory => {
-                if (entry.mode, 0, 0) == (*mode, *user, *group) {
-                    return None;
-                }
-                format!(
-                    "would give mode {:04o} and owner 0:0, rather than {mode:04o} and {user}:{group}, to the directory",
-                    entry.mode
-                )
+    // The root directories themselves.
+    let mut shared = 1;
+    let harm = contents.entries.iter().find_map(|entry| {
+        // Of the root directory anything may differ.
+        if entry.path.is_empty() {
+            return None;
+        }
+        let Ok(effect) = layer_rules::effect(&Both { root, entry });
+        match effect {
+            Effect::Fine => None,
+            Effect::Shared => {
+                shared += 1;
+                (shared > DIRECTORIES).then(layer_rules::too_many)
             }
-            Node::Directory(..) => "would replace the directory".to_owned(),
-            Node::Link(target) if *target == entry.target => return None,
-            Node::Link(target) if root.is_directory(&entry.path, target) => {
-                "would replace the link to a directory".to_owned()
-            }
-            _ if directory => "would replace by a directory the file".to_owned(),
-            _ => return None,
-        };
-        Some(format!(
-            "{wrong} /{} of the root image, and would be left out at boot",
-            escape::path(&entry.path)
-        ))
-    })
+            Effect::Harm(harm) => Some(harm.at(&[b"/", &entry.path[..]].concat())),
+        }
+    })?;
+    Some(format!("{harm}, and would be left out at boot"))
+}
+
+/// An entry of a layer, and what the root image has in its place.
+struct Both<'a> {
+    root: &'a Root,
+    entry: &'a Entry,
+}
+
+impl Place for Both<'_> {
+    type Error = Infallible;
+
+    fn layer(&self) -> Has {
+        match self.entry.kind {
+            FileKind::Directory => Has::Directory(Rights {
+                mode: self.entry.mode,
+                user: 0,
+                group: 0,
+            }),
+            FileKind::Symlink => Has::Link,
+            // No layer is made of what has device nodes, and so none has whiteouts.
+            _ => Has::File,
+        }
+    }
+
+    fn root(&self) -> Result<Option<Has>, Infallible> {
+        Ok(self.root.0.get(&self.entry.path).map(|node| match node {
+            Node::Directory(rights) => Has::Directory(*rights),
+            Node::Link(_) => Has::Link,
+            Node::File => Has::File,
+        }))
+    }
+
+    fn is_same_link(&self) -> Result<bool, Infallible> {
+        let node = self.root.0.get(&self.entry.path);
+        Ok(matches!(node, Some(Node::Link(target)) if *target == self.entry.target))
+    }
+
+    fn leads_to_directory(&self) -> bool {
+        self.root.is_directory(&self.entry.path)
+    }
 }
 
 #[cfg(test)]
@@ -46,15 +78,26 @@ mod tests {
     use crate::contents::Entry;
 
     fn root() -> Root {
-        let directory = Node::Directory(0o755, 0, 0);
+        let owned = |mode, group| {
+            Node::Directory(Rights {
+                mode,
+                user: 0,
+                group,
+            })
+        };
+        let directory = owned(0o755, 0);
         let link = |target: &[u8]| Node::Link(target.to_vec());
         let nodes = [
-            ("", Node::Directory(0o555, 0, 0)),
+            ("", owned(0o555, 0)),
             ("etc", directory.clone()),
+            ("usr", directory.clone()),
             ("usr/lib", directory),
             ("lib", link(b"usr/lib")),
             ("lib64", link(b"../lib/../lib")),
-            ("staff", Node::Directory(0o755, 0, 50)),
+            ("deep", link(b"lib/inner/..")),
+            ("usr/lib/inner", link(b"/etc")),
+            ("circle", link(b"circle")),
+            ("staff", owned(0o755, 50)),
             ("etc/file", Node::File),
             ("etc/link", link(b"file")),
         ];
@@ -100,6 +143,13 @@ mod tests {
                 "the link to a directory /lib64 of",
             ),
             (
+                "deep",
+                Regular,
+                0o644,
+                "",
+                "the link to a directory /deep of",
+            ),
+            (
                 "etc/file",
                 Directory,
                 0o755,
@@ -120,10 +170,46 @@ mod tests {
             ("etc", Directory, 0o755, ""),
             ("etc/file", Regular, 0o600, ""),
             ("etc/link", Regular, 0o644, ""),
+            ("circle", Regular, 0o644, ""),
             ("lib", Symlink, 0o777, "usr/lib"),
             ("opt", Directory, 0o700, ""),
         ] {
             assert_eq!(said(path, kind, mode, target), None, "{path}");
         }
+    }
+
+    #[test]
+    fn directories_in_common_are_bounded_as_at_boot() {
+        let names = (1..DIRECTORIES + 1).map(|number| number.to_string().into_bytes());
+        let entry = |path: Vec<u8>| Entry {
+            path,
+            kind: FileKind::Directory,
+            mode: 0o755,
+            uid: 0,
+            size: 0,
+            target: Vec::new(),
+        };
+        let rights = Rights {
+            mode: 0o755,
+            user: 0,
+            group: 0,
+        };
+        let root = Root(
+            names
+                .clone()
+                .map(|name| (name, Node::Directory(rights)))
+                .collect(),
+        );
+        let mut contents = Contents {
+            entries: [Vec::new()].into_iter().chain(names).map(entry).collect(),
+            ..Contents::default()
+        };
+        let reason = conflict(&root, &contents).unwrap_or_default();
+        assert!(
+            reason.starts_with("has more than 20000 directories"),
+            "{reason}"
+        );
+        contents.entries.pop();
+        assert_eq!(conflict(&root, &contents), None);
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use policy::source::{Contents, Source};
 use switch_root_core::escape;
+use switch_root_core::file::too_large;
 use switch_root_core::file_kind::FileKind;
 
 use crate::tree::{Id, Node, Stored, Tree};
@@ -47,10 +48,7 @@ impl Source for Files<'_> {
             return Err("is not a regular file".into());
         }
         if node.size > limit || matches!(self.0.stored(id), Some(Stored::TooLarge(_))) {
-            return Err(format!(
-                "is {} bytes large; at most {limit} are read",
-                node.size
-            ));
+            return Err(too_large(node.size, limit));
         }
         let bytes = self.0.contents(path.as_os_str().as_bytes())?.to_vec();
         Ok(Some(Contents {

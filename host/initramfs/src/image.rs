@@ -5,12 +5,15 @@ use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use policy::source::Source;
 use switch_root_core::architecture::{self, HEADER};
 use switch_root_core::error::Result;
 use switch_root_core::file_kind::FileKind;
+use switch_root_core::limits::fixed;
 use switch_root_core::reading::cannot_read;
-use switch_root_core::{escape, locations};
+use switch_root_core::{escape, os_release};
 
+use crate::files::Files;
 use crate::machine::{EROFS_IMAGE, Machine, ROOT_IMAGES, kernel_release, look_into};
 use crate::segments::Part;
 use crate::tree::{Id, Limits, Stored, Tree, Wanted};
@@ -94,19 +97,19 @@ impl Image {
                     .and_then(|file| look_into(file, 0, &mut machine)),
                 _ => Err("it is empty".into()),
             };
-            machine.problem = looked.err().map(|reason| {
-                format!(
+            if let Err(reason) = looked {
+                machine.problem = Some(format!(
                     "the root image {} cannot be looked into: {}",
                     escape::path(&path),
                     escape::message(&reason, 1024)
-                )
-            });
+                ));
+            }
         }
         if machine.os_release.is_none() {
-            machine.os_release = locations::OS_RELEASE.into_iter().find_map(|path| {
-                let bytes = self.tree.contents(path.as_bytes()).ok()?;
-                Some(String::from_utf8_lossy(bytes).into_owned())
-            });
+            let files = Files(&self.tree);
+            let read = |path| files.read(Path::new(path), fixed::OS_RELEASE);
+            let bytes = |path| Ok(read(path)?.map(|contents| contents.bytes));
+            machine.os_release = os_release::find(bytes).0;
         }
         machine
     }

@@ -7,13 +7,17 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufReader, Read, Seek};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use backhand::{FilesystemReader, InnerNode, Node, SquashfsFileReader};
 use switch_root_core::architecture::{self, HEADER};
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::{self, Shown};
+use switch_root_core::file::too_large;
+use switch_root_core::layer_rules::Rights;
+use switch_root_core::limits::fixed;
 use switch_root_core::locations::{self, in_archive};
+use switch_root_core::os_release;
 
 use crate::kept::{Kept, copy};
 use crate::segments;
@@ -34,12 +38,6 @@ const INIT: &[u8] = b"init";
 
 /// Where kernel modules are, below the root of initramfs and root image.
 const MODULES: [&[u8]; 2] = [b"lib/modules/", b"usr/lib/modules/"];
-
-/// The largest os-release file that is read, in bytes.
-const OS_RELEASE: u64 = 64 << 10;
-
-/// Links that are followed one after the other.
-const LINKS: usize = 8;
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,9 +84,11 @@ pub fn examine(input: &Path, policies: &mut Kept, work: &Path) -> Result<Machine
             .and_then(|opened| look_into(opened, 0, &mut machine));
         fs::remove_file(&file)
             .map_err(|error| Error::system(format!("cannot remove {}", file.shown()), &error))?;
-        machine.problem = looked
-            .err()
-            .map(|reason| format!("the root image {name} cannot be looked into: {reason}"));
+        if let Err(reason) = looked {
+            machine.problem = Some(format!(
+                "the root image {name} cannot be looked into: {reason}"
+            ));
+        }
     }
     Ok(machine)
 }
@@ -143,63 +143,44 @@ pub fn look_into(
         machine.kernel_releases.extend(kernel_release(path));
         let header = &node.header;
         let kind = match &node.inner {
-            InnerNode::Dir(_) => RootNode::Directory(
-                u32::from(header.permissions) & 0o7777,
-                header.uid,
-                header.gid,
-            ),
+            InnerNode::Dir(_) => RootNode::Directory(Rights {
+                mode: u32::from(header.permissions) & 0o7777,
+                user: header.uid,
+                group: header.gid,
+            }),
             InnerNode::Symlink(link) => RootNode::Link(link.link.as_os_str().as_bytes().to_vec()),
             _ => RootNode::File,
         };
         machine.root.0.insert(path.to_vec(), kind);
     }
-    for path in locations::OS_RELEASE {
-        let Some(file) = find_file(&image, path) else {
-            continue;
+    let (text, refused) = os_release::find(|path| {
+        let Some(real) = machine.root.resolve(path.as_bytes()) else {
+            return Ok(None);
+        };
+        let is_there = |node: &&Node<SquashfsFileReader>| {
+            let path = node.fullpath.as_os_str().as_bytes();
+            path.strip_prefix(b"/").unwrap_or(path) == real
+        };
+        let Some(InnerNode::File(file)) = image.files().find(is_there).map(|node| &node.inner)
+        else {
+            return Err("is not a regular file".into());
         };
         let mut bytes = Vec::new();
         image
             .file(file)
             .reader()
-            .take(OS_RELEASE)
+            .take(fixed::OS_RELEASE + 1)
             .read_to_end(&mut bytes)
-            .map_err(|error| error.to_string())?;
-        machine.os_release = Some(String::from_utf8_lossy(&bytes).into_owned());
-        break;
-    }
+            .map_err(|error| format!("cannot be read: {error}"))?;
+        match bytes.len() as u64 > fixed::OS_RELEASE {
+            true => Err(too_large(file.file_len() as u64, fixed::OS_RELEASE)),
+            false => Ok(Some(bytes)),
+        }
+    });
+    // The boot goes on without one that it refuses.
+    machine.os_release = text.or_else(|| (!refused.is_empty()).then(String::new));
+    machine.problem = refused.into_iter().next();
     Ok(())
-}
-
-/// Finds a regular file, following links in the last part of its path.
-fn find_file<'a>(image: &'a FilesystemReader<'_>, path: &str) -> Option<&'a SquashfsFileReader> {
-    let mut path = PathBuf::from(path);
-    for _ in 0..LINKS {
-        let node: &Node<_> = image.files().find(|node| node.fullpath == path)?;
-        match &node.inner {
-            InnerNode::File(file) => return Some(file),
-            InnerNode::Symlink(link) => {
-                let above = path.parent().unwrap_or(Path::new("/"));
-                path = normalize(&above.join(&link.link));
-            }
-            _ => return None,
-        }
-    }
-    None
-}
-
-/// Takes `.` and `..` out of an absolute path.
-fn normalize(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::from("/");
-    for part in path.components() {
-        match part {
-            std::path::Component::Normal(name) => normal.push(name),
-            std::path::Component::ParentDir => {
-                normal.pop();
-            }
-            _ => {}
-        }
-    }
-    normal
 }
 
 #[cfg(test)]
@@ -224,11 +205,60 @@ mod tests {
         assert_eq!(release("usr/local/lib/modules/1"), None);
     }
 
+    /// A squashfs with these files in two folders.
+    fn squashfs(files: &[(&str, &[u8])], links: &[(&str, &str)]) -> File {
+        use backhand::{FilesystemWriter, NodeHeader};
+        let header = NodeHeader::new(0o755, 0, 0, 0);
+        let mut image = FilesystemWriter::default();
+        for folder in ["/etc", "/usr", "/usr/lib"] {
+            image.push_dir(folder, header).unwrap();
+        }
+        for (path, contents) in files {
+            let contents = std::io::Cursor::new(contents.to_vec());
+            image.push_file(contents, path, header).unwrap();
+        }
+        for (path, target) in links {
+            image.push_symlink(*target, path, header).unwrap();
+        }
+        let mut file = tempfile::tempfile().unwrap();
+        image.write(&mut file).unwrap();
+        file
+    }
+
     #[test]
-    fn a_link_never_leads_out_of_the_image() {
-        assert_eq!(
-            normalize(Path::new("/etc/../../usr/./lib/os-release")),
-            Path::new("/usr/lib/os-release")
+    fn os_release_of_a_root_image_is_what_the_boot_reads() {
+        let largest = [b'#'; fixed::OS_RELEASE as usize];
+        let larger = [b'#'; fixed::OS_RELEASE as usize + 1];
+        let [etc, usr] = locations::OS_RELEASE;
+        let refused =
+            "/etc/os-release of the new root is 65537 bytes large; at most 65536 are read";
+        let link = [(etc, "../usr/lib/os-release")];
+        type Case<'a> = (
+            &'a [(&'a str, &'a [u8])],
+            &'a [(&'a str, &'a str)],
+            Option<usize>,
+            Option<&'a str>,
         );
+        let cases: [Case<'_>; 5] = [
+            (&[(etc, b"ID=a"), (usr, b"ID=other")], &[], Some(4), None),
+            (&[(usr, b"ID=a")], &link, Some(4), None),
+            (&[(etc, &largest)], &[], Some(largest.len()), None),
+            (
+                &[(etc, &larger), (usr, b"ID=a")],
+                &[],
+                Some(4),
+                Some(refused),
+            ),
+            (&[], &[], None, None),
+        ];
+        for (files, links, length, problem) in cases {
+            let mut machine = Machine::default();
+            look_into(squashfs(files, links), 0, &mut machine).unwrap();
+            assert_eq!(machine.os_release.map(|text| text.len()), length);
+            assert_eq!(machine.problem.as_deref(), problem);
+        }
+        let mut machine = Machine::default();
+        look_into(squashfs(&[(usr, &larger)], &link), 0, &mut machine).unwrap();
+        assert_eq!(machine.os_release.as_deref(), Some(""), "the boot has none");
     }
 }

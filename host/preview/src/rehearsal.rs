@@ -309,7 +309,7 @@ fn new_root(found: Machine, os_release: Option<String>) -> NewRoot {
     let nodes = found.root.0.into_iter().map(|(path, node)| Node {
         path,
         kind: match node {
-            RootNode::Directory(mode, ..) => NodeKind::Directory(mode),
+            RootNode::Directory(rights) => NodeKind::Directory(rights.mode),
             RootNode::Link(target) => NodeKind::Link(target),
             RootNode::File => NodeKind::File,
         },

@@ -12,9 +12,6 @@ use switch_root_core::limits::fixed;
 use switch_root_core::resolve::in_root;
 use switch_root_core::{extensions, locations, os_release};
 
-/// The largest os-release file that is read, in bytes.
-const OS_RELEASE: u64 = 64 << 10;
-
 /// Collects the facts. The second value holds what could not be found out.
 pub fn facts(new_root: BorrowedFd<'_>, command_line: &str) -> (HostFacts, Vec<String>) {
     let (os_release, mut warnings) = os_release(new_root);
@@ -42,28 +39,15 @@ pub fn facts(new_root: BorrowedFd<'_>, command_line: &str) -> (HostFacts, Vec<St
 
 /// The fields of a new root's os-release. The second value holds what could not be read.
 pub fn os_release(new_root: BorrowedFd<'_>) -> (Vec<(String, String)>, Vec<String>) {
-    let mut warnings = Vec::new();
-    let mut fields = Vec::new();
-    for path in locations::OS_RELEASE {
+    let (text, warnings) = os_release::find(|path| {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK;
-        let file = match in_root(new_root, path.as_bytes(), flags) {
-            Ok(file) => file,
-            Err(Errno::NOENT) => continue,
-            Err(error) => {
-                let error = std::io::Error::from(error);
-                warnings.push(format!("{path} of the new root cannot be opened: {error}"));
-                continue;
-            }
-        };
-        match file::read_open(file, OS_RELEASE) {
-            Ok(bytes) => {
-                fields = os_release::parse(&String::from_utf8_lossy(&bytes));
-                break;
-            }
-            Err(error) => warnings.push(format!("{path} of the new root {error}")),
+        match in_root(new_root, path.as_bytes(), flags) {
+            Ok(file) => file::read_open(file, fixed::OS_RELEASE).map(Some),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(format!("cannot be opened: {}", std::io::Error::from(error))),
         }
-    }
-    (fields, warnings)
+    });
+    (os_release::parse(&text.unwrap_or_default()), warnings)
 }
 
 /// `uname -r`; none where the kernel does not tell.

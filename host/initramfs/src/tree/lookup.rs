@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use switch_root_core::file::too_large;
 use switch_root_core::file_kind::FileKind;
 
 use super::{Id, Stored, Tree};
@@ -91,10 +92,7 @@ impl Tree {
         match self.stored(id) {
             _ if node.kind != FileKind::Regular => Err("is not a regular file".into()),
             Some(Stored::Whole(bytes)) => Ok(bytes),
-            Some(Stored::TooLarge(limit)) => Err(format!(
-                "is {} bytes large; at most {limit} are read",
-                node.size
-            )),
+            Some(Stored::TooLarge(limit)) => Err(too_large(node.size, *limit)),
             _ if node.size == 0 => Ok(&[]),
             _ => Err("was not read".into()),
         }

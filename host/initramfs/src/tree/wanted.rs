@@ -27,9 +27,6 @@ pub struct Wanted {
     pub digests: bool,
 }
 
-/// The largest os-release that is read, in bytes.
-const SMALL: u64 = 64 << 10;
-
 impl Wanted {
     /// What a plan is made of.
     pub fn of_plan() -> Self {
@@ -46,7 +43,7 @@ impl Wanted {
             wanted = wanted.file(path, Want::Whole(fixed::EXTENSIONS_FILE));
         }
         for path in locations::OS_RELEASE {
-            wanted = wanted.file(path, Want::Whole(SMALL));
+            wanted = wanted.file(path, Want::Whole(fixed::OS_RELEASE));
         }
         for name in crate::machine::ROOT_IMAGES {
             wanted = wanted.file(&format!("/{name}"), Want::Place);

@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use switch_root_core::limits::fixed;
 use switch_root_core::locations::REPORT_PATH;
 use switch_root_core::text::bytes;
-use switch_root_core::{escape, locations};
+use switch_root_core::{escape, os_release};
 
 use super::finding::{Finding, Findings};
 use super::generator::Generator;
@@ -14,7 +15,7 @@ use super::settings::Settings;
 use crate::rooted::Rooted;
 use crate::status::{self, Report};
 
-/// The largest file of /proc, or os-release, that is read, in bytes.
+/// The largest file of /proc that is read, in bytes.
 const SMALL: u64 = 64 << 10;
 /// The largest report that is read, in bytes.
 const LARGE: u64 = 64 << 20;
@@ -70,7 +71,7 @@ impl Machine {
             kernels,
             boot_id: line("/proc/sys/kernel/random/boot_id"),
             command_line: line("/proc/cmdline").unwrap_or_default(),
-            os_release: locations::OS_RELEASE.into_iter().find_map(small),
+            os_release: os_release::find(|path| root.bytes(path, fixed::OS_RELEASE)).0,
             ..Self::default()
         }
     }

@@ -1,24 +1,20 @@
-//! What a layer must not do to the root image below it. It may add files and
-//! replace them; what would take a directory away, hide what is in it, or change
-//! who may enter it, can keep the whole machine from starting.
+//! A mounted layer is held against the rules for layers
+//! ([`layer_rules`]), and against what else a boot must restore.
 
 use std::collections::BTreeSet;
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::fs::{self, AtFlags, Dir, FileType, OFlags, Stat};
 use rustix::io::Errno;
-use switch_root_core::path::Path;
-use switch_root_core::path::join;
+use switch_root_core::layer_rules::{self, DIRECTORIES, Effect, Harm, Has, Place, Rights};
+use switch_root_core::path::{Path, join};
 use switch_root_core::resolve::in_root;
 
 use super::attributes::Attributes;
 use super::directed;
 use crate::listing::open;
-
-/// Directories that a layer has in common with the root image: more than any
-/// extension has, and few enough to be looked at while a machine starts.
-const DIRECTORIES: usize = 20_000;
 
 /// Examines a layer, and compares all directories that it has in common with the root image.
 /// Gives back those whose attributes it changes, and all above them: the new root has to have
@@ -49,9 +45,7 @@ pub fn check(
     while let Some(path) = shared.to_do.pop() {
         done += 1;
         if done > DIRECTORIES {
-            return Err(format!(
-                "has more than {DIRECTORIES} directories in common with the root image"
-            ));
+            return Err(layer_rules::too_many());
         }
         let wrong = shared
             .compare(&path)
@@ -106,8 +100,7 @@ impl Shared<'_> {
             open(self.root, path, flags)?,
         );
         // Of the root directory anything may differ: images are made with any.
-        let restorable =
-            path == b"/" && owner_and_mode(&fs::fstat(&above)?, &fs::fstat(&below)?).is_some();
+        let restorable = path == b"/" && rights(&fs::fstat(&above)?) != rights(&fs::fstat(&below)?);
         if restorable || Attributes::of(&above)? != Attributes::of(&below)? {
             self.changed.insert(path.to_vec());
         }
@@ -118,66 +111,74 @@ impl Shared<'_> {
                 continue;
             }
             let here = join(path, name.to_bytes());
-            let upper = fs::statat(&above, name, AtFlags::SYMLINK_NOFOLLOW)?;
-            if is_whiteout(&upper) {
-                return Ok(Some(format!("would delete {}", Path::from(here))));
-            }
-            let lower = match fs::statat(&below, name, AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(lower) => lower,
-                Err(Errno::NOENT) => continue,
-                Err(error) => return Err(error.into()),
+            let place = Both {
+                layer: has(&fs::statat(&above, name, AtFlags::SYMLINK_NOFOLLOW)?),
+                directories: [&above, &below],
+                name,
+                root: self.root,
+                path: &here,
             };
-            let same_link = || -> io::Result<bool> {
-                let target = |directory: &OwnedFd| fs::readlinkat(directory, name, Vec::new());
-                Ok(target(&above)? == target(&below)?)
-            };
-            let wrong = match (kind(&upper), kind(&lower)) {
-                (FileType::Directory, FileType::Directory) => {
-                    self.to_do.push(here.clone());
-                    owner_and_mode(&upper, &lower)
-                }
-                (FileType::Symlink, FileType::Symlink) if same_link()? => None,
-                (_, FileType::Directory) => Some("would replace the directory".to_owned()),
-                (_, FileType::Symlink) if leads_to_directory(self.root, &here) => {
-                    Some("would replace the link to a directory".to_owned())
-                }
-                (FileType::Directory, _) => {
-                    Some("would replace by a directory the file".to_owned())
-                }
-                _ => None,
-            };
-            if let Some(wrong) = wrong {
-                return Ok(Some(format!(
-                    "{wrong} {} of the root image; repack it",
-                    Path::from(here)
-                )));
+            match layer_rules::effect(&place)? {
+                Effect::Fine => {}
+                Effect::Shared => self.to_do.push(here),
+                Effect::Harm(Harm::Deletes) => return Ok(Some(Harm::Deletes.at(&here))),
+                Effect::Harm(harm) => return Ok(Some(format!("{}; repack it", harm.at(&here)))),
             }
         }
         Ok(None)
     }
 }
 
-fn kind(stat: &Stat) -> FileType {
-    FileType::from_raw_mode(stat.st_mode)
+/// A name of the layer, and of the root image.
+struct Both<'a> {
+    layer: Has,
+    /// Where it is: in the layer, and in the root image.
+    directories: [&'a OwnedFd; 2],
+    name: &'a CStr,
+    root: BorrowedFd<'a>,
+    path: &'a [u8],
 }
 
-/// How overlayfs tells of a name that is gone.
-fn is_whiteout(stat: &Stat) -> bool {
-    kind(stat) == FileType::CharacterDevice && stat.st_rdev == 0
+impl Place for Both<'_> {
+    type Error = Errno;
+
+    fn layer(&self) -> Has {
+        self.layer
+    }
+
+    fn root(&self) -> Result<Option<Has>, Errno> {
+        match fs::statat(self.directories[1], self.name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(has(&stat))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn is_same_link(&self) -> Result<bool, Errno> {
+        let target = |directory| fs::readlinkat(directory, self.name, Vec::new());
+        Ok(target(self.directories[0])? == target(self.directories[1])?)
+    }
+
+    fn leads_to_directory(&self) -> bool {
+        in_root(self.root, self.path, OFlags::PATH | OFlags::DIRECTORY).is_ok()
+    }
 }
 
-fn leads_to_directory(root: BorrowedFd<'_>, path: &[u8]) -> bool {
-    in_root(root, path, OFlags::PATH | OFlags::DIRECTORY).is_ok()
+fn has(stat: &Stat) -> Has {
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => Has::Directory(rights(stat)),
+        FileType::Symlink => Has::Link,
+        FileType::CharacterDevice if stat.st_rdev == 0 => Has::Whiteout,
+        _ => Has::File,
+    }
 }
 
-fn owner_and_mode(upper: &Stat, lower: &Stat) -> Option<String> {
-    let of = |stat: &Stat| (stat.st_mode & 0o7777, stat.st_uid, stat.st_gid);
-    let ((mode, user, group), (lower_mode, lower_user, lower_group)) = (of(upper), of(lower));
-    ((mode, user, group) != (lower_mode, lower_user, lower_group)).then(|| {
-        format!(
-            "would give mode {mode:04o} and owner {user}:{group}, rather than {lower_mode:04o} and {lower_user}:{lower_group}, to the directory"
-        )
-    })
+fn rights(stat: &Stat) -> Rights {
+    Rights {
+        mode: stat.st_mode & 0o7777,
+        user: stat.st_uid,
+        group: stat.st_gid,
+    }
 }
 
 #[cfg(test)]
