@@ -1,6 +1,9 @@
 //! The report: what happened, for the running system. The schema is described in
 //! host/switch/REPORT.md and report.schema.json; whatever changes here changes there.
 
+mod lenient;
+pub mod read;
+
 use serde::{Deserialize, Serialize};
 
 use crate::contract::Outcome;
@@ -119,17 +122,23 @@ pub struct DeletionReport {
 }
 
 /// When what was done, in microseconds since the program started.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Timings {
     /// The policies had been asked.
+    #[serde(deserialize_with = "lenient::value")]
     pub policies_us: u64,
     /// The plan was made.
+    #[serde(deserialize_with = "lenient::value")]
     pub plan_us: u64,
     /// The new root was the root; absent where another program switches.
+    #[serde(deserialize_with = "lenient::value")]
     pub switched_us: Option<u64>,
     /// The deletion had ended.
+    #[serde(deserialize_with = "lenient::value")]
     pub deleted_us: Option<u64>,
     /// The copies were made; absent where the program itself switched.
+    #[serde(deserialize_with = "lenient::value")]
     pub copied_us: Option<u64>,
 }
 
@@ -162,11 +171,14 @@ pub struct PolicyReport {
 }
 
 /// How much policies looked at.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ReviewReport {
     /// Directories.
+    #[serde(deserialize_with = "lenient::value")]
     pub directories: u64,
     /// Entries of them.
+    #[serde(deserialize_with = "lenient::value")]
     pub entries: u64,
 }
 
@@ -189,11 +201,14 @@ pub struct ExtensionReport {
 }
 
 /// Why an extension is incompatible, or was not activated.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Reason {
     /// The policy that objects; `host` where it is not a policy's word.
+    #[serde(deserialize_with = "lenient::value")]
     pub policy: String,
     /// Its words.
+    #[serde(deserialize_with = "lenient::value")]
     pub reason: String,
 }
 
@@ -215,43 +230,59 @@ pub struct Protections {
 }
 
 /// What a deletion did.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct DeletionTally {
     /// Names of what is not a directory that were removed.
+    #[serde(deserialize_with = "lenient::value")]
     pub files: u64,
     /// Directories that were removed.
+    #[serde(deserialize_with = "lenient::value")]
     pub directories: u64,
     /// What could not be removed.
+    #[serde(deserialize_with = "lenient::objects")]
     pub failed: Vec<Failed>,
     /// Failures beyond those told above.
+    #[serde(deserialize_with = "lenient::value")]
     pub failed_more: u64,
     /// Places that something else is mounted on, which were not touched.
+    #[serde(deserialize_with = "lenient::texts")]
     pub skipped_mounts: Vec<String>,
 }
 
 /// Something that could not be removed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Failed {
     /// Its path in the initramfs, escaped.
+    #[serde(deserialize_with = "lenient::value")]
     pub path: String,
     /// Why.
+    #[serde(deserialize_with = "lenient::value")]
     pub error: String,
 }
 
 /// What a walk came upon, or copied.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct CopyTally {
     /// Names of what is no directory.
+    #[serde(deserialize_with = "lenient::value")]
     pub files: u64,
     /// Directories, without the one that the walk began with.
+    #[serde(deserialize_with = "lenient::value")]
     pub directories: u64,
     /// Bytes that files occupy.
+    #[serde(deserialize_with = "lenient::value")]
     pub bytes: u64,
     /// What could not be copied, in whole or in part.
+    #[serde(deserialize_with = "lenient::objects")]
     pub failed: Vec<Failed>,
     /// Failures beyond those told above.
+    #[serde(deserialize_with = "lenient::value")]
     pub failed_more: u64,
     /// Places that something else is mounted on, which was not copied.
+    #[serde(deserialize_with = "lenient::texts")]
     pub skipped_mounts: Vec<String>,
 }
 

@@ -1,8 +1,8 @@
 //! `srctl status`: what the report of a switch says, for people and for programs.
 
+mod complaints;
 mod exposition;
 mod metrics;
-mod model;
 mod read;
 mod text;
 mod wait;
@@ -19,7 +19,7 @@ use crate::input::shown;
 use crate::outcome::Outcome;
 use crate::print;
 
-pub use model::Report;
+pub use complaints::complaints;
 pub use read::parse;
 
 /// Runs the command.
@@ -47,12 +47,12 @@ pub fn run(command: &Status, progress: &dyn Progress) -> Result<Outcome> {
             return Err(error);
         }
     };
-    let report = Report::of(&read.value);
+    let report = read.report;
     if let Some(newer) = report.newer() {
         warn!(
             "{} has schema {newer}, and this srctl knows schema {}: what it knows is shown, and may be incomplete; use a newer srctl",
             shown(&command.report),
-            model::SCHEMA
+            switch_root_core::report::SCHEMA
         );
     }
     let printed = match command.format {
@@ -72,7 +72,7 @@ pub fn run(command: &Status, progress: &dyn Progress) -> Result<Outcome> {
         );
     }
     Ok(Outcome::of(
-        report.complaints().is_empty() && !late,
+        complaints(&report).is_empty() && !late,
         report.newer().is_none(),
     ))
 }

@@ -13,7 +13,7 @@ use super::finding::{Finding, Findings};
 use super::generator::Generator;
 use super::settings::Settings;
 use crate::rooted::Rooted;
-use crate::status::{self, Report};
+use crate::status;
 
 /// The largest file of /proc that is read, in bytes.
 const SMALL: u64 = 64 << 10;
@@ -176,7 +176,7 @@ impl Machine {
             }
         };
         let report = match status::parse(text) {
-            Ok(read) => Report::of(&read.value),
+            Ok(read) => read.report,
             Err(reason) => {
                 return findings.unknown(
                     "report",
@@ -194,7 +194,7 @@ impl Machine {
                 "is of another boot: this one was not switched by switch_root",
             );
         }
-        let complaints = report.complaints();
+        let complaints = status::complaints(&report);
         if !complaints.is_empty() {
             return findings.warning(
                 "report",

@@ -2,9 +2,11 @@
 //! each list gives so many series at most, and its length is a metric of its own.
 
 use switch_root_core::escape;
+use switch_root_core::report::Reason;
+use switch_root_core::report::read::{Copied, Extension, Policy, Report, passed};
 
+use super::complaints::complaints;
 use super::exposition::Exposition;
-use super::model::{Copied, Extension, Policy, Report};
 
 /// Policies, extensions, and reasons of extensions that are told one by one.
 const TOLD: usize = 200;
@@ -68,7 +70,7 @@ fn switch(report: &Report, metrics: &mut Exposition) {
             ],
             1.0,
         );
-    let well = report.complaints().is_empty() && report.newer().is_none();
+    let well = complaints(report).is_empty() && report.newer().is_none();
     metrics.one(WELL.0, WELL.1, flag(well));
     let policies = report.policies.iter();
     let warnings: usize = policies.map(|policy| policy.warnings.len()).sum();
@@ -94,8 +96,8 @@ fn switch(report: &Report, metrics: &mut Exposition) {
     );
     let timings = &report.timings;
     for (phase, us) in [
-        ("policies", timings.policies_us),
-        ("plan", timings.plan_us),
+        ("policies", passed(timings.policies_us)),
+        ("plan", passed(timings.plan_us)),
         ("copying", timings.copied_us),
         ("switch", timings.switched_us),
         ("deletion", timings.deleted_us),
@@ -206,8 +208,8 @@ fn confinement(report: &Report, metrics: &mut Exposition) {
         "switch_root_worker_confined",
         "Whether a confinement of the policy worker was in force; absent where none ran.",
     );
-    for (protection, is) in &report.confinement {
-        confined.add(&[("protection", protection)], flag(*is));
+    for (protection, is) in report.confinement() {
+        confined.add(&[("protection", protection)], flag(is));
     }
 }
 
@@ -218,27 +220,27 @@ fn copied(report: &Report, metrics: &mut Exposition) {
         (
             "switch_root_copied_files",
             "Names that were copied for another program that switches, but for directories.",
-            |copied| copied.files as f64,
+            |copied| copied.tally.files as f64,
         ),
         (
             "switch_root_copied_directories",
             "Directories that were copied.",
-            |copied| copied.directories as f64,
+            |copied| copied.tally.directories as f64,
         ),
         (
             "switch_root_copied_bytes",
             "Memory that the copies occupy.",
-            |copied| copied.bytes as f64,
+            |copied| copied.tally.bytes as f64,
         ),
         (
             "switch_root_copied_failures",
             "Names that could not be copied, or not wholly.",
-            |copied| copied.failed as f64,
+            |copied| (copied.tally.failed.len() as u64 + copied.tally.failed_more) as f64,
         ),
         (
             "switch_root_copied_missing",
             "Paths that are kept, and have no copy.",
-            |copied| copied.missing as f64,
+            |copied| copied.missing.len() as f64,
         ),
         (
             "switch_root_copied_seconds",
@@ -269,7 +271,7 @@ fn extensions(extensions: &[Extension], metrics: &mut Exposition) {
         "Whether no policy objects to an extension.",
     );
     for one in told {
-        let verdict = flag(one.verdict != "incompatible");
+        let verdict = flag(!one.is_incompatible());
         compatible.add(&names(one).each_ref().map(borrowed), verdict);
     }
     let mut activated = metrics.gauge(
@@ -285,7 +287,7 @@ fn extensions(extensions: &[Extension], metrics: &mut Exposition) {
         "switch_root_extension_skipped",
         "Why an extension is incompatible, or was not activated.",
     );
-    let nobody = [(String::new(), String::new())];
+    let nobody = [Reason::default()];
     let reasons = left_out.flat_map(|one| {
         let reasons = match one.reasons.is_empty() {
             true => &nobody[..],
@@ -293,7 +295,7 @@ fn extensions(extensions: &[Extension], metrics: &mut Exposition) {
         };
         reasons.iter().map(move |reason| (one, reason))
     });
-    for (one, (policy, reason)) in reasons.take(TOLD) {
+    for (one, Reason { policy, reason }) in reasons.take(TOLD) {
         let [image, name, version] = names(one);
         let why = [("policy", label(policy)), ("reason", label(reason))];
         let [policy, reason] = why.each_ref().map(borrowed);
@@ -325,17 +327,17 @@ fn deletion(report: &Report, metrics: &mut Exposition) {
     metrics.one(
         "switch_root_deletion_files",
         "Names that were deleted, but for those of directories.",
-        when_ended(deletion.files as f64),
+        when_ended(deletion.tally.files as f64),
     );
     metrics.one(
         "switch_root_deletion_directories",
         "Directories that were deleted.",
-        when_ended(deletion.directories as f64),
+        when_ended(deletion.tally.directories as f64),
     );
     metrics.one(
         "switch_root_deletion_failures",
         "Names that could not be deleted.",
-        when_ended((deletion.failed.len() as u64 + deletion.failed_more) as f64),
+        when_ended((deletion.tally.failed.len() as u64 + deletion.tally.failed_more) as f64),
     );
     metrics.one(
         "switch_root_deletion_seconds",

@@ -7,8 +7,9 @@ use serde_json::Value;
 use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::escape;
 use switch_root_core::file::{self, Links};
+use switch_root_core::report::SCHEMA;
+use switch_root_core::report::read::Report;
 
-use super::model::SCHEMA;
 use crate::input::shown;
 
 /// The largest report that is read, in bytes. A list of extensions has 1 MiB at most; what
@@ -19,8 +20,8 @@ const LIMIT: u64 = 64 << 20;
 pub struct Read {
     /// The text, with a newline at its end.
     pub text: String,
-    /// The same, parsed: a JSON object.
-    pub value: Value,
+    /// The same, parsed.
+    pub report: Report,
 }
 
 /// Reads a report.
@@ -75,7 +76,7 @@ fn check(value: &Value) -> std::result::Result<(), String> {
     let Some(schema) = value["schema"].as_u64() else {
         return Err("it has no number `schema`".into());
     };
-    if schema > SCHEMA {
+    if schema > SCHEMA.into() {
         return Ok(());
     }
     let wrong = REQUIRED.iter().find(|(name, is_right)| {
@@ -109,7 +110,11 @@ pub fn parse(bytes: Vec<u8>) -> std::result::Result<Read, String> {
     if !text.ends_with('\n') {
         text.push('\n');
     }
-    Ok(Read { text, value })
+    let report = serde_json::from_value(value).map_err(|error| {
+        let error = escape::message(&error.to_string(), 256);
+        format!("is not a report: {error}")
+    })?;
+    Ok(Read { text, report })
 }
 
 /// That there is no report at a path.

@@ -4,9 +4,12 @@ use std::fmt::Write;
 
 use switch_root_core::escape;
 use switch_root_core::locations::{PRESERVED_PATH, WHOLE_PATH};
+use switch_root_core::report::read::{
+    Deletion, Extension, Policy, Process, Report, Survivor, passed,
+};
 use switch_root_core::text::{bytes, count, time};
 
-use super::model::{Deletion, Extension, Policy, Process, Report, Survivor};
+use super::complaints::complaints;
 use crate::style::{Stream, Tone, paint_if, wanted};
 use crate::table::{plain_table, toned_table};
 
@@ -88,8 +91,8 @@ fn heading(report: &Report) -> String {
     }
     let timings = &report.timings;
     let phases: Vec<String> = [
-        ("policies asked", timings.policies_us),
-        ("planned", timings.plan_us),
+        ("policies asked", passed(timings.policies_us)),
+        ("planned", passed(timings.plan_us)),
         ("copied", timings.copied_us),
         ("switched", timings.switched_us),
         ("deleted", timings.deleted_us),
@@ -102,8 +105,8 @@ fn heading(report: &Report) -> String {
         "reviewed",
         &format!(
             "{} in {}",
-            count(report.entries, "entry", "entries"),
-            count(report.directories, "directory", "directories")
+            count(report.review.entries, "entry", "entries"),
+            count(report.review.directories, "directory", "directories")
         ),
     );
     line("deletion", &deletion(&report.deletion));
@@ -126,8 +129,8 @@ fn heading(report: &Report) -> String {
 fn deletion(deletion: &Deletion) -> String {
     let went = format!(
         "{} and {}",
-        count(deletion.files, "file", "files"),
-        count(deletion.directories, "directory", "directories")
+        count(deletion.tally.files, "file", "files"),
+        count(deletion.tally.directories, "directory", "directories")
     );
     match deletion.state.as_str() {
         "complete" => {
@@ -241,7 +244,7 @@ fn extensions(extensions: &[Extension], place: Place) -> String {
             let reasons: Vec<String> = one
                 .reasons
                 .iter()
-                .map(|(policy, reason)| format!("{policy}: {reason}"))
+                .map(|one| format!("{}: {}", one.policy, one.reason))
                 .collect();
             [
                 one.image.clone(),
@@ -309,21 +312,23 @@ fn remarks(report: &Report, place: Place) -> String {
     for warning in &report.warnings {
         line(Tone::Caution, "warning", warning.clone());
     }
-    for (path, error) in &report.deletion.failed {
-        line(Tone::Caution, "not deleted", format!("{path}: {error}"));
+    let deleted = &report.deletion.tally;
+    for failed in &deleted.failed {
+        let sentence = format!("{}: {}", failed.path, failed.error);
+        line(Tone::Caution, "not deleted", sentence);
     }
-    if report.deletion.failed_more > 0 {
-        let more = count(report.deletion.failed_more, "more name", "more names");
+    if deleted.failed_more > 0 {
+        let more = count(deleted.failed_more, "more name", "more names");
         line(Tone::Caution, "not deleted", more);
     }
-    for path in &report.deletion.skipped_mounts {
+    for path in &deleted.skipped_mounts {
         line(
             Tone::Heading,
             "not touched",
             format!("{path}, where something is mounted"),
         );
     }
-    let complaints = report.complaints();
+    let complaints = complaints(report);
     let sum = match (complaints.is_empty(), report.newer()) {
         (true, None) => paint_if(place.coloured, Tone::Good, "all is well"),
         (true, Some(schema)) => {

@@ -21,7 +21,7 @@ use crate::input::shown;
 /// See [`read`]; or the system does not let us wait.
 pub fn finished(path: &Path, until: Instant) -> Result<Read> {
     let mut report = read(path)?;
-    if !is_running(&report) || Instant::now() >= until {
+    if !report.report.is_running() || Instant::now() >= until {
         return Ok(report);
     }
     let fail = |error: std::io::Error| {
@@ -39,7 +39,7 @@ pub fn finished(path: &Path, until: Instant) -> Result<Read> {
         // Once more after the watch was set: it may have changed before.
         report = read(path)?;
         let left = until.saturating_duration_since(Instant::now());
-        if !is_running(&report) || left.is_zero() {
+        if !report.report.is_running() || left.is_zero() {
             return Ok(report);
         }
         interrupt::check()?;
@@ -56,8 +56,4 @@ pub fn finished(path: &Path, until: Instant) -> Result<Read> {
         // Which names came does not matter: the report is read in any case.
         while reader.next().is_ok() {}
     }
-}
-
-fn is_running(report: &Read) -> bool {
-    report.value["deletion"]["state"] == "running"
 }

@@ -6,10 +6,8 @@ use switch_root_core::failure::{Failure, Kind};
 use switch_root_core::file_kind::FileKind;
 use switch_root_core::path::Path;
 use switch_root_core::plan::{Process, Strategy};
-use switch_root_core::preserved::Carry;
-use switch_root_core::preserved::Survivor;
-use switch_root_core::report::{CopyReport, CopyTally};
-use switch_root_core::report::{Failed, Protections, Reason};
+use switch_root_core::preserved::{Carry, Survivor};
+use switch_root_core::report::{CopyReport, CopyTally, Failed, Protections, Reason};
 
 use super::*;
 
@@ -212,4 +210,12 @@ fn what_is_absent_is_null_and_not_left_out() {
         found
     };
     assert_eq!(names(&before), names(&after));
+}
+
+#[test]
+fn a_report_that_is_read_has_all_that_was_written() {
+    let written = serde_json::to_value(whole()).unwrap();
+    let report: switch_root_core::report::read::Report =
+        serde_json::from_value(written.clone()).unwrap();
+    assert_eq!(serde_json::to_value(report).unwrap(), written);
 }
