@@ -29,11 +29,11 @@ pub fn open(path: &Path) -> Result<OwnedFd> {
     let shown = escape::path(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()));
     let failed = |error: io::Error| Error::system(format!("cannot read {shown}"), &error);
     let file = reading::regular(path)?;
-    if Binary::of_file(&file).map_err(failed)?.is_none() {
+    let Some(_) = Binary::of_file(&file).map_err(failed)? else {
         return Err(Error::input(format!(
             "{shown} is no switch_root of switch-root: it asks no policies and writes no report; name the one of a release with --switch-root FILE"
         )));
-    }
+    };
     Ok(file.into())
 }
 
