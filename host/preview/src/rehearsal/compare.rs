@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Deserialize;
 use serde_json::Value;
 use switch_root_core::escape;
 use switch_root_core::preserved::HOST;
+use switch_root_core::report::read::{Extension, Policy, Report, Survivor};
 
 use super::{Conditions, Outcome, Preserved, Rehearsed};
 
@@ -42,14 +44,21 @@ pub fn compare(plan: &Value, rehearsed: &Rehearsed) -> Comparison {
         }
         (Outcome::Switched { report, preserved }, None) => {
             let conditions = &rehearsed.conditions;
-            found.survivors(plan, report, conditions);
-            found.deletion(plan, report, preserved, conditions);
-            found.preserved(report, preserved, conditions);
-            found.extensions(plan, report);
-            found.policies(plan, report);
+            // What a plan says of these is written as a report says it.
+            let (planned, seen) = (read(plan), read(report));
+            found.survivors(&planned.survivors, &seen.survivors, conditions);
+            found.deletion(plan, &seen, preserved, conditions);
+            found.preserved(&seen, preserved, conditions);
+            found.extensions(&planned.extensions, &seen.extensions);
+            found.policies(&planned.policies, &seen.policies);
         }
     }
     found.end()
+}
+
+/// What is known of a report, or of a plan as far as it has the same fields.
+fn read(value: &Value) -> Report {
+    Report::deserialize(value).unwrap_or_default()
 }
 
 /// Collects, and tells only so much.
@@ -86,9 +95,8 @@ impl Finder {
         }
     }
 
-    fn survivors(&mut self, plan: &Value, report: &Value, conditions: &Conditions) {
-        let planned = by_key(&plan["survivors"], "path");
-        let seen = by_key(&report["survivors"], "path");
+    fn survivors(&mut self, planned: &[Survivor], seen: &[Survivor], conditions: &Conditions) {
+        let (planned, seen) = (by_path(planned), by_path(seen));
         for path in planned.keys().filter(|path| !seen.contains_key(*path)) {
             self.differs(format!("{path} was to survive, and did not"));
         }
@@ -99,19 +107,18 @@ impl Finder {
                 } else {
                     self.differs(format!(
                         "{path} survived, which was not planned (kept by {})",
-                        list(&seen["by"])
+                        seen.by.join(", ")
                     ));
                 }
                 continue;
             };
-            let kinds = (text(&planned["kind"]), text(&seen["kind"]));
-            if kinds.0 != kinds.1 && !conditions.placeholders.contains(*path) {
+            if planned.kind != seen.kind && !conditions.placeholders.contains(*path) {
                 self.differs(format!(
                     "{path} was to be a {}, and is a {}",
-                    kinds.0, kinds.1
+                    planned.kind, seen.kind
                 ));
             }
-            let by = (list(&planned["by"]), list(&seen["by"]));
+            let by = (planned.by.join(", "), seen.by.join(", "));
             if by.0 != by.1 {
                 self.differs(format!(
                     "{path} was to be kept by {}, and is by {}",
@@ -122,41 +129,36 @@ impl Finder {
         }
     }
 
-    fn carried(&mut self, path: &str, planned: &Value, seen: &Value) {
-        let target = |value: &Value| text(&value["carried_to"]);
-        let (planned_to, seen_to) = (target(planned), target(seen));
-        if planned_to == seen_to {
-            return;
-        }
-        match seen["note"].as_str() {
-            Some(note) if seen_to.is_empty() => self.note(format!(
-                "{path} survives, and is not carried to {planned_to} of the new root: {note}"
+    fn carried(&mut self, path: &str, planned: &Survivor, seen: &Survivor) {
+        let shown = |to: &Option<String>| to.clone().unwrap_or_else(|| "nowhere".into());
+        match (&planned.carried_to, &seen.carried_to) {
+            (planned_to, seen_to) if planned_to == seen_to => {}
+            (Some(planned_to), None) if seen.note.is_some() => self.note(format!(
+                "{path} survives, and is not carried to {planned_to} of the new root: {}",
+                seen.note.as_deref().unwrap_or_default()
             )),
-            _ => {
-                let shown = |to: String| if to.is_empty() { "nowhere".into() } else { to };
-                self.differs(format!(
-                    "{path} was to be carried to {}, and is to {}",
-                    shown(planned_to),
-                    shown(seen_to)
-                ));
-            }
+            (planned_to, seen_to) => self.differs(format!(
+                "{path} was to be carried to {}, and is to {}",
+                shown(planned_to),
+                shown(seen_to)
+            )),
         }
     }
 
     fn deletion(
         &mut self,
         plan: &Value,
-        report: &Value,
+        report: &Report,
         preserved: &Preserved,
         conditions: &Conditions,
     ) {
         let planned = text(&plan["deletion"]["action"]);
-        let seen = &report["deletion"];
-        let state = text(&seen["state"]);
-        match (planned.as_str(), state.as_str()) {
+        let seen = &report.deletion;
+        let reason = seen.reason.clone().unwrap_or_default();
+        match (planned.as_str(), seen.state.as_str()) {
             ("delete", "complete") => {}
             ("skip", "skipped") => {
-                let reasons = (text(&plan["deletion"]["reason"]), text(&seen["reason"]));
+                let reasons = (text(&plan["deletion"]["reason"]), reason);
                 if reasons.0 != reasons.1 {
                     self.note(format!(
                         "nothing was to be deleted because {}; nothing was, because {}",
@@ -165,8 +167,7 @@ impl Finder {
                 }
                 return;
             }
-            ("delete", _) => {
-                let reason = text(&seen["reason"]);
+            ("delete", state) => {
                 return self.differs(format!("the deletion was {state}, unplanned: {reason}"));
             }
             _ => {
@@ -174,9 +175,11 @@ impl Finder {
                 return self.differs(format!("nothing was to be deleted, and it was: {reason}"));
             }
         }
-        for failed in seen["failed"].as_array().into_iter().flatten() {
-            let (path, error) = (text(&failed["path"]), text(&failed["error"]));
-            self.differs(format!("{path} could not be deleted: {error}"));
+        for failed in &seen.tally.failed {
+            self.differs(format!(
+                "{} could not be deleted: {}",
+                failed.path, failed.error
+            ));
         }
         let kept: BTreeSet<&str> = preserved
             .entries
@@ -196,13 +199,10 @@ impl Finder {
                 own.len()
             ));
         }
-        let own = own.len() as u64;
-        for (what, own) in [("directories", own), ("files", 0)] {
+        let directories = seen.tally.directories.saturating_sub(own.len() as u64);
+        for (what, seen) in [("directories", directories), ("files", seen.tally.files)] {
             let planned = plan["summary"]["deleted"][what].as_u64();
-            let seen = seen[what].as_u64().map(|seen| seen.saturating_sub(own));
-            if let (Some(planned), Some(seen)) = (planned, seen)
-                && planned != seen
-            {
+            if let Some(planned) = planned.filter(|planned| *planned != seen) {
                 self.differs(format!(
                     "{planned} {what} were to be deleted, and {seen} were"
                 ));
@@ -211,18 +211,15 @@ impl Finder {
     }
 
     /// What is there is what the report says, and nothing else.
-    fn preserved(&mut self, report: &Value, preserved: &Preserved, conditions: &Conditions) {
-        let survivors = by_key(&report["survivors"], "path");
+    fn preserved(&mut self, report: &Report, preserved: &Preserved, conditions: &Conditions) {
+        let survivors = by_path(&report.survivors);
         let there: BTreeMap<&str, &str> = preserved
             .entries
             .iter()
             .map(|entry| (entry.path.as_str(), entry.kind.as_str()))
             .collect();
         // What the host alone keeps is elsewhere, for root.
-        let by_policy = |survivor: &Value| {
-            let by = survivor["by"].as_array().into_iter().flatten();
-            by.map(text).any(|by| by != HOST)
-        };
+        let by_policy = |survivor: &Survivor| survivor.by.iter().any(|by| by != HOST);
         let shown = survivors.iter().filter(|(_, survivor)| by_policy(survivor));
         for (path, survivor) in shown {
             match there.get(path) {
@@ -230,14 +227,14 @@ impl Finder {
                 None => self.differs(format!(
                     "{path} survived, says the report, and is not at /run/switch-root/preserved"
                 )),
-                Some(kind) if *kind != text(&survivor["kind"]) => self.differs(format!(
+                Some(kind) if *kind != survivor.kind => self.differs(format!(
                     "{path} is a {} in the report, and a {kind} at /run/switch-root/preserved",
-                    text(&survivor["kind"])
+                    survivor.kind
                 )),
                 Some(_) => {}
             }
         }
-        if text(&report["deletion"]["state"]) != "complete" {
+        if report.deletion.state != "complete" {
             return;
         }
         let ways: BTreeSet<&str> = survivors.keys().flat_map(|path| above(path)).collect();
@@ -255,9 +252,8 @@ impl Finder {
         }
     }
 
-    fn extensions(&mut self, plan: &Value, report: &Value) {
-        let planned = by_key(&plan["extensions"], "image");
-        let seen = by_key(&report["extensions"], "image");
+    fn extensions(&mut self, planned: &[Extension], seen: &[Extension]) {
+        let (planned, seen) = (by_image(planned), by_image(seen));
         for image in planned.keys().filter(|image| !seen.contains_key(*image)) {
             self.differs(format!(
                 "extension {image} was planned for, and was not there"
@@ -268,15 +264,15 @@ impl Finder {
                 self.differs(format!("extension {image} was not planned for"));
                 continue;
             };
-            if planned["verdict"].is_null() {
+            if planned.verdict.is_empty() {
                 self.note(format!(
                     "no policy was asked about extension {image} for the plan; it is {}{}",
-                    text(&seen["verdict"]),
+                    seen.verdict,
                     reasons(seen)
                 ));
                 continue;
             }
-            let verdicts = (text(&planned["verdict"]), text(&seen["verdict"]));
+            let verdicts = (&planned.verdict, &seen.verdict);
             let reasons = (reasons(planned), reasons(seen));
             if verdicts.0 != verdicts.1 {
                 self.differs(format!(
@@ -292,33 +288,28 @@ impl Finder {
         }
     }
 
-    fn policies(&mut self, plan: &Value, report: &Value) {
-        let names = |value: &Value| -> Vec<String> {
-            let policies = value["policies"].as_array().into_iter().flatten();
-            policies.map(|policy| text(&policy["name"])).collect()
+    fn policies(&mut self, planned: &[Policy], seen: &[Policy]) {
+        let names = |policies: &[Policy]| -> Vec<String> {
+            policies.iter().map(|policy| policy.name.clone()).collect()
         };
-        let (planned, seen) = (names(plan), names(report));
-        if planned != seen {
+        let asked = (names(planned), names(seen));
+        if asked.0 != asked.1 {
             return self.differs(format!(
                 "the policies {} were to be asked, and were {}",
-                planned.join(", "),
-                seen.join(", ")
+                asked.0.join(", "),
+                asked.1.join(", ")
             ));
         }
-        let policies = |value: &Value| value["policies"].as_array().cloned().unwrap_or_default();
-        for (planned, seen) in policies(plan).iter().zip(&policies(report)) {
-            let name = text(&seen["name"]);
-            let digests = (&planned["digest"], &seen["digest"]);
-            if digests.0 != digests.1 && !digests.0.is_null() && !digests.1.is_null() {
-                self.differs(format!(
-                    "policy {name} was to be {}, and is {}",
-                    text(digests.0),
-                    text(digests.1)
-                ));
+        for (planned, seen) in planned.iter().zip(seen) {
+            let name = &seen.name;
+            if let (Some(planned), Some(seen)) = (&planned.digest, &seen.digest)
+                && planned != seen
+            {
+                self.differs(format!("policy {name} was to be {planned}, and is {seen}"));
             }
             let failures = (failures(planned), failures(seen));
             if failures.0 != failures.1 {
-                let shown = |failures: &BTreeSet<(String, String)>| {
+                let shown = |failures: &BTreeSet<(&str, &str)>| {
                     let each = failures
                         .iter()
                         .map(|(question, kind)| format!("{question}: {kind}"));
@@ -350,28 +341,27 @@ fn above(path: &str) -> impl Iterator<Item = &str> {
     path.match_indices('/').skip(1).map(|(at, _)| &path[..at])
 }
 
-fn by_key<'a>(list: &'a Value, key: &str) -> BTreeMap<&'a str, &'a Value> {
-    let list = list.as_array().into_iter().flatten();
-    list.filter_map(|value| Some((value[key].as_str()?, value)))
-        .collect()
+fn by_path(survivors: &[Survivor]) -> BTreeMap<&str, &Survivor> {
+    let paths = survivors.iter().map(|it| (it.path.as_str(), it));
+    paths.collect()
+}
+
+fn by_image(extensions: &[Extension]) -> BTreeMap<&str, &Extension> {
+    let images = extensions.iter().map(|it| (it.image.as_str(), it));
+    images.collect()
 }
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-fn list(value: &Value) -> String {
-    let list = value.as_array().into_iter().flatten();
-    list.map(text).collect::<Vec<_>>().join(", ")
-}
-
 /// Why an extension is incompatible. What the host says of layers does not count: in a
 /// rehearsal there are none.
-fn reasons(extension: &Value) -> String {
-    let reasons = extension["reasons"].as_array().into_iter().flatten();
-    let reasons = reasons.filter(|reason| reason["policy"] != HOST);
-    let each =
-        reasons.map(|reason| format!("{}: {}", text(&reason["policy"]), text(&reason["reason"])));
+fn reasons(extension: &Extension) -> String {
+    let reasons = extension.reasons.iter();
+    let each = reasons
+        .filter(|reason| reason.policy != HOST)
+        .map(|reason| format!("{}: {}", reason.policy, reason.reason));
     let all = each.collect::<Vec<_>>().join("; ");
     if all.is_empty() {
         all
@@ -381,10 +371,10 @@ fn reasons(extension: &Value) -> String {
 }
 
 /// How a policy failed; the words may tell of times.
-fn failures(policy: &Value) -> BTreeSet<(String, String)> {
-    let failures = policy["failures"].as_array().into_iter().flatten();
+fn failures(policy: &Policy) -> BTreeSet<(&str, &str)> {
+    let failures = policy.failures.iter();
     failures
-        .map(|failure| (text(&failure["question"]), text(&failure["kind"])))
+        .map(|failure| (failure.question.as_str(), failure.kind.as_str()))
         .collect()
 }
 

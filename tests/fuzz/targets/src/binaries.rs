@@ -1,5 +1,6 @@
 //! Binary formats: components, native code, modules, root images.
 
+use initramfs::boot_program::Binary;
 use initramfs::machine::{Machine, look_into};
 use policy::engine::split_native;
 use switch_root_core::{escape, file as policy_file};
@@ -13,7 +14,7 @@ use crate::{Target, file};
 pub const COMPONENT: Target = Target::new("component", component).with_memory(288);
 /// The record in front of native code.
 pub const NATIVE_CODE: Target = Target::new("native_code", native_code);
-/// A kernel module.
+/// A kernel module, or a boot program.
 pub const MODULE_ELF: Target = Target::new("module_elf", module_elf);
 /// A root image of squashfs.
 pub const ROOT_IMAGE: Target = Target::new("root_image", root_image).with_memory(64);
@@ -56,6 +57,10 @@ fn module_elf(data: &[u8]) {
     }
     if let Some(header) = data.first_chunk() {
         let _ = switch_root_core::architecture::of_elf(header);
+    }
+    if let Some(binary) = Binary::of(data) {
+        assert!(data.starts_with(b"\x7fELF"));
+        assert!(binary.engine.is_none_or(|engine| engine.len() <= 256));
     }
 }
 
