@@ -76,6 +76,17 @@ impl Member {
     }
 }
 
+/// Room for contents of which an archive says that they have so many bytes: at once, since
+/// growing copies what was read before, and on that word alone not for more than a boot
+/// program has.
+pub fn room(size: u64) -> Vec<u8> {
+    const MOST: u64 = 16 << 20;
+    let mut room = Vec::new();
+    // Where memory is short, it grows as far as there are contents.
+    let _ = room.try_reserve_exact(size.min(MOST) as usize);
+    room
+}
+
 /// Bytes that are missing to a multiple of four.
 fn padding(length: u64) -> usize {
     // Less than four.

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::io::{Read, Write};
 use std::path::Path;
 
-use initramfs::archive::Writer;
+use initramfs::archive::{Writer, room};
 use initramfs::boot_program::{Binary, LIMIT};
 use initramfs::compression::{self, Compression};
 use initramfs::kept::Kept;
@@ -140,7 +140,7 @@ pub fn survey(input: &Path, root: &Path) -> Result<Image> {
 }
 
 fn program(path: &'static str, size: u64, contents: &mut dyn Read) -> Result<Option<Program>> {
-    let mut bytes = Vec::with_capacity(size.min(LIMIT) as usize);
+    let mut bytes = room(size);
     contents
         .take(LIMIT)
         .read_to_end(&mut bytes)

@@ -7,6 +7,7 @@ use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 
 use super::{Want, Wanted};
+use crate::archive::room;
 
 /// Bytes of files that are kept in memory at most.
 pub(super) const KEPT: u64 = 512 << 20;
@@ -77,9 +78,7 @@ impl<'a> Keeper<'a> {
                         KEPT >> 20
                     ))
                 })?;
-                // At once: growing copies what was read before. A size that is not so costs
-                // nothing, since memory that is not written to is not taken.
-                let mut bytes = Vec::with_capacity(most as usize);
+                let mut bytes = room(most);
                 (&mut input)
                     .take(most)
                     .read_to_end(&mut bytes)
