@@ -37,7 +37,12 @@ cases![
 ];
 
 /// Fields that came after the first release, whose reports are read all the same.
-const LATER: [&str; 3] = ["masked_policies", "processes", "processes_more"];
+const LATER: [&str; 4] = [
+    "masked_policies",
+    "processes",
+    "processes_more",
+    "warning_codes",
+];
 
 /// A report in which all is well.
 pub fn well() -> Value {
@@ -61,6 +66,7 @@ pub fn well() -> Value {
             "time_us": 900,
             "failures": [],
             "warnings": [],
+            "warning_codes": [],
         }],
         "masked_policies": [],
         "review": {"directories": 2, "entries": 31},
@@ -81,12 +87,13 @@ pub fn well() -> Value {
             "activated": true, "reasons": [],
         }],
         "deletion": {
-            "state": "complete", "reason": null, "files": 1200, "directories": 1,
+            "state": "complete", "reason": null, "code": null, "files": 1200, "directories": 1,
             "failed": [], "failed_more": 0, "skipped_mounts": [], "time_us": 37_500,
             "used_before": 50 << 20, "used_after": 2 << 20, "freed_bytes": 48 << 20,
             "memory_available_before": 1_u64 << 30, "memory_available_after": (1_u64 << 30) + (48 << 20),
         },
         "warnings": [],
+        "warning_codes": [],
         "processes": [],
         "processes_more": 0,
         "copied": null,
@@ -105,15 +112,16 @@ pub fn unwell() -> Value {
         "digest": null, "sidecar_digest": format!("sha256:{}", "9".repeat(64)),
         "signed_by": "ops@example.org", "answers": [], "compiled": true,
         "fuel": 0, "time_us": 12_000,
-        "failures": [{"question": "load", "kind": "not-a-policy", "message": "is not WebAssembly"}],
+        "failures": [{"question": "load", "kind": "not-a-policy", "code": "SR-P20", "message": "is not WebAssembly"}],
         "warnings": ["a.cwasm is not used: it is old; the policy is compiled instead"],
+        "warning_codes": ["SR-P72"],
     }));
     report["extensions"].as_array_mut().unwrap().push(json!({
         "image": "1.sqsh", "name": "gpu", "version": "3", "verdict": "incompatible",
         "activated": false,
         "reasons": [
-            {"policy": "kernel-abi", "reason": "it is for Linux 6.6"},
-            {"policy": "host", "reason": "its layer is missing"},
+            {"policy": "kernel-abi", "code": null, "reason": "it is for Linux 6.6"},
+            {"policy": "host", "code": null, "reason": "its layer is missing"},
         ],
     }));
     report["survivors"].as_array_mut().unwrap().push(json!({
@@ -124,6 +132,7 @@ pub fn unwell() -> Value {
     report["deletion"]["failed_more"] = json!(2);
     report["deletion"]["skipped_mounts"] = json!(["/mnt"]);
     report["warnings"] = json!(["/dev cannot be made private"]);
+    report["warning_codes"] = json!([null]);
     report["processes"] = json!([
         {"pid": 212, "name": "mergerfs", "executable": "/usr/bin/mergerfs", "serves": true},
         {"pid": 213, "name": "sh", "executable": null, "serves": false},

@@ -11,6 +11,35 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::contract::{Extension, Requirement};
+use crate::outcome::Message;
+
+crate::outcomes! {
+    /// That a list of extensions cannot be used.
+    pub enum Unusable in "extensions" {
+        /// The reason is one of the next, or that the file cannot be read. `srctl plan` says the
+        /// same where images are made.
+        "SR-E01" Because { file: String, reason: String } = "{file} {reason}; repair it in the initramfs, or start once with the kernel parameter switch_root.extensions=ignore",
+    }
+}
+
+crate::outcomes! {
+    /// What is wrong with the contents of the file: what follows its name in a sentence.
+    pub enum Malformed in "extensions" {
+        /// The file is YAML, and YAML is UTF-8.
+        "SR-E10" NotUtf8 { offset: usize } = "is not UTF-8: the byte at offset {offset} is wrong",
+        /// The file begins with `layers:`, and a list of layers follows.
+        "SR-E21" NoMapping = "the document is not a mapping with the key `layers`",
+        "SR-E22" NoList = "`layers` is not a list",
+        /// The place is `layers[0].metadata`, or the like. Texts such as versions want quotation
+        /// marks: `"1.10"`.
+        "SR-E23" NotMapping { place: String } = "{place} is not a mapping",
+        "SR-E24" NotText { place: String, key: String } = "{place}.{key} is not a text",
+        /// Each layer names its image.
+        "SR-E25" NoImage { place: String } = "{place} has no `image`, the file name of the layer",
+        /// What stands below the name of an operating system is a mapping, or nothing.
+        "SR-E26" NoVersion { place: String } = "{place} is not a mapping with `version`, the constraint to be met",
+    }
+}
 
 /// Keys of the file that mean something, and are not passed on.
 pub const OF_THE_FILE: [&str; 3] = ["layers", "skipped", "reason"];
@@ -46,11 +75,11 @@ pub struct Entry<'a> {
 }
 
 /// The sentence about a list of extensions that cannot be used.
-pub fn unusable(path: &str, reason: &str) -> String {
-    format!(
-        "{path} {}; repair it in the initramfs, or start once with the kernel parameter switch_root.extensions=ignore",
-        crate::escape::message(reason, 1024)
-    )
+pub fn unusable(path: &str, reason: &str) -> Unusable {
+    Unusable::Because {
+        file: path.to_owned(),
+        reason: crate::escape::message(reason, 1024),
+    }
 }
 
 /// Reads the layers out of the bytes of an `extensions.yaml`. An empty file, or one
@@ -58,7 +87,7 @@ pub fn unusable(path: &str, reason: &str) -> String {
 ///
 /// # Errors
 /// A sentence with the line and column, or the element, of what is wrong.
-pub fn parse(bytes: &[u8]) -> Result<Vec<Extension>, String> {
+pub fn parse(bytes: &[u8]) -> Result<Vec<Extension>, Message> {
     Ok(list(bytes)?.extensions)
 }
 
@@ -66,18 +95,15 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Extension>, String> {
 ///
 /// # Errors
 /// See [`parse`].
-pub fn list(bytes: &[u8]) -> Result<List, String> {
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        format!(
-            "is not UTF-8: the byte at offset {} is wrong",
-            error.valid_up_to()
-        )
+pub fn list(bytes: &[u8]) -> Result<List, Message> {
+    let text = std::str::from_utf8(bytes).map_err(|error| Malformed::NotUtf8 {
+        offset: error.valid_up_to(),
     })?;
     let Some(root) = yaml::document(text)?.filter(|root| !root.is_null()) else {
         return Ok(List::default());
     };
     let Kind::Mapping(_) = root.kind else {
-        return Err("the document is not a mapping with the key `layers`".into());
+        Err(Malformed::NoMapping)?
     };
     let layers = match root.get("layers").filter(|node| !node.is_null()) {
         None => [].as_slice(),
@@ -85,7 +111,7 @@ pub fn list(bytes: &[u8]) -> Result<List, String> {
             kind: Kind::Sequence(layers),
             ..
         }) => layers.as_slice(),
-        Some(_) => return Err("`layers` is not a list".into()),
+        Some(_) => Err(Malformed::NoList)?,
     };
     let extensions = layers
         .iter()
@@ -183,16 +209,14 @@ fn layer(Entry { extension, unknown }: &Entry<'_>) -> Value {
     Value::Object(entry)
 }
 
-fn extension(index: usize, layer: &Node) -> Result<Extension, String> {
+fn extension(index: usize, layer: &Node) -> Result<Extension, Malformed> {
     let place = format!("layers[{index}]");
     let Kind::Mapping(_) = layer.kind else {
-        return Err(format!("{place} is not a mapping"));
+        return Err(Malformed::NotMapping { place });
     };
     let image = text(layer, "image", &place)?.unwrap_or_default();
     if image.is_empty() {
-        return Err(format!(
-            "{place} has no `image`, the file name of the layer"
-        ));
+        return Err(Malformed::NoImage { place });
     }
     let digest = text(layer, "digest", &place)?;
     let metadata = layer.get("metadata").filter(|node| !node.is_null());
@@ -210,17 +234,20 @@ pub fn extension_of(
     digest: Option<String>,
     metadata: Option<&Node>,
     place: &str,
-) -> Result<Extension, String> {
+) -> Result<Extension, Malformed> {
     let empty;
     let metadata = match metadata {
         Some(node) if matches!(node.kind, Kind::Mapping(_)) => node,
-        Some(_) => return Err(format!("{place} is not a mapping")),
+        Some(_) => {
+            let place = place.to_owned();
+            return Err(Malformed::NotMapping { place });
+        }
         None => {
             empty = Node::empty_mapping();
             &empty
         }
     };
-    let field = |key| Ok::<_, String>(text(metadata, key, place)?.unwrap_or_default());
+    let field = |key| Ok::<_, Malformed>(text(metadata, key, place)?.unwrap_or_default());
     Ok(Extension {
         image,
         digest,
@@ -236,7 +263,7 @@ pub fn extension_of(
 /// The operating systems that are named, each with its constraint. One without a version
 /// has an empty constraint, which any version satisfies. Where all are empty, as in what
 /// Talos' imager writes of the layer that it makes itself, nothing is constrained.
-fn compatibility(metadata: &Node, place: &str) -> Result<Vec<Requirement>, String> {
+fn compatibility(metadata: &Node, place: &str) -> Result<Vec<Requirement>, Malformed> {
     let systems = match metadata.get("compatibility") {
         None => return Ok(Vec::new()),
         Some(node) if node.is_null() => return Ok(Vec::new()),
@@ -244,15 +271,16 @@ fn compatibility(metadata: &Node, place: &str) -> Result<Vec<Requirement>, Strin
             kind: Kind::Mapping(systems),
             ..
         }) => systems,
-        Some(_) => return Err(format!("{place}.compatibility is not a mapping")),
+        Some(_) => {
+            let place = format!("{place}.compatibility");
+            return Err(Malformed::NotMapping { place });
+        }
     };
     let mut requirements = Vec::new();
     for (system, node) in systems {
         let place = format!("{place}.compatibility.{}", system.text);
         if !node.is_null() && !matches!(node.kind, Kind::Mapping(_)) {
-            return Err(format!(
-                "{place} is not a mapping with `version`, the constraint to be met"
-            ));
+            return Err(Malformed::NoVersion { place });
         }
         requirements.push(Requirement {
             operating_system: system.text.clone(),
@@ -267,13 +295,16 @@ fn compatibility(metadata: &Node, place: &str) -> Result<Vec<Requirement>, Strin
 }
 
 /// A scalar field as it is written; `None` where it is absent or null.
-fn text(node: &Node, key: &str, place: &str) -> Result<Option<String>, String> {
+fn text(node: &Node, key: &str, place: &str) -> Result<Option<String>, Malformed> {
     match node.get(key) {
         None => Ok(None),
         Some(value) if value.is_null() => Ok(None),
         Some(value) => match value.as_text() {
             Some(text) => Ok(Some(text.to_owned())),
-            None => Err(format!("{place}.{key} is not a text")),
+            None => Err(Malformed::NotText {
+                place: place.to_owned(),
+                key: key.to_owned(),
+            }),
         },
     }
 }
@@ -449,7 +480,7 @@ layers:
             (b"? [a]\n: b\n", "a key that is not a text"),
             (deep.as_bytes(), "nested too deeply"),
         ] {
-            let error = parse(text).unwrap_err();
+            let error = parse(text).unwrap_err().to_string();
             assert!(
                 error.contains(expected),
                 "{}: {error}",

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::outcome::{Code, Message, Outcomes};
+
 /// What a policy was being asked when it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -52,8 +54,25 @@ pub enum Kind {
     Error,
 }
 
-/// Why the build without a compiler does not run a policy that has a `.wasm` alone.
-pub const NO_COMPILER: &str = "has no usable ahead-of-time form (.cwasm), and this build of switch_root has no compiler; compile it on the machine that makes the image";
+crate::outcomes! {
+    /// Why a program without a compiler does not run a policy: what follows its name in a sentence.
+    /// By these words such a program is known, so that the others must not have them.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    pub enum NoCompiler in "compiled-code" {
+        /// The small build runs `.cwasm` files alone.
+        "SR-C20" Needed = "has no usable ahead-of-time form (.cwasm), and this build of switch_root has no compiler; compile it on the machine that makes the image",
+    }
+}
+
+crate::outcomes! {
+    /// Why a policy is not tried here, however good it may be: what follows its name in a sentence.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    pub enum Untried in "compiled-code" {
+        /// Only `srctl` says this, of native code of an image, which it runs confined by seccomp or
+        /// not at all.
+        "SR-C21" NoSeccomp = "has no .wasm, and its ahead-of-time form, native code of an image, is run on a kernel with seccomp alone, and this kernel lacks it (CONFIG_SECCOMP_FILTER); compile it again with `srctl policy compile`, or put its .wasm beside it",
+    }
+}
 
 /// One failed policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,33 +81,33 @@ pub struct Failure {
     pub question: Question,
     /// What ended it.
     pub kind: Kind,
+    /// The code of the message; absent where it has none.
+    pub code: Option<Code>,
     /// A sentence for the operator, without the policy's name.
     pub message: String,
 }
 
-/// Native code of an image that was not run, since nothing here would keep it from system
-/// calls.
-pub const NO_SECCOMP: &str = "its ahead-of-time form, native code of an image, is run on a kernel with seccomp alone, and this kernel lacks it (CONFIG_SECCOMP_FILTER)";
-
 impl Failure {
     /// A failure in answering `question`.
-    pub fn new(question: Question, kind: Kind, message: impl Into<String>) -> Self {
+    pub fn new(question: Question, kind: Kind, message: impl Into<Message>) -> Self {
+        let Message { code, text } = message.into();
         Self {
             question,
             kind,
-            message: message.into(),
+            code,
+            message: text,
         }
     }
 
     /// A failure before any question was put.
-    pub fn load(kind: Kind, message: impl Into<String>) -> Self {
+    pub fn load(kind: Kind, message: impl Into<Message>) -> Self {
         Self::new(Question::Load, kind, message)
     }
 
     /// Whether the policy was not tried for a reason of this machine, which says nothing of
     /// the boot of another one.
     pub fn is_untried(&self) -> bool {
-        self.kind == Kind::NotAPolicy && self.message.contains(NO_SECCOMP)
+        self.code == Some(Untried::NoSeccomp.code())
     }
 
     /// Whether it took the judge with it. Such a policy is not run again.

@@ -2,10 +2,42 @@
 //! device, a link to somewhere else.
 
 use std::fs::{File, Metadata};
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+crate::outcomes! {
+    /// Why a file is not read: what follows its name in a sentence.
+    pub enum Unreadable in "policy-files" {
+        /// The file in question, be it a policy, a sidecar, `extensions.yaml` or an image. Links are
+        /// refused where what they lead to would not be moved with them.
+        "SR-F01" Examining { error: io::Error } = "cannot be examined: {error}",
+        "SR-F02" Opening { error: io::Error } = "cannot be opened: {error}",
+        "SR-F03" Reading { error: io::Error } = "cannot be read: {error}",
+        "SR-F04" NoMemory { size: u64 } = "cannot be read: there is no memory for its {size} bytes",
+        "SR-F05" NotRegular = "is not a regular file",
+        "SR-F06" Link = "is a symbolic link; put the file itself there",
+        /// Policies may have 64 MiB, sidecars, lists of signers and `extensions.yaml` 1 MiB, signatures
+        /// 16 KiB.
+        "SR-F07" TooLarge { size: u64, limit: u64 } = "is {size} bytes large; at most {limit} are read",
+        "SR-F08" Growing { limit: u64 } = "is larger than the {limit} bytes that are read",
+        /// Something writes to a `.cwasm` while the machine switches. Make the image again.
+        "SR-F09" Changing = "changes while it is read",
+        /// Often the package that the link leads to was not put into the initramfs.
+        "SR-F10" Dangling = "is a link to nothing",
+    }
+}
+
+crate::outcomes! {
+    /// Why bytes are not a component: what follows the file's name in a sentence.
+    pub enum NoComponent in "policy-files" {
+        /// The file has another format, or is truncated.
+        "SR-P20" NotWebAssembly = "is not WebAssembly",
+        /// The build ended one step too early: `srctl policy build` goes all the way.
+        "SR-P21" CoreModule = "is a core module, not a component; build it with the policy SDK, or wrap it with `wasm-tools component new`",
+    }
+}
 
 /// Whether a symbolic link may stand at the end of the path.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -21,7 +53,11 @@ pub enum Links {
 /// # Errors
 /// `Ok(None)` where there is no such file; otherwise a sentence without the
 /// path: not a regular file, a symbolic link, too large, or the system's word.
-pub fn read(path: &Path, limit: u64, links: Links) -> Result<Option<(Vec<u8>, Metadata)>, String> {
+pub fn read(
+    path: &Path,
+    limit: u64,
+    links: Links,
+) -> Result<Option<(Vec<u8>, Metadata)>, Unreadable> {
     match open(path, links)? {
         Some(file) => contents(file, limit).map(Some),
         None => Ok(None),
@@ -32,7 +68,7 @@ pub fn read(path: &Path, limit: u64, links: Links) -> Result<Option<(Vec<u8>, Me
 ///
 /// # Errors
 /// As of [`read`].
-pub fn open(path: &Path, links: Links) -> Result<Option<File>, String> {
+pub fn open(path: &Path, links: Links) -> Result<Option<File>, Unreadable> {
     let nofollow = if links == Links::Refuse {
         libc::O_NOFOLLOW
     } else {
@@ -50,13 +86,11 @@ pub fn open(path: &Path, links: Links) -> Result<Option<File>, String> {
             Ok(None)
         }
         Err(error) if error.raw_os_error() == Some(libc::ELOOP) && links == Links::Refuse => {
-            Err("is a symbolic link; put the file itself there".into())
+            Err(Unreadable::Link)
         }
         // What open(2) says of a socket.
-        Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {
-            Err("is not a regular file".into())
-        }
-        Err(error) => Err(format!("cannot be opened: {error}")),
+        Err(error) if error.raw_os_error() == Some(libc::ENXIO) => Err(Unreadable::NotRegular),
+        Err(error) => Err(Unreadable::Opening { error }),
     }
 }
 
@@ -64,7 +98,7 @@ pub fn open(path: &Path, links: Links) -> Result<Option<File>, String> {
 ///
 /// # Errors
 /// A sentence without the path.
-pub fn read_open(fd: OwnedFd, limit: u64) -> Result<Vec<u8>, String> {
+pub fn read_open(fd: OwnedFd, limit: u64) -> Result<Vec<u8>, Unreadable> {
     contents(File::from(fd), limit).map(|(bytes, _)| bytes)
 }
 
@@ -72,25 +106,13 @@ pub fn read_open(fd: OwnedFd, limit: u64) -> Result<Vec<u8>, String> {
 ///
 /// # Errors
 /// What else they are: what follows the file's name in a sentence.
-pub fn check_component(wasm: &[u8]) -> Result<(), &'static str> {
+pub fn check_component(wasm: &[u8]) -> Result<(), NoComponent> {
     match wasm {
         // Magic number and version of a core module, and of a component.
-        [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => Err(
-            "is a core module, not a component; build it with the policy SDK, or wrap it with `wasm-tools component new`",
-        ),
+        [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => Err(NoComponent::CoreModule),
         [b'\0', b'a', b's', b'm', ..] => Ok(()),
-        _ => Err("is not WebAssembly"),
+        _ => Err(NoComponent::NotWebAssembly),
     }
-}
-
-/// Says that a file of this many bytes is larger than what is read.
-pub fn too_large(bytes: u64, limit: u64) -> String {
-    format!("is {bytes} bytes large; at most {limit} are read")
-}
-
-/// Says that a file of this many bytes is too large for the memory that is left.
-pub fn no_memory(bytes: u64) -> String {
-    format!("cannot be read: there is no memory for its {bytes} bytes")
 }
 
 /// What the system says of an open file, which is to be a regular one of at most `limit`
@@ -98,15 +120,16 @@ pub fn no_memory(bytes: u64) -> String {
 ///
 /// # Errors
 /// A sentence without the path.
-pub fn examine(file: &File, limit: u64) -> Result<Metadata, String> {
+pub fn examine(file: &File, limit: u64) -> Result<Metadata, Unreadable> {
     let metadata = file
         .metadata()
-        .map_err(|error| format!("cannot be examined: {error}"))?;
+        .map_err(|error| Unreadable::Examining { error })?;
     if !metadata.is_file() {
-        return Err("is not a regular file".into());
+        return Err(Unreadable::NotRegular);
     }
-    if metadata.len() > limit {
-        return Err(too_large(metadata.len(), limit));
+    let size = metadata.len();
+    if size > limit {
+        return Err(Unreadable::TooLarge { size, limit });
     }
     Ok(metadata)
 }
@@ -115,20 +138,21 @@ pub fn examine(file: &File, limit: u64) -> Result<Metadata, String> {
 ///
 /// # Errors
 /// A sentence without the path.
-pub fn contents(file: File, limit: u64) -> Result<(Vec<u8>, Metadata), String> {
+pub fn contents(file: File, limit: u64) -> Result<(Vec<u8>, Metadata), Unreadable> {
     let metadata = examine(&file, limit)?;
+    let size = metadata.len();
     let mut bytes = Vec::new();
     // Too large for the memory that is left is an error like any other.
     bytes
-        .try_reserve_exact(metadata.len() as usize)
-        .map_err(|_| no_memory(metadata.len()))?;
+        .try_reserve_exact(size as usize)
+        .map_err(|_| Unreadable::NoMemory { size })?;
     // One byte more than allowed shows a file that has grown meanwhile.
     (&file)
         .take(limit + 1)
         .read_to_end(&mut bytes)
-        .map_err(|error| format!("cannot be read: {error}"))?;
+        .map_err(|error| Unreadable::Reading { error })?;
     if bytes.len() as u64 > limit {
-        return Err(format!("is larger than the {limit} bytes that are read"));
+        return Err(Unreadable::Growing { limit });
     }
     Ok((bytes, metadata))
 }

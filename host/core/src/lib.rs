@@ -21,6 +21,7 @@ pub mod layer_rules;
 pub mod limits;
 pub mod locations;
 pub mod os_release;
+pub mod outcome;
 #[cfg(feature = "tools")]
 pub mod output;
 pub mod parameters;
@@ -34,6 +35,7 @@ pub mod progress;
 pub mod reading;
 pub mod report;
 pub mod resolve;
+pub mod tables;
 pub mod text;
 pub mod walk;
 pub mod yaml;

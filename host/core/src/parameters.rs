@@ -5,6 +5,34 @@
 use std::str::FromStr;
 
 use crate::command_line::{self, Given};
+use crate::outcome::Message;
+
+crate::outcomes! {
+    /// That a parameter is not used.
+    pub enum Unused in "kernel-parameters" {
+        /// The reason is one of the next.
+        /// [All parameters](../book/reference/kernel-parameters.md).
+        "SR-K01" Because { word: String, reason: Unusable } = "kernel parameter `{word}` is not used: {reason}",
+    }
+}
+
+crate::outcomes! {
+    /// Why a parameter is not used, as half a sentence.
+    pub enum Unusable in "kernel-parameters" {
+        /// A slip of the pen after `switch_root.`.
+        "SR-K03" Unknown = "there is no such parameter",
+        /// Of `policies`; of `extensions`; of `incompatible`; of `keep_initramfs`, `foreground` and
+        /// `unchecked_init`; of `root` and `rescue`.
+        "SR-K04" Default = "the only value is `default`",
+        "SR-K05" IgnoreOrRequire = "the values are `ignore` and `require`",
+        "SR-K06" SkipOrHalt = "the values are `skip` and `halt`",
+        "SR-K07" YesOrNo { value: String } = "`{value}` is neither yes nor no",
+        "SR-K08" Path = "the value is a path that begins with a slash",
+        /// `--log` has another value. As a parameter of the kernel it is a warning, and the level
+        /// stays as it is.
+        "SR-K09" Level { text: String } = "`{text}` is not a log level; they are error, warn, info, debug and trace",
+    }
+}
 
 /// How much is logged. Each includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,9 +50,9 @@ pub enum Level {
 }
 
 impl FromStr for Level {
-    type Err = String;
+    type Err = Unusable;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Unusable> {
         Ok(match text {
             "error" => Self::Error,
             "warn" => Self::Warn,
@@ -32,9 +60,8 @@ impl FromStr for Level {
             "debug" => Self::Debug,
             "trace" => Self::Trace,
             _ => {
-                return Err(format!(
-                    "`{text}` is not a log level; they are error, warn, info, debug and trace"
-                ));
+                let text = text.to_owned();
+                return Err(Unusable::Level { text });
             }
         })
     }
@@ -88,9 +115,9 @@ pub struct Parameters {
     pub rescue: Option<String>,
     /// The kernel's `init=`: the init of the new root, for `init`.
     pub init: Option<String>,
-    /// What was not understood, as sentences. It does not stop the boot: a
+    /// What was not understood. It does not stop the boot: a
     /// machine whose command line is hard to change must still start.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Message>,
 }
 
 /// What a parameter does.
@@ -131,11 +158,11 @@ enum Takes {
     /// One of some words; and what is said of others.
     Word {
         words: &'static [Word],
-        otherwise: &'static str,
+        otherwise: fn() -> Unusable,
     },
     /// A text that is read further.
     Text {
-        set: fn(&mut Parameters, &str) -> Result<(), String>,
+        set: fn(&mut Parameters, &str) -> Result<(), Unusable>,
         effect: Effect,
     },
 }
@@ -170,7 +197,7 @@ pub const TABLE: [Parameter; 9] = [
                 |all| all.default_policy_only = true,
                 way_out("no policy but the embedded one is asked"),
             )],
-            otherwise: "the only value is `default`",
+            otherwise: || Unusable::Default,
         },
     },
     Parameter {
@@ -188,7 +215,7 @@ pub const TABLE: [Parameter; 9] = [
                     lasting("a machine without a list of extensions does not start"),
                 ),
             ],
-            otherwise: "the values are `ignore` and `require`",
+            otherwise: || Unusable::IgnoreOrRequire,
         },
     },
     Parameter {
@@ -230,7 +257,7 @@ pub const TABLE: [Parameter; 9] = [
                     lasting("a machine that would have to leave an extension out does not start"),
                 ),
             ],
-            otherwise: "the values are `skip` and `halt`",
+            otherwise: || Unusable::SkipOrHalt,
         },
     },
     Parameter {
@@ -253,10 +280,10 @@ pub const TABLE: [Parameter; 9] = [
 ///
 /// # Errors
 /// Why it is not used, as half a sentence.
-pub fn take(given: &Given, all: &mut Parameters) -> Result<Effect, String> {
+pub fn take(given: &Given, all: &mut Parameters) -> Result<Effect, Unusable> {
     let value = given.value.as_deref();
     let known = TABLE.iter().find(|one| one.name == given.name);
-    match &known.ok_or("there is no such parameter")?.takes {
+    match &known.ok_or(Unusable::Unknown)?.takes {
         Takes::Switch { set, on, off } => {
             let yes = switch(value)?;
             set(all, yes);
@@ -264,7 +291,7 @@ pub fn take(given: &Given, all: &mut Parameters) -> Result<Effect, String> {
         }
         Takes::Word { words, otherwise } => {
             let found = words.iter().find(|(word, ..)| Some(*word) == value);
-            let (_, set, effect) = found.ok_or(*otherwise)?;
+            let (_, set, effect) = found.ok_or_else(otherwise)?;
             set(all);
             Ok(*effect)
         }
@@ -287,25 +314,27 @@ pub fn parse(command_line: &str) -> Parameters {
         };
         if let Err(reason) = take(&given, &mut all) {
             let Given { word, .. } = given;
-            all.warnings
-                .push(format!("kernel parameter `{word}` is not used: {reason}"));
+            all.warnings.push(Unused::Because { word, reason }.into());
         }
     }
     all
 }
 
-fn absolute(path: &str) -> Result<String, String> {
+fn absolute(path: &str) -> Result<String, Unusable> {
     match path.starts_with('/') {
         true => Ok(path.to_owned()),
-        false => Err("the value is a path that begins with a slash".into()),
+        false => Err(Unusable::Path),
     }
 }
 
-fn switch(value: Option<&str>) -> Result<bool, String> {
+fn switch(value: Option<&str>) -> Result<bool, Unusable> {
     match value {
         None | Some("1" | "yes" | "on" | "true") => Ok(true),
         Some("0" | "no" | "off" | "false") => Ok(false),
-        Some(value) => Err(format!("`{value}` is neither yes nor no")),
+        Some(value) => {
+            let value = value.to_owned();
+            Err(Unusable::YesOrNo { value })
+        }
     }
 }
 
@@ -363,7 +392,7 @@ mod tests {
             "switch_root.root=a",
             "switch_root.rescue",
         ]) {
-            assert!(warning.contains(part), "{warning}");
+            assert!(warning.text.contains(part), "{warning}");
         }
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::contract::Outcome;
 use crate::failure::Failure;
+use crate::outcome::{Code, Message};
 use crate::path::Path;
 use crate::plan::{Process, Strategy};
 use crate::preserved::Survivor;
@@ -59,15 +60,19 @@ pub struct Report {
     pub copied: Option<CopyReport>,
     /// What was not as it should be.
     pub warnings: Vec<String>,
+    /// The codes of the warnings, in the same order.
+    pub warning_codes: Vec<Option<Code>>,
     /// Microseconds since the program started.
     pub timings: Timings,
 }
 
 impl Report {
     /// Records something that is not as it should be, and logs it.
-    pub fn warn(&mut self, warning: String) {
-        tracing::warn!("{warning}");
-        self.warnings.push(warning);
+    pub fn warn(&mut self, warning: impl Into<Message>) {
+        let Message { code, text } = warning.into();
+        tracing::warn!("{text}");
+        self.warnings.push(text);
+        self.warning_codes.push(code);
     }
 }
 
@@ -102,6 +107,8 @@ pub struct DeletionReport {
     pub state: DeletionState,
     /// Why nothing is deleted.
     pub reason: Option<String>,
+    /// The code of that reason.
+    pub code: Option<Code>,
     /// What was done; all zero before it has ended.
     #[serde(flatten)]
     pub tally: DeletionTally,
@@ -168,6 +175,8 @@ pub struct PolicyReport {
     pub failures: Vec<Failure>,
     /// What was not as it should be.
     pub warnings: Vec<String>,
+    /// The codes of the warnings, in the same order.
+    pub warning_codes: Vec<Option<Code>>,
 }
 
 /// How much policies looked at.
@@ -207,6 +216,9 @@ pub struct Reason {
     /// The policy that objects; `host` where it is not a policy's word.
     #[serde(deserialize_with = "lenient::value")]
     pub policy: String,
+    /// The code of the host's own words; a policy's have none.
+    #[serde(deserialize_with = "lenient::value")]
+    pub code: Option<Code>,
     /// Its words.
     #[serde(deserialize_with = "lenient::value")]
     pub reason: String,

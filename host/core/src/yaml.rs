@@ -5,10 +5,12 @@
 
 mod anchors;
 mod emit;
+mod malformed;
 mod node;
 mod parse;
 
 pub use emit::emit;
+pub use malformed::Malformed;
 pub use node::{Key, Kind, Node, Position};
 pub use parse::{Aliases, document, documents};
 

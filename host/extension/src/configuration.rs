@@ -109,6 +109,7 @@ fn utf8<'a>(text: &'a [u8], file: &str) -> Result<&'a str> {
 /// The documents of a configuration that is UTF-8.
 pub(crate) fn documents(text: &str, file: &str) -> Result<Vec<Node>> {
     yaml::documents(text, Aliases::Leave).map_err(|error| {
+        let error = error.to_string();
         let colon = if error.starts_with("is ") { "" } else { ":" };
         Error::input(format!(
             "{}{colon} {}",

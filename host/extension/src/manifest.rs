@@ -163,7 +163,7 @@ fn read(text: &[u8], problems: &mut Problems) -> Option<Manifest> {
             let at = error.valid_up_to();
             format!("it is not UTF-8: the byte at offset {at} is wrong")
         })
-        .and_then(|text| yaml::documents(text, Aliases::Expand));
+        .and_then(|text| Ok(yaml::documents(text, Aliases::Expand)?));
     let (root, second) = match document.map(Vec::into_iter) {
         Ok(mut documents) => match documents.next() {
             Some(root) => (root, documents.next()),
@@ -201,7 +201,7 @@ fn read(text: &[u8], problems: &mut Problems) -> Option<Manifest> {
         return None;
     }
     let record = extension_of(String::new(), None, Some(metadata), "metadata")
-        .map_err(|error| problems.add(Some(metadata.start), &error))
+        .map_err(|error| problems.add(Some(metadata.start), &error.to_string()))
         .ok()?;
     Some(Manifest {
         name: record.name,

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use policy::source::{Contents, Source};
 use switch_root_core::escape;
-use switch_root_core::file::too_large;
+use switch_root_core::file::Unreadable;
 use switch_root_core::file_kind::FileKind;
+use switch_root_core::outcome::Message;
 
 use crate::tree::{Id, Node, Stored, Tree};
 
@@ -25,7 +26,7 @@ impl Files<'_> {
 }
 
 impl Source for Files<'_> {
-    fn names(&self, directory: &Path) -> Result<Option<Vec<OsString>>, String> {
+    fn names(&self, directory: &Path) -> Result<Option<Vec<OsString>>, Message> {
         match self.resolve(directory) {
             None => Ok(None),
             Some((id, node)) if node.kind == FileKind::Directory => {
@@ -40,15 +41,16 @@ impl Source for Files<'_> {
         }
     }
 
-    fn read(&self, path: &Path, limit: u64) -> Result<Option<Contents>, String> {
+    fn read(&self, path: &Path, limit: u64) -> Result<Option<Contents>, Message> {
         let Some((id, node)) = self.resolve(path) else {
             return Ok(None);
         };
         if node.kind != FileKind::Regular {
-            return Err("is not a regular file".into());
+            Err(Unreadable::NotRegular)?;
         }
         if node.size > limit || matches!(self.0.stored(id), Some(Stored::TooLarge(_))) {
-            return Err(too_large(node.size, limit));
+            let size = node.size;
+            Err(Unreadable::TooLarge { size, limit })?;
         }
         let bytes = self.0.contents(path.as_os_str().as_bytes())?.to_vec();
         Ok(Some(Contents {

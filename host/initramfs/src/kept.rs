@@ -15,6 +15,7 @@ use policy::source::{Contents, Disk, Source};
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::Shown;
 use switch_root_core::locations::{self, TRUST};
+use switch_root_core::outcome::Message;
 
 use crate::archive::Member;
 
@@ -122,11 +123,11 @@ impl Kept {
 }
 
 impl Source for Kept {
-    fn names(&self, directory: &Path) -> std::result::Result<Option<Vec<OsString>>, String> {
+    fn names(&self, directory: &Path) -> std::result::Result<Option<Vec<OsString>>, Message> {
         self.disk().names(directory)
     }
 
-    fn read(&self, path: &Path, limit: u64) -> std::result::Result<Option<Contents>, String> {
+    fn read(&self, path: &Path, limit: u64) -> std::result::Result<Option<Contents>, Message> {
         let contents = self.disk().read(path, limit)?;
         Ok(contents.map(|contents| match self.owners.get(path) {
             Some(&(uid, mode)) => Contents {

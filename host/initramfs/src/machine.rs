@@ -13,7 +13,7 @@ use backhand::{FilesystemReader, InnerNode, Node, SquashfsFileReader};
 use switch_root_core::architecture::{self, HEADER};
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::{self, Shown};
-use switch_root_core::file::too_large;
+use switch_root_core::file::Unreadable;
 use switch_root_core::layer_rules::Rights;
 use switch_root_core::limits::fixed;
 use switch_root_core::locations::{self, in_archive};
@@ -173,7 +173,11 @@ pub fn look_into(
             .read_to_end(&mut bytes)
             .map_err(|error| format!("cannot be read: {error}"))?;
         match bytes.len() as u64 > fixed::OS_RELEASE {
-            true => Err(too_large(file.file_len() as u64, fixed::OS_RELEASE)),
+            true => Err(Unreadable::TooLarge {
+                size: file.file_len() as u64,
+                limit: fixed::OS_RELEASE,
+            }
+            .into()),
             false => Ok(Some(bytes)),
         }
     });

@@ -2,6 +2,7 @@
 //! of an image that is only looked at.
 
 use switch_root_core::escape;
+use switch_root_core::outcome;
 use switch_root_core::report::{ExtensionReport, PolicyReport, Reason};
 
 use crate::compatibility::Judged;
@@ -18,6 +19,7 @@ pub fn policies(session: &Session<'_>) -> Vec<PolicyReport> {
                 ("preservation", account.answers.preservation),
                 ("compatibility", account.answers.compatibility),
             ];
+            let (warnings, warning_codes) = outcome::split(&account.warnings);
             PolicyReport {
                 name: policy.name.clone(),
                 origin: policy.origin.clone(),
@@ -32,7 +34,8 @@ pub fn policies(session: &Session<'_>) -> Vec<PolicyReport> {
                 fuel: account.cost.fuel,
                 time_us: account.cost.time_us,
                 failures: account.failures.clone(),
-                warnings: account.warnings.clone(),
+                warnings,
+                warning_codes,
             }
         })
         .collect()
@@ -57,7 +60,8 @@ pub fn reasons(judged: &Judged) -> Vec<Reason> {
         .iter()
         .map(|(policy, reason)| Reason {
             policy: policy.clone(),
-            reason: reason.clone(),
+            code: reason.code,
+            reason: reason.text.clone(),
         })
         .collect()
 }

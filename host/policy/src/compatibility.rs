@@ -5,10 +5,19 @@ use switch_root_core::contract::{Extension, HostFacts, Outcome, Verdict};
 use switch_root_core::extensions::List;
 use switch_root_core::failure::Question;
 use switch_root_core::limits::fixed;
+use switch_root_core::outcome::Message;
 
 use crate::protocol::{Reply, Request};
 use crate::session::{Death, Session};
 use crate::sidecar::OnFailure;
+
+switch_root_core::outcomes! {
+    /// Why an extension is incompatible where no policy says so.
+    pub enum Unjudged in "extension-warnings" {
+        /// A reason: an extension that a policy could not judge counts as incompatible.
+        "SR-E50" Failed { failure: String } = "the policy failed: it {failure}",
+    }
+}
 
 /// One extension with what was said of it.
 #[derive(Clone, Debug)]
@@ -18,7 +27,7 @@ pub struct Judged {
     /// The sum of the verdicts.
     pub outcome: Outcome,
     /// Why it is incompatible: each a policy's name and its words.
-    pub reasons: Vec<(String, String)>,
+    pub reasons: Vec<(String, Message)>,
     /// What each policy said that answered: by its index in the session.
     pub verdicts: Vec<(usize, Verdict)>,
 }
@@ -27,9 +36,9 @@ pub struct Judged {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoReview {
     /// What is wrong with the file: a sentence without its path.
-    File(String),
+    File(Message),
     /// There can be no judge to read it.
-    Judge(String),
+    Judge(Message),
 }
 
 /// Asks all policies of a session about the extensions of an `extensions.yaml`.
@@ -73,7 +82,7 @@ pub fn read(extensions_yaml: &[u8]) -> Result<List, NoReview> {
 
 /// The verdicts of one policy, by its index.
 type Verdicts = Vec<(usize, Vec<Verdict>)>;
-type Answer = (Result<List, String>, Verdicts);
+type Answer = (Result<List, Message>, Verdicts);
 
 /// What every reply may take, in bytes.
 const FRAME: usize = 64 << 10;
@@ -160,7 +169,7 @@ fn judge(
                 // The judge has cut and escaped it; one that lies may not have.
                 let limit = fixed::ERROR_MESSAGE * ESCAPED + VERDICT;
                 let reason = switch_root_core::escape::message(reason, limit);
-                reasons.push((session.policies()[*policy].name.clone(), reason));
+                reasons.push((session.policies()[*policy].name.clone(), reason.into()));
             }
         }
     }
@@ -169,10 +178,8 @@ fn judge(
             session
                 .failed(Question::Compatibility, mode)
                 .map(|(policy, failure)| {
-                    (
-                        policy.name.clone(),
-                        format!("the policy failed: it {}", failure.message),
-                    )
+                    let failure = failure.message.clone();
+                    (policy.name.clone(), Unjudged::Failed { failure }.into())
                 }),
         );
     }

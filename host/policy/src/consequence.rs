@@ -1,15 +1,37 @@
 //! What the failures of policies mean for the switch, as their sidecars say.
 
 use switch_root_core::failure::{Kind, Question};
+use switch_root_core::outcome::Message;
 
 use crate::session::Session;
 use crate::sidecar::OnFailure;
 
+switch_root_core::outcomes! {
+    /// What the failure of a policy means.
+    pub enum Failed in "policy-files" {
+        /// What the failure is stands in this section or one of the next. The report gives it as the
+        /// reason for deleting nothing.
+        "SR-P01" Undeleted { name: String, failure: String } = "policy {name} failed: it {failure}",
+        /// Refused; nothing was changed.
+        "SR-P02" Refused { name: String, file: String, failure: String } = "policy {name} ({file}) failed, and its sidecar says to refuse the switch then: it {failure}; repair the policy, or start once with the kernel parameter switch_root.policies=default",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// That a policy is not signed as it must be.
+    pub enum Unsigned in "signatures" {
+        /// The reason is one of the next; where more policies are refused it is followed by `(and
+        /// another policy is refused, too)`, or by how many. `srctl policy verify` says the same
+        /// where images are made.
+        "SR-S01" Policy { file: String, reason: String, more: String } = "policies must be signed here, and {file} {reason}{more}; repair the initramfs, or start once with the embedded policy alone: with the kernel parameter switch_root.policies=default",
+    }
+}
+
 /// Why the switch is refused: a policy has failed that the machine must not switch
 /// without. `extensions` tells whether there are any to be judged.
-pub fn refusal(session: &Session<'_>, extensions: bool) -> Option<String> {
+pub fn refusal(session: &Session<'_>, extensions: bool) -> Option<Message> {
     if let Some(refusal) = unsigned(session) {
-        return Some(refusal);
+        return Some(refusal.into());
     }
     let questions = [
         Some(Question::Preservation),
@@ -19,37 +41,43 @@ pub fn refusal(session: &Session<'_>, extensions: bool) -> Option<String> {
         .into_iter()
         .flatten()
         .find_map(|question| session.failed(question, OnFailure::Refuse).next())?;
-    Some(format!(
-        "policy {} ({}) failed, and its sidecar says to refuse the switch then: it {}; repair the policy, or start once with the kernel parameter switch_root.policies=default",
-        policy.name, policy.origin, failure.message
-    ))
+    let refused = Failed::Refused {
+        name: policy.name.clone(),
+        file: policy.origin.clone(),
+        failure: failure.message.clone(),
+    };
+    Some(refused.into())
 }
 
 /// Why the switch is refused before any policy is asked: signatures are demanded, and one
 /// is not signed as it must be. What the host itself found out counts, not what the judge
 /// says.
-pub fn unsigned(session: &Session<'_>) -> Option<String> {
+pub fn unsigned(session: &Session<'_>) -> Option<Unsigned> {
     let mut unsigned = session.policies().iter().filter_map(|policy| {
         let failure = policy.code.as_ref().err()?;
-        (failure.kind == Kind::Signature).then_some((policy, &failure.message))
+        (failure.kind == Kind::Signature).then_some((policy, failure))
     });
-    let (policy, message) = unsigned.next()?;
+    let (policy, failure) = unsigned.next()?;
     let more = match unsigned.count() {
         0 => String::new(),
         1 => " (and another policy is refused, too)".into(),
         count => format!(" (and {count} other policies are refused, too)"),
     };
-    Some(format!(
-        "policies must be signed here, and {} {message}{more}; repair the initramfs, or start once with the embedded policy alone: with the kernel parameter switch_root.policies=default",
-        policy.origin
-    ))
+    Some(Unsigned::Policy {
+        file: policy.origin.clone(),
+        reason: failure.message.clone(),
+        more,
+    })
 }
 
 /// Why nothing is deleted: policies have failed that may have wanted to keep something.
-pub fn nothing_deleted(session: &Session<'_>) -> Option<String> {
-    let failed: Vec<String> = session
-        .failed(Question::Preservation, OnFailure::Safe)
-        .map(|(policy, failure)| format!("policy {} failed: it {}", policy.name, failure.message))
-        .collect();
-    (!failed.is_empty()).then(|| failed.join("; "))
+pub fn nothing_deleted(session: &Session<'_>) -> Option<Message> {
+    let failed = session.failed(Question::Preservation, OnFailure::Safe);
+    let failed = failed.map(|(policy, failure)| {
+        Message::from(Failed::Undeleted {
+            name: policy.name.clone(),
+            failure: failure.message.clone(),
+        })
+    });
+    failed.reduce(|all, one| all.reworded(|all| format!("{all}; {one}")))
 }

@@ -14,6 +14,37 @@ use switch_root_core::limits::fixed;
 
 use crate::bindings::PACKAGE;
 
+switch_root_core::outcomes! {
+    /// Why a component is no policy for this host: what follows its name in a sentence.
+    pub enum Unfit in "policy-files" {
+        /// It was built for a system: WASI's files, clocks, random numbers. Build it as `srctl
+        /// policy build` does. This is found before anything is compiled.
+        "SR-P30" Imports { names: String } = "imports {names}; a policy may import nothing but {PACKAGE}log",
+        /// It is a component, but no policy.
+        "SR-P31" NoQuestion = "answers no question: it exports neither {PACKAGE}preservation@{CONTRACT} nor {PACKAGE}compatibility@{CONTRACT}",
+        /// Policy and boot program are of different times.
+        "SR-P32" NewerQuestion { interface: String, version: String } = "answers no question that this host asks: it exports {PACKAGE}{interface} {version}, and this host speaks {CONTRACT}; use a switch_root that speaks {version}",
+        "SR-P33" NewerCall { function: String, interface: String, version: String } = "calls {function} of {PACKAGE}{interface} {version}, and this host, which speaks {CONTRACT}, does not have that; build it without that call, or use a switch_root that speaks {version}",
+        "SR-P34" OtherVersion { version: String } = "was built for switch-root:policy {version}, and this host speaks {CONTRACT}; build it against that version, or use a switch_root of that version",
+    }
+}
+
+impl Unfit {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Imports { .. } => Kind::Imports,
+            Self::NoQuestion => Kind::NotAPolicy,
+            _ => Kind::Version,
+        }
+    }
+}
+
+impl From<Unfit> for Failure {
+    fn from(unfit: Unfit) -> Self {
+        Self::load(unfit.kind(), unfit)
+    }
+}
+
 /// The version of the contract that this host speaks.
 pub const CONTRACT: &str = "0.1.0";
 
@@ -63,7 +94,8 @@ pub fn questions(imports: &[Import<'_>], exports: &[&str]) -> Result<Questions, 
         .iter()
         .find(|(interface, version)| !compatible(version) && !spoken(interface));
     if let Some((_, version)) = other {
-        return Err(of_other_version(version));
+        let version = (*version).to_owned();
+        Err(Unfit::OtherVersion { version })?;
     }
     check_imports(imports)?;
     let questions = Questions {
@@ -73,26 +105,19 @@ pub fn questions(imports: &[Import<'_>], exports: &[&str]) -> Result<Questions, 
     };
     if !questions.preservation && !questions.compatibility {
         let newer = ours.iter().find(|(_, version)| is_newer(version));
-        return Err(match newer {
-            Some((interface, version)) => Failure::load(
-                Kind::Version,
-                format!(
-                    "answers no question that this host asks: it exports {PACKAGE}{interface} {version}, and this host speaks {CONTRACT}; use a switch_root that speaks {version}"
-                ),
-            ),
-            None => Failure::load(
-                Kind::NotAPolicy,
-                format!(
-                    "answers no question: it exports neither {PACKAGE}preservation@{CONTRACT} nor {PACKAGE}compatibility@{CONTRACT}"
-                ),
-            ),
-        });
+        Err(match newer {
+            Some((interface, version)) => Unfit::NewerQuestion {
+                interface: (*interface).to_owned(),
+                version: (*version).to_owned(),
+            },
+            None => Unfit::NoQuestion,
+        })?;
     }
     Ok(questions)
 }
 
 /// Refuses what imports anything but `log` and `types`.
-fn check_imports(imports: &[Import<'_>]) -> Result<(), Failure> {
+fn check_imports(imports: &[Import<'_>]) -> Result<(), Unfit> {
     let mut foreign = Vec::new();
     for import in imports {
         let Some((interface, version)) = interface(import.name) else {
@@ -100,7 +125,8 @@ fn check_imports(imports: &[Import<'_>]) -> Result<(), Failure> {
             continue;
         };
         if !compatible(version) {
-            return Err(of_other_version(version));
+            let version = version.to_owned();
+            return Err(Unfit::OtherVersion { version });
         }
         let Some(functions) = &import.functions else {
             foreign.push(import.name);
@@ -113,13 +139,11 @@ fn check_imports(imports: &[Import<'_>]) -> Result<(), Failure> {
         match missing {
             None if IMPORTS.contains(&interface) || is_newer(version) => {}
             Some(function) if is_newer(version) => {
-                return Err(Failure::load(
-                    Kind::Version,
-                    format!(
-                        "calls {} of {PACKAGE}{interface} {version}, and this host, which speaks {CONTRACT}, does not have that; build it without that call, or use a switch_root that speaks {version}",
-                        escape::message(function, fixed::ERROR_MESSAGE)
-                    ),
-                ));
+                return Err(Unfit::NewerCall {
+                    function: escape::message(function, fixed::ERROR_MESSAGE),
+                    interface: interface.to_owned(),
+                    version: version.to_owned(),
+                });
             }
             _ => foreign.push(import.name),
         }
@@ -127,22 +151,9 @@ fn check_imports(imports: &[Import<'_>]) -> Result<(), Failure> {
     if foreign.is_empty() {
         return Ok(());
     }
-    Err(Failure::load(
-        Kind::Imports,
-        format!(
-            "imports {}; a policy may import nothing but {PACKAGE}log",
-            escape::message(&foreign.join(", "), fixed::ERROR_MESSAGE)
-        ),
-    ))
-}
-
-fn of_other_version(version: &str) -> Failure {
-    Failure::load(
-        Kind::Version,
-        format!(
-            "was built for switch-root:policy {version}, and this host speaks {CONTRACT}; build it against that version, or use a switch_root of that version"
-        ),
-    )
+    Err(Unfit::Imports {
+        names: escape::message(&foreign.join(", "), fixed::ERROR_MESSAGE),
+    })
 }
 
 /// Whether a policy may import what has this whole name. Of which version of the contract,

@@ -54,7 +54,7 @@ const SHOWN: usize = 1000;
 /// # Errors
 /// It is none, or not valid: what follows the file's name in a sentence.
 pub fn describe(wasm: &[u8]) -> Result<Description, String> {
-    file::check_component(wasm)?;
+    file::check_component(wasm).map_err(|reason| reason.to_string())?;
     let invalid = |reason: String| format!("is not a valid component: {reason}");
     let types = Validator::new()
         .validate_all(wasm)

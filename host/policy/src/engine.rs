@@ -18,6 +18,21 @@ use crate::native::InPlace;
 #[cfg(feature = "compile")]
 use crate::native::PAGE;
 
+switch_root_core::outcomes! {
+    /// Why native code is not this engine's: what follows the file's name in a sentence.
+    pub enum Unusable in "compiled-code" {
+        /// It was compiled by another tool, or is damaged. `srctl policy compile` makes a new one.
+        "SR-C05" NoRecord = "has no record of its origin; compile it again with switch-root's own tools",
+        "SR-C06" Truncated = "is truncated in its record",
+        "SR-C07" Record { error: serde_json::Error } = "has a record that cannot be read: {error}",
+        /// The `.wasm` was replaced, and the `.cwasm` was not. Compile it again.
+        "SR-C08" OtherSource { digest: String } = "was compiled from another .wasm file ({digest})",
+        /// The boot program was updated, and the `.cwasm` was not. Compile it again with the `srctl`
+        /// of the same release.
+        "SR-C09" OtherEngine { other: String } = "was compiled by {other}, and this is {ENGINE}",
+    }
+}
+
 /// What compiled code is tied to, by its record and by wasmtime's own check:
 /// our release, since a new one may bring a repaired engine or other settings.
 pub const ENGINE: &str = concat!("switch-root ", env!("CARGO_PKG_VERSION"), ", wasmtime 48");
@@ -47,18 +62,14 @@ impl Record {
     ///
     /// # Errors
     /// What follows the name of the file in a sentence.
-    pub fn check(&self, digest: Option<&str>) -> Result<(), String> {
+    pub fn check(&self, digest: Option<&str>) -> Result<(), Unusable> {
         if digest.is_some_and(|digest| digest != self.source) {
-            return Err(format!(
-                "was compiled from another .wasm file ({})",
-                self.source
-            ));
+            let digest = self.source.clone();
+            return Err(Unusable::OtherSource { digest });
         }
         if self.engine != ENGINE {
-            return Err(format!(
-                "was compiled by {}, and this is {ENGINE}",
-                self.engine
-            ));
+            let other = self.engine.clone();
+            return Err(Unusable::OtherEngine { other });
         }
         Ok(())
     }
@@ -73,18 +84,14 @@ pub fn digest(bytes: &[u8]) -> String {
 ///
 /// # Errors
 /// A sentence for the operator where it is not such a file.
-pub fn split_native(file: &[u8]) -> Result<(Record, &[u8]), String> {
-    let Some(rest) = file.strip_prefix(MAGIC) else {
-        return Err(
-            "has no record of its origin; compile it again with switch-root's own tools".into(),
-        );
-    };
+pub fn split_native(file: &[u8]) -> Result<(Record, &[u8]), Unusable> {
+    let rest = file.strip_prefix(MAGIC).ok_or(Unusable::NoRecord)?;
     let end = rest
         .iter()
         .position(|byte| *byte == b'\n')
-        .ok_or("is truncated in its record")?;
-    let record = serde_json::from_slice(&rest[..end])
-        .map_err(|error| format!("has a record that cannot be read: {error}"))?;
+        .ok_or(Unusable::Truncated)?;
+    let record =
+        serde_json::from_slice(&rest[..end]).map_err(|error| Unusable::Record { error })?;
     Ok((record, &rest[end + 1..]))
 }
 
@@ -221,13 +228,24 @@ mod tests {
         };
         let mut file = MAGIC.to_vec();
         file.extend_from_slice(&serde_json::to_vec(&record).unwrap());
-        assert!(split_native(&file).unwrap_err().contains("truncated"));
+        assert!(
+            split_native(&file)
+                .unwrap_err()
+                .to_string()
+                .contains("truncated")
+        );
         file.extend_from_slice(b"\ncode\nmore");
         assert_eq!(split_native(&file).unwrap(), (record, &b"code\nmore"[..]));
-        assert!(split_native(b"\x7fELF").unwrap_err().contains("no record"));
+        assert!(
+            split_native(b"\x7fELF")
+                .unwrap_err()
+                .to_string()
+                .contains("no record")
+        );
         assert!(
             split_native(&[MAGIC, b"{}\n"].concat())
                 .unwrap_err()
+                .to_string()
                 .contains("source")
         );
     }

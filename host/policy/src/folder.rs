@@ -18,14 +18,17 @@ use std::path::Path;
 
 use switch_root_core::escape;
 use switch_root_core::failure::{Failure, Kind};
-use switch_root_core::file::no_memory;
+use switch_root_core::file::Unreadable;
 use switch_root_core::limits::fixed;
 use switch_root_core::locations::{OPERATOR, TRUST, VENDOR};
+use switch_root_core::outcome::Message;
 
 use crate::engine;
 use crate::native::{Native, NativeFile};
+use crate::owner::NotRootsAlone;
 use crate::sidecar::Sidecar;
 use crate::source::{self, Contents, Disk, Source};
+use crate::trust::{OutsideValidity, Time};
 
 mod file;
 mod signed;
@@ -33,7 +36,46 @@ mod survey;
 
 use file::File;
 use signed::{Demand, Signed};
+pub(crate) use signed::{Refused, Unlisted};
 pub use survey::{Found, survey};
+
+switch_root_core::outcomes! {
+    /// Why a policy, or a folder of policies, cannot be used: what follows its name in a sentence.
+    pub enum Unusable in "policy-files" {
+        /// `policies.d` is a file, a dangling symbolic link, or damaged.
+        "SR-P10" Folder { reason: Message } = "cannot be read as a policy folder: {reason}",
+        /// What `policies.d` leads to was not put into the initramfs, or is named wrongly. Correct
+        /// the link, or remove it.
+        "SR-P11" DanglingFolder = "cannot be read as a policy folder: it is a dangling symbolic link",
+        /// Often the package that the link leads to was not put into the initramfs.
+        "SR-P12" Dangling = "is a link to nothing; remove it, or link it to /dev/null to mask the policy",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// That something beside a policy is not used.
+    pub enum Unused in "policy-warnings" {
+        /// A name was misspelt, or a policy removed and its sidecar left.
+        "SR-P70" Sidecar { sidecar: String } = "{sidecar} has no policy of the same name beside it, and is not used",
+        /// The operator's `.wasm` replaces the vendor's, and the `.cwasm` is still the vendor's.
+        /// Compile the operator's, too (`srctl policy compile`).
+        "SR-P71" OtherFolder { cwasm: String } = "{cwasm} is not used: the .wasm that counts lies in another folder",
+        /// For a reason of [the next table](#code-compiled-ahead-of-time). It costs time at each
+        /// boot.
+        "SR-P72" Native { cwasm: String, reason: Message } = "{cwasm} is not used: it {reason}; the policy is compiled instead",
+        /// The same, since nothing proves what it was compiled from. Make the image again with
+        /// `srctl image stage` or `srctl image add-policy`, which list what they compile.
+        "SR-P74" Unlisted { cwasm: String, reason: Unlisted } = "{cwasm} is not used: it {reason}; the policy is compiled instead",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// That clock and key disagree.
+    pub enum ClockDisagrees in "signature-warnings" {
+        /// The reason is one of the two before. The signature counts all the same.
+        "SR-S52" Used { reason: OutsideValidity, now: Time } = "it {reason}; the clock says {now}, which may be wrong while the machine starts, so it is used all the same",
+    }
+}
 
 /// The name of the embedded policy.
 pub const DEFAULT: &str = "00-default";
@@ -59,13 +101,12 @@ pub struct Policy {
     /// Who signed its native code, escaped, where that has a signature of its own that
     /// it needs.
     pub native_signed_by: Option<String>,
-    /// That a key which signed it is not valid now, as far as the clock is right: what
-    /// follows its file in a sentence.
-    pub untimely: Option<String>,
+    /// That a key which signed it is not valid now, as far as the clock is right.
+    pub untimely: Option<OutsideValidity>,
     /// Settings, limits, failure mode.
     pub sidecar: Sidecar,
     /// What the operator should hear about it, such as a `.cwasm` not used.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Message>,
 }
 
 /// Begins with a page, so that code at a page of the file is at one in memory.
@@ -150,12 +191,11 @@ pub fn embedded() -> Policy {
 impl Policy {
     /// Says that clock and validity of the key disagree, where they do.
     fn note_validity(&mut self, signed: Signed) {
-        if let Some(untimely) = signed.untimely {
-            self.warnings.push(format!(
-                "it {untimely}; the clock says {}, which may be wrong while the machine starts, so it is used all the same",
-                signed.now
-            ));
-            self.untimely.get_or_insert(untimely);
+        let Signed { untimely, now, .. } = signed;
+        if let Some(reason) = untimely {
+            self.untimely.get_or_insert_with(|| reason.clone());
+            self.warnings
+                .push(ClockDisagrees::Used { reason, now }.into());
         }
     }
 
@@ -212,10 +252,7 @@ fn collect<'a>(
     for (source, folder) in places {
         if let Err(reason) = list(*source, folder, &mut found) {
             let shown = source.shown(folder);
-            let failure = Failure::load(
-                Kind::Unreadable,
-                format!("cannot be read as a policy folder: {reason}"),
-            );
+            let failure = Failure::load(Kind::Unreadable, reason);
             failed.push(unusable(shown.clone(), shown, failure));
         }
     }
@@ -228,10 +265,11 @@ fn collect<'a>(
     (failed, found, demand)
 }
 
-fn list<'a>(source: &'a dyn Source, folder: &Path, found: &mut All<'a>) -> Result<(), String> {
-    let Some(names) = source.names(folder)? else {
-        return match source::is_dangling(source, folder)? {
-            true => Err("it is a dangling symbolic link".into()),
+fn list<'a>(source: &'a dyn Source, folder: &Path, found: &mut All<'a>) -> Result<(), Unusable> {
+    let unreadable = |reason| Unusable::Folder { reason };
+    let Some(names) = source.names(folder).map_err(unreadable)? else {
+        return match source::is_dangling(source, folder).map_err(unreadable)? {
+            true => Err(Unusable::DanglingFolder),
             false => Ok(()),
         };
     };
@@ -282,10 +320,7 @@ fn assemble(stem: &[u8], files: &Files<'_>, demand: &Demand) -> Assembled {
             Ok(None) => unusable(
                 name,
                 wasm.shown(),
-                Failure::load(
-                    Kind::Unreadable,
-                    "is a link to nothing; remove it, or link it to /dev/null to mask the policy",
-                ),
+                Failure::load(Kind::Unreadable, Unusable::Dangling),
             ),
             Err(error) => unusable(name, wasm.shown(), Failure::load(Kind::Unreadable, error)),
         },
@@ -305,7 +340,7 @@ fn assemble(stem: &[u8], files: &Files<'_>, demand: &Demand) -> Assembled {
             // A sidecar alone is what is left of a policy that was removed, or
             // a misspelt name: said, but no reason not to delete anything.
             let sidecar = files.sidecar.as_ref().map(File::shown).unwrap_or_default();
-            tracing::warn!("{sidecar} has no policy of the same name beside it, and is not used");
+            tracing::warn!("{}", Unused::Sidecar { sidecar });
             return Assembled::Nothing;
         }
     };
@@ -316,22 +351,28 @@ fn assemble(stem: &[u8], files: &Files<'_>, demand: &Demand) -> Assembled {
     policy.sidecar.masked_by = masks;
     if let Some(sidecar) = sidecar {
         let (parsed, bytes) = match sidecar.read(fixed::SIDECAR_FILE) {
-            Ok(Some(contents)) => (Sidecar::parse(&contents.bytes), contents.bytes),
-            Ok(None) => (Err("is a link to nothing".into()), Vec::new()),
+            Ok(Some(contents)) => {
+                let parsed = Sidecar::parse(&contents.bytes).map_err(Message::from);
+                (parsed, contents.bytes)
+            }
+            Ok(None) => (Err(Unreadable::Dangling.into()), Vec::new()),
             Err(error) => (Err(error), Vec::new()),
         };
-        let failed = parsed
-            .as_ref()
-            .err()
-            .map(|error| Failure::load(Kind::Settings, format!("{} {error}", sidecar.shown())));
+        let file = sidecar.shown();
         policy.sidecar = Sidecar {
-            origin: failed.is_none().then(|| sidecar.shown()),
             digest: (!bytes.is_empty()).then(|| engine::digest(&bytes)),
-            ..parsed.unwrap_or_else(|_| Sidecar::of_malformed(&bytes))
+            ..match parsed {
+                Ok(parsed) => Sidecar {
+                    origin: Some(file),
+                    ..parsed
+                },
+                Err(error) => {
+                    let error = error.reworded(|error| format!("{file} {error}"));
+                    policy.code = Err(Failure::load(Kind::Settings, error));
+                    Sidecar::of_malformed(&bytes)
+                }
+            }
         };
-        if let Some(failure) = failed {
-            policy.code = Err(failure);
-        }
     }
     match signature {
         Ok(None) => {}
@@ -346,11 +387,8 @@ fn assemble(stem: &[u8], files: &Files<'_>, demand: &Demand) -> Assembled {
         add_native(&mut policy, cwasm, contents, demand);
     }
     for cwasm in apart {
-        let warning = format!(
-            "{} is not used: the .wasm that counts lies in another folder",
-            cwasm.shown()
-        );
-        policy.warnings.push(warning);
+        let cwasm = cwasm.shown();
+        policy.warnings.push(Unused::OtherFolder { cwasm }.into());
     }
     Assembled::Policy(Box::new(policy))
 }
@@ -359,23 +397,29 @@ fn assemble(stem: &[u8], files: &Files<'_>, demand: &Demand) -> Assembled {
 fn add_native(
     policy: &mut Policy,
     file: &File<'_>,
-    contents: Result<Option<Contents<NativeFile>>, String>,
+    contents: Result<Option<Contents<NativeFile>>, Message>,
     demand: &Demand,
 ) {
     let Ok(code) = &mut policy.code else { return };
     let shown = file.shown();
     let trusted = contents.and_then(|contents| {
-        let contents = contents.ok_or("is a link to nothing")?;
+        let contents = contents.ok_or(Unreadable::Dangling)?;
         let (source, from) = trusted_native(&contents, policy.digest.as_deref())?;
         // Alone it has been checked, in place of the .wasm.
         let signed = match code.wasm {
-            Some(_) => demand.check_native(file, contents.bytes.bytes())?,
-            None => None,
+            Some(_) => demand.check_native(file, contents.bytes.bytes()),
+            None => Ok(None),
         };
         Ok((source, signed, native_code(&contents.bytes, from)?))
     });
     match trusted {
-        Ok((source, signed, native)) => {
+        Ok((_, Err(reason), _)) => {
+            let cwasm = shown;
+            policy
+                .warnings
+                .push(Unused::Unlisted { cwasm, reason }.into());
+        }
+        Ok((source, Ok(signed), native)) => {
             code.native = Some(native);
             policy.digest = Some(source);
             if let Some(signed) = signed {
@@ -384,12 +428,14 @@ fn add_native(
             }
         }
         Err(reason) if code.wasm.is_some() => {
-            policy.warnings.push(format!(
-                "{shown} is not used: it {reason}; the policy is compiled instead"
-            ));
+            let cwasm = shown;
+            policy
+                .warnings
+                .push(Unused::Native { cwasm, reason }.into());
         }
         Err(reason) => {
-            policy.code = Err(Failure::load(Kind::Unreadable, format!("{shown} {reason}")))
+            let reason = reason.reworded(|reason| format!("{shown} {reason}"));
+            policy.code = Err(Failure::load(Kind::Unreadable, reason));
         }
     }
 }
@@ -399,15 +445,13 @@ fn add_native(
 fn trusted_native(
     contents: &Contents<NativeFile>,
     digest: Option<&str>,
-) -> Result<(String, usize), String> {
+) -> Result<(String, usize), Message> {
     let (uid, mode) = (contents.uid, contents.mode);
     if uid != 0 {
-        return Err(format!("is owned by user {uid}, not by root"));
+        Err(NotRootsAlone::Owner { uid })?;
     }
     if mode & (libc::S_IWGRP | libc::S_IWOTH) != 0 {
-        return Err(format!(
-            "can be written by others than root (mode {mode:04o})"
-        ));
+        Err(NotRootsAlone::Writable { mode })?;
     }
     let bytes = contents.bytes.bytes();
     let (record, code) = engine::split_native(bytes)?;
@@ -415,9 +459,10 @@ fn trusted_native(
     Ok((record.source, bytes.len() - code.len()))
 }
 
-fn native_code(bytes: &NativeFile, from: usize) -> Result<Native, String> {
-    let length = bytes.bytes().len() - from;
-    bytes.code(from).map_err(|_| no_memory(length as u64))
+fn native_code(bytes: &NativeFile, from: usize) -> Result<Native, Unreadable> {
+    let size = (bytes.bytes().len() - from) as u64;
+    let code = bytes.code(from);
+    code.map_err(|_| Unreadable::NoMemory { size })
 }
 
 fn loaded(name: String, origin: String, digest: Option<String>, code: Code) -> Policy {

@@ -38,7 +38,8 @@ pub(crate) fn play(replies: impl AsFd) {
 /// # Errors
 /// It is too long, or no reply.
 pub fn take_reply(buffer: &[u8], limit: usize) -> Result<Option<(Vec<u8>, usize)>, String> {
-    let Some((reply, taken)) = protocol::take_frame::<Reply>(buffer, limit)? else {
+    let taken = protocol::take_frame::<Reply>(buffer, limit).map_err(|error| error.to_string())?;
+    let Some((reply, taken)) = taken else {
         return Ok(None);
     };
     let mut again = Vec::new();

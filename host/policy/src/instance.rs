@@ -5,8 +5,9 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use switch_root_core::escape;
-use switch_root_core::failure::{Failure, Kind, NO_SECCOMP, Question};
+use switch_root_core::failure::{Failure, Kind, Question, Untried};
 use switch_root_core::limits::{Limits, fixed};
+use switch_root_core::outcome::Message;
 use switch_root_core::report::Protections;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, HasSelf, Instance, Linker};
@@ -23,6 +24,62 @@ use crate::native::Native;
 use crate::protocol::{Answers, Cost, Loading};
 use crate::sidecar::InPlace;
 
+switch_root_core::outcomes! {
+    /// Why a component cannot be asked: what follows its name in a sentence.
+    pub enum Unusable in "policy-files" {
+        /// It is damaged, or uses what this engine does not have. `srctl policy inspect` says more.
+        "SR-P40" Invalid { error: String } = "is not a valid component: {error}",
+        /// Its functions have other types than the contract's: its WIT was edited.
+        "SR-P41" OtherTypes { error: String } = "does not fit the contract {CONTRACT}: {error}",
+        /// Its own start failed, other than by a limit.
+        "SR-P42" Start { error: String } = "cannot be instantiated: {error}",
+        /// The policy's own words on the `settings` of the sidecar that is named.
+        "SR-P43" Settings { message: String } = "refuses its settings: {message}",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// Why its native code cannot be used: what follows the policy's name, or is a warning.
+    pub enum NoNative in "compiled-code" {
+        /// It is damaged, or was compiled for a processor with features that this one lacks.
+        "SR-C12" Compiled { error: String } = "its ahead-of-time form cannot be used: {error}; compiled instead",
+        "SR-C13" Alone { error: String } = "has no .wasm, and its ahead-of-time form cannot be used: {error}; compile it again with `srctl policy compile`, or put its .wasm beside it",
+        /// Only `srctl` says this, of native code of an image, which it runs confined by seccomp or
+        /// not at all.
+        "SR-C22" NoSeccomp = "its ahead-of-time form, native code of an image, is run on a kernel with seccomp alone, and this kernel lacks it (CONFIG_SECCOMP_FILTER); compiled instead",
+        /// Mostly memory: the policy worker could not reserve its address space.
+        "SR-C15" Engine { error: String } = "cannot run, since the WebAssembly engine does not start: {error}",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// How a call fails, by the limit that it met: what follows the policy's name.
+    #[derive(Clone)]
+    pub enum Failed in "policy-run" {
+        /// An endless loop, or more work than `fuel` and `fuel_per_item` allow.
+        "SR-R01" Fuel { fuel: u64, per_item: u64 } = "ran out of fuel (limit {fuel} a call and {per_item} for each entry)",
+        /// `memory_bytes`; Python's and JavaScript's run times want more than the default.
+        "SR-R02" Memory { bytes: usize, limit: usize } = "asked for {bytes} bytes of memory (limit {limit})",
+        /// `table_elements`; the numbers of tables, memories and instances: `tables`, `memories`,
+        /// `instances`.
+        "SR-R03" Table { elements: usize, limit: usize } = "asked for a table of {elements} elements (limit {limit})",
+        "SR-R04" Resources { before: String, after: String } = "{before}resource limit exceeded{after}",
+        /// Endless recursion. This limit cannot be raised.
+        "SR-R05" Stack { bytes: usize } = "used up its stack of {bytes} bytes",
+        /// Answers and log messages of one call: `transfer_bytes`.
+        "SR-R06" Transfer { limit: usize } = "passed more than {limit} bytes to the host in one call",
+        /// The policy stopped itself (`unreachable`: an assertion or a panic), or did what
+        /// WebAssembly forbids. Try it with `srctl policy test`.
+        "SR-R10" Trap { trap: Trap } = "trapped: {trap}",
+        /// Wrong lists, wrong UTF-8, wrong alignment: its bindings are wrong.
+        "SR-R11" Rules { error: String } = "broke the rules of the component model: {error}",
+        /// An error that it returned itself, in its own words.
+        "SR-R12" Says { message: String } = "says: {message}",
+        /// It must answer for each, in order.
+        "SR-R34" Verdicts { count: usize, extensions: usize } = "{count} verdicts for {extensions} extensions",
+    }
+}
+
 /// Passes a policy's messages on.
 pub type LogSink = fn(log::Level, String);
 
@@ -30,8 +87,15 @@ pub type LogSink = fn(log::Level, String);
 /// empty messages could go on until the deadline.
 const MESSAGE: usize = 16;
 
-/// How a call fails that meets no limit and is no trap.
-const RULES: (Kind, &str) = (Kind::Trap, "broke the rules of the component model");
+/// How a call fails that meets no limit and is no trap, by what the engine says.
+type Otherwise = fn(String) -> (Kind, Message);
+
+/// So, unless it is an instance that could not be made.
+const RULES: Otherwise = |error| (Kind::Trap, Failed::Rules { error }.into());
+
+/// What the engine says of limits that are its own.
+const NO_TRANSFER: &str = "fuel allocated for hostcalls has been exhausted";
+const EXCEEDED: &str = "resource limit exceeded";
 
 /// What an instance's calls into the host work on.
 struct State {
@@ -43,7 +107,7 @@ struct State {
     /// anew for each message.
     transfer_left: usize,
     /// Which limit was met, if one was: the trap that follows does not say.
-    met: Option<(Kind, String)>,
+    met: Option<(Kind, Failed)>,
     /// Bytes of the largest memory, and elements of the largest table.
     largest: (usize, usize),
 }
@@ -143,7 +207,7 @@ impl Hosts {
         limits: Limits,
         sink: LogSink,
         loading: &mut Loading,
-    ) -> (Result<Policy, Failure>, Option<String>) {
+    ) -> (Result<Policy, Failure>, Option<Message>) {
         let started = Instant::now();
         let mut warning = None;
         let component = self.component(code, &mut warning);
@@ -176,10 +240,10 @@ impl Hosts {
     fn component(
         &self,
         code: &Code,
-        warning: &mut Option<String>,
+        warning: &mut Option<Message>,
     ) -> Result<(Rc<Host>, Component, bool), Failure> {
         if let Some(native) = &code.native {
-            let reason = if self.runs.includes(native) {
+            let error = if self.runs.includes(native) {
                 let host = Host::once(&self.native, crate::engine::for_native)?;
                 // SAFETY: `native` is what wasmtime serialized: it is embedded in
                 // this binary, or comes from a file that only root can write and
@@ -194,23 +258,23 @@ impl Hosts {
                 };
                 match component {
                     Ok(component) => return Ok((host, component, false)),
-                    Err(error) => format!(
-                        "its ahead-of-time form cannot be used: {}",
-                        one_line(&error)
-                    ),
+                    Err(error) => Some(one_line(&error)),
                 }
             } else {
-                NO_SECCOMP.into()
+                None
             };
             if code.wasm.is_none() {
-                return Err(Failure::load(
-                    Kind::NotAPolicy,
-                    format!(
-                        "has no .wasm, and {reason}; compile it again with `srctl policy compile`, or put its .wasm beside it"
-                    ),
-                ));
+                let reason = match error {
+                    Some(error) => NoNative::Alone { error }.into(),
+                    None => Message::from(Untried::NoSeccomp),
+                };
+                return Err(Failure::load(Kind::NotAPolicy, reason));
             }
-            *warning = Some(format!("{reason}; compiled instead"));
+            let reason = match error {
+                Some(error) => NoNative::Compiled { error },
+                None => NoNative::NoSeccomp,
+            };
+            *warning = Some(reason.into());
         }
         let wasm = code.wasm.as_deref().unwrap_or_default();
         self.compile(wasm)
@@ -219,11 +283,12 @@ impl Hosts {
 
     #[cfg(feature = "compile")]
     fn compile(&self, wasm: &[u8]) -> Result<(Rc<Host>, Component), Failure> {
-        let refuse = |reason: String| Failure::load(Kind::NotAPolicy, reason);
         crate::component::check_names(wasm)?;
         let host = Host::once(&self.compiling, crate::engine::for_compiling)?;
-        let component = Component::from_binary(&host.engine, wasm)
-            .map_err(|error| refuse(format!("is not a valid component: {}", one_line(&error))))?;
+        let component = Component::from_binary(&host.engine, wasm).map_err(|error| {
+            let error = one_line(&error);
+            Failure::load(Kind::NotAPolicy, Unusable::Invalid { error })
+        })?;
         Ok((host, component))
     }
 
@@ -231,7 +296,7 @@ impl Hosts {
     fn compile(&self, _: &[u8]) -> Result<(Rc<Host>, Component), Failure> {
         Err(Failure::load(
             Kind::NotAPolicy,
-            switch_root_core::failure::NO_COMPILER,
+            switch_root_core::failure::NoCompiler::Needed,
         ))
     }
 }
@@ -251,11 +316,8 @@ impl Host {
             Ok(Rc::new(Self { engine, linker }))
         });
         let host = made.map_err(|error| {
-            let reason = one_line(&error);
-            Failure::load(
-                Kind::Limit,
-                format!("cannot run, since the WebAssembly engine does not start: {reason}"),
-            )
+            let error = one_line(&error);
+            Failure::load(Kind::Limit, NoNative::Engine { error })
         })?;
         Ok(cell.get_or_init(|| host).clone())
     }
@@ -332,11 +394,10 @@ impl Policy {
             return Err(Failure::new(
                 Question::Compatibility,
                 Kind::Answer,
-                format!(
-                    "{} verdicts for {} extensions",
-                    verdicts.len(),
-                    extensions.len()
-                ),
+                Failed::Verdicts {
+                    count: verdicts.len(),
+                    extensions: extensions.len(),
+                },
             ));
         }
         let cut = |verdict| match verdict {
@@ -377,7 +438,9 @@ impl Policy {
                 Ok(Err(message)) => Err(Failure::new(
                     question,
                     Kind::Error,
-                    format!("says: {}", escape::message(&message, fixed::ERROR_MESSAGE)),
+                    Failed::Says {
+                        message: escape::message(&message, fixed::ERROR_MESSAGE),
+                    },
                 )),
                 Err(error) => Err(running.store.data().classify(question, &error, RULES)),
             }
@@ -446,17 +509,15 @@ impl Policy {
         let _ = store.set_fuel(fuel);
         store.set_hostcall_fuel(limits.transfer_bytes);
         let unfit = |error| {
-            let reason = one_line(&error);
-            Failure::load(
-                Kind::NotAPolicy,
-                format!("does not fit the contract {CONTRACT}: {reason}"),
-            )
+            let error = one_line(&error);
+            Failure::load(Kind::NotAPolicy, Unusable::OtherTypes { error })
         };
         let outcome = (|| {
             let instance = match self.host.linker.instantiate(&mut store, &self.component) {
                 Ok(instance) => instance,
                 Err(error) => {
-                    let otherwise = (Kind::NotAPolicy, "cannot be instantiated");
+                    let otherwise: Otherwise =
+                        |error| (Kind::NotAPolicy, Unusable::Start { error }.into());
                     return Err(store.data().classify(Question::Load, &error, otherwise));
                 }
             };
@@ -471,10 +532,8 @@ impl Policy {
                     Ok(Ok(())) => {}
                     Ok(Err(message)) => {
                         let message = escape::message(&message, fixed::ERROR_MESSAGE);
-                        return Err(Failure::load(
-                            Kind::Settings,
-                            format!("refuses its settings: {message}"),
-                        ));
+                        let refusal = Unusable::Settings { message };
+                        return Err(Failure::load(Kind::Settings, refusal));
                     }
                     Err(error) => {
                         return Err(store.data().classify(Question::Load, &error, RULES));
@@ -533,42 +592,40 @@ impl State {
         &self,
         question: Question,
         error: &wasmtime::Error,
-        otherwise: (Kind, &str),
+        otherwise: Otherwise,
     ) -> Failure {
         let limits = &self.limits;
-        let (kind, message) = match (&self.met, error.downcast_ref::<Trap>()) {
+        let (kind, failed) = match (&self.met, error.downcast_ref::<Trap>()) {
             (_, Some(Trap::OutOfFuel)) => (
                 Kind::Fuel,
-                format!(
-                    "ran out of fuel (limit {} a call and {} for each entry)",
-                    limits.fuel, limits.fuel_per_item
-                ),
+                Failed::Fuel {
+                    fuel: limits.fuel,
+                    per_item: limits.fuel_per_item,
+                },
             ),
             (_, Some(Trap::StackOverflow)) => (
                 Kind::Stack,
-                format!("used up its stack of {} bytes", fixed::WASM_STACK),
+                Failed::Stack {
+                    bytes: fixed::WASM_STACK,
+                },
             ),
-            (Some((kind, message)), _) => (*kind, message.clone()),
-            (None, Some(trap)) => (Kind::Trap, format!("trapped: {trap}")),
+            (Some((kind, failed)), _) => (*kind, failed.clone()),
+            (None, Some(trap)) => (Kind::Trap, Failed::Trap { trap: *trap }),
             (None, None) => {
                 let text = one_line(error);
-                if text.contains("fuel allocated for hostcalls has been exhausted") {
-                    (
-                        Kind::Limit,
-                        format!(
-                            "passed more than {} bytes to the host in one call",
-                            limits.transfer_bytes
-                        ),
-                    )
-                } else if text.contains("resource limit exceeded") {
-                    (Kind::Limit, text)
+                if text.contains(NO_TRANSFER) {
+                    let limit = limits.transfer_bytes;
+                    (Kind::Limit, Failed::Transfer { limit })
+                } else if let Some((before, after)) = text.split_once(EXCEEDED) {
+                    let (before, after) = (before.to_owned(), after.to_owned());
+                    (Kind::Limit, Failed::Resources { before, after })
                 } else {
-                    let (kind, what) = otherwise;
-                    (kind, format!("{what}: {text}"))
+                    let (kind, message) = otherwise(text);
+                    return Failure::new(question, kind, message);
                 }
             }
         };
-        Failure::new(question, kind, message)
+        Failure::new(question, kind, failed)
     }
 
     /// Adds what memories and tables have grown to.
@@ -595,10 +652,7 @@ impl log::Host for State {
             Some(left) => self.transfer_left = left,
             None => {
                 let limit = self.limits.transfer_bytes;
-                self.met = Some((
-                    Kind::Limit,
-                    format!("passed more than {limit} bytes to the host in one call"),
-                ));
+                self.met = Some((Kind::Limit, Failed::Transfer { limit }));
                 return Err(wasmtime::Error::msg("too many bytes"));
             }
         }
@@ -628,10 +682,10 @@ impl ResourceLimiter for State {
         } else {
             self.met = Some((
                 Kind::Memory,
-                format!(
-                    "asked for {desired} bytes of memory (limit {})",
-                    self.limits.memory_bytes
-                ),
+                Failed::Memory {
+                    bytes: desired,
+                    limit: self.limits.memory_bytes,
+                },
             ));
         }
         Ok(allowed)
@@ -649,10 +703,10 @@ impl ResourceLimiter for State {
         } else {
             self.met = Some((
                 Kind::Limit,
-                format!(
-                    "asked for a table of {desired} elements (limit {})",
-                    self.limits.table_elements
-                ),
+                Failed::Table {
+                    elements: desired,
+                    limit: self.limits.table_elements,
+                },
             ));
         }
         Ok(allowed)

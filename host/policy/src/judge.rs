@@ -16,6 +16,31 @@ use crate::instance::{self, Hosts, NativeCode, Settings};
 use crate::protocol::{self, Cost, Loading, Reply, Request};
 use crate::sandbox;
 
+switch_root_core::outcomes! {
+    /// Why a policy that is asked about was not loaded: what follows its name.
+    pub enum Missing in "policy-files" {
+        /// A defect of this program; report it.
+        "SR-P60" NeverLoaded = "was never loaded",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// What is not right about a policy that was loaded.
+    pub enum Unused in "policy-warnings" {
+        /// The policy does not export `settings`: the sidecar may be another policy's.
+        "SR-P73" Settings = "its sidecar has settings, but it takes none",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// What is said by the process that runs policies, of the one that asks it.
+    pub enum Unheard in "policy-run" {
+        /// A defect of this program, or the memory of the policy worker was overwritten: report it
+        /// with the `.wasm`.
+        "SR-R53" Request { error: std::io::Error } = "a request cannot be read: {error}",
+    }
+}
+
 thread_local! {
     /// Where replies go. A global of the process, since a policy's log
     /// messages and a panic come from deep inside.
@@ -66,7 +91,8 @@ fn serve(hosts: &Hosts, sources: &[&Policy], configure: bool, requests: File) {
             Ok(Some(request)) => answer(&mut policies, request),
             Ok(None) => return,
             Err(error) => {
-                return reply(&Reply::Panic(format!("a request cannot be read: {error}")));
+                let panic = Unheard::Request { error }.to_string();
+                return reply(&Reply::Panic(panic));
             }
         }
     }
@@ -93,9 +119,7 @@ fn load(hosts: &Hosts, source: &Policy, configure: bool) -> Result<instance::Pol
     if let (Ok(policy), Some(_)) = (&policy, &source.sidecar.settings)
         && !policy.answers.settings
     {
-        reply(&Reply::Warning(
-            "its sidecar has settings, but it takes none".into(),
-        ));
+        reply(&Reply::Warning(Unused::Settings.into()));
     }
     let outcome = policy
         .as_ref()
@@ -164,7 +188,7 @@ fn ask<T>(
     match policies.get_mut(usize::from(index)) {
         Some(Ok(policy)) => question(policy),
         Some(Err(failure)) => Err(failure.clone()),
-        None => Err(Failure::load(Kind::Unreadable, "was never loaded")),
+        None => Err(Failure::load(Kind::Unreadable, Missing::NeverLoaded)),
     }
 }
 

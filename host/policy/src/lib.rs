@@ -28,6 +28,8 @@ pub mod fuzzing;
 mod instance;
 mod judge;
 pub mod native;
+pub mod outcomes;
+mod owner;
 pub mod preservation;
 mod protocol;
 #[cfg(all(test, feature = "compile"))]

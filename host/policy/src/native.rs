@@ -14,8 +14,17 @@ use std::sync::Arc;
 
 use nix::unistd::{SysconfVar, sysconf};
 use rustix::io::Errno;
-use switch_root_core::file;
+use switch_root_core::file::Unreadable;
 use wasmtime::CustomCodeMemory;
+
+switch_root_core::outcomes! {
+    /// That code cannot be run where it lies.
+    pub enum NotExecutable in "compiled-code" {
+        /// A reason why its ahead-of-time form cannot be used: memory is short, or a security module
+        /// forbids that memory becomes executable.
+        "SR-C14" Protecting { error: std::io::Error } = "its code cannot be made executable: {error}",
+    }
+}
 
 /// The size of a page of memory on all machines but a few of aarch64, where code is
 /// copied as wasmtime does it: native files are written with this in mind.
@@ -43,13 +52,13 @@ impl Pages {
     }
 
     /// Reads a file to its end, which is to be `size` bytes from its beginning.
-    fn read(file: &File, size: usize) -> Result<Self, String> {
+    fn read(file: &File, size: usize) -> Result<Self, Unreadable> {
         let mut pages: Vec<Page> = Vec::new();
         // One byte more than it has shows a file that has grown meanwhile.
         let count = size / PAGE + 1;
         pages
             .try_reserve_exact(count)
-            .map_err(|_| file::no_memory(size as u64))?;
+            .map_err(|_| Unreadable::NoMemory { size: size as u64 })?;
         let spare = &mut pages.spare_capacity_mut()[..count];
         // SAFETY: pages are nothing but bytes, and these have no value yet in both types.
         let room: &mut [MaybeUninit<u8>] =
@@ -60,11 +69,14 @@ impl Pages {
                 Ok(([], _)) => break,
                 Ok((more, _)) => length += more.len(),
                 Err(Errno::INTR) => {}
-                Err(error) => return Err(format!("cannot be read: {error}")),
+                Err(error) => {
+                    let error = error.into();
+                    return Err(Unreadable::Reading { error });
+                }
             }
         }
         if length != size {
-            return Err("changes while it is read".into());
+            return Err(Unreadable::Changing);
         }
         room[length..].fill(MaybeUninit::new(0));
         // SAFETY: the capacity is enough, and each byte has a value.
@@ -108,8 +120,9 @@ impl NativeFile {
     ///
     /// # Errors
     /// A sentence without the path: that there is no memory for it.
-    pub fn copied(bytes: &[u8]) -> Result<Self, String> {
-        let pages = Pages::copied(bytes).map_err(|_| file::no_memory(bytes.len() as u64))?;
+    pub fn copied(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let size = bytes.len() as u64;
+        let pages = Pages::copied(bytes).map_err(|_| Unreadable::NoMemory { size })?;
         Ok(Self {
             pages: Arc::new(pages),
             length: bytes.len(),
@@ -120,7 +133,7 @@ impl NativeFile {
     ///
     /// # Errors
     /// A sentence without the path: what the system says, or that it has another size.
-    pub fn read(file: &File, size: usize) -> Result<Self, String> {
+    pub fn read(file: &File, size: usize) -> Result<Self, Unreadable> {
         Ok(Self {
             pages: Arc::new(Pages::read(file, size)?),
             length: size,
@@ -232,9 +245,7 @@ fn protect(start: *const u8, length: usize, protection: libc::c_int) -> wasmtime
         return Ok(());
     }
     let error = std::io::Error::last_os_error();
-    Err(wasmtime::Error::msg(format!(
-        "its code cannot be made executable: {error}"
-    )))
+    Err(NotExecutable::Protecting { error }.into())
 }
 
 /// The size of a page of memory of this machine, in bytes.
@@ -316,7 +327,7 @@ mod tests {
         let bytes = vec![1; PAGE];
         for size in [0, PAGE - 1, PAGE + 1, 9 * PAGE] {
             let error = NativeFile::read(&file(&bytes), size).err();
-            assert_eq!(error.as_deref(), Some("changes while it is read"), "{size}");
+            assert!(matches!(error, Some(Unreadable::Changing)), "{size}");
         }
     }
 }

@@ -8,12 +8,21 @@ use switch_root_core::contract::{Decision, Entry};
 use switch_root_core::failure::{Failure, Kind, Question};
 use switch_root_core::file_kind::FileKind;
 use switch_root_core::limits::fixed;
+use switch_root_core::outcome::Message;
 use switch_root_core::path::join;
 use switch_root_core::preserved::{self, Carry, Claim, Kept, Survivor};
 
 use crate::answer::check_decisions;
 use crate::protocol::{Listing, Reply, Request};
 use crate::session::{Death, Session};
+
+switch_root_core::outcomes! {
+    /// Why the answers of a policy break the contract: what follows its name.
+    pub enum Broken in "policy-run" {
+        /// Keep the files, or carry the directory that holds them.
+        "SR-R33" Carries { limit: usize } = "more than {limit} `carry` answers; each one is a mount",
+    }
+}
 
 /// What all policies together said.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +61,7 @@ pub fn review(
     session: &mut Session<'_>,
     list: &mut dyn FnMut(&[u8]) -> io::Result<Vec<Entry>>,
     inits: &[Vec<u8>],
-) -> Result<Review, String> {
+) -> Result<Review, Message> {
     review_watched(session, list, inits, &mut |_, _, _, _| {})
 }
 
@@ -70,7 +79,7 @@ pub fn review_watched(
     list: &mut dyn FnMut(&[u8]) -> io::Result<Vec<Entry>>,
     inits: &[Vec<u8>],
     watch: &mut Watch<'_>,
-) -> Result<Review, String> {
+) -> Result<Review, Message> {
     session.ask(Question::Preservation, |session, asked| {
         walk(session, asked, list, inits, watch)
     })
@@ -149,14 +158,12 @@ fn walk(
                         .iter()
                         .filter(|d| matches!(d, Decision::Carry(_)))
                         .count();
-                    if carries[index] > fixed::CARRIES {
+                    let limit = fixed::CARRIES;
+                    if carries[index] > limit {
                         return Err(Failure::new(
                             Question::Preservation,
                             Kind::Answer,
-                            format!(
-                                "more than {} `carry` answers; each one is a mount",
-                                fixed::CARRIES
-                            ),
+                            Broken::Carries { limit },
                         ));
                     }
                     Ok(decisions)

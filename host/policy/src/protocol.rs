@@ -12,9 +12,21 @@ use switch_root_core::contract::{Decision, Entry, HostFacts, Verdict};
 use switch_root_core::extensions::List;
 use switch_root_core::failure::{Failure, Question};
 use switch_root_core::file_kind::FileKind;
+use switch_root_core::outcome::Message;
 use switch_root_core::report::Protections;
 
 use crate::bindings::log::Level;
+
+switch_root_core::outcomes! {
+    /// Why bytes are no message: what follows "made the judge send".
+    pub enum NoFrame in "policy-run" {
+        /// The policy worker did what it never does by itself: the policy may have taken it over.
+        /// Do not use it, and report it with the `.wasm`.
+        "SR-R50" Large { length: usize, limit: usize } = "a message of {length} bytes; at most {limit} are taken",
+        "SR-R51" Long = "a message with bytes left over",
+        "SR-R52" Unreadable { error: postcard::Error } = "a message that cannot be read: {error}",
+    }
+}
 
 /// What the host asks.
 #[derive(Debug, Serialize, Deserialize)]
@@ -102,7 +114,7 @@ pub enum Reply {
     },
     /// What `extensions.yaml` holds, before the verdicts on it. Where it is an
     /// error no verdicts follow.
-    Extensions(Result<List, String>),
+    Extensions(Result<List, Message>),
     /// The answer of one policy for all extensions.
     Verdicts {
         outcome: Result<Vec<Verdict>, Failure>,
@@ -111,7 +123,7 @@ pub enum Reply {
     /// A message of the policy that is being loaded or asked. At any time.
     Log { level: Level, message: String },
     /// Something that the operator should hear of the same policy.
-    Warning(String),
+    Warning(Message),
     /// The judge itself failed: a defect of the host, in its own words.
     Panic(String),
 }
@@ -190,23 +202,21 @@ pub fn push_frame(buffer: &mut Vec<u8>, message: &impl Serialize) -> io::Result<
 pub fn take_frame<T: DeserializeOwned>(
     buffer: &[u8],
     limit: usize,
-) -> Result<Option<(T, usize)>, String> {
+) -> Result<Option<(T, usize)>, NoFrame> {
     let Some((head, rest)) = buffer.split_first_chunk::<4>() else {
         return Ok(None);
     };
     let length = u32::from_le_bytes(*head) as usize;
     if length > limit {
-        return Err(format!(
-            "a message of {length} bytes; at most {limit} are taken"
-        ));
+        return Err(NoFrame::Large { length, limit });
     }
     let Some(body) = rest.get(..length) else {
         return Ok(None);
     };
     match postcard::take_from_bytes(body) {
         Ok((message, [])) => Ok(Some((message, 4 + length))),
-        Ok(_) => Err("a message with bytes left over".into()),
-        Err(error) => Err(format!("a message that cannot be read: {error}")),
+        Ok(_) => Err(NoFrame::Long),
+        Err(error) => Err(NoFrame::Unreadable { error }),
     }
 }
 
@@ -268,7 +278,7 @@ mod tests {
             );
         }
         let (reply, taken) = take_frame::<Reply>(&buffer, 100).unwrap().unwrap();
-        assert!(matches!(reply, Reply::Warning(text) if text == "w"));
+        assert!(matches!(reply, Reply::Warning(warning) if warning.text == "w"));
         assert_eq!(taken, length);
     }
 
@@ -277,11 +287,13 @@ mod tests {
         assert!(
             take_frame::<Reply>(&[0xff; 8], 1 << 20)
                 .unwrap_err()
+                .to_string()
                 .contains("4294967295 bytes")
         );
         assert!(
             take_frame::<Reply>(&[1, 0, 0, 0, 0xff], 100)
                 .unwrap_err()
+                .to_string()
                 .contains("cannot be read")
         );
         // A list that claims more elements than the frame has bytes.
@@ -293,6 +305,7 @@ mod tests {
         assert!(
             take_frame::<Reply>(&buffer, 100)
                 .unwrap_err()
+                .to_string()
                 .contains("left over")
         );
     }

@@ -15,6 +15,7 @@ use serde::Serialize;
 use switch_root_core::escape;
 use switch_root_core::failure::{Failure, Kind, Question};
 use switch_root_core::limits::fixed;
+use switch_root_core::outcome;
 
 use crate::bindings::log::Level;
 use crate::folder::Policy;
@@ -26,15 +27,62 @@ use crate::sidecar::OnFailure;
 pub use crate::protocol::{Answers, Cost, Loading};
 pub use switch_root_core::report::Protections;
 
+switch_root_core::outcomes! {
+    /// How the process that runs a policy ended, or what it did: what follows the policy's name.
+    pub enum Worker in "policy-run" {
+        /// `deadline_ms` for one answer, or what was left of `total_ms` for all of them. Where it was
+        /// being compiled, compile it ahead of time.
+        "SR-R07" Late { time: u128 } = "did not answer within its deadline of {time} ms",
+        /// More than 10,000 messages before one answer.
+        "SR-R40" Flooded = "flooded the host with messages",
+        /// The process that ran it ended while it was asked. It is not run again; the other policies
+        /// are asked once more. If there was memory, the policy found a defect of this program:
+        /// report it with the `.wasm`.
+        "SR-R41" Ended = "ended the judge",
+        "SR-R42" ClosedPipe = "made the judge close its pipe",
+        "SR-R43" Signal { signal: &'static str } = "ended the judge by {signal}",
+        "SR-R44" Filtered { signal: &'static str } = "ended the judge by {signal}: it tried a system call that the judge may not make",
+        "SR-R45" Aborted { signal: &'static str } = "ended the judge by {signal}: it ran out of memory, or met a defect",
+        "SR-R46" Killed { signal: &'static str } = "ended the judge by {signal}: the machine may have run out of memory",
+        /// The policy worker did what it never does by itself: the policy may have taken it over. Do
+        /// not use it, and report it with the `.wasm`.
+        "SR-R47" Panic { message: String } = "made the judge fail: {message}",
+        "SR-R48" NoFrame { what: protocol::NoFrame } = "made the judge send {what}",
+        "SR-R49" Confused = "made the judge answer something else than it was asked",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// Why no policy can be asked.
+    pub enum NoWorker in "policy-worker" {
+        /// The machine lacks memory, processes or descriptors. Give it more memory, or make the
+        /// initramfs smaller.
+        "SR-R60" Start { what: &'static str, error: Errno } = "the judge cannot be started: {what}: {error}",
+        "SR-R61" None = "has no judge",
+        "SR-R62" Asking { error: String } = "cannot be asked: {error}",
+        "SR-R63" Hearing { error: Errno } = "cannot be heard: {error}",
+        "SR-R64" Waiting { error: Errno } = "cannot be waited for: {error}",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// What is not passed on of a policy.
+    pub enum Silenced in "policy-run-warnings" {
+        /// `log_messages` of one call, and 200 messages of a policy in the whole boot. A message that
+        /// is too long (`log_message_bytes`) ends with how many bytes were cut.
+        "SR-R70" Messages = "its log messages after the first {MESSAGES} are dropped",
+    }
+}
+
 /// Time for what is no policy's doing: the start of the engine, the parsing of
 /// `extensions.yaml`.
 const HOUSEKEEPING: Duration = Duration::from_secs(10);
-/// How long a judge may take from the closing of its files to its end.
+/// How long a policy worker may take from the closing of its files to its end.
 const MOMENT: Duration = Duration::from_millis(500);
 /// Log messages of one policy that are passed on, over all its calls: each goes
 /// to the console, which may be a slow line.
 const MESSAGES: u32 = 200;
-/// Messages of any kind after which a judge no longer keeps its own caps.
+/// Messages of any kind after which a policy worker no longer keeps its own caps.
 const FLOOD: u32 = 10_000;
 /// Warnings of one policy that are kept.
 const WARNINGS: usize = 16;
@@ -75,7 +123,7 @@ pub struct Account {
     /// How it failed: at most once for each question.
     pub failures: Vec<Failure>,
     /// What the operator should hear.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<outcome::Message>,
     /// The questions that it has answered.
     answered: Vec<Question>,
     /// How long the host has waited for its answers.
@@ -131,7 +179,7 @@ pub struct Message {
     pub message: String,
 }
 
-/// One judge process.
+/// One process that runs policies.
 struct Judge {
     pid: Pid,
     started: Instant,
@@ -150,10 +198,10 @@ struct Judge {
     members: Vec<usize>,
 }
 
-/// The judge is gone, or must go.
+/// The policy worker is gone, or must go.
 pub(crate) struct Death {
     kind: Kind,
-    message: String,
+    message: outcome::Message,
     /// The process had ended before it was told to.
     by_itself: bool,
 }
@@ -247,7 +295,7 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// That there can be no judge: a sentence for the operator.
-    pub fn try_loading(&mut self, configure: bool) -> Result<(), String> {
+    pub fn try_loading(&mut self, configure: bool) -> Result<(), outcome::Message> {
         self.dismiss();
         self.configure = configure;
         let tried = self.ask(Question::Load, |_, _| Ok(()));
@@ -256,7 +304,7 @@ impl<'a> Session<'a> {
         tried
     }
 
-    /// Tells the judge to end. What is asked later starts another one.
+    /// Ends the policy worker. What is asked later starts another one.
     pub fn dismiss(&mut self) {
         if let Some(judge) = self.judge.take() {
             self.judge_time += judge.started.elapsed();
@@ -276,7 +324,7 @@ impl<'a> Session<'a> {
         &mut self,
         question: Question,
         mut put: impl FnMut(&mut Self, &[usize]) -> Result<T, (Option<usize>, Death)>,
-    ) -> Result<T, String> {
+    ) -> Result<T, outcome::Message> {
         loop {
             if let Err(message) = self.start() {
                 if self.fail_all(Question::Load, &message) {
@@ -314,7 +362,7 @@ impl<'a> Session<'a> {
 
     /// Fails every policy that could still run, since the judge fails and none
     /// of them can be told to be why. Says whether there was one.
-    fn fail_all(&mut self, question: Question, message: &str) -> bool {
+    fn fail_all(&mut self, question: Question, message: &outcome::Message) -> bool {
         let running: Vec<usize> = (0..self.policies.len())
             .filter(|index| self.accounts[*index].can_run())
             .collect();
@@ -322,7 +370,7 @@ impl<'a> Session<'a> {
             self.fail(
                 *index,
                 question,
-                Failure::new(question, Kind::Crash, message),
+                Failure::new(question, Kind::Crash, message.clone()),
             );
         }
         !running.is_empty()
@@ -389,7 +437,7 @@ impl<'a> Session<'a> {
         self.accounts[index].failure(question).is_some()
     }
 
-    /// The number by which the judge knows a policy.
+    /// The number by which the policy worker knows a policy.
     pub(crate) fn member(&self, index: usize) -> u16 {
         let members = self
             .judge
@@ -402,14 +450,14 @@ impl<'a> Session<'a> {
             .map_or(u16::MAX, |position| position as u16)
     }
 
-    /// Hands a request to the judge without waiting for anything.
+    /// Hands a request to the policy worker without waiting for anything.
     pub(crate) fn send(&mut self, request: &Request) -> Result<(), Death> {
         let judge = self
             .judge
             .as_mut()
-            .ok_or_else(|| Death::crash("has no judge"))?;
+            .ok_or_else(|| Death::crash(NoWorker::None))?;
         protocol::push_frame(&mut judge.outgoing, request)
-            .map_err(|error| Death::crash(format!("cannot be asked: {error}")))?;
+            .map_err(|error| Death::asking(error.to_string()))?;
         judge.flush()
     }
 
@@ -429,13 +477,7 @@ impl<'a> Session<'a> {
         let reply = self
             .next_reply(current, limit, started + allowed)
             .map_err(|death| match death.kind {
-                Kind::Deadline => Death {
-                    message: format!(
-                        "did not answer within its deadline of {} ms",
-                        allowed.as_millis()
-                    ),
-                    ..death
-                },
+                Kind::Deadline => Death::late(allowed),
                 _ => death,
             });
         if let Some(index) = current {
@@ -458,18 +500,18 @@ impl<'a> Session<'a> {
                     if let Some(index) = current
                         && self.accounts[index].warnings.len() < WARNINGS
                     {
-                        let message = escape::message(&message, fixed::ERROR_MESSAGE * 2);
-                        self.accounts[index].warnings.push(message);
+                        let cut = |text: &str| escape::message(text, fixed::ERROR_MESSAGE * 2);
+                        self.accounts[index].warnings.push(message.reworded(cut));
                     }
                 }
                 Reply::Panic(message) => {
                     let message = escape::message(&message, fixed::ERROR_MESSAGE);
-                    return Err(Death::crash(format!("made the judge fail: {message}")));
+                    return Err(Death::crash(Worker::Panic { message }));
                 }
                 reply => return Ok(reply),
             }
         }
-        Err(Death::new(Kind::Limit, "flooded the host with messages"))
+        Err(Death::new(Kind::Limit, Worker::Flooded))
     }
 
     /// Waits for the next reply, and has that shown where somebody shows it.
@@ -482,7 +524,7 @@ impl<'a> Session<'a> {
         let judge = self
             .judge
             .as_mut()
-            .ok_or_else(|| Death::crash("has no judge"))?;
+            .ok_or_else(|| Death::crash(NoWorker::None))?;
         let (Some(show), Some(index)) = (SHOW.get(), current) else {
             return judge.receive(deadline, limit);
         };
@@ -514,7 +556,7 @@ impl<'a> Session<'a> {
         account.messages = account.messages.saturating_add(1);
         if account.messages > MESSAGES {
             if account.messages == MESSAGES + 1 {
-                let warning = format!("its log messages after the first {MESSAGES} are dropped");
+                let warning = outcome::Message::from(Silenced::Messages);
                 tracing::warn!("policy {name}: {warning}");
                 account.warnings.push(warning);
             }
@@ -557,7 +599,7 @@ impl<'a> Session<'a> {
     }
 
     /// Makes sure that a judge runs and has loaded what can be loaded.
-    fn start(&mut self) -> Result<(), String> {
+    fn start(&mut self) -> Result<(), outcome::Message> {
         loop {
             self.spawn()?;
             let members = match &mut self.judge {
@@ -585,7 +627,7 @@ impl<'a> Session<'a> {
 
     /// Makes sure that a judge runs. A policy that brought one down is not
     /// given to the next.
-    fn spawn(&mut self) -> Result<(), String> {
+    fn spawn(&mut self) -> Result<(), NoWorker> {
         if self.judge.is_none() {
             let members: Vec<usize> = (0..self.policies.len())
                 .filter(|index| self.accounts[*index].can_run())
@@ -627,7 +669,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Ends a judge that failed and says how it ended.
+    /// Ends a process that failed and says how it ended.
     fn bury(&mut self, death: Death) -> Death {
         let Some(judge) = self.judge.take() else {
             return death;
@@ -640,18 +682,18 @@ impl<'a> Session<'a> {
         self.dismissed.peak_kib = self.dismissed.peak_kib.max(peak);
         match status {
             _ if lives => Death {
-                message: "made the judge close its pipe".into(),
+                message: Worker::ClosedPipe.into(),
                 ..death
             },
             Some(WaitStatus::Signaled(_, signal, _)) if death.by_itself => {
-                let why = match signal {
-                    Signal::SIGSYS => ": it tried a system call that the judge may not make",
-                    Signal::SIGABRT => ": it ran out of memory, or met a defect",
-                    Signal::SIGKILL => ": the machine may have run out of memory",
-                    _ => "",
+                let how: fn(_) -> _ = match signal {
+                    Signal::SIGSYS => |signal| Worker::Filtered { signal },
+                    Signal::SIGABRT => |signal| Worker::Aborted { signal },
+                    Signal::SIGKILL => |signal| Worker::Killed { signal },
+                    _ => |signal| Worker::Signal { signal },
                 };
                 Death {
-                    message: format!("ended the judge by {}{why}", signal.as_str()),
+                    message: how(signal.as_str()).into(),
                     ..death
                 }
             }
@@ -696,7 +738,7 @@ impl Drop for Dismissed {
 }
 
 impl Death {
-    fn new(kind: Kind, message: impl Into<String>) -> Self {
+    fn new(kind: Kind, message: impl Into<outcome::Message>) -> Self {
         Self {
             kind,
             message: message.into(),
@@ -704,13 +746,22 @@ impl Death {
         }
     }
 
-    fn crash(message: impl Into<String>) -> Self {
+    fn crash(message: impl Into<outcome::Message>) -> Self {
         Self::new(Kind::Crash, message)
+    }
+
+    fn late(allowed: Duration) -> Self {
+        let time = allowed.as_millis();
+        Self::new(Kind::Deadline, Worker::Late { time })
+    }
+
+    fn asking(error: String) -> Self {
+        Self::crash(NoWorker::Asking { error })
     }
 
     /// An answer to another question.
     pub(crate) fn confused() -> Self {
-        Self::crash("made the judge answer something else than it was asked")
+        Self::crash(Worker::Confused)
     }
 }
 
@@ -720,9 +771,8 @@ impl Judge {
         members: Vec<usize>,
         configure: bool,
         native: NativeCode,
-    ) -> Result<Self, String> {
-        let failed =
-            |what: &str, error: Errno| format!("the judge cannot be started: {what}: {error}");
+    ) -> Result<Self, NoWorker> {
+        let failed = |what, error| NoWorker::Start { what, error };
         let (child_requests, requests) = pipe2(OFlag::O_CLOEXEC).map_err(|e| failed("pipe", e))?;
         let (replies, child_replies) = pipe2(OFlag::O_CLOEXEC).map_err(|e| failed("pipe", e))?;
         fcntl(&requests, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|e| failed("fcntl", e))?;
@@ -772,7 +822,7 @@ impl Judge {
                 Err(Errno::EINTR) => {}
                 // A judge that ended is found out where its reply is awaited.
                 Err(Errno::EPIPE) => self.sent = self.outgoing.len(),
-                Err(error) => return Err(Death::crash(format!("cannot be asked: {error}"))),
+                Err(error) => return Err(Death::asking(error.to_string())),
             }
         }
         self.outgoing.clear();
@@ -784,13 +834,11 @@ impl Judge {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(Death::new(
-                    Kind::Deadline,
-                    "did not answer within its deadline",
-                ));
+                // How long it was allowed to take is known to who asks.
+                return Err(Death::late(Duration::ZERO));
             }
             let frame = protocol::take_frame(&self.incoming[self.taken..], limit)
-                .map_err(|error| Death::crash(format!("made the judge send {error}")))?;
+                .map_err(|what| Death::crash(Worker::NoFrame { what }))?;
             if let Some((reply, length)) = frame {
                 self.taken += length;
                 return Ok(reply);
@@ -804,12 +852,12 @@ impl Judge {
                 Ok(0) => {
                     return Err(Death {
                         by_itself: true,
-                        ..Death::crash("ended the judge")
+                        ..Death::crash(Worker::Ended)
                     });
                 }
                 Ok(count) => self.incoming.extend_from_slice(&buffer[..count]),
                 Err(Errno::EAGAIN | Errno::EINTR) => {}
-                Err(error) => return Err(Death::crash(format!("cannot be heard: {error}"))),
+                Err(error) => return Err(Death::crash(NoWorker::Hearing { error })),
             }
         }
     }
@@ -825,7 +873,7 @@ impl Judge {
             PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
         match poll(&mut fds[..awaited], timeout) {
             Ok(_) | Err(Errno::EINTR) => Ok(()),
-            Err(error) => Err(Death::crash(format!("cannot be waited for: {error}"))),
+            Err(error) => Err(Death::crash(NoWorker::Waiting { error })),
         }
     }
 

@@ -4,6 +4,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use switch_root_core::limits::Limits;
 
+switch_root_core::outcomes! {
+    /// Why a file is not a sidecar: what follows its name in a sentence.
+    pub enum Malformed in "policy-files" {
+        /// Line and column say where. That it says to refuse still counts, where it can be read.
+        "SR-P50" NotSidecar { error: serde_json::Error } = "is not a sidecar file: {error}; it holds a JSON object with `version`, `settings`, `limits` and `on_failure`, each optional",
+        /// What its keys mean is not known here. That it says to refuse still counts.
+        "SR-P51" Newer { newer: u64 } = "was written for a newer release: its version is {newer}, and this one knows {VERSION}; use that release, or remove the version and what is new in it",
+    }
+}
+
 mod in_place;
 
 pub use in_place::InPlace;
@@ -64,16 +74,13 @@ impl Sidecar {
     /// Reads the bytes of a sidecar file.
     ///
     /// # Errors
-    /// A sentence that names line and column of what is wrong, or the version that it needs.
-    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
-        if let Some(version) = newer(bytes) {
-            return Err(format!(
-                "was written for a newer release: its version is {version}, and this one knows {VERSION}; use that release, or remove the version and what is new in it"
-            ));
+    /// See [`Malformed`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
+        if let Some(newer) = newer(bytes) {
+            return Err(Malformed::Newer { newer });
         }
-        let parsed: Self = serde_json::from_slice(bytes).map_err(|error| {
-            format!("is not a sidecar file: {error}; it holds a JSON object with `version`, `settings`, `limits` and `on_failure`, each optional")
-        })?;
+        let parsed: Self =
+            serde_json::from_slice(bytes).map_err(|error| Malformed::NotSidecar { error })?;
         Ok(Self {
             in_place: InPlace::of(bytes),
             ..parsed
@@ -180,7 +187,7 @@ mod tests {
             ("not json", "line 1 column"),
             ("", "EOF"),
         ] {
-            let error = Sidecar::parse(text.as_bytes()).unwrap_err();
+            let error = Sidecar::parse(text.as_bytes()).unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");
         }
     }
@@ -192,7 +199,7 @@ mod tests {
             Some(1)
         );
         let later = br#"{"version": 7, "on_failure": "refuse", "weather": "sunny"}"#;
-        let error = Sidecar::parse(later).unwrap_err();
+        let error = Sidecar::parse(later).unwrap_err().to_string();
         assert!(
             error.starts_with(
                 "was written for a newer release: its version is 7, and this one knows 1"
@@ -200,10 +207,12 @@ mod tests {
             "{error}"
         );
         // Even where every key is known: what they mean may have changed.
-        let error = Sidecar::parse(br#"{"version": 2}"#).unwrap_err();
+        let error = Sidecar::parse(br#"{"version": 2}"#)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("newer release"), "{error}");
         for text in [r#"{"version": "1"}"#, r#"{"version": -1}"#] {
-            let error = Sidecar::parse(text.as_bytes()).unwrap_err();
+            let error = Sidecar::parse(text.as_bytes()).unwrap_err().to_string();
             assert!(error.contains("is not a sidecar file"), "{error}");
         }
     }

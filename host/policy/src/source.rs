@@ -13,6 +13,7 @@ use rustix::fs::{Dir, Mode, OFlags};
 use rustix::io::Errno;
 use switch_root_core::escape;
 use switch_root_core::file::{self, Links};
+use switch_root_core::outcome::Message;
 
 use crate::native::NativeFile;
 
@@ -32,20 +33,24 @@ pub trait Source {
     ///
     /// # Errors
     /// A sentence without the path.
-    fn names(&self, directory: &Path) -> Result<Option<Vec<OsString>>, String>;
+    fn names(&self, directory: &Path) -> Result<Option<Vec<OsString>>, Message>;
 
     /// Reads a regular file of at most `limit` bytes, following links; `None` where there
     /// is none.
     ///
     /// # Errors
     /// A sentence without the path.
-    fn read(&self, path: &Path, limit: u64) -> Result<Option<Contents>, String>;
+    fn read(&self, path: &Path, limit: u64) -> Result<Option<Contents>, Message>;
 
     /// The same of native code, which is run where it lies.
     ///
     /// # Errors
     /// A sentence without the path.
-    fn read_native(&self, path: &Path, limit: u64) -> Result<Option<Contents<NativeFile>>, String> {
+    fn read_native(
+        &self,
+        path: &Path,
+        limit: u64,
+    ) -> Result<Option<Contents<NativeFile>>, Message> {
         let Some(Contents { bytes, uid, mode }) = self.read(path, limit)? else {
             return Ok(None);
         };
@@ -67,7 +72,7 @@ pub trait Source {
 ///
 /// # Errors
 /// As of [`Source::names`].
-pub fn is_dangling(source: &dyn Source, folder: &Path) -> Result<bool, String> {
+pub fn is_dangling(source: &dyn Source, folder: &Path) -> Result<bool, Message> {
     let (Some(parent), Some(name)) = (folder.parent(), folder.file_name()) else {
         return Ok(false);
     };
@@ -105,8 +110,8 @@ impl Disk {
 }
 
 impl Source for Disk {
-    fn names(&self, directory: &Path) -> Result<Option<Vec<OsString>>, String> {
-        let unreadable = |error: Errno| io::Error::from(error).to_string();
+    fn names(&self, directory: &Path) -> Result<Option<Vec<OsString>>, Message> {
+        let unreadable = |error: Errno| Message::from(io::Error::from(error).to_string());
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened = match rustix::fs::open(self.place(directory), flags, Mode::empty()) {
             Err(Errno::NOENT) => return Ok(None),
@@ -119,7 +124,7 @@ impl Source for Disk {
         names_in(opened).map(Some).map_err(unreadable)
     }
 
-    fn read(&self, path: &Path, limit: u64) -> Result<Option<Contents>, String> {
+    fn read(&self, path: &Path, limit: u64) -> Result<Option<Contents>, Message> {
         let read = file::read(&self.place(path), limit, Links::Follow)?;
         Ok(read.map(|(bytes, metadata)| Contents {
             bytes,
@@ -128,7 +133,11 @@ impl Source for Disk {
         }))
     }
 
-    fn read_native(&self, path: &Path, limit: u64) -> Result<Option<Contents<NativeFile>>, String> {
+    fn read_native(
+        &self,
+        path: &Path,
+        limit: u64,
+    ) -> Result<Option<Contents<NativeFile>>, Message> {
         let Some(file) = file::open(&self.place(path), Links::Follow)? else {
             return Ok(None);
         };

@@ -37,13 +37,34 @@ use ssh_key::public::KeyData;
 use ssh_key::{HashAlg, PublicKey, SshSig};
 use switch_root_core::limits::fixed;
 use switch_root_core::locations::TRUST;
+use switch_root_core::outcome::Message;
 
 use crate::source::{self, Source};
 
-pub use rejection::Rejection;
+pub use rejection::{OutsideValidity, Rejection};
 pub use signature::{NAMESPACE, signature_path};
 pub use signers::Signer;
 pub use time::{Time, now};
+
+switch_root_core::outcomes! {
+    /// Why a trust folder cannot be used: a sentence that names it, or a file of it.
+    pub enum Unusable in "signatures" {
+        /// What the words say of the folder, or of one of its files.
+        "SR-S20" Folder { folder: String, reason: Message } = "{folder} cannot be read: {reason}",
+        "SR-S21" Dangling { file: String } = "{file} is a link to nothing",
+        "SR-S23" TooManyFiles { folder: String, count: usize, limit: usize } = "{folder} has {count} files of signers, and at most {limit} are read",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// Why a file is no armored signature.
+    pub(crate) enum Unarmored in "signatures" {
+        /// Signatures are smaller, and of the one version that there is: the file is something
+        /// else, or was made by a tool that this release does not know.
+        "SR-S24" TooLarge { limit: u64 } = "it is larger than {limit} bytes",
+        "SR-S25" Version { version: u32, own: u32 } = "its version is {version}, and there is only {own}",
+    }
+}
 
 /// What the names of signers files end with.
 const ENDING: &[u8] = b"signers";
@@ -60,7 +81,7 @@ pub struct Signed<'a> {
     /// Who signed.
     pub signer: &'a Signer,
     /// That the signer's key is not valid at the time in question, if it is not.
-    pub untimely: Option<Rejection>,
+    pub untimely: Option<OutsideValidity>,
 }
 
 impl Trust {
@@ -70,7 +91,7 @@ impl Trust {
     /// # Errors
     /// A sentence that names the file and its line: there is a folder, and it cannot be
     /// read, or is not understood.
-    pub fn of(source: &dyn Source) -> Result<Option<Self>, String> {
+    pub fn of(source: &dyn Source) -> Result<Option<Self>, Message> {
         Self::in_folder(source, Path::new(TRUST))
     }
 
@@ -78,12 +99,15 @@ impl Trust {
     ///
     /// # Errors
     /// See [`Trust::of`].
-    pub fn in_folder(source: &dyn Source, folder: &Path) -> Result<Option<Self>, String> {
+    pub fn in_folder(source: &dyn Source, folder: &Path) -> Result<Option<Self>, Message> {
         let shown = source.shown(folder);
-        let unreadable = |reason| format!("{shown} cannot be read: {reason}");
+        let unreadable = |reason| Unusable::Folder {
+            folder: shown.clone(),
+            reason,
+        };
         let Some(names) = source.names(folder).map_err(unreadable)? else {
             return match source::is_dangling(source, folder).map_err(unreadable)? {
-                true => Err(format!("{shown} is a link to nothing")),
+                true => Err(Unusable::Dangling { file: shown })?,
                 false => Ok(None),
             };
         };
@@ -93,21 +117,22 @@ impl Trust {
             .filter(|path| path.extension().map(OsStr::as_bytes) == Some(ENDING))
             .collect();
         paths.sort();
-        if paths.len() > fixed::SIGNERS_FILES {
-            return Err(format!(
-                "{shown} has {} files of signers, and at most {} are read",
-                paths.len(),
-                fixed::SIGNERS_FILES
-            ));
+        let limit = fixed::SIGNERS_FILES;
+        if paths.len() > limit {
+            Err(Unusable::TooManyFiles {
+                folder: shown,
+                count: paths.len(),
+                limit,
+            })?;
         }
         let mut trust = Self::default();
         for path in paths {
-            let shown = source.shown(&path);
-            let contents = source
-                .read(&path, fixed::SIGNERS_FILE)
-                .map_err(|reason| format!("{shown} {reason}"))?
-                .ok_or_else(|| format!("{shown} is a link to nothing"))?;
-            trust.add(&shown, &contents.bytes)?;
+            let file = source.shown(&path);
+            match source.read(&path, fixed::SIGNERS_FILE) {
+                Ok(Some(contents)) => trust.add(&file, &contents.bytes)?,
+                Ok(None) => Err(Unusable::Dangling { file })?,
+                Err(reason) => return Err(reason.reworded(|reason| format!("{file} {reason}"))),
+            }
         }
         Ok(Some(trust))
     }
@@ -116,7 +141,7 @@ impl Trust {
     ///
     /// # Errors
     /// A sentence that names the file and its line.
-    pub fn add(&mut self, shown: &str, bytes: &[u8]) -> Result<(), String> {
+    pub fn add(&mut self, shown: &str, bytes: &[u8]) -> Result<(), signers::Malformed> {
         signers::parse(shown, bytes, &mut self.signers)
     }
 
@@ -155,7 +180,8 @@ impl Trust {
             .filter(|signer| signer.key == *key)
             .collect();
         let Some(first) = listed.first() else {
-            return Err(Rejection::UnknownKey(fingerprint()));
+            let fingerprint = fingerprint();
+            return Err(Rejection::UnknownKey { fingerprint });
         };
         let accepted = listed.iter().copied().filter(|signer| signer.may_sign());
         let Some(signer) = accepted.min_by_key(|signer| signer.untimely(now).is_some()) else {
@@ -166,7 +192,9 @@ impl Trust {
         };
         PublicKey::from(key.clone())
             .verify(NAMESPACE, bytes, &signature)
-            .map_err(|_| Rejection::Changed(signer.principals.clone()))?;
+            .map_err(|_| Rejection::Changed {
+                signer: signer.principals.clone(),
+            })?;
         Ok(Signed {
             signer,
             untimely: signer.untimely(now),
@@ -177,25 +205,21 @@ impl Trust {
 /// Reads an armored signature.
 fn parse(bytes: &[u8]) -> Result<SshSig, Rejection> {
     use ssh_key::Error;
-    if bytes.len() as u64 > fixed::SIGNATURE_FILE {
-        return Err(Rejection::Malformed(format!(
-            "it is larger than {} bytes",
-            fixed::SIGNATURE_FILE
-        )));
+    let malformed = |reason: String| Rejection::Malformed { reason };
+    let limit = fixed::SIGNATURE_FILE;
+    if bytes.len() as u64 > limit {
+        return Err(malformed(Unarmored::TooLarge { limit }.to_string()));
     }
     let signature = SshSig::from_pem(bytes).map_err(|error| match error {
-        Error::AlgorithmUnknown => Rejection::Algorithm(None),
+        Error::AlgorithmUnknown => Rejection::UnknownAlgorithm,
         Error::AlgorithmUnsupported { algorithm } => Rejection::algorithm(algorithm.as_str()),
         // It repeats what stands there.
-        other => Rejection::Malformed(switch_root_core::escape::message(&other.to_string(), 200)),
+        other => malformed(switch_root_core::escape::message(&other.to_string(), 200)),
     })?;
     // The one thing in it that nothing is signed over.
-    if signature.version() != SshSig::VERSION {
-        return Err(Rejection::Malformed(format!(
-            "its version is {}, and there is only {}",
-            signature.version(),
-            SshSig::VERSION
-        )));
+    let (version, own) = (signature.version(), SshSig::VERSION);
+    if version != own {
+        return Err(malformed(Unarmored::Version { version, own }.to_string()));
     }
     match signature.public_key() {
         KeyData::Ed25519(_) | KeyData::SkEd25519(_) => Ok(signature),

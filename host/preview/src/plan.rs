@@ -26,6 +26,7 @@ use switch_root_core::failure::Failure;
 use switch_root_core::file_kind::FileKind;
 use switch_root_core::keep::Keep;
 use switch_root_core::limits::fixed;
+use switch_root_core::outcome::Message;
 use switch_root_core::plan::Deletion;
 use switch_root_core::preserved::{self, Carry, HOST, Kept};
 use switch_root_core::report::{PolicyReport, Reason};
@@ -116,11 +117,12 @@ pub fn make(image: &Image, asking: &Asking<'_>) -> Result<Plan> {
         },
     );
     session.dismiss();
-    let refused =
-        consequence::refusal(&session, !judgement.extensions.is_empty()).or(judgement.refused);
+    let refused = consequence::refusal(&session, !judgement.extensions.is_empty())
+        .map(|refusal| refusal.text)
+        .or(judgement.refused);
     let deletion = match (&review, consequence::nothing_deleted(&session)) {
         (Err(error), _) => Deletion::Skip(format!("the policies could not be asked: {error}")),
-        (_, Some(failed)) => Deletion::Skip(failed),
+        (_, Some(failed)) => Deletion::Skip(failed.text),
         _ => Deletion::Delete,
     };
     let mut unknown = unknown(&session, judgement.unknown, review.as_ref().err());
@@ -222,7 +224,7 @@ fn list(image: &Image) -> std::result::Result<Option<(&'static str, Vec<u8>)>, S
         };
         return match contents {
             Ok(bytes) => Ok(Some((path, bytes.to_vec()))),
-            Err(reason) => Err(extensions::unusable(path, &reason)),
+            Err(reason) => Err(extensions::unusable(path, &reason).to_string()),
         };
     }
     Ok(None)
@@ -245,7 +247,7 @@ fn notes(by_systemd: bool, policies: &[Policy]) -> Vec<String> {
 fn unknown(
     session: &Session<'_>,
     unasked: Option<String>,
-    unreviewed: Option<&String>,
+    unreviewed: Option<&Message>,
 ) -> Vec<String> {
     let untried = session.policies().iter().zip(session.accounts());
     let untried = untried.filter_map(|(policy, account)| {
@@ -298,11 +300,11 @@ fn judge(image: &Image, session: &mut Session<'_>, asking: &Asking<'_>) -> Judge
             }
         }
         Err(NoReview::File(reason)) => Judgement {
-            refused: Some(extensions::unusable(path, &reason)),
+            refused: Some(extensions::unusable(path, &reason.text).to_string()),
             ..Judgement::default()
         },
         Err(NoReview::Judge(reason)) => Judgement {
-            refused: consequence::refusal(session, true),
+            refused: consequence::refusal(session, true).map(|refusal| refusal.text),
             warnings: vec![format!(
                 "{path} cannot be judged, and none of its extensions is: the judge {reason}"
             )],
@@ -332,7 +334,7 @@ fn unasked(image: &Image, path: &str, bytes: &[u8], unknown: String) -> Judgemen
             ..Judgement::default()
         },
         Err(NoReview::File(reason)) => Judgement {
-            refused: Some(extensions::unusable(path, &reason)),
+            refused: Some(extensions::unusable(path, &reason.text).to_string()),
             ..Judgement::default()
         },
         Err(NoReview::Judge(reason)) => Judgement {
@@ -360,6 +362,7 @@ fn missing_layer(image: &Image, entry: &mut PlannedExtension, layer: &str) {
     entry.activated = Some(false);
     entry.reasons.push(Reason {
         policy: HOST.into(),
+        code: None,
         reason: "the layer is missing in the initramfs".into(),
     });
 }

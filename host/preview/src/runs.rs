@@ -14,7 +14,7 @@ use policy::engine::{self, Record};
 use policy::folder::{self, Found, Policy};
 use policy::source::Source;
 use switch_root_core::escape;
-use switch_root_core::failure::{Failure, Kind, NO_COMPILER};
+use switch_root_core::failure::{Failure, Kind, NoCompiler};
 use switch_root_core::limits::fixed;
 
 /// The policies of an image, and of a folder `more` whose files replace those of the same
@@ -86,7 +86,7 @@ fn judge(
     });
     let failure = match (&compiled, code.wasm.is_some()) {
         _ if fits => None,
-        (_, true) if program.small => Some(Failure::load(Kind::NotAPolicy, NO_COMPILER)),
+        (_, true) if program.small => Some(Failure::load(Kind::NotAPolicy, NoCompiler::Needed)),
         (_, true) => None,
         (Some((shown, record)), false) => Some(Failure::load(
             Kind::Unreadable,
@@ -105,7 +105,7 @@ fn judge(
         let ours = format!("{shown} is not used: it was compiled by");
         policy
             .warnings
-            .retain(|warning| !warning.starts_with(&ours));
+            .retain(|warning| !warning.text.starts_with(&ours));
     }
 }
 
@@ -183,7 +183,7 @@ mod tests {
             (OTHER, None, false),
         ] {
             let small = image(&program(engine, true), true, compiled);
-            let expected = (!runs).then(|| NO_COMPILER.to_owned());
+            let expected = (!runs).then(|| NoCompiler::Needed.to_string());
             assert_eq!(failure(&small, None), expected, "{engine} {compiled:?}");
             let full = image(&program(engine, false), true, compiled);
             assert_eq!(failure(&full, None), None, "{engine} {compiled:?}");
@@ -209,7 +209,7 @@ mod tests {
             .into_iter()
             .flat_map(|policy| policy.warnings)
             .collect();
-        assert_eq!(warnings, Vec::<String>::new());
+        assert_eq!(warnings, []);
     }
 
     #[test]
@@ -235,6 +235,6 @@ mod tests {
             bytes: 1 << 20,
         };
         let read = Image::read(folder.path(), &limits, &Wanted::of_plan()).unwrap();
-        assert_eq!(failure(&read, None).as_deref(), Some(NO_COMPILER));
+        assert_eq!(failure(&read, None), Some(NoCompiler::Needed.to_string()));
     }
 }

@@ -12,6 +12,7 @@ use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 use switch_root_core::limits::fixed;
 use switch_root_core::locations::{COMPILED, SIGNERS, TRUST};
+use switch_root_core::outcome::Message;
 
 use crate::rooted::Rooted;
 
@@ -26,7 +27,7 @@ pub struct AsInitramfs<'r> {
     /// Its root directory.
     root: &'r Rooted,
     /// The names of the operator's lists; or why there is no telling.
-    operators: std::result::Result<Vec<OsString>, String>,
+    operators: std::result::Result<Vec<OsString>, Message>,
 }
 
 impl<'r> AsInitramfs<'r> {
@@ -103,12 +104,12 @@ fn unusable(reason: impl std::fmt::Display) -> Error {
 }
 
 impl Source for AsInitramfs<'_> {
-    fn names(&self, directory: &Path) -> std::result::Result<Option<Vec<OsString>>, String> {
+    fn names(&self, directory: &Path) -> std::result::Result<Option<Vec<OsString>>, Message> {
         let names = self.root.names(directory)?;
         if directory != Path::new(TRUST) {
             return Ok(names);
         }
-        let operators = self.operators.as_ref().map_err(String::clone)?;
+        let operators = self.operators.as_ref().map_err(Message::clone)?;
         if operators.is_empty() {
             return Ok(names);
         }
@@ -118,7 +119,7 @@ impl Source for AsInitramfs<'_> {
         Ok(Some(names))
     }
 
-    fn read(&self, path: &Path, limit: u64) -> std::result::Result<Option<Contents>, String> {
+    fn read(&self, path: &Path, limit: u64) -> std::result::Result<Option<Contents>, Message> {
         // What is listed on the machine was compiled for another image: the next one gets
         // a list of its own, of what is compiled for it.
         if path == Path::new(COMPILED) {

@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 use policy::source::{Contents, Source, names_in};
 use rustix::fs::{self, FileType, Mode, OFlags, Stat, StatVfs};
 use rustix::io::Errno;
+use switch_root_core::escape;
+use switch_root_core::file::{self, Unreadable};
+use switch_root_core::outcome::Message;
 use switch_root_core::resolve::in_root;
-use switch_root_core::{escape, file};
 
 /// A root directory.
 pub struct Rooted {
@@ -114,8 +116,8 @@ impl Rooted {
 }
 
 impl Source for Rooted {
-    fn names(&self, directory: &Path) -> Result<Option<Vec<OsString>>, String> {
-        let unreadable = |error: Errno| io::Error::from(error).to_string();
+    fn names(&self, directory: &Path) -> Result<Option<Vec<OsString>>, Message> {
+        let unreadable = |error: Errno| Message::from(io::Error::from(error).to_string());
         let opened = match self.at(directory, OFlags::RDONLY | OFlags::DIRECTORY) {
             Err(Errno::NOENT) => return Ok(None),
             // Something above it is no directory, rather than what stands there.
@@ -125,14 +127,17 @@ impl Source for Rooted {
         names_in(opened).map(Some).map_err(unreadable)
     }
 
-    fn read(&self, path: &Path, limit: u64) -> Result<Option<Contents>, String> {
+    fn read(&self, path: &Path, limit: u64) -> Result<Option<Contents>, Message> {
         // A FIFO without a writer would be waited for.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
         let opened = match self.at(path, flags) {
             Ok(opened) => opened,
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
-            Err(Errno::NXIO) => return Err("is not a regular file".into()),
-            Err(error) => return Err(format!("cannot be opened: {}", io::Error::from(error))),
+            Err(Errno::NXIO) => Err(Unreadable::NotRegular)?,
+            Err(error) => {
+                let error = error.into();
+                Err(Unreadable::Opening { error })?
+            }
         };
         let (bytes, metadata) = file::contents(File::from(opened), limit)?;
         Ok(Some(Contents {

@@ -57,7 +57,7 @@ pub fn place(
             // A directory on the way may be a link: the rules hold for where
             // it leads, too.
             let real = real_path(&found, new_root, proc, &shown)?;
-            check_target(&real, &init.paths)?;
+            check_target(&real, &init.paths).map_err(|rule| rule.to_string())?;
             places.check_carry(&real, Some((stat.st_dev, stat.st_ino)))?;
             Ok(Carry {
                 target: target.into(),
@@ -78,7 +78,7 @@ pub fn place(
             })?;
             let real = real_path(&found, new_root, proc, &shown)?;
             let real = join(&real, name);
-            check_target(&real, &init.paths)?;
+            check_target(&real, &init.paths).map_err(|rule| rule.to_string())?;
             places.check_carry(&real, None)?;
             Ok(Carry {
                 target: target.into(),

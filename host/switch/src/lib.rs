@@ -34,6 +34,8 @@ mod mount_plan;
 mod mounts;
 mod new_root;
 mod old_root;
+#[cfg(test)]
+mod outcomes;
 mod parameters;
 mod places;
 mod preflight;

@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use switch_root_core::contract::HostFacts;
-use switch_root_core::file::{self, Links};
+use switch_root_core::file::{self, Links, Unreadable};
 use switch_root_core::limits::fixed;
 use switch_root_core::resolve::in_root;
 use switch_root_core::{extensions, locations, os_release};
@@ -42,9 +42,12 @@ pub fn os_release(new_root: BorrowedFd<'_>) -> (Vec<(String, String)>, Vec<Strin
     let (text, warnings) = os_release::find(|path| {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK;
         match in_root(new_root, path.as_bytes(), flags) {
-            Ok(file) => file::read_open(file, fixed::OS_RELEASE).map(Some),
+            Ok(file) => Ok(file::read_open(file, fixed::OS_RELEASE).map(Some)?),
             Err(Errno::NOENT) => Ok(None),
-            Err(error) => Err(format!("cannot be opened: {}", std::io::Error::from(error))),
+            Err(error) => {
+                let error = error.into();
+                Err(Unreadable::Opening { error }.into())
+            }
         }
     });
     (os_release::parse(&text.unwrap_or_default()), warnings)
@@ -65,7 +68,10 @@ pub fn extensions_yaml() -> Result<Option<(&'static str, Vec<u8>)>, String> {
         match file::read(Path::new(path), fixed::EXTENSIONS_FILE, Links::Refuse) {
             Ok(Some((bytes, _))) => return Ok(Some((path, bytes))),
             Ok(None) => {}
-            Err(reason) => return Err(extensions::unusable(path, &reason)),
+            Err(reason) => {
+                let reason = reason.to_string();
+                return Err(extensions::unusable(path, &reason).to_string());
+            }
         }
     }
     Ok(None)

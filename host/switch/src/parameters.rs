@@ -25,7 +25,7 @@ pub fn read(proc: &Proc) -> (String, Parameters) {
             );
             let parameters = Parameters {
                 keep_initramfs: true,
-                warnings: vec![warning],
+                warnings: vec![warning.into()],
                 ..Parameters::default()
             };
             (String::new(), parameters)

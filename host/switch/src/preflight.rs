@@ -169,7 +169,11 @@ pub fn plan(
         uncovered.points.iter().any(|one| one.0 == point)
     });
 
-    let mut warnings = parameters.warnings.clone();
+    let mut warnings: Vec<String> = parameters
+        .warnings
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     let logged = warnings.len() + asked.as_ref().map_or(0, |asked| asked.warnings.len());
     let own = asked.is_some().then_some(new_root.mount_id);
     let mut rewrite = None;
@@ -477,7 +481,7 @@ pub fn ask_compatibility(
             let judged = match compatibility::review(session, host, &bytes) {
                 Ok(judged) => judged,
                 Err(NoReview::File(reason)) => {
-                    return Err(extensions::unusable(path, &reason));
+                    return Err(extensions::unusable(path, &reason.text).to_string());
                 }
                 // The machine must boot, and nothing says that the file is bad.
                 Err(NoReview::Judge(reason)) => {
@@ -531,12 +535,12 @@ pub fn ask_compatibility(
 /// # Errors
 /// A sentence for the operator.
 pub fn refuse_unsigned(session: &Session<'_>) -> Result<(), String> {
-    consequence::unsigned(session).map_or(Ok(()), Err)
+    consequence::unsigned(session).map_or(Ok(()), |refusal| Err(refusal.to_string()))
 }
 
 /// Refuses where a policy has failed that the machine must not switch without.
 fn refuse_on_failure(session: &Session<'_>, extensions: bool) -> Result<(), String> {
-    consequence::refusal(session, extensions).map_or(Ok(()), Err)
+    consequence::refusal(session, extensions).map_or(Ok(()), |refusal| Err(refusal.text))
 }
 
 /// What depends on a place for /run in the new root.
@@ -584,7 +588,7 @@ fn deletion(
     } else if let Some(error) = review {
         Deletion::Skip(format!("the policies could not be asked: {error}"))
     } else if let Some(failed) = consequence::nothing_deleted(session) {
-        Deletion::Skip(failed)
+        Deletion::Skip(failed.text)
     } else if let Some(why) = everything_used {
         Deletion::Skip(format!("the whole initramfs is in use: {why}"))
     } else if old.read_only && !preserve {

@@ -33,6 +33,7 @@ pub fn of(plan: &Plan, facts: Facts) -> Report {
         deletion: DeletionReport {
             state: DeletionState::Running,
             reason: None,
+            code: None,
             tally: DeletionTally::default(),
             time_us: 0,
             used_before: None,
@@ -42,6 +43,7 @@ pub fn of(plan: &Plan, facts: Facts) -> Report {
             memory_available_after: None,
         },
         copied: None,
+        warning_codes: vec![None; facts.warnings.len()],
         warnings: facts.warnings,
         timings: facts.timings,
     }

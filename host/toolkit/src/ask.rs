@@ -9,7 +9,7 @@ use policy::session::{Message, Session};
 use switch_root_core::contract::{Decision, Entry, Extension, HostFacts, Verdict};
 use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::failure::Question;
-use switch_root_core::{escape, extensions};
+use switch_root_core::{escape, extensions, outcome};
 
 use crate::answers::{Answers, Opinion, Say};
 use crate::loading;
@@ -51,7 +51,7 @@ pub fn once(policy: &Policy, questions: &Questions) -> Result<Answered> {
         Ok(Answered {
             answers,
             log: session.take_messages(),
-            warnings: session.accounts()[0].warnings.clone(),
+            warnings: loading::warnings(&session.accounts()[0]),
         })
     })
 }
@@ -114,7 +114,7 @@ pub fn round(session: &mut Session<'_>, questions: &Questions) -> Result<Answers
     Ok(answers)
 }
 
-fn cannot_be_asked(reason: String) -> Error {
+fn cannot_be_asked(reason: outcome::Message) -> Error {
     Error::new(
         Kind::System,
         format!("the policy cannot be asked: the judge {reason}"),

@@ -294,5 +294,5 @@ fn gather(measured: &mut Measured, rounds: &[Round], questions: &Questions<'_>, 
 
 fn take_account(measured: &mut Measured, account: &Account) {
     measured.failures.clone_from(&account.failures);
-    measured.warnings.extend(account.warnings.iter().cloned());
+    measured.warnings.extend(loading::warnings(account));
 }

@@ -100,7 +100,7 @@ pub fn compile(
         None => None,
     };
     let bytes = bytes.map_err(cannot)?;
-    let (record, _) = engine::split_native(&bytes).map_err(cannot)?;
+    let (record, _) = engine::split_native(&bytes).map_err(|error| cannot(error.to_string()))?;
     Ok(Ok(Compiled {
         record,
         wasm_size: wasm.len() as u64,

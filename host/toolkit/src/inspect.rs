@@ -150,7 +150,7 @@ fn component(path: &Path, bytes: Vec<u8>, sidecar: Sidecar) -> Result<Inspection
         .first()
         .map(|failure| failure.message.clone());
     inspection.usable = inspection.problem.is_none();
-    inspection.warnings.clone_from(&account.warnings);
+    inspection.warnings = loading::warnings(&account);
     let took = account.loading.cost.time_us / 1000;
     if inspection.usable && took > deadline {
         inspection.warnings.push(format!(
@@ -228,12 +228,12 @@ fn native(path: &Path, bytes: &[u8], sidecar: &Sidecar) -> Inspection {
         Ok(split) => split,
         Err(reason) => {
             inspection.kind = sections::read(bytes).kind;
-            inspection.problem = Some(reason);
+            inspection.problem = Some(reason.to_string());
             return inspection;
         }
     };
     inspection.size.code = code.len() as u64;
-    inspection.problem = record.check(None).err();
+    inspection.problem = record.check(None).err().map(|error| error.to_string());
     inspection.usable = inspection.problem.is_none();
     if inspection.usable {
         let machine = record.target.split('-').next().unwrap_or_default();
@@ -264,6 +264,6 @@ fn beside(path: &Path, record: &Record) -> Option<String> {
     Some(format!(
         "it is not used beside {}: it {}",
         loading::shown(&wasm),
-        escape::message(&reason, TEXT)
+        escape::message(&reason.to_string(), TEXT)
     ))
 }

@@ -14,6 +14,7 @@ use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::escape;
 use switch_root_core::file;
 use switch_root_core::limits::fixed;
+use switch_root_core::outcome::Message;
 use switch_root_core::progress::Progress;
 use switch_root_core::reading;
 use tracing::subscriber::{NoSubscriber, with_default};
@@ -126,7 +127,7 @@ pub fn unhurried(policy: &Policy) -> Policy {
 /// # Errors
 /// The file is no such code: a sentence.
 pub fn natively(policy: &Policy, cwasm: &[u8]) -> std::result::Result<Policy, String> {
-    let (_, code) = engine::split_native(cwasm)?;
+    let (_, code) = engine::split_native(cwasm).map_err(|error| error.to_string())?;
     Ok(Policy {
         code: Ok(Code {
             wasm: None,
@@ -196,8 +197,13 @@ pub fn quietly<T>(work: impl FnOnce() -> T) -> T {
     with_default(NoSubscriber::default(), work)
 }
 
+/// The warnings about a policy, for people.
+pub fn warnings(account: &Account) -> Vec<String> {
+    account.warnings.iter().map(ToString::to_string).collect()
+}
+
 /// That there is no judge to ask.
-pub fn no_judge(reason: String) -> Error {
+pub fn no_judge(reason: Message) -> Error {
     Error::new(
         Kind::System,
         format!("the policy cannot be loaded: {reason}"),

@@ -46,6 +46,17 @@ pub fn texts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error
         .collect())
 }
 
+/// A list of codes, with nothing where a place has none.
+pub fn codes<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Option<String>>, D::Error> {
+    let elements = elements(from)?.into_iter();
+    Ok(elements
+        .map(|element| match element {
+            Value::String(code) => Some(code),
+            _ => None,
+        })
+        .collect())
+}
+
 fn of_object<T: DeserializeOwned>(value: Value) -> Option<T> {
     let object = value.is_object().then_some(value)?;
     serde_json::from_value(object).ok()

@@ -9,7 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::lenient::{object, objects, optional, texts, value};
+use super::lenient::{codes, object, objects, optional, texts, value};
 use super::{CopyTally, DeletionTally, Failed, Reason, ReviewReport, Timings};
 use crate::preserved::HOST;
 
@@ -53,6 +53,8 @@ pub struct Report {
     pub copied: Option<Copied>,
     #[serde(deserialize_with = "texts")]
     pub warnings: Vec<String>,
+    #[serde(deserialize_with = "codes")]
+    pub warning_codes: Vec<Option<String>>,
     #[serde(deserialize_with = "object")]
     pub timings: Timings,
 }
@@ -105,6 +107,8 @@ pub struct Policy {
     pub failures: Vec<Failure>,
     #[serde(deserialize_with = "texts")]
     pub warnings: Vec<String>,
+    #[serde(deserialize_with = "codes")]
+    pub warning_codes: Vec<Option<String>>,
 }
 
 /// See [`Failure`](crate::failure::Failure).
@@ -115,6 +119,8 @@ pub struct Failure {
     pub question: String,
     #[serde(deserialize_with = "value")]
     pub kind: String,
+    #[serde(deserialize_with = "value")]
+    pub code: Option<String>,
     #[serde(deserialize_with = "value")]
     pub message: String,
 }
@@ -175,6 +181,8 @@ pub struct Deletion {
     pub state: String,
     #[serde(deserialize_with = "value")]
     pub reason: Option<String>,
+    #[serde(deserialize_with = "value")]
+    pub code: Option<String>,
     #[serde(flatten)]
     pub tally: DeletionTally,
     #[serde(deserialize_with = "value")]
@@ -285,6 +293,8 @@ mod tests {
         assert_eq!(survivor.carried_to.as_deref(), Some("/etc/extensions.yaml"));
         assert!(report.extensions[0].is_left_out());
         assert_eq!(report.extensions[0].reasons[0].policy, "00-default");
+        assert_eq!(report.extensions[0].reasons[0].code, None);
+        assert!(report.warning_codes.is_empty());
         assert_eq!(report.deletion.tally.files, 812);
         assert_eq!(report.deletion.freed_bytes, Some(41943040));
         assert_eq!(report.timings.switched_us, Some(4100));

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::node::{Kind, Node};
+use super::malformed::Malformed;
+use super::node::{Kind, Node, Position};
 
 /// What aliases may expand to in all, and what they may refer to, as [`Anchors::weight`]
 /// counts it: more than any text holds that is not made to do harm.
@@ -21,15 +22,20 @@ impl Anchors {
     /// Keeps a node that has an anchor, which is any number but 0.
     ///
     /// # Errors
-    /// What is wrong, as a sentence has it: those in each other are kept as often.
-    pub(super) fn keep(&mut self, anchor: usize, node: &Node) -> Result<(), &'static str> {
+    /// They are too large: those in each other are kept as often.
+    pub(super) fn keep(
+        &mut self,
+        anchor: usize,
+        node: &Node,
+        at: Position,
+    ) -> Result<(), Malformed> {
         if anchor == 0 {
             return Ok(());
         }
         let weight = Self::weight(node);
         self.kept += weight;
         if self.kept > EXPANDED {
-            return Err("what has anchors is more than 1 MiB in all, which is not read");
+            return Err(Malformed::LargeAnchors { at });
         }
         let measured = (node.clone(), weight, Self::depth(node));
         self.nodes.insert(anchor, measured);
@@ -39,18 +45,23 @@ impl Anchors {
     /// What an alias stands for, where so many collections in each other have room.
     ///
     /// # Errors
-    /// What is wrong, as a sentence has it.
-    pub(super) fn expand(&mut self, anchor: usize, room: usize) -> Result<Kind, &'static str> {
+    /// What is wrong with the alias at this place.
+    pub(super) fn expand(
+        &mut self,
+        anchor: usize,
+        room: usize,
+        at: Position,
+    ) -> Result<Kind, Malformed> {
         let (node, weight, own) = self
             .nodes
             .get(&anchor)
-            .ok_or("the alias refers to something that it is in itself")?;
+            .ok_or(Malformed::WithinItself { at })?;
         if *own > room {
-            return Err("nested too deeply");
+            return Err(Malformed::TooDeep { at });
         }
         self.expanded += weight;
         if self.expanded > EXPANDED {
-            return Err("the aliases stand for more than 1 MiB in all, which is not read");
+            return Err(Malformed::LargeAliases { at });
         }
         Ok(node.kind.clone())
     }

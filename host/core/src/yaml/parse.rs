@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
 use super::anchors::Anchors;
+use super::malformed::Malformed;
 use super::node::{Key, Kind, Node, Position};
 
 /// Nesting that is read; a manifest needs five levels.
@@ -37,31 +38,26 @@ enum Open {
 /// Reads the documents of a stream, without recursion. An empty text has none.
 ///
 /// # Errors
-/// A sentence without the file's name, with line and column.
-pub fn documents(text: &str, aliases: Aliases) -> Result<Vec<Node>, String> {
+/// See [`Malformed`].
+pub fn documents(text: &str, aliases: Aliases) -> Result<Vec<Node>, Malformed> {
     let mut stack: Vec<Open> = Vec::new();
     let mut documents = Vec::new();
     let mut anchors = Anchors::default();
     for event in Parser::new_from_str(text) {
-        let (event, span) = event.map_err(|error| {
-            format!(
-                "is not YAML: {}: {}",
-                Position::from(*error.marker()),
-                error.info()
-            )
+        let (event, span) = event.map_err(|error| Malformed::NotYaml {
+            at: Position::from(*error.marker()),
+            error: error.info().to_owned(),
         })?;
         let (start, end) = (Position::from(span.start), Position::from(span.end));
-        let at = |what: &str| format!("{start}: {what}");
+        let at = start;
         let node = |kind| Node { kind, start, end };
         let (anchor, node) = match event {
             Event::Alias(anchor) => match aliases {
-                Aliases::Refuse => {
-                    return Err(at("aliases are not read; write the value itself"));
-                }
+                Aliases::Refuse => return Err(Malformed::Alias { at }),
                 Aliases::Leave => (0, node(Kind::Alias)),
                 Aliases::Expand => {
                     let room = DEPTH.saturating_sub(stack.len());
-                    let expanded = anchors.expand(anchor, room).map_err(at)?;
+                    let expanded = anchors.expand(anchor, room, at)?;
                     (0, node(expanded))
                 }
             },
@@ -73,7 +69,7 @@ pub fn documents(text: &str, aliases: Aliases) -> Result<Vec<Node>, String> {
                 }),
             ),
             Event::SequenceStart(..) | Event::MappingStart(..) if stack.len() == DEPTH => {
-                return Err(at("nested too deeply"));
+                return Err(Malformed::TooDeep { at });
             }
             Event::SequenceStart(anchor, _) => {
                 stack.push(Open::Sequence(start, anchor, Vec::new()));
@@ -92,24 +88,24 @@ pub fn documents(text: &str, aliases: Aliases) -> Result<Vec<Node>, String> {
                     Some(Open::Mapping(start, anchor, entries, ..)) => {
                         (start, anchor, Kind::Mapping(entries))
                     }
-                    None => return Err(at("a collection ends that did not begin")),
+                    None => return Err(Malformed::EndWithoutBeginning { at }),
                 };
                 (anchor, Node { kind, start, end })
             }
             _ => continue,
         };
         if aliases == Aliases::Expand {
-            anchors.keep(anchor, &node).map_err(at)?;
+            anchors.keep(anchor, &node, at)?;
         }
         match stack.last_mut() {
             None => documents.push(node),
             Some(Open::Sequence(_, _, nodes)) => nodes.push(node),
             Some(Open::Mapping(_, _, _, seen, key @ None)) => match node.kind {
-                Kind::Scalar { text, .. } if !seen.insert(text.clone()) => {
-                    return Err(at(&format!("the key `{text}` stands twice")));
+                Kind::Scalar { text: key, .. } if !seen.insert(key.clone()) => {
+                    return Err(Malformed::KeyTwice { at, key });
                 }
                 Kind::Scalar { text, .. } => *key = Some(Key { text, start }),
-                _ => return Err(at("a key that is not a text")),
+                _ => return Err(Malformed::KeyNotText { at }),
             },
             Some(Open::Mapping(_, _, entries, _, key @ Some(_))) => {
                 entries.extend(key.take().map(|key| (key, node)));
@@ -124,14 +120,11 @@ pub fn documents(text: &str, aliases: Aliases) -> Result<Vec<Node>, String> {
 ///
 /// # Errors
 /// See [`documents`].
-pub fn document(text: &str) -> Result<Option<Node>, String> {
+pub fn document(text: &str) -> Result<Option<Node>, Malformed> {
     let mut documents = documents(text, Aliases::Refuse)?.into_iter();
     let first = documents.next();
     match documents.next() {
-        Some(second) => Err(format!(
-            "{}: a second document; the file holds one",
-            second.start
-        )),
+        Some(second) => Err(Malformed::SecondDocument { at: second.start }),
         None => Ok(first),
     }
 }

@@ -215,7 +215,7 @@ impl Found {
         let layers = extensions::parse(list).map_err(|error| {
             Error::input(format!(
                 "cannot tell which layers {shown} has: its extensions.yaml {}; begin with an initramfs without extensions",
-                escape::message(&error, 1000)
+                escape::message(&error.text, 1000)
             ))
         })?;
         let mut ours: HashSet<_> = layers

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use switch_root_core::file::too_large;
+use switch_root_core::file::Unreadable;
 use switch_root_core::file_kind::FileKind;
 
 use super::{Id, Stored, Tree};
@@ -92,7 +92,11 @@ impl Tree {
         match self.stored(id) {
             _ if node.kind != FileKind::Regular => Err("is not a regular file".into()),
             Some(Stored::Whole(bytes)) => Ok(bytes),
-            Some(Stored::TooLarge(limit)) => Err(too_large(node.size, *limit)),
+            Some(Stored::TooLarge(limit)) => Err(Unreadable::TooLarge {
+                size: node.size,
+                limit: *limit,
+            }
+            .into()),
             _ if node.size == 0 => Ok(&[]),
             _ => Err("was not read".into()),
         }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use switch_root_core::outcome::Message;
+
 use crate::native::NativeFile;
 use crate::source::{Contents, Source};
 
@@ -17,11 +19,11 @@ impl File<'_> {
         self.source.shown(&self.path)
     }
 
-    pub(super) fn read(&self, limit: u64) -> Result<Option<Contents>, String> {
+    pub(super) fn read(&self, limit: u64) -> Result<Option<Contents>, Message> {
         self.source.read(&self.path, limit)
     }
 
-    pub(super) fn read_native(&self, limit: u64) -> Result<Option<Contents<NativeFile>>, String> {
+    pub(super) fn read_native(&self, limit: u64) -> Result<Option<Contents<NativeFile>>, Message> {
         self.source.read_native(&self.path, limit)
     }
 

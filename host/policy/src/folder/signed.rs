@@ -3,11 +3,40 @@
 use switch_root_core::failure::{Failure, Kind};
 use switch_root_core::limits::fixed;
 use switch_root_core::locations::COMPILED;
+use switch_root_core::outcome::Message;
 
 use super::file::File;
 use crate::source::Source;
 use crate::trust::compiled::Compiled;
-use crate::trust::{self, Time, Trust, signature_path};
+use crate::trust::{self, OutsideValidity, Time, Trust, signature_path};
+
+switch_root_core::outcomes! {
+    /// That a file is not signed as it is to be: what follows its name in a sentence.
+    pub enum Refused in "signatures" {
+        /// Sign it with `srctl policy sign`, and put the `.sig` beside it. Of a `.cwasm` that is
+        /// alone the signature is its own.
+        "SR-S02" Unsigned { file: String } = "is not signed: there is no {file}",
+        /// The signature's file cannot be read.
+        "SR-S03" Signature { file: String, reason: Message } = "has a signature, {file}, that {reason}",
+        /// The folder is there and cannot be used; the reason is one of the next. No signature will
+        /// do until it is repaired.
+        "SR-S04" NoSigners { reason: Message } = "has no usable list of signers: {reason}",
+        "SR-S05" Unchecked = "cannot be checked: there is no usable list of signers",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// Why native code that is not signed does not count: what follows its name in a sentence.
+    pub enum Unlisted in "compiled-code" {
+        /// Signatures are demanded, and nothing proves that it was compiled from its signed
+        /// `.wasm`. Make the image with `srctl image stage` or `srctl image add-policy`, which list
+        /// what they compile, or sign it (`NAME.cwasm.sig`). The reason is one of
+        /// [the next section](#signatures), of its own signature; the problem with the list is one
+        /// of this table.
+        "SR-C10" Absent { reason: String } = "is not listed in {COMPILED}, and {reason}",
+        "SR-C11" NoList { problem: Message, reason: String } = "counts as not listed in {COMPILED}, which {problem}, and {reason}",
+    }
+}
 
 /// What is demanded.
 pub enum Demand {
@@ -19,10 +48,10 @@ pub enum Demand {
         trust: Trust,
         /// The native code that needs none beside a `.wasm` that has one; or what follows
         /// the name of that list in a sentence: why it lists nothing.
-        compiled: Result<Compiled, String>,
+        compiled: Result<Compiled, Message>,
     },
     /// There is a folder, and it cannot be used, for this reason: no signature will do.
-    Impossible(String),
+    Impossible(Message),
 }
 
 /// Who signed a file.
@@ -30,7 +59,7 @@ pub struct Signed {
     /// The signer's names, escaped.
     pub by: String,
     /// That the key is not valid by the clock, if it is not.
-    pub untimely: Option<String>,
+    pub untimely: Option<OutsideValidity>,
     /// What the clock says.
     pub now: Time,
 }
@@ -51,10 +80,10 @@ impl Demand {
     /// That the folder itself cannot be used.
     pub fn failure(&self) -> Option<Failure> {
         match self {
-            Self::Impossible(reason) => Some(Failure::load(
-                Kind::Signature,
-                format!("has no usable list of signers: {reason}"),
-            )),
+            Self::Impossible(reason) => {
+                let reason = reason.clone();
+                Some(refused(Refused::NoSigners { reason }))
+            }
             _ => None,
         }
     }
@@ -65,26 +94,23 @@ impl Demand {
         let trust = match self {
             Self::Nothing => return Ok(None),
             Self::Signature { trust, .. } => trust,
-            Self::Impossible(_) => {
-                return Err(refused(
-                    "cannot be checked: there is no usable list of signers",
-                ));
-            }
+            Self::Impossible(_) => return Err(refused(Refused::Unchecked)),
         };
         let path = signature_path(&file.path);
-        let shown = file.source.shown(&path);
+        let shown = || file.source.shown(&path);
         let signature = match file.source.read(&path, fixed::SIGNATURE_FILE) {
             Ok(Some(contents)) => contents.bytes,
-            Ok(None) => return Err(refused(format!("is not signed: there is no {shown}"))),
-            Err(reason) => return Err(refused(format!("has a signature, {shown}, that {reason}"))),
+            Ok(None) => return Err(refused(Refused::Unsigned { file: shown() })),
+            Err(reason) => {
+                let file = shown();
+                return Err(refused(Refused::Signature { file, reason }));
+            }
         };
         let now = trust::now();
-        let signed = trust
-            .verify(bytes, &signature, now)
-            .map_err(|rejection| refused(rejection.to_string()))?;
+        let signed = trust.verify(bytes, &signature, now).map_err(refused)?;
         Ok(Some(Signed {
             by: signed.signer.principals.clone(),
-            untimely: signed.untimely.map(|rejection| rejection.to_string()),
+            untimely: signed.untimely,
             now,
         }))
     }
@@ -94,20 +120,26 @@ impl Demand {
     ///
     /// # Errors
     /// What follows the name of the file in a sentence.
-    pub fn check_native(&self, file: &File<'_>, bytes: &[u8]) -> Result<Option<Signed>, String> {
+    pub fn check_native(&self, file: &File<'_>, bytes: &[u8]) -> Result<Option<Signed>, Unlisted> {
         let Self::Signature { compiled, .. } = self else {
             return Ok(None);
         };
-        let unlisted = match compiled {
+        let problem = match compiled {
             Ok(compiled) if compiled.lists(bytes) => return Ok(None),
-            Ok(_) => format!("is not listed in {COMPILED}"),
-            Err(reason) => format!("counts as not listed in {COMPILED}, which {reason}"),
+            Ok(_) => None,
+            Err(problem) => Some(problem),
         };
-        self.check(file, bytes)
-            .map_err(|failure| format!("{unlisted}, and {}", failure.message))
+        let unlisted = |failure: Failure| {
+            let reason = failure.message;
+            match problem.cloned() {
+                None => Unlisted::Absent { reason },
+                Some(problem) => Unlisted::NoList { problem, reason },
+            }
+        };
+        self.check(file, bytes).map_err(unlisted)
     }
 }
 
-fn refused(reason: impl Into<String>) -> Failure {
+fn refused(reason: impl Into<Message>) -> Failure {
     Failure::load(Kind::Signature, reason)
 }

@@ -182,11 +182,12 @@ code",
                     policy.warnings
                 );
             }
-            None => assert!(policy.warnings[0].contains("not by root")),
+            None => assert!(policy.warnings[0].text.contains("not by root")),
             Some(part) => {
                 assert!(native.is_none());
                 assert!(
-                    policy.warnings[0].contains(part) || policy.warnings[0].contains("not by root")
+                    policy.warnings[0].text.contains(part)
+                        || policy.warnings[0].text.contains("not by root")
                 );
             }
         }

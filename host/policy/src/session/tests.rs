@@ -18,9 +18,9 @@ fn a_policy_that_failed_before_still_goes_with_the_judge_it_ends() {
     let question = Question::Compatibility;
     session.fail(0, question, Failure::new(question, Kind::Trap, "trapped"));
     assert!(session.accounts[0].can_run());
-    assert!(session.fail_all(question, "ended the judge"));
+    assert!(session.fail_all(question, &Worker::Ended.into()));
     // Otherwise the next judge holds it too, and the one after that.
-    assert!(!session.fail_all(question, "ended the judge"));
+    assert!(!session.fail_all(question, &Worker::Ended.into()));
     assert_eq!(session.accounts[0].failures.len(), 1);
     assert_eq!(session.accounts[0].failures[0].kind, Kind::Crash);
 }
@@ -70,7 +70,7 @@ fn said_of(script: &str) -> (String, Duration) {
     let impostor = Impostor::new(script);
     session.judge = Some(impostor.judge);
     let started = Instant::now();
-    let message = session.start().unwrap_err();
+    let message = session.start().unwrap_err().to_string();
     assert!(session.judge.is_none());
     (message, started.elapsed())
 }

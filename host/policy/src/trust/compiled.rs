@@ -19,9 +19,20 @@ use std::path::Path;
 
 use switch_root_core::limits::fixed;
 use switch_root_core::locations::COMPILED;
+use switch_root_core::outcome::Message;
 
 use crate::engine;
+use crate::owner::NotRootsAlone;
 use crate::source::Source;
+
+switch_root_core::outcomes! {
+    /// Why the list counts for nothing: what follows its name in a sentence.
+    pub enum Malformed in "compiled-code" {
+        /// Each line of the list is a digest, the last one too; otherwise it lists nothing. Make the
+        /// image again.
+        "SR-C04" Line { number: usize } = "is malformed in line {number}, where a digest is expected",
+    }
+}
 
 /// The permissions of the list.
 pub const MODE: u32 = 0o600;
@@ -41,24 +52,22 @@ impl Compiled {
     ///
     /// # Errors
     /// What follows the name of the file in a sentence: why it counts for nothing.
-    pub fn of(source: &dyn Source) -> Result<Self, String> {
+    pub fn of(source: &dyn Source) -> Result<Self, Message> {
         let Some(file) = source.read(Path::new(COMPILED), fixed::COMPILED_FILE)? else {
             return Ok(Self::default());
         };
-        if file.uid != 0 {
-            return Err(format!("is owned by user {}, not by root", file.uid));
+        let (uid, mode) = (file.uid, file.mode);
+        if uid != 0 {
+            Err(NotRootsAlone::Owner { uid })?;
         }
-        if file.mode & 0o077 != 0 {
-            return Err(format!(
-                "can be read or written by others than root (mode {:04o})",
-                file.mode
-            ));
+        if mode & 0o077 != 0 {
+            Err(NotRootsAlone::Readable { mode })?;
         }
-        Self::parse(&file.bytes)
+        Ok(Self::parse(&file.bytes)?)
     }
 
     /// Understands the whole list or nothing of it.
-    fn parse(bytes: &[u8]) -> Result<Self, String> {
+    fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut compiled = Self::default();
         let mut rest = bytes;
         for number in 1.. {
@@ -70,9 +79,7 @@ impl Compiled {
             let line = end
                 .map(|end| &rest[..end])
                 .and_then(digest)
-                .ok_or_else(|| {
-                    format!("is malformed in line {number}, where a digest is expected")
-                })?;
+                .ok_or(Malformed::Line { number })?;
             compiled.digests.insert(line.to_owned());
             rest = &rest[line.len() + 1..];
         }
@@ -147,7 +154,9 @@ mod tests {
             &[&good[..good.len() - 2], b"\xff\n"].concat(),
             &upper,
         ] {
-            let error = Compiled::parse(&[&good[..], bad].concat()).unwrap_err();
+            let error = Compiled::parse(&[&good[..], bad].concat())
+                .unwrap_err()
+                .to_string();
             assert!(error.contains("malformed in line 2"), "{error}");
         }
     }

@@ -1,7 +1,5 @@
 //! Why a signature does not count.
 
-use std::fmt;
-
 use switch_root_core::escape;
 
 use super::signature::NAMESPACE;
@@ -10,95 +8,48 @@ use super::time::Time;
 /// The most of a text from a signature that is shown, in bytes.
 const SHOWN: usize = 256;
 
-/// Why a signature does not count. What is displayed goes on a sentence that begins with
-/// the policy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rejection {
-    /// It is no armored SSH signature, for this reason.
-    Malformed(String),
-    /// Its key is of a type that is not checked here, which is named where it is known.
-    Algorithm(Option<String>),
-    /// It was made for this namespace.
-    Namespace(String),
-    /// Nobody lists its key, which has this fingerprint.
-    UnknownKey(String),
-    /// Its key is listed, and only for signatures of other kinds.
-    OtherNamespaces {
-        /// Of the key.
-        fingerprint: String,
-        /// The file and line that list it.
-        place: String,
-    },
-    /// It is a signature of something else, by this signer.
-    Changed(String),
-    /// Its key has expired.
-    Expired {
-        /// Who signed, and the fingerprint of the key.
-        who: String,
-        /// The last moment at which it was valid.
-        on: Time,
-        /// The file and line that say so.
-        place: String,
-    },
-    /// Its key is not valid yet.
-    NotYetValid {
-        /// Who signed, and the fingerprint of the key.
-        who: String,
-        /// The first moment at which it is valid.
-        from: Time,
-        /// The file and line that say so.
-        place: String,
-    },
+switch_root_core::outcomes! {
+    /// Why a signature does not count: what follows the policy's name in a sentence.
+    #[derive(Clone, PartialEq, Eq)]
+    pub enum Rejection in "signatures" {
+        /// The file was damaged, or is something else; the reason is in parentheses.
+        "SR-S10" Malformed { reason: String } = "has a signature file that is no armored SSH signature ({reason}); sign it again with `srctl policy sign`, or `ssh-keygen -Y sign -n {NAMESPACE}`",
+        /// Sign it with an Ed25519 key.
+        "SR-S11" Algorithm { name: String } = "is signed by a key of the type {name}, and only keys of the types ssh-ed25519 and sk-ssh-ed25519@openssh.com are accepted",
+        "SR-S12" UnknownAlgorithm = "is signed by a key of another type, and only keys of the types ssh-ed25519 and sk-ssh-ed25519@openssh.com are accepted",
+        /// Add the key to a `*.signers` file of the trust folder if it is to be accepted.
+        "SR-S13" UnknownKey { fingerprint: String } = "is signed by a key that is not among those that are accepted: {fingerprint}",
+        /// Sign with `-n switch-root-policy`, or let the line of the signers file accept that
+        /// namespace.
+        "SR-S14" Namespace { name: String } = "has a signature that was made for something else: its namespace is `{name}`, and that of policies is `{NAMESPACE}`",
+        "SR-S15" OtherNamespaces { fingerprint: String, place: String } = "is signed by the key {fingerprint}, which {place} accepts for other namespaces than `{NAMESPACE}` only",
+        /// The policy was rebuilt after it was signed; or somebody changed it.
+        "SR-S16" Changed { signer: String } = "is not what {signer} signed: the signature is that of another file, or the file was changed since",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// That the key of a signature is not valid at a time. What is displayed goes on a sentence
+    /// that begins with the policy.
+    #[derive(Clone, PartialEq, Eq)]
+    pub enum OutsideValidity in "signature-warnings" {
+        /// Clocks are often wrong in an initramfs. A key that must not count any more is taken out
+        /// of the trust folder.
+        "SR-S50" Expired { who: String, time: Time, place: String } = "is signed by {who}, whose key expired on {time} ({place})",
+        "SR-S51" NotYetValid { who: String, time: Time, place: String } = "is signed by {who}, whose key is not valid before {time} ({place})",
+    }
 }
 
 impl Rejection {
     pub(super) fn algorithm(name: &str) -> Self {
-        Self::Algorithm(Some(escape::message(name, SHOWN)))
+        Self::Algorithm {
+            name: escape::message(name, SHOWN),
+        }
     }
 
     pub(super) fn namespace(name: &str) -> Self {
-        Self::Namespace(escape::message(name, SHOWN))
-    }
-}
-
-impl fmt::Display for Rejection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Malformed(reason) => write!(
-                f,
-                "has a signature file that is no armored SSH signature ({reason}); sign it again with `srctl policy sign`, or `ssh-keygen -Y sign -n {NAMESPACE}`"
-            ),
-            Self::Algorithm(name) => write!(
-                f,
-                "is signed by a key of {}, and only keys of the types ssh-ed25519 and sk-ssh-ed25519@openssh.com are accepted",
-                match name {
-                    Some(name) => format!("the type {name}"),
-                    None => "another type".into(),
-                }
-            ),
-            Self::Namespace(name) => write!(
-                f,
-                "has a signature that was made for something else: its namespace is `{name}`, and that of policies is `{NAMESPACE}`"
-            ),
-            Self::UnknownKey(fingerprint) => write!(
-                f,
-                "is signed by a key that is not among those that are accepted: {fingerprint}"
-            ),
-            Self::OtherNamespaces { fingerprint, place } => write!(
-                f,
-                "is signed by the key {fingerprint}, which {place} accepts for other namespaces than `{NAMESPACE}` only"
-            ),
-            Self::Changed(signer) => write!(
-                f,
-                "is not what {signer} signed: the signature is that of another file, or the file was changed since"
-            ),
-            Self::Expired { who, on, place } => {
-                write!(f, "is signed by {who}, whose key expired on {on} ({place})")
-            }
-            Self::NotYetValid { who, from, place } => write!(
-                f,
-                "is signed by {who}, whose key is not valid before {from} ({place})"
-            ),
+        Self::Namespace {
+            name: escape::message(name, SHOWN),
         }
     }
 }

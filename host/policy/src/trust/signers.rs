@@ -16,7 +16,7 @@ use ssh_key::{HashAlg, PublicKey};
 use switch_root_core::escape;
 use switch_root_core::limits::fixed;
 
-use super::rejection::Rejection;
+use super::rejection::OutsideValidity;
 use super::signature::NAMESPACE;
 use super::time::Time;
 
@@ -35,6 +35,37 @@ const SKIPPED: [&str; 6] = [
 
 /// The most of a line that is shown, in bytes.
 const SHOWN: usize = 80;
+
+switch_root_core::outcomes! {
+    /// What is wrong with a list: a sentence that names the file and its line.
+    pub enum Malformed in "signatures" {
+        /// The line of the signers file that is named; what is wrong with it is one of the next.
+        "SR-S30" Line { place: String, reason: BadLine } = "{place}: {reason}; a line is: NAME [OPTION,...] KEY-TYPE KEY",
+        /// Signers files are text. Remove the line, or write it again.
+        "SR-S31" NotUtf8 { place: String } = "{place}: it is not UTF-8",
+        /// Remove the keys that nothing is signed with.
+        "SR-S32" TooMany { place: String, limit: usize } = "{place}: it is more than the {limit} keys that are read",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// What is wrong with a line.
+    pub enum BadLine in "signatures" {
+        /// What is wrong with the line of a signers file. Correct it.
+        "SR-S33" Nobody = "it names nobody",
+        "SR-S34" Quotation = "a quotation mark is not closed",
+        "SR-S35" NoKey { kind: String } = "there is no key behind {kind}",
+        "SR-S36" NoKeyAtAll { word: String } = "no key stands behind `{word}`",
+        "SR-S37" NoType { word: String } = "`{word}` is no type of key",
+        "SR-S38" Key { error: String } = "its key cannot be read ({error})",
+        "SR-S39" NoOption { option: String } = "`{option}` is no option; there are namespaces=, valid-after= and valid-before=",
+        "SR-S40" Twice { name: String } = "the option `{name}` is given twice",
+        "SR-S41" NoTime { option: String } = "`{option}` has no time; one is YYYYMMDD, YYYYMMDDHHMM or YYYYMMDDHHMMSS, with or without a Z, and is UTC",
+        "SR-S42" NeverValid { after: Time, before: Time } = "its key is never valid: after {after}, and before {before}",
+        /// The line has the option `cert-authority`.
+        "SR-S43" Authority = "certificate authorities are not supported; list the keys that sign themselves",
+    }
+}
 
 /// A line of the list.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,25 +91,24 @@ struct Options {
 ///
 /// # Errors
 /// A sentence that names the file, as `shown` has it, and the line.
-pub fn parse(shown: &str, bytes: &[u8], signers: &mut Vec<Signer>) -> Result<(), String> {
+pub fn parse(shown: &str, bytes: &[u8], signers: &mut Vec<Signer>) -> Result<(), Malformed> {
     for (number, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
         let place = format!("{shown}, line {}", number + 1);
-        let line = std::str::from_utf8(line).map_err(|_| format!("{place}: it is not UTF-8"))?;
+        let Ok(line) = std::str::from_utf8(line) else {
+            return Err(Malformed::NotUtf8 { place });
+        };
         let line = line.trim_matches(is_blank);
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let Some((principals, options, key)) = fields(line).map_err(|reason| {
-            format!("{place}: {reason}; a line is: NAME [OPTION,...] KEY-TYPE KEY")
-        })?
-        else {
-            continue;
+        let (principals, options, key) = match fields(line) {
+            Ok(Some(fields)) => fields,
+            Ok(None) => continue,
+            Err(reason) => return Err(Malformed::Line { place, reason }),
         };
-        if signers.len() >= fixed::SIGNERS {
-            return Err(format!(
-                "{place}: it is more than the {} keys that are read",
-                fixed::SIGNERS
-            ));
+        let limit = fixed::SIGNERS;
+        if signers.len() >= limit {
+            return Err(Malformed::TooMany { place, limit });
         }
         signers.push(Signer {
             principals: escape::message(principals, SHOWN),
@@ -91,11 +121,11 @@ pub fn parse(shown: &str, bytes: &[u8], signers: &mut Vec<Signer>) -> Result<(),
 }
 
 /// Takes a line apart. `None` where its key is of a type that is skipped.
-fn fields(line: &str) -> Result<Option<(&str, Options, KeyData)>, String> {
+fn fields(line: &str) -> Result<Option<(&str, Options, KeyData)>, BadLine> {
     let shown = |text: &str| escape::message(text, SHOWN);
     let (principals, rest) = word(line)?;
     if principals.is_empty() {
-        return Err("it names nobody".into());
+        return Err(BadLine::Nobody);
     }
     let is_type = |word: &str| ACCEPTED.contains(&word) || SKIPPED.contains(&word);
     let (first, behind) = word(rest)?;
@@ -108,15 +138,18 @@ fn fields(line: &str) -> Result<Option<(&str, Options, KeyData)>, String> {
     let mut words = key.split(is_blank).filter(|word| !word.is_empty());
     let (kind, base64) = (words.next(), words.next());
     match (kind, base64) {
-        (None, _) => Err(format!("no key stands behind `{}`", shown(first))),
-        (Some(kind), _) if !is_type(kind) => Err(format!("`{}` is no type of key", shown(kind))),
-        (Some(kind), None) => Err(format!("there is no key behind {kind}")),
+        (None, _) => Err(BadLine::NoKeyAtAll { word: shown(first) }),
+        (Some(kind), _) if !is_type(kind) => Err(BadLine::NoType { word: shown(kind) }),
+        (Some(kind), None) => Err(BadLine::NoKey {
+            kind: kind.to_owned(),
+        }),
         (Some(kind), Some(_)) if SKIPPED.contains(&kind) => Ok(None),
         (Some(kind), Some(base64)) => {
             // Without the comment, which may be anything.
             let key = PublicKey::from_openssh(&format!("{kind} {base64}")).map_err(|error| {
                 // It repeats what stands there.
-                format!("its key cannot be read ({})", shown(&error.to_string()))
+                let error = shown(&error.to_string());
+                BadLine::Key { error }
             })?;
             Ok(Some((principals, options, key.key_data().clone())))
         }
@@ -129,7 +162,7 @@ fn is_blank(character: char) -> bool {
 
 /// Splits off the first word. Blanks within quotation marks are part of it; those that
 /// enclose it as a whole are not.
-fn word(line: &str) -> Result<(&str, &str), String> {
+fn word(line: &str) -> Result<(&str, &str), BadLine> {
     let mut quoted = false;
     let end = line.find(|character| {
         quoted ^= character == '"';
@@ -137,7 +170,7 @@ fn word(line: &str) -> Result<(&str, &str), String> {
     });
     let end = end.unwrap_or(line.len());
     if quoted && end == line.len() {
-        return Err("a quotation mark is not closed".into());
+        return Err(BadLine::Quotation);
     }
     let (word, rest) = line.split_at(end);
     let whole = word
@@ -146,7 +179,7 @@ fn word(line: &str) -> Result<(&str, &str), String> {
     Ok((whole.unwrap_or(word), rest.trim_start_matches(is_blank)))
 }
 
-fn options(list: &str) -> Result<Options, String> {
+fn options(list: &str) -> Result<Options, BadLine> {
     let mut options = Options::default();
     let mut rest = list;
     while !rest.is_empty() {
@@ -167,12 +200,14 @@ fn options(list: &str) -> Result<Options, String> {
         });
         let shown = escape::message(option, SHOWN);
         let again = |given: bool| match given {
-            true => Err(format!("the option `{name}` is given twice")),
+            true => Err(BadLine::Twice {
+                name: name.to_owned(),
+            }),
             false => Ok(()),
         };
         let time = |value: &str| {
-            Time::parse(value).ok_or_else(|| {
-                format!("`{shown}` has no time; one is YYYYMMDD, YYYYMMDDHHMM or YYYYMMDDHHMMSS, with or without a Z, and is UTC")
+            Time::parse(value).ok_or_else(|| BadLine::NoTime {
+                option: shown.clone(),
             })
         };
         match (name.to_ascii_lowercase().as_str(), value) {
@@ -189,24 +224,18 @@ fn options(list: &str) -> Result<Options, String> {
                 options.valid_before = Some(time(value)?);
             }
             ("cert-authority", _) => {
-                return Err(
-                    "certificate authorities are not supported; list the keys that sign themselves"
-                        .into(),
-                );
+                return Err(BadLine::Authority);
             }
             _ => {
-                return Err(format!(
-                    "`{shown}` is no option; there are namespaces=, valid-after= and valid-before="
-                ));
+                let option = shown;
+                return Err(BadLine::NoOption { option });
             }
         }
     }
     if let (Some(after), Some(before)) = (options.valid_after, options.valid_before)
         && after >= before
     {
-        return Err(format!(
-            "its key is never valid: after {after}, and before {before}"
-        ));
+        return Err(BadLine::NeverValid { after, before });
     }
     Ok(options)
 }
@@ -231,18 +260,18 @@ impl Signer {
     }
 
     /// That the key is not valid at this time, if it is not.
-    pub(super) fn untimely(&self, now: Time) -> Option<Rejection> {
+    pub(super) fn untimely(&self, now: Time) -> Option<OutsideValidity> {
         let who = || format!("{} ({})", self.principals, self.fingerprint());
         let place = || self.place.clone();
         match (self.options.valid_after, self.options.valid_before) {
-            (Some(from), _) if now < from => Some(Rejection::NotYetValid {
+            (Some(time), _) if now < time => Some(OutsideValidity::NotYetValid {
                 who: who(),
-                from,
+                time,
                 place: place(),
             }),
-            (_, Some(on)) if now > on => Some(Rejection::Expired {
+            (_, Some(time)) if now > time => Some(OutsideValidity::Expired {
                 who: who(),
-                on,
+                time,
                 place: place(),
             }),
             _ => None,
@@ -298,7 +327,7 @@ mod tests {
     const KEY: &str =
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFNGZgeGrl4GnWu2PVVyLQhCuQCJQyHu0fCdO9Qr+YQd";
 
-    fn read(text: &str) -> Result<Vec<Signer>, String> {
+    fn read(text: &str) -> Result<Vec<Signer>, Malformed> {
         let mut signers = Vec::new();
         parse("a.signers", text.as_bytes(), &mut signers).map(|()| signers)
     }
@@ -361,12 +390,14 @@ mod tests {
             (&format!("\"\" {KEY}"), "names nobody"),
             (&format!("a \u{1b}[2J{long} {KEY}"), "\\x1b[2J"),
         ] {
-            let error = read(&format!("# first\n{line}\n")).unwrap_err();
+            let error = read(&format!("# first\n{line}\n")).unwrap_err().to_string();
             assert!(error.starts_with("a.signers, line 2: "), "{error}");
             assert!(error.contains(expected), "{line}: {error}");
         }
         let mut signers = Vec::new();
-        let error = parse("a.signers", b"\xff\n", &mut signers).unwrap_err();
+        let error = parse("a.signers", b"\xff\n", &mut signers)
+            .unwrap_err()
+            .to_string();
         assert_eq!(error, "a.signers, line 1: it is not UTF-8");
     }
 
@@ -374,7 +405,7 @@ mod tests {
     fn there_are_only_so_many_keys() {
         let most = format!("a {KEY}\n").repeat(fixed::SIGNERS);
         assert_eq!(read(&most).unwrap().len(), fixed::SIGNERS);
-        let error = read(&format!("{most}a {KEY}\n")).unwrap_err();
+        let error = read(&format!("{most}a {KEY}\n")).unwrap_err().to_string();
         assert!(error.contains("more than the 1000 keys"), "{error}");
     }
 

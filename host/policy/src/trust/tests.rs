@@ -58,17 +58,21 @@ fn each_reason_not_to_accept_a_signature_is_told() {
     let listed = line("", 1);
     assert_eq!(
         rejected(&listed, sign(1, NAMESPACE, b"other")),
-        Rejection::Changed("signer-1".into())
+        Rejection::Changed {
+            signer: "signer-1".into()
+        }
     );
     assert_eq!(
         rejected(&listed, sign(1, "file", FILE)),
-        Rejection::Namespace("file".into())
+        Rejection::Namespace {
+            name: "file".into()
+        }
     );
-    let Rejection::UnknownKey(fingerprint) = rejected(&line("", 2), &good) else {
+    let Rejection::UnknownKey { fingerprint } = rejected(&line("", 2), &good) else {
         panic!("an unknown key");
     };
     assert_eq!(fingerprint, key(1).fingerprint(HashAlg::Sha256).to_string());
-    assert!(matches!(rejected("", &good), Rejection::UnknownKey(_)));
+    assert!(matches!(rejected("", &good), Rejection::UnknownKey { .. }));
     assert!(matches!(
         rejected(&line("namespaces=\"git\"", 1), &good),
         Rejection::OtherNamespaces { place, .. } if place == "a.signers, line 1"
@@ -80,7 +84,7 @@ fn each_reason_not_to_accept_a_signature_is_told() {
         &good.replace("SSH", "PGP"),
     ] {
         assert!(
-            matches!(rejected(&listed, bad), Rejection::Malformed(_)),
+            matches!(rejected(&listed, bad), Rejection::Malformed { .. }),
             "{bad}"
         );
     }
@@ -169,7 +173,7 @@ fn policies(files: &[Named<'_>]) -> Vec<Policy> {
 }
 
 fn refusal(policies: &[Policy]) -> Option<String> {
-    consequence::refusal(&Session::new(policies), false)
+    consequence::refusal(&Session::new(policies), false).map(String::from)
 }
 
 const WASM: &str = "/etc/switch-root/policies.d/50-a.wasm";

@@ -17,7 +17,8 @@ use policy::folder::Policy;
 use preview::plan::{self, Asking};
 use preview::runs;
 use switch_root_core::escape;
-use switch_root_core::failure::NO_COMPILER;
+use switch_root_core::failure::NoCompiler;
+use switch_root_core::outcome::Outcomes;
 use switch_root_core::plan::Deletion;
 use switch_root_core::progress::Progress;
 use switch_root_core::reading;
@@ -147,7 +148,7 @@ fn loadable(
     for (policy, account) in policies.iter().zip(policies::load(policies, findings)) {
         let about = format!("{} of {label}", policy.name);
         let failure = account.failures.first();
-        if failure.is_some_and(|failure| failure.message == NO_COMPILER) {
+        if failure.is_some_and(|failure| failure.code == Some(NoCompiler::Needed.code())) {
             findings.problem(
                 "policy-compiled",
                 about,

@@ -10,6 +10,7 @@ use policy::session::{Account, Session};
 use policy::sidecar::OnFailure;
 use policy::source::Source;
 use switch_root_core::failure::{Failure, Kind};
+use switch_root_core::outcome::Code;
 use switch_root_core::{escape, locations};
 use toolkit::loading::quietly;
 
@@ -18,8 +19,17 @@ use crate::as_initramfs::AsInitramfs;
 use crate::rooted::Rooted;
 
 const CHECK: &str = "policy";
-/// What the kernel lacks where native code is not run here, and what to do then.
-const SECCOMP: &str = "seccomp";
+/// The codes of failures and warnings that something more can be said of.
+const DANGLING_FOLDER: Code = Code::declared("SR-P11");
+const NO_SIGNERS: Code = Code::declared("SR-S04");
+const UNCHECKED: Code = Code::declared("SR-S05");
+const OF_OTHER_FOLDER: Code = Code::declared("SR-P71");
+const UNUSED: Code = Code::declared("SR-P72");
+const UNLISTED: Code = Code::declared("SR-P74");
+const UNUSABLE: Code = Code::declared("SR-C12");
+const NO_SECCOMP: Code = Code::declared("SR-C22");
+
+/// What to do where the kernel lacks what native code is confined by.
 const ELSEWHERE: &str = "a boot runs it all the same: examine it on a kernel with seccomp";
 
 /// Looks at the policies of a machine, and gives back those that can be loaded: the others
@@ -202,23 +212,22 @@ pub fn judge(
         format!("loads, and answers {answers} ({}{signed})", policy.origin),
     );
     for warning in &account.warnings {
-        let compiled = warning.contains(".cwasm") || warning.contains("ahead-of-time");
-        let (check, remedy) = match compiled {
-            true if warning.contains("listed in") => (
+        let (check, remedy) = match warning.code {
+            Some(UNLISTED) => (
                 "policy-compiled",
                 "make the image again, which lists what is compiled for it; or sign the .cwasm, or remove it",
             ),
-            true if warning.contains(SECCOMP) => ("policy-compiled", ELSEWHERE),
-            true => (
+            Some(NO_SECCOMP) => ("policy-compiled", ELSEWHERE),
+            Some(UNUSED | OF_OTHER_FOLDER | UNUSABLE) => (
                 "policy-compiled",
                 "compile it again as root, with srctl policy compile, or remove the .cwasm",
             ),
-            false => (
+            _ => (
                 "policy-warning",
                 "look at the policy with srctl policy inspect",
             ),
         };
-        findings.warning(check, about, warning.clone(), remedy);
+        findings.warning(check, about, warning.text.clone(), remedy);
     }
 }
 
@@ -257,15 +266,15 @@ fn remedy(policy: &Policy, failure: &Failure, here: bool) -> String {
     };
     match failure.kind {
         Kind::NotAPolicy if failure.is_untried() => ELSEWHERE.into(),
-        Kind::Unreadable if failure.message.contains("dangling symbolic link") => {
+        Kind::Unreadable if failure.code == Some(DANGLING_FOLDER) => {
             format!("correct the link {file}, or remove it")
         }
         Kind::Unreadable => format!("make {file} readable, or remove it"),
         // The folder of the lists itself, which nobody could sign.
-        Kind::Signature if failure.message.starts_with("has no usable list of signers") => {
+        Kind::Signature if failure.code == Some(NO_SIGNERS) => {
             "correct the lists of signers: what is wrong is named above".into()
         }
-        Kind::Signature if failure.message.contains("no usable list of signers") => {
+        Kind::Signature if failure.code == Some(UNCHECKED) => {
             format!("correct the lists of signers; where it is not signed yet, sign it ({sign})")
         }
         Kind::Signature => format!("sign it ({sign}), or correct the lists of signers"),

@@ -92,7 +92,9 @@ pub fn verdicts(judged: &[Judged]) -> Value {
             let reasons: Value = one
                 .reasons
                 .iter()
-                .map(|(policy, reason)| json!({"policy": policy, "reason": reason}))
+                .map(|(policy, reason)| {
+                    json!({"policy": policy, "code": reason.code, "reason": reason.text})
+                })
                 .collect();
             json!({
                 "image": one.extension.image,

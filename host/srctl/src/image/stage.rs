@@ -134,7 +134,8 @@ fn check(folders: &Folders, gathered: &Gathered) -> Result<()> {
         match &policy.code {
             Err(failure) => return Err(unlike(&failure.message)),
             Ok(code) if staged.compiled.is_some() && code.native.is_none() => {
-                return Err(unlike(&policy.warnings.join("; ")));
+                let warnings: Vec<&str> = policy.warnings.iter().map(|one| &*one.text).collect();
+                return Err(unlike(&warnings.join("; ")));
             }
             Ok(_) if policy.digest != staged.digest => {
                 return Err(unlike("it was changed meanwhile"));

@@ -342,12 +342,10 @@ fn policies(report: &Report, layout: Layout) -> String {
         .policies
         .iter()
         .map(|policy| {
-            let failures: Vec<String> = policy
-                .failures
-                .iter()
-                .map(|failure| format!("failed: it {}", failure.message))
-                .collect();
-            let words = [failures, policy.warnings.clone()].concat();
+            let failures = policy.failures.iter();
+            let failures = failures.map(|failure| format!("failed: it {}", failure.message));
+            let warnings = policy.warnings.iter().cloned();
+            let words: Vec<String> = failures.chain(warnings).collect();
             [
                 policy.name.clone(),
                 policy.origin.clone(),

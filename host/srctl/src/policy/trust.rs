@@ -14,15 +14,17 @@ const LIST: u64 = switch_root_core::limits::fixed::SIGNERS_FILE;
 
 /// Reads the signers of a list, or of all lists (`*.signers`) of a folder.
 pub fn read(path: &Path) -> Result<Trust> {
-    let malformed = |reason| Error::input(format!("cannot tell whose signatures count: {reason}"));
+    let malformed =
+        |reason: String| Error::input(format!("cannot tell whose signatures count: {reason}"));
     if path.is_dir() {
-        let read = Trust::in_folder(&Disk::folder(path), Path::new("/")).map_err(malformed)?;
+        let read = Trust::in_folder(&Disk::folder(path), Path::new("/"))
+            .map_err(|reason| malformed(reason.text))?;
         return read.ok_or_else(|| malformed(format!("there is no {}", shown(path))));
     }
     let mut trust = Trust::default();
     trust
         .add(&shown(path), &read_up_to(path, LIST)?)
-        .map_err(malformed)?;
+        .map_err(|reason| malformed(reason.to_string()))?;
     Ok(trust)
 }
 
@@ -42,11 +44,11 @@ pub fn check<'a>(
     let signed = trust.verify(wasm, signature, trust::now());
     match signed {
         Ok(Signed {
-            untimely: Some(rejection),
+            untimely: Some(reason),
             ..
-        })
-        | Err(rejection) => Err(format!("{name} {rejection}")),
+        }) => Err(format!("{name} {reason}")),
         Ok(signed) => Ok(signed),
+        Err(rejection) => Err(format!("{name} {rejection}")),
     }
 }
 

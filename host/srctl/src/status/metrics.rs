@@ -295,7 +295,7 @@ fn extensions(extensions: &[Extension], metrics: &mut Exposition) {
         };
         reasons.iter().map(move |reason| (one, reason))
     });
-    for (one, Reason { policy, reason }) in reasons.take(TOLD) {
+    for (one, Reason { policy, reason, .. }) in reasons.take(TOLD) {
         let [image, name, version] = names(one);
         let why = [("policy", label(policy)), ("reason", label(reason))];
         let [policy, reason] = why.each_ref().map(borrowed);

@@ -196,6 +196,7 @@ impl Activation {
 fn left_out(reason: &str) -> Vec<Reason> {
     vec![Reason {
         policy: HOST.into(),
+        code: None,
         reason: format!("the layer {reason}"),
     }]
 }

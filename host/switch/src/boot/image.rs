@@ -9,6 +9,7 @@ use std::os::unix::fs::FileExt;
 
 use rustix::fs::{self, FileType, Mode, OFlags};
 use sha2::{Digest, Sha256};
+use switch_root_core::file::Unreadable;
 use switch_root_core::{path::Path, text::bytes};
 
 /// The file systems that images may hold.
@@ -70,6 +71,12 @@ impl From<String> for Unusable {
     }
 }
 
+impl From<Unreadable> for Unusable {
+    fn from(reason: Unreadable) -> Self {
+        String::from(reason).into()
+    }
+}
+
 /// How much is read at once for a digest.
 const CHUNK: usize = 256 << 10;
 
@@ -105,14 +112,20 @@ impl Image {
         let file: OwnedFd = fs::open(path, flags, Mode::empty()).map_err(|error| Unusable {
             reason: match error {
                 rustix::io::Errno::NOENT => "is missing in the initramfs".into(),
-                rustix::io::Errno::LOOP => "is a symbolic link; put the file itself there".into(),
-                error => format!("cannot be opened: {error}"),
+                rustix::io::Errno::LOOP => Unreadable::Link.into(),
+                error => Unreadable::Opening {
+                    error: error.into(),
+                }
+                .into(),
             },
             missing: error == rustix::io::Errno::NOENT,
         })?;
-        let stat = fs::fstat(&file).map_err(|error| format!("cannot be examined: {error}"))?;
+        let stat = fs::fstat(&file).map_err(|error| {
+            let error = error.into();
+            Unreadable::Examining { error }
+        })?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err("is not a regular file".to_owned().into());
+            Err(Unreadable::NotRegular)?;
         }
         let file = File::from(file);
         let size = stat.st_size.unsigned_abs();
@@ -137,7 +150,7 @@ impl Image {
         })?;
         let found = self
             .sha256()
-            .map_err(|error| format!("cannot be read: {error}"))?;
+            .map_err(|error| Unreadable::Reading { error })?;
         if found.eq_ignore_ascii_case(wanted) {
             return Ok(());
         }
@@ -184,7 +197,7 @@ fn examine(file: &File, size: u64) -> Result<Format, Unusable> {
             Ok(0) => break,
             Ok(count) => length += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(format!("cannot be read: {error}").into()),
+            Err(error) => Err(Unreadable::Reading { error })?,
         }
     }
     let start = &start[..length];

@@ -2,8 +2,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use switch_root_core::contract::Outcome;
-use switch_root_core::failure::{Failure, Kind};
+use switch_root_core::failure::{Failure, Kind, NoCompiler};
 use switch_root_core::file_kind::FileKind;
+use switch_root_core::outcome::Outcomes;
 use switch_root_core::path::Path;
 use switch_root_core::plan::{Process, Strategy};
 use switch_root_core::preserved::{Carry, Survivor};
@@ -34,8 +35,9 @@ fn whole() -> Report {
             compiled: true,
             fuel: 1,
             time_us: 1,
-            failures: vec![Failure::load(Kind::Trap, "stopped itself")],
+            failures: vec![Failure::load(Kind::NotAPolicy, NoCompiler::Needed)],
             warnings: vec!["a warning".into()],
+            warning_codes: vec![Some(NoCompiler::Needed.code())],
         }],
         masked_policies: vec!["60-b".into()],
         review: ReviewReport {
@@ -66,12 +68,14 @@ fn whole() -> Report {
             activated: Some(false),
             reasons: vec![Reason {
                 policy: "50-a".into(),
+                code: None,
                 reason: "too old".into(),
             }],
         }],
         deletion: DeletionReport {
             state: DeletionState::Complete,
             reason: Some("a reason".into()),
+            code: None,
             tally: DeletionTally {
                 files: 1,
                 directories: 1,
@@ -115,6 +119,7 @@ fn whole() -> Report {
             time_us: 1,
         }),
         warnings: vec!["a warning".into()],
+        warning_codes: vec![None],
         timings: Timings {
             policies_us: 1,
             plan_us: 2,
@@ -183,6 +188,17 @@ fn the_schema_has_the_fields_of_the_report_and_no_others() {
     // Whoever writes a report writes all of it.
     assert_eq!(required, of_report);
     assert_eq!(schema["properties"]["schema"]["const"], SCHEMA);
+}
+
+#[test]
+fn each_warning_has_its_code_at_the_same_place() {
+    let mut report = whole();
+    report.warn(NoCompiler::Needed);
+    let report = serde_json::to_value(report).unwrap();
+    let words = NoCompiler::Needed.to_string();
+    assert_eq!(report["warnings"], serde_json::json!(["a warning", words]));
+    assert_eq!(report["warning_codes"], serde_json::json!([null, "SR-C20"]));
+    assert_eq!(report["policies"][0]["failures"][0]["code"], "SR-C20");
 }
 
 #[test]

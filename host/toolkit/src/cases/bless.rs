@@ -48,7 +48,7 @@ fn in_yaml(text: &str, answers: &Answers) -> std::result::Result<String, String>
     if *answers == Answers::default() {
         written = "expect: {}\n".into();
     }
-    let root = yaml::document(text)?;
+    let root = yaml::document(text).map_err(|error| error.to_string())?;
     let entries = match root.as_ref().map(|root| &root.kind) {
         Some(NodeKind::Mapping(entries)) => entries.as_slice(),
         _ => &[],

@@ -247,7 +247,7 @@ impl<'de> Deserialize<'de> for Truth {
 pub fn read_text(path: &Path) -> Result<String> {
     let wrong = |reason: String| Error::input(format!("the case {} {reason}", path.shown()));
     let (bytes, _) = file::read(path, LIMIT, Links::Follow)
-        .map_err(wrong)?
+        .map_err(|reason| wrong(reason.to_string()))?
         .ok_or_else(|| wrong("is not there".into()))?;
     String::from_utf8(bytes).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
@@ -281,7 +281,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Case> {
 }
 
 fn from_yaml(text: &str) -> std::result::Result<Case, String> {
-    let Some(root) = yaml::document(text)? else {
+    let root = yaml::document(text).map_err(|error| error.to_string())?;
+    let Some(root) = root else {
         return Err("is empty; it holds a mapping with at least `expect`".into());
     };
     let NodeKind::Mapping(entries) = &root.kind else {

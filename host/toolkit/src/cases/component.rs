@@ -39,7 +39,7 @@ impl Component {
         let sidecar = loading::sidecar_of(path, None)?;
         let name = path.file_stem().unwrap_or_default();
         let name = escape::path(name.as_encoded_bytes());
-        file::check_component(&wasm).map_err(|reason| wrong(reason.into()))?;
+        file::check_component(&wasm).map_err(|reason| wrong(reason.to_string()))?;
         let digest = engine::digest(&wasm);
         let native = match component::check_names(&wasm) {
             Ok(()) => Ok(compile(path, wasm, progress).map_err(wrong)?),
@@ -88,7 +88,7 @@ fn compile(
         Ok(file) => file,
         Err(error) => return Err(refusal(path, wasm).unwrap_or(error)),
     };
-    let (_, code) = engine::split_native(&file)?;
+    let (_, code) = engine::split_native(&file).map_err(|error| error.to_string())?;
     Native::copied(code).map_err(|error| error.to_string())
 }
 

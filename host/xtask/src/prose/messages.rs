@@ -17,8 +17,9 @@ use walkdir::WalkDir;
 /// What is compiled for the programs of operators alone, and not for the boot program.
 const TOOLS: &str = "cfg(feature=\"tools\")";
 
-/// The macros that log what is neither an error nor a warning.
-const NO_WARNINGS: [&str; 3] = ["info", "debug", "trace"];
+/// The macros that log what is neither an error nor a warning, and the one that declares what
+/// is explained where it is declared.
+const NO_WARNINGS: [&str; 4] = ["info", "debug", "trace", "outcomes"];
 
 /// What was found in a source file.
 #[derive(Default)]

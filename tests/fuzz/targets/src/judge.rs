@@ -91,7 +91,7 @@ fn hear(stream: &[u8]) {
             assert!(PATHS.contains(&claim.path.as_slice()), "{claim:?}");
             assert!(claim.policy < policies.len());
             if let Some(target) = &claim.target {
-                assert_eq!(check_target(target, &inits), Ok(()));
+                assert!(check_target(target, &inits).is_ok());
             }
         }
     }
@@ -104,14 +104,18 @@ fn hear(stream: &[u8]) {
     if let Ok(judged) = compatibility::review(&mut session, &host, b"layers: []\n") {
         for judged in judged {
             assert!(judged.verdicts.len() <= policies.len());
-            judged.reasons.iter().for_each(|(_, why)| assert_shown(why));
+            judged
+                .reasons
+                .iter()
+                .for_each(|(_, why)| assert_shown(&why.text));
         }
     }
     for account in session.accounts() {
         // At most one for each question, and that it cannot be loaded.
         assert!(account.failures.len() <= 3, "{:?}", account.failures);
         let failures = account.failures.iter().map(|failure| &failure.message);
-        failures.chain(&account.warnings).for_each(|text| {
+        let warnings = account.warnings.iter().map(|warning| &warning.text);
+        failures.chain(warnings).for_each(|text| {
             assert_shown(text);
             assert!(text.len() < LIMIT, "a message of {} bytes", text.len());
         });

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use switch_root_core::escape::Shown;
 use switch_root_core::limits::fixed;
 use switch_root_core::locations::COMPILED;
+use switch_root_core::outcome::Message;
 
 use super::{FILE, SIG, SIGNERS, WASM, line, refusal, sign};
 use crate::engine;
@@ -37,14 +38,14 @@ impl Files {
 }
 
 impl Source for Files {
-    fn names(&self, directory: &Path) -> Result<Option<Vec<OsString>>, String> {
+    fn names(&self, directory: &Path) -> Result<Option<Vec<OsString>>, Message> {
         let inside = |path: &&PathBuf| path.parent() == Some(directory);
         let names: Vec<_> = self.0.keys().filter(inside).collect();
         let name = |path: &&PathBuf| path.file_name().map(OsString::from);
         Ok((!names.is_empty()).then(|| names.iter().filter_map(name).collect()))
     }
 
-    fn read(&self, path: &Path, limit: u64) -> Result<Option<Contents>, String> {
+    fn read(&self, path: &Path, limit: u64) -> Result<Option<Contents>, Message> {
         match self.0.get(path) {
             Some((bytes, _, _)) if bytes.len() as u64 > limit => Err("is too large".into()),
             file => Ok(file.map(|(bytes, uid, mode)| Contents {
@@ -109,7 +110,7 @@ fn is_compiled(files: &Files, words: &[&str]) {
         panic!("{:?}", policy.warnings);
     };
     for word in [&["50-a.cwasm is not used: it ", "compiled instead"], words].concat() {
-        assert!(warning.contains(word), "{word}: {warning}");
+        assert!(warning.text.contains(word), "{word}: {warning}");
     }
 }
 
@@ -118,7 +119,7 @@ fn native_code_that_is_listed_is_used_in_the_name_of_its_wasm() {
     let native = native(FILE, "code");
     let policy = policy(&signed(&native).list(listing(&native), 0, 0o600));
     assert!(policy.code.as_ref().unwrap().native.is_some());
-    assert_eq!(policy.warnings, [""; 0]);
+    assert_eq!(policy.warnings, []);
     assert_eq!(policy.signer(false), Some("signer-1"));
 }
 

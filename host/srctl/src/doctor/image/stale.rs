@@ -150,7 +150,7 @@ fn lists(source: &dyn Source) -> Option<BTreeMap<OsString, List>> {
         let list = match source.read(&path, fixed::SIGNERS_FILE) {
             Ok(Some(contents)) => Ok(contents.bytes),
             Ok(None) => Err("is a dangling symbolic link".into()),
-            Err(reason) => Err(reason),
+            Err(reason) => Err(reason.text),
         };
         Some((name, list))
     });

@@ -14,6 +14,7 @@ use rustix::fs::{AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::locations::{COMPILED, OPERATOR, TRUST, VENDOR};
+use switch_root_core::outcome::Message;
 use switch_root_core::output::cannot_write;
 use tempfile::TempDir;
 
@@ -293,11 +294,11 @@ fn finish(path: &Path) -> Result<()> {
 struct OwnedByRoot(Disk);
 
 impl Source for OwnedByRoot {
-    fn names(&self, directory: &Path) -> std::result::Result<Option<Vec<OsString>>, String> {
+    fn names(&self, directory: &Path) -> std::result::Result<Option<Vec<OsString>>, Message> {
         self.0.names(directory)
     }
 
-    fn read(&self, path: &Path, limit: u64) -> std::result::Result<Option<Contents>, String> {
+    fn read(&self, path: &Path, limit: u64) -> std::result::Result<Option<Contents>, Message> {
         let contents = self.0.read(path, limit)?;
         Ok(contents.map(|contents| Contents { uid: 0, ..contents }))
     }

@@ -1,0 +1,77 @@
+//! Outcomes of all kinds.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Code, Outcomes};
+
+/// A message to operators with its code. One without is of a place that has no codes yet, or
+/// is not this program's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Its code.
+    pub code: Option<Code>,
+    /// Its words.
+    pub text: String,
+}
+
+impl Message {
+    /// The same message in other words: with what it is said of around them.
+    #[must_use]
+    pub fn reworded(self, text: impl FnOnce(&str) -> String) -> Self {
+        Self {
+            text: text(&self.text),
+            ..self
+        }
+    }
+}
+
+/// The words of an outcome. Not the standard library's way, of which the boot program would have
+/// one for each of a hundred types.
+#[inline(never)]
+pub fn text(outcome: &dyn fmt::Display) -> String {
+    outcome.to_string()
+}
+
+impl<O: Outcomes> From<O> for Message {
+    fn from(outcome: O) -> Self {
+        Self {
+            code: Some(outcome.code()),
+            text: text(&outcome),
+        }
+    }
+}
+
+impl From<String> for Message {
+    fn from(text: String) -> Self {
+        Self { code: None, text }
+    }
+}
+
+impl From<&str> for Message {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+/// For places whose failures are texts still.
+impl From<Message> for String {
+    fn from(message: Message) -> Self {
+        message.text
+    }
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Message {}
+
+/// Messages as reports have them: the texts, and in the same order the codes.
+pub fn split(messages: &[Message]) -> (Vec<String>, Vec<Option<Code>>) {
+    let pairs = messages.iter().map(|one| (one.text.clone(), one.code));
+    pairs.unzip()
+}
