@@ -17,6 +17,19 @@ use crate::proc::Proc;
 use crate::report;
 use crate::{kernel_log, start};
 
+switch_root_core::outcomes! {
+    /// What becomes of the deletion.
+    pub enum Undeleted in "deletion" {
+        /// The memory is not freed before the machine restarts.
+        "SR-D01" Nothing { error: std::io::Error } = "nothing of the initramfs was deleted: {error}",
+        /// Each is named in the report under `deletion.failed`: mostly files with the attribute `i`
+        /// (chattr), or mounts that appeared meanwhile. The rest is gone.
+        "SR-D03" Some { names: String } = "{names} of the initramfs could not be deleted",
+        /// No process can be started concurrently with this one.
+        "SR-D05" Foreground { error: nix::Error } = "the deletion cannot go on in the background ({error}): init waits for it",
+    }
+}
+
 /// What the deletion works on.
 pub struct Work<'a> {
     /// What was planned.
@@ -68,9 +81,7 @@ pub fn start(work: Work<'_>, mut report: Report) {
             unsafe { libc::_exit(0) }
         }
         Err(error) => {
-            report.warn(format!(
-                "the deletion cannot go on in the background ({error}): init waits for it"
-            ));
+            report.warn(Undeleted::Foreground { error });
             delete(&work, report);
         }
     }
@@ -91,7 +102,7 @@ fn delete(work: &Work<'_>, mut report: Report) {
             path: "/".into(),
             error: error.to_string(),
         });
-        report.warn(format!("nothing of the initramfs was deleted: {error}"));
+        report.warn(Undeleted::Nothing { error });
         tally
     });
     let time = started.elapsed();
@@ -119,10 +130,9 @@ fn delete(work: &Work<'_>, mut report: Report) {
     );
     let failed = deletion.tally.failed.len() as u64 + deletion.tally.failed_more;
     if failed > 0 {
-        report.warn(format!(
-            "{} of the initramfs could not be deleted",
-            count(failed, "name", "names")
-        ));
+        report.warn(Undeleted::Some {
+            names: count(failed, "name", "names"),
+        });
     }
     show(work, &mut report);
     // Not on the way to init, which the kernel's log is too long for.

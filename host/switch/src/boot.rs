@@ -146,8 +146,8 @@ fn assemble(
     let unpacking = if halt { check_unpacking()? } else { None };
     let mut modules = Modules::default();
     // What the kernel did not unpack is not missing in the image.
-    let root_image =
-        root_image(parameters).map_err(|reason| kernel_log::failure().unwrap_or(reason))?;
+    let root_image = root_image(parameters)
+        .map_err(|reason| kernel_log::failure().map_or(reason, String::from))?;
     modules.loop_devices()?;
     let root = Mounted::new(&root_image, "root", &mut modules)
         .map_err(|reason| format!("the root image {} {reason}", root_image.path))?;

@@ -7,6 +7,28 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use switch_root_core::escape;
 
+switch_root_core::outcomes! {
+    /// That the initramfs is not whole.
+    pub enum Incomplete in "root-image" {
+        /// The kernel's own words are its reason: `write error` is too little memory for the image
+        /// (half of it is used at most), others are a damaged archive. A warning where the root image
+        /// is there, and under every other name of the program.
+        "SR-B20" Unpacking { reason: String } = "the kernel failed to unpack the initramfs ({reason}), and files of it are missing or cut off; make the initramfs again, or give the machine more memory",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// Why it is not known whether it is.
+    pub enum NoLog in "boot-warnings" {
+        /// A reason why it is not known whether the kernel unpacked the whole initramfs. The kernel
+        /// has no log (`CONFIG_PRINTK`), or too small a one (`log_buf_len=`).
+        "SR-B10" Beginning = "the beginning of the kernel's log is gone",
+        "SR-B11" Overwritten = "the kernel's log was overwritten while it was read",
+        "SR-B12" Opening { error: io::Error } = "/dev/kmsg cannot be opened: {error}",
+        "SR-B13" Reading { error: io::Error } = "/dev/kmsg cannot be read: {error}",
+    }
+}
+
 /// What it says, with its reason behind: where it has no initial RAM disks built in, and
 /// where it takes what it cannot unpack for one.
 const FAILURES: [(&str, &str); 2] = [
@@ -42,12 +64,12 @@ pub fn unpacked() -> Unpacked {
         .open("/dev/kmsg");
     match opened {
         Ok(mut log) => search(&mut log),
-        Err(error) => Unpacked::Unknown(format!("/dev/kmsg cannot be opened: {error}")),
+        Err(error) => Unpacked::Unknown(NoLog::Opening { error }.into()),
     }
 }
 
 /// The sentence about an initramfs that is not whole, where it is known not to be.
-pub fn failure() -> Option<String> {
+pub fn failure() -> Option<Incomplete> {
     match unpacked() {
         Unpacked::Failed(reason) => Some(about(&reason)),
         Unpacked::Whole | Unpacked::Unknown(_) => None,
@@ -55,10 +77,9 @@ pub fn failure() -> Option<String> {
 }
 
 /// The sentence about an initramfs that is not whole.
-pub fn about(reason: &str) -> String {
-    format!(
-        "the kernel failed to unpack the initramfs ({reason}), and files of it are missing or cut off; make the initramfs again, or give the machine more memory"
-    )
+pub fn about(reason: &str) -> Incomplete {
+    let reason = reason.to_owned();
+    Incomplete::Unpacking { reason }
 }
 
 /// Reads one record after the other, up to the end of what there is.
@@ -82,12 +103,12 @@ fn search(log: &mut impl Read) -> Unpacked {
             // What was to be read next is gone, and the next read goes on behind it.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => gap = true,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Unpacked::Unknown(format!("/dev/kmsg cannot be read: {error}")),
+            Err(error) => return Unpacked::Unknown(NoLog::Reading { error }.into()),
         }
     }
     match first {
-        Some(1..) => Unpacked::Unknown("the beginning of the kernel's log is gone".into()),
-        _ if gap => Unpacked::Unknown("the kernel's log was overwritten while it was read".into()),
+        Some(1..) => Unpacked::Unknown(NoLog::Beginning.into()),
+        _ if gap => Unpacked::Unknown(NoLog::Overwritten.into()),
         _ => Unpacked::Whole,
     }
 }

@@ -5,10 +5,22 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use switch_root_core::outcome::{CODES, Row, Table};
+use switch_root_core::outcome::{CODES, Outcomes, Row, Table};
 
-/// The crates of the boot program that have outcomes. Its own messages are texts still.
-const CRATES: [&str; 2] = ["../core", "../policy"];
+use crate::{background, capabilities, kernel_log, parameters};
+
+/// Those of this crate.
+const TABLES: &[Table] = &[
+    background::Undeleted::TABLE,
+    capabilities::Kept::TABLE,
+    capabilities::Powerless::TABLE,
+    kernel_log::Incomplete::TABLE,
+    kernel_log::NoLog::TABLE,
+    parameters::Unread::TABLE,
+];
+
+/// The crates that the boot program is made of.
+const CRATES: [&str; 3] = ["../core", "../policy", "."];
 
 /// What explains them to operators.
 const DOCUMENT: &str = "FAILURES.md";
@@ -21,7 +33,7 @@ const RETIRED: &str = "\nNo longer used, and not to be used again:\n";
 
 fn tables() -> impl Iterator<Item = &'static Table> {
     let of_core = switch_root_core::tables::TABLES.iter();
-    of_core.chain(policy::outcomes::TABLES)
+    of_core.chain(policy::outcomes::TABLES).chain(TABLES)
 }
 
 fn folder() -> &'static Path {

@@ -4,6 +4,14 @@ use switch_root_core::parameters::{Parameters, parse};
 
 use crate::proc::Proc;
 
+switch_root_core::outcomes! {
+    /// That the kernel command line is not known.
+    pub enum Unread in "kernel-parameters" {
+        /// It may have asked for that. Mount proc on `/proc` before the switch.
+        "SR-K02" Because { error: std::io::Error } = "the kernel command line cannot be read: {error}; none of its parameters is used, and nothing is deleted",
+    }
+}
+
 /// Logs what was not understood: at once, since it may be why the machine does not start.
 pub fn log_warnings(parameters: &Parameters) {
     for warning in &parameters.warnings {
@@ -20,12 +28,9 @@ pub fn read(proc: &Proc) -> (String, Parameters) {
             (text, parameters)
         }
         Err(error) => {
-            let warning = format!(
-                "the kernel command line cannot be read: {error}; none of its parameters is used, and nothing is deleted"
-            );
             let parameters = Parameters {
                 keep_initramfs: true,
-                warnings: vec![warning.into()],
+                warnings: vec![Unread::Because { error }.into()],
                 ..Parameters::default()
             };
             (String::new(), parameters)
