@@ -26,9 +26,10 @@ cases![
     what_is_otherwise_than_in_a_given_plan_is_told_line_by_line,
     a_root_image_decides_what_can_be_carried,
     an_image_that_boots_whole_is_rehearsed_as_far_as_it_can_be,
+    an_image_without_a_root_image_is_refused_as_its_boot_is,
     devices_that_cannot_be_made_are_told_and_change_nothing,
     a_user_without_privileges_rehearses_too,
-    what_systemd_would_do_is_said_and_not_rehearsed,
+    an_image_of_systemd_is_rehearsed_as_it_preserves,
     a_machine_boots_with_the_image_as_planned,
     a_machine_that_refuses_is_told,
 ];
@@ -256,7 +257,7 @@ fn a_refusal_that_was_planned_is_no_difference() -> Checked {
     // Which is how an operator gets past it.
     let append = "--append switch_root.policies=default";
     let ran = rehearse(&desk, &format!("image --os-release os-release {append}"), 0)?;
-    says(&ran.stdout, &["switched", "not compared"])
+    says(&ran.stdout, &["switched", "as planned"])
 }
 
 fn what_is_otherwise_than_in_a_given_plan_is_told_line_by_line() -> Checked {
@@ -357,6 +358,28 @@ fn an_image_that_boots_whole_is_rehearsed_as_far_as_it_can_be() -> Checked {
             "as planned",
         ],
     )
+}
+
+fn an_image_without_a_root_image_is_refused_as_its_boot_is() -> Checked {
+    let desk = desk(|tree| tree)?;
+    let tree = Vec::new()
+        .executable("/init", fs::read(subject()?)?)
+        .file("/extensions.yaml", extensions(">= v1.6.0").as_str());
+    desk.write("image", archive::of(&tree)?)?;
+    for (arguments, words) in [
+        (
+            "image",
+            "the initramfs has no root image, none of /rootfs.sqsh",
+        ),
+        (
+            "image --append switch_root.root=/other",
+            "the root image /other is missing in the initramfs",
+        ),
+    ] {
+        let ran = rehearse(&desk, arguments, 3)?;
+        says(&ran.stdout, &["refused", words, "nothing was executed"])?;
+    }
+    Ok(())
 }
 
 /// An archive with a device, and a file of somebody.
@@ -466,7 +489,7 @@ fn a_machine_that_refuses_is_told() -> Checked {
     says(&ran.stdout, &["refused", "50-hostile", "as planned"])
 }
 
-fn what_systemd_would_do_is_said_and_not_rehearsed() -> Checked {
+fn an_image_of_systemd_is_rehearsed_as_it_preserves() -> Checked {
     let place = "/usr/lib/switch-root/switch_root";
     let desk = desk(|tree| {
         let subject = tree
@@ -491,7 +514,8 @@ fn what_systemd_would_do_is_said_and_not_rehearsed() -> Checked {
         &[
             "/usr/lib/switch-root/switch_root of the image",
             "note: systemd switches in this image",
-            "Here switch_root itself switches and deletes",
+            "Here it is called like that",
+            "nothing: freeing the initramfs is left to the program that switches",
             "as planned",
         ],
     )

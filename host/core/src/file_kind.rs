@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The type bits of `st_mode`. A symbolic link is itself, never what it points to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum FileKind {
     /// A regular file.
     Regular,

@@ -16,8 +16,10 @@ pub mod file;
 pub mod file_kind;
 #[cfg(feature = "tools")]
 pub mod interrupt;
+pub mod judged;
 pub mod keep;
 pub mod layer_rules;
+mod lenient;
 pub mod limits;
 pub mod locations;
 pub mod os_release;

@@ -1,10 +1,11 @@
-//! The plan: everything that the switch will do, as a value. It is made without changing
-//! anything, can be printed and serialized, and is all that acting on it takes.
+//! The plan: everything that will be done, as a value. It is made without changing anything,
+//! can be printed and serialized, and is all that acting on it takes, beside what is open.
 
 use std::fmt::{self, Write as _};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
+use crate::judged::ExtensionReport;
 use crate::keep::Keep;
 use crate::path::Path;
 use crate::preserved::{Survivor, is_shown};
@@ -22,11 +23,73 @@ pub enum Strategy {
     Delegated,
 }
 
-/// What the switch will do.
+/// What will be done. Of an image the steps are not known: they depend on the machine.
+#[derive(Clone, Debug)]
+pub enum Plan {
+    /// This program switches to a root that is mounted.
+    Switch(Switch),
+    /// Another program switches, such as systemd: what survives is copied before.
+    Preserve(Preserve),
+    /// This program, as the init of the initramfs, boots the image whole.
+    ImageBoot(ImageBoot),
+}
+
+/// See [`Plan::Switch`].
+#[derive(Clone, Debug)]
+pub struct Switch {
+    /// What becomes of the initramfs.
+    pub outline: Outline,
+    /// How the switch is done.
+    pub steps: Option<Steps>,
+}
+
+/// See [`Plan::Preserve`].
+#[derive(Clone, Debug)]
+pub struct Preserve {
+    /// What becomes of the initramfs.
+    pub outline: Outline,
+    /// Where the other program will switch to; nothing of it is done here.
+    pub steps: Option<Steps>,
+    /// What is copied.
+    pub copies: Option<Copies>,
+}
+
+/// See [`Plan::ImageBoot`].
+#[derive(Clone, Debug)]
+pub struct ImageBoot {
+    /// What becomes of the initramfs.
+    pub outline: Outline,
+    /// The files of the initramfs that make the new root: the root image, then the layers of
+    /// the extensions, the uppermost last.
+    pub images: Vec<Path>,
+    /// The extensions.yaml that tells what was activated, written before it is carried.
+    pub rewrite: Option<Rewrite>,
+    /// How the switch is done.
+    pub steps: Option<Steps>,
+}
+
+/// What becomes of the initramfs and of its extensions, in every mode; of an image as well.
+#[derive(Clone, Debug)]
+pub struct Outline {
+    /// What is preserved, by path.
+    pub preserved: Vec<Survivor>,
+    /// Whether the rest is deleted.
+    pub deletion: Deletion,
+    /// Every extension that extensions.yaml names.
+    pub extensions: Vec<ExtensionReport>,
+    /// What is not as it should be: first what was said before the plan was made.
+    pub warnings: Vec<String>,
+    /// What is worth knowing, a sentence each.
+    pub notes: Vec<String>,
+    /// What is not known and would decide, a sentence each.
+    pub unknown: Vec<String>,
+}
+
+/// How the switch is done.
 #[derive(Clone, Debug, Serialize)]
-pub struct Plan {
-    /// How to switch.
-    pub strategy: Strategy,
+pub struct Steps {
+    /// How the new root becomes the root: the first that the kernel does.
+    pub attempts: Vec<Strategy>,
     /// The mount point of the new root, and what identifies it.
     pub new_root: NewRoot,
     /// What is executed at the end.
@@ -45,6 +108,9 @@ pub struct Plan {
     /// Where /run of the new root leads, if it is a link.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_leads_to: Option<Path>,
+    /// Whether what survives is mounted below /run/switch-root.
+    #[serde(skip)]
+    pub preserved: Preserved,
     /// Mounts that stay in the initramfs: those that processes which live on may use, or all,
     /// where the program is called `run-init`. They are neither moved nor detached.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -59,18 +125,19 @@ pub struct Plan {
     /// All other mounts of the initramfs, deepest first: detached, so that
     /// what they hold is freed.
     pub detached_mounts: Vec<Path>,
-    /// What survives, by path.
-    pub survivors: Vec<Survivor>,
-    /// What is copied, where another program switches, and deletes the initramfs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub copies: Option<Copies>,
-    /// A file of the initramfs that is written anew before it is carried: the
-    /// extensions.yaml that tells what was activated.
-    pub rewrite: Option<Rewrite>,
-    /// Whether the rest is deleted.
-    pub deletion: Deletion,
     /// Whether init waits for the deletion.
     pub foreground: bool,
+}
+
+/// Whether what survives is mounted below /run/switch-root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preserved {
+    /// There is no place for it, or another program switches.
+    No,
+    /// If the kernel can: nothing survives that would be missed.
+    Wanted,
+    /// The switch is refused without it.
+    Needed,
 }
 
 /// Whether the initramfs is deleted.
@@ -235,17 +302,96 @@ impl fmt::Display for Strategy {
 }
 
 impl Plan {
+    /// What becomes of the initramfs.
+    pub fn outline(&self) -> &Outline {
+        match self {
+            Self::Switch(Switch { outline, .. })
+            | Self::Preserve(Preserve { outline, .. })
+            | Self::ImageBoot(ImageBoot { outline, .. }) => outline,
+        }
+    }
+
+    /// How the switch is done; none where the plan is that of an image.
+    pub fn steps(&self) -> Option<&Steps> {
+        match self {
+            Self::Switch(Switch { steps, .. })
+            | Self::Preserve(Preserve { steps, .. })
+            | Self::ImageBoot(ImageBoot { steps, .. }) => steps.as_ref(),
+        }
+    }
+
+    /// What is copied, where another program switches.
+    pub fn copies(&self) -> Option<&Copies> {
+        match self {
+            Self::Preserve(Preserve { copies, .. }) => copies.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The files of the initramfs that make the new root, where it is booted whole.
+    pub fn images(&self) -> &[Path] {
+        match self {
+            Self::ImageBoot(ImageBoot { images, .. }) => images,
+            _ => &[],
+        }
+    }
+
+    /// The file that is written before it is carried.
+    pub fn rewrite(&self) -> Option<&Rewrite> {
+        match self {
+            Self::ImageBoot(ImageBoot { rewrite, .. }) => rewrite.as_ref(),
+            _ => None,
+        }
+    }
+
     /// What the deletion leaves alone.
     pub fn keep(&self) -> Keep {
-        let survivors = self.survivors.iter().map(|survivor| &survivor.path);
-        let paths = survivors.chain(&self.staying_mounts);
-        Keep::new(paths.map(|path| path.0.as_slice()))
+        let survivors = self.outline().preserved.iter();
+        let paths = survivors.map(|survivor| &survivor.path);
+        let staying = self.steps().into_iter().flat_map(|it| &it.staying_mounts);
+        Keep::new(paths.chain(staying).map(|path| path.0.as_slice()))
+    }
+}
+
+impl Steps {
+    /// How the new root becomes the root, if nothing fails.
+    pub fn strategy(&self) -> Strategy {
+        self.attempts.first().copied().unwrap_or(Strategy::Move)
     }
 
     /// Where /run is in the new root, without the slash that it begins with.
     pub fn run_in_new_root(&self) -> &[u8] {
         let run = self.run_leads_to.as_ref();
         run.map_or(b"run", |path| &path.0[1..])
+    }
+}
+
+/// As it was before there were three kinds of plan: one object of all keys.
+impl Serialize for Plan {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Flat<'a> {
+            strategy: Option<Strategy>,
+            #[serde(flatten)]
+            steps: Option<&'a Steps>,
+            survivors: &'a [Survivor],
+            #[serde(skip_serializing_if = "Option::is_none")]
+            copies: Option<&'a Copies>,
+            #[serde(skip_serializing_if = "<[Path]>::is_empty")]
+            images: &'a [Path],
+            rewrite: Option<&'a Rewrite>,
+            deletion: &'a Deletion,
+        }
+        let flat = Flat {
+            strategy: self.steps().map(Steps::strategy),
+            steps: self.steps(),
+            survivors: &self.outline().preserved,
+            copies: self.copies(),
+            images: self.images(),
+            rewrite: self.rewrite(),
+            deletion: &self.outline().deletion,
+        };
+        flat.serialize(serializer)
     }
 }
 
@@ -258,86 +404,18 @@ impl Move {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "new root   {} ({})", self.new_root.path, self.strategy)?;
-        let mut init = self.init.path.to_string();
-        for argument in &self.init.arguments {
-            let _ = write!(init, " {argument}");
+        if let Some(steps) = self.steps() {
+            write_mounts(steps, &self.outline().preserved, f)?;
         }
-        if self.init.resolved != self.init.path {
-            let _ = write!(init, " (is {})", self.init.resolved);
-        }
-        writeln!(f, "init       {init}")?;
-        for step in &self.moves {
-            let action = match (step.action, &step.reason) {
-                (MoveAction::Move, _) => "moved to the new root",
-                (MoveAction::MakeAndMove, _) => {
-                    "moved to the new root, where the directory is made"
-                }
-                (MoveAction::Detach, None) => "detached: the new root has its own",
-                (MoveAction::Detach, Some(_)) => "detached: the new root has no place for it",
-                (MoveAction::Bind, _) => "bound in the new root",
-                (MoveAction::MakeAndBind, _) => {
-                    "bound in the new root, where the directory is made"
-                }
-                (MoveAction::Leave, None) => "left where it is: the new root has its own",
-                (MoveAction::Leave, Some(_)) => {
-                    "left where it is: the new root has no place for it"
-                }
-            };
-            write!(f, "mount      {} {action}", step.path)?;
-            if let Some(to) = &step.leads_to {
-                write!(f, " ({} is a link to {to} there)", step.path)?;
-            }
-            writeln!(f)?;
-        }
-        let run = match self.run {
-            Run::There => None,
-            Run::Mount => Some("is mounted anew in the new root"),
-            Run::MakeAndMount => Some("is made and mounted anew in the new root"),
-            Run::Absent => Some("has no place in the new root: survivors cannot be reached there"),
-        };
-        if let Some(run) = run {
-            writeln!(f, "mount      /run {run}")?;
-        }
-        for mount in &self.kept_mounts {
-            let place = match is_shown(mount, &self.survivors) {
-                true => "preserved",
-                false => "private/initramfs",
-            };
-            let verb = match self.staying_mounts.contains(mount) {
-                true => "bound",
-                false => "moved",
-            };
-            writeln!(
-                f,
-                "mount      {mount} {verb} below /run/switch-root/{place}"
-            )?;
-        }
-        for mount in &self.staying_mounts {
-            writeln!(f, "mount      {mount} stays where it is")?;
-        }
-        for process in &self.processes {
-            let serves = if process.serves {
-                ", which serves a file system,"
-            } else {
-                ""
-            };
-            writeln!(
-                f,
-                "process    {} ({}){serves} lives on",
-                process.pid, process.name
-            )?;
-        }
-        if self.processes_more > 0 {
-            writeln!(f, "process    {} more", self.processes_more)?;
-        }
-        for mount in &self.detached_mounts {
-            writeln!(f, "mount      {mount} detached")?;
-        }
-        if let Some(rewrite) = &self.rewrite {
+        if let Some(rewrite) = self.rewrite() {
             writeln!(f, "rewrite    {}", rewrite.path)?;
         }
-        for survivor in &self.survivors {
+        let Outline {
+            preserved,
+            deletion,
+            ..
+        } = self.outline();
+        for survivor in preserved {
             write!(
                 f,
                 "keep       {} (by {})",
@@ -352,17 +430,96 @@ impl fmt::Display for Plan {
             }
             writeln!(f)?;
         }
-        if let Some(copies) = &self.copies {
+        if let Some(copies) = self.copies() {
             write_copies(copies, f)?;
         }
-        match &self.deletion {
+        match deletion {
             Deletion::Delete => {
-                let kept = count(self.survivors.len() as u64, "path", "paths");
+                let kept = count(preserved.len() as u64, "path", "paths");
                 writeln!(f, "delete     everything else ({kept} kept)")
             }
             Deletion::Skip(reason) => writeln!(f, "delete     nothing: {reason}"),
         }
     }
+}
+
+fn write_mounts(steps: &Steps, survivors: &[Survivor], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    writeln!(
+        f,
+        "new root   {} ({})",
+        steps.new_root.path,
+        steps.strategy()
+    )?;
+    let mut init = steps.init.path.to_string();
+    for argument in &steps.init.arguments {
+        let _ = write!(init, " {argument}");
+    }
+    if steps.init.resolved != steps.init.path {
+        let _ = write!(init, " (is {})", steps.init.resolved);
+    }
+    writeln!(f, "init       {init}")?;
+    for step in &steps.moves {
+        let action = match (step.action, &step.reason) {
+            (MoveAction::Move, _) => "moved to the new root",
+            (MoveAction::MakeAndMove, _) => "moved to the new root, where the directory is made",
+            (MoveAction::Detach, None) => "detached: the new root has its own",
+            (MoveAction::Detach, Some(_)) => "detached: the new root has no place for it",
+            (MoveAction::Bind, _) => "bound in the new root",
+            (MoveAction::MakeAndBind, _) => "bound in the new root, where the directory is made",
+            (MoveAction::Leave, None) => "left where it is: the new root has its own",
+            (MoveAction::Leave, Some(_)) => "left where it is: the new root has no place for it",
+        };
+        write!(f, "mount      {} {action}", step.path)?;
+        if let Some(to) = &step.leads_to {
+            write!(f, " ({} is a link to {to} there)", step.path)?;
+        }
+        writeln!(f)?;
+    }
+    let run = match steps.run {
+        Run::There => None,
+        Run::Mount => Some("is mounted anew in the new root"),
+        Run::MakeAndMount => Some("is made and mounted anew in the new root"),
+        Run::Absent => Some("has no place in the new root: survivors cannot be reached there"),
+    };
+    if let Some(run) = run {
+        writeln!(f, "mount      /run {run}")?;
+    }
+    for mount in &steps.kept_mounts {
+        let place = match is_shown(mount, survivors) {
+            true => "preserved",
+            false => "private/initramfs",
+        };
+        let verb = match steps.staying_mounts.contains(mount) {
+            true => "bound",
+            false => "moved",
+        };
+        writeln!(
+            f,
+            "mount      {mount} {verb} below /run/switch-root/{place}"
+        )?;
+    }
+    for mount in &steps.staying_mounts {
+        writeln!(f, "mount      {mount} stays where it is")?;
+    }
+    for process in &steps.processes {
+        let serves = if process.serves {
+            ", which serves a file system,"
+        } else {
+            ""
+        };
+        writeln!(
+            f,
+            "process    {} ({}){serves} lives on",
+            process.pid, process.name
+        )?;
+    }
+    if steps.processes_more > 0 {
+        writeln!(f, "process    {} more", steps.processes_more)?;
+    }
+    for mount in &steps.detached_mounts {
+        writeln!(f, "mount      {mount} detached")?;
+    }
+    Ok(())
 }
 
 fn write_copies(copies: &Copies, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,17 +1,18 @@
 //! The report: what happened, for the running system. The schema is described in
 //! host/switch/REPORT.md and report.schema.json; whatever changes here changes there.
 
-mod lenient;
 pub mod read;
 
 use serde::{Deserialize, Serialize};
 
-use crate::contract::Outcome;
 use crate::failure::Failure;
+use crate::lenient;
 use crate::outcome::{Code, Message};
 use crate::path::Path;
 use crate::plan::{Process, Strategy};
 use crate::preserved::Survivor;
+
+pub use crate::judged::{ExtensionReport, Reason};
 
 /// Processes, failures and paths that are listed one by one, of each kind.
 pub const MAX_LISTED: usize = 50;
@@ -189,39 +190,6 @@ pub struct ReviewReport {
     /// Entries of them.
     #[serde(deserialize_with = "lenient::value")]
     pub entries: u64,
-}
-
-/// One extension.
-#[derive(Clone, Debug, Serialize)]
-pub struct ExtensionReport {
-    /// The file name of the layer.
-    pub image: String,
-    /// `metadata.name`.
-    pub name: String,
-    /// `metadata.version`.
-    pub version: String,
-    /// The sum of the verdicts.
-    pub verdict: Outcome,
-    /// Whether its layer is part of the new root; absent where somebody else
-    /// than this program mounted the layers.
-    pub activated: Option<bool>,
-    /// Why it is incompatible, or was not activated.
-    pub reasons: Vec<Reason>,
-}
-
-/// Why an extension is incompatible, or was not activated.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Reason {
-    /// The policy that objects; `host` where it is not a policy's word.
-    #[serde(deserialize_with = "lenient::value")]
-    pub policy: String,
-    /// The code of the host's own words; a policy's have none.
-    #[serde(deserialize_with = "lenient::value")]
-    pub code: Option<Code>,
-    /// Its words.
-    #[serde(deserialize_with = "lenient::value")]
-    pub reason: String,
 }
 
 /// What confines the judge. Where the kernel lacks one, the others remain.

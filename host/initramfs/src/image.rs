@@ -13,6 +13,7 @@ use switch_root_core::limits::fixed;
 use switch_root_core::reading::cannot_read;
 use switch_root_core::{escape, os_release};
 
+use crate::boot_program::Binary;
 use crate::files::Files;
 use crate::machine::{EROFS_IMAGE, Machine, ROOT_IMAGES, kernel_release, look_into};
 use crate::segments::Part;
@@ -126,11 +127,18 @@ impl Image {
             })
     }
 
-    /// Whether it is booted whole: the program that the kernel executes is no script,
-    /// and it finds a root image. Then root image and layers are mounted from the
+    /// Whether it is booted whole: the program that the kernel executes is the boot program, or
+    /// is no script, and finds a root image. Then root image and layers are mounted from the
     /// initramfs itself.
-    pub fn boots_whole(&self) -> bool {
-        self.root_image().is_some() && self.init().is_some_and(|header| header.starts_with(ELF))
+    pub fn is_init_mode(&self) -> bool {
+        let is_program = self.init().is_some_and(|header| header.starts_with(ELF));
+        is_program && (self.root_image().is_some() || self.init_is_ours())
+    }
+
+    /// Whether the kernel executes the boot program.
+    fn init_is_ours(&self) -> bool {
+        let contents = self.tree.contents(INIT).ok();
+        contents.and_then(Binary::of).is_some()
     }
 
     /// What the init of the initramfs was built for, as `uname -m` has it; none where that is

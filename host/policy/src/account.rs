@@ -1,7 +1,6 @@
 //! What reports say of policies and extensions: the same of a machine that switched, and
 //! of an image that is only looked at.
 
-use switch_root_core::escape;
 use switch_root_core::outcome;
 use switch_root_core::report::{ExtensionReport, PolicyReport, Reason};
 
@@ -44,12 +43,9 @@ pub fn policies(session: &Session<'_>) -> Vec<PolicyReport> {
 /// A verdict as the report has it.
 pub fn extension(judged: &Judged) -> ExtensionReport {
     ExtensionReport {
-        image: escape::message(&judged.extension.image, 4096),
-        name: escape::message(&judged.extension.name, 4096),
-        version: escape::message(&judged.extension.version, 4096),
-        verdict: judged.outcome,
-        activated: None,
+        verdict: Some(judged.outcome),
         reasons: reasons(judged),
+        ..ExtensionReport::unasked(&judged.extension)
     }
 }
 

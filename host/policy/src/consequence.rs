@@ -27,20 +27,41 @@ switch_root_core::outcomes! {
     }
 }
 
-/// Why the switch is refused: a policy has failed that the machine must not switch
-/// without. `extensions` tells whether there are any to be judged.
-pub fn refusal(session: &Session<'_>, extensions: bool) -> Option<Message> {
-    if let Some(refusal) = unsigned(session) {
-        return Some(refusal.into());
+/// What the failures of a session's policies come to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Consequences {
+    /// Why the switch is refused whatever policies answer: see [`unsigned`].
+    pub unsigned: Option<Message>,
+    /// Why the switch is refused: a policy that the machine must not switch without has failed
+    /// in saying what survives.
+    pub preservation: Option<Message>,
+    /// The same in judging extensions. Counts where there are any.
+    pub compatibility: Option<Message>,
+    /// Why nothing is deleted.
+    pub nothing_deleted: Option<Message>,
+}
+
+/// What has come of the failures until now.
+pub fn of(session: &Session<'_>) -> Consequences {
+    Consequences {
+        unsigned: unsigned(session).map(Message::from),
+        preservation: refusal(session, Question::Preservation),
+        compatibility: refusal(session, Question::Compatibility),
+        nothing_deleted: nothing_deleted(session),
     }
-    let questions = [
-        Some(Question::Preservation),
-        extensions.then_some(Question::Compatibility),
-    ];
-    let (policy, failure) = questions
-        .into_iter()
-        .flatten()
-        .find_map(|question| session.failed(question, OnFailure::Refuse).next())?;
+}
+
+impl Consequences {
+    /// Why the switch is refused. `extensions` tells whether there are any to be judged.
+    pub fn refusal(&self, extensions: bool) -> Option<&Message> {
+        let compatibility = self.compatibility.as_ref().filter(|_| extensions);
+        let failed = self.preservation.as_ref().or(compatibility);
+        self.unsigned.as_ref().or(failed)
+    }
+}
+
+fn refusal(session: &Session<'_>, question: Question) -> Option<Message> {
+    let (policy, failure) = session.failed(question, OnFailure::Refuse).next()?;
     let refused = Failed::Refused {
         name: policy.name.clone(),
         file: policy.origin.clone(),
@@ -71,7 +92,7 @@ pub fn unsigned(session: &Session<'_>) -> Option<Unsigned> {
 }
 
 /// Why nothing is deleted: policies have failed that may have wanted to keep something.
-pub fn nothing_deleted(session: &Session<'_>) -> Option<Message> {
+fn nothing_deleted(session: &Session<'_>) -> Option<Message> {
     let failed = session.failed(Question::Preservation, OnFailure::Safe);
     let failed = failed.map(|(policy, failure)| {
         Message::from(Failed::Undeleted {

@@ -9,8 +9,9 @@ use serde::Serialize;
 use serde_json::Value;
 use switch_root_core::path::Path;
 use switch_root_core::plan::Deletion;
+use switch_root_core::report::ExtensionReport;
 
-use crate::plan::{Fate, PlannedExtension, Report};
+use crate::plan::{Fate, Report};
 
 pub use entries::{Entry, entries};
 
@@ -212,7 +213,7 @@ pub struct Verdict {
 }
 
 fn verdicts(report: &Report) -> BTreeMap<Vec<u8>, Verdict> {
-    let verdict = |one: &PlannedExtension| Verdict {
+    let verdict = |one: &ExtensionReport| Verdict {
         name: one.name.clone(),
         version: one.version.clone(),
         verdict: one.verdict,

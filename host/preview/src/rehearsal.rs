@@ -38,7 +38,9 @@ use initramfs::tree::Id;
 use messages::{End, NewRoot, Node, NodeKind, Played, Request, Settings};
 use serde_json::Value;
 use switch_root_core::error::{Error, Kind, Result};
-use switch_root_core::escape;
+use switch_root_core::{escape, parameters};
+
+use crate::plan;
 
 pub use messages::{Entry, Preserved};
 pub use stage::INIT;
@@ -156,17 +158,37 @@ pub fn rehearse(image: &Image, options: &Options) -> Result<Rehearsed> {
     check_architecture(&shown, found.architecture, &options.place)?;
     let os_release = options.os_release.clone().or(found.os_release.clone());
     let mut notes: Vec<String> = found.problem.clone().into_iter().collect();
-    if image.boots_whole() {
+    if let Some(reason) = without_root_image(image, &options.kernel_command_line) {
+        let names = rustix::system::uname();
+        let word = |name: &std::ffi::CStr| name.to_string_lossy().into_owned();
+        notes.push("nothing was executed: called as switch_root, the image's init would not look for a root image".into());
+        return Ok(Rehearsed {
+            program: "/init of the image".into(),
+            outcome: Outcome::Refused(reason),
+            facts: Facts {
+                os_release,
+                kernel_release: word(names.release()),
+                architecture: word(names.machine()),
+                kernel_command_line: options.kernel_command_line.clone(),
+            },
+            conditions: Conditions::default(),
+            notes,
+            log: String::new(),
+        });
+    }
+    if image.is_init_mode() {
         notes.push("at boot the image's init mounts the root image and the layers; here it is called as switch_root, and the new root only looks like the root image".into());
     }
-    if called::find(&image.tree).is_ok_and(|called| called.by_systemd()) {
-        notes.push(format!("{}. Here switch_root itself switches and deletes: what policies decide is the same, and what is deleted and freed is not what a boot does", called::SYSTEMD_SWITCHES));
+    let preserve = called::find(&image.tree).is_ok_and(|called| called.by_systemd());
+    if preserve {
+        notes.push(format!("{}. Here it is called like that, and what switches afterwards stands in for systemd: what systemd deletes and frees is not rehearsed", called::SYSTEMD_SWITCHES));
     }
     let settings = Settings {
         new_root: new_root(found, os_release.clone()),
         switch_root: absolute(options.switch_root.as_deref())?,
         otherwise: absolute(options.otherwise.as_deref())?,
         patience_ms: options.timeout.as_millis() as u64,
+        preserve,
     };
     let mut conditions = Conditions::default();
     let played = match &options.place {
@@ -277,6 +299,14 @@ pub fn rehearse(image: &Image, options: &Options) -> Result<Rehearsed> {
         notes,
         log,
     })
+}
+
+/// Why the image's init would not start the machine, where it finds no root image.
+fn without_root_image(image: &Image, kernel_command_line: &str) -> Option<String> {
+    if !image.is_init_mode() {
+        return None;
+    }
+    plan::root_image(image, &parameters::parse(kernel_command_line)).err()
 }
 
 fn absolute(path: Option<&Path>) -> Result<Option<PathBuf>> {

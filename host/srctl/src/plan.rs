@@ -161,7 +161,7 @@ pub fn host(
     let os_release = of.and_then(|of| of.os_release.clone());
     let found = Found {
         os_release: os_release
-            .filter(|_| !image.boots_whole())
+            .filter(|_| !image.is_init_mode())
             .or(machine.os_release),
         kernel_release: of
             .and_then(|of| of.kernel.clone())

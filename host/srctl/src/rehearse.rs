@@ -14,6 +14,7 @@ use switch_root_core::contract::HostFacts;
 use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::escape::Shown;
 use switch_root_core::os_release;
+use switch_root_core::parameters::{self, Incompatible};
 use switch_root_core::progress::Progress;
 
 use crate::command::{LimitOptions, Rehearse};
@@ -77,12 +78,13 @@ fn options(command: &Rehearse) -> Result<Options> {
     })
 }
 
-/// Plans with what policies were told of the machine in the rehearsal. There is no
-/// plan where the kernel command line changes what is done: plans do not know of it.
+/// Plans with what policies were told of the machine in the rehearsal. There is no plan where
+/// the kernel's command line has something for an init that is called as `switch_root` here.
 fn plan_of(image: &Image, rehearsed: &Rehearsed) -> Result<Option<Value>> {
     let facts = &rehearsed.facts;
-    let mut words = facts.kernel_command_line.split_whitespace();
-    if words.any(|word| word.starts_with("switch_root.") && !word.starts_with("switch_root.log=")) {
+    let parameters = parameters::parse(&facts.kernel_command_line);
+    let of_init = parameters.root.is_some() || parameters.incompatible == Incompatible::Halt;
+    if of_init && image.is_init_mode() {
         return Ok(None);
     }
     let host = HostFacts {

@@ -18,17 +18,18 @@ use rustix::fs::{self, Mode, OFlags};
 use rustix::mount::{MoveMountFlags, move_mount};
 use switch_root_core::locations::DIRECTORY;
 use switch_root_core::path::Path;
-use switch_root_core::plan::{Move, MoveAction, Plan, Rewrite, Run, Strategy};
+use switch_root_core::plan::{self, Move, MoveAction, Plan, Rewrite, Run, Steps, Strategy};
 use switch_root_core::report::Report;
 
 use crate::background::{self, Work};
 use crate::confirm;
 use crate::directories;
+use crate::gather::Open;
 use crate::mount_calls::{Extent, attach, copy, new_run, read_only_copy};
 use crate::preserved::Preserved;
 use crate::proc::Proc;
 use crate::report;
-use crate::report::Facts;
+use crate::report::Account;
 use crate::{capabilities, carry, listing, start};
 
 /// How the program ends where init does not take its place.
@@ -55,30 +56,47 @@ struct Prepared {
 /// Carries out a plan. Does not come back but to say why not.
 pub fn act(
     plan: &Plan,
-    mut facts: Facts,
+    open: Open,
+    mut account: Account,
     proc: &Proc,
     started: Instant,
 ) -> Result<Infallible, Stop> {
-    let prepared = prepare(plan).map_err(Stop::Refused)?;
+    let Some(steps) = plan.steps() else {
+        let reason = "the plan is one of an image, without steps for this machine";
+        return Err(Stop::Refused(reason.into()));
+    };
+    let prepared = prepare(plan, steps, open).map_err(Stop::Refused)?;
     tracing::info!(
         "switching to {} ({}), init {}",
-        plan.new_root.path,
-        plan.strategy,
-        plan.init.path
+        steps.new_root.path,
+        steps.strategy(),
+        steps.init.path
     );
-    let judges = std::mem::take(&mut facts.judges);
-    let report = report::of(plan, facts);
-    Err(commit(plan, prepared, report, judges, proc, started))
+    let judges = std::mem::take(&mut account.judges);
+    let report = report::of(plan.outline(), steps, account);
+    Err(commit(
+        (plan, steps),
+        prepared,
+        report,
+        judges,
+        proc,
+        started,
+    ))
 }
 
-fn prepare(plan: &Plan) -> Result<Prepared, String> {
-    let (old_root, new_root) = confirm::confirm(plan)?;
-    let path = &plan.new_root.path;
+fn prepare(plan: &Plan, steps: &Steps, open: Open) -> Result<Prepared, String> {
+    let Open { old_root, new_root } = open;
+    confirm::confirm(steps, &new_root)?;
+    let path = &steps.new_root.path;
+    let survivors = &plan.outline().preserved;
     let mut warnings = Vec::new();
-    let preserved = match Preserved::prepare(&old_root, plan) {
-        _ if plan.run == Run::Absent => None,
-        Ok(preserved) => Some(preserved),
-        Err(error) if plan.survivors.is_empty() => {
+    let prepared = match steps.preserved {
+        plan::Preserved::No => None,
+        _ => Some(Preserved::prepare(&old_root, survivors)),
+    };
+    let preserved = match prepared.transpose() {
+        Ok(preserved) => preserved,
+        Err(error) if steps.preserved == plan::Preserved::Wanted => {
             warnings.push(format!(
                 "/run/switch-root/preserved cannot be prepared: {error}"
             ));
@@ -94,12 +112,11 @@ fn prepare(plan: &Plan) -> Result<Prepared, String> {
     fchdir(&new_root).map_err(|error| format!("the new root {path} cannot be entered: {error}"))?;
     // Last of what may refuse, and before anything is bound: the file that is
     // carried is the new one.
-    if let Some(rewrite) = &plan.rewrite {
+    if let Some(rewrite) = plan.rewrite() {
         warnings.extend(write_anew(rewrite));
     }
     let mut carried = Vec::new();
-    for (number, survivor) in plan
-        .survivors
+    for (number, survivor) in survivors
         .iter()
         .enumerate()
         .filter(|(_, survivor)| survivor.carried_to.is_some())
@@ -141,7 +158,7 @@ fn write_anew(rewrite: &Rewrite) -> Option<String> {
 
 /// From here on nothing stops the boot. The order of events:
 fn commit(
-    plan: &Plan,
+    (plan, steps): (&Plan, &Steps),
     prepared: Prepared,
     mut report: Report,
     mut judges: Dismissed,
@@ -155,10 +172,11 @@ fn commit(
         carried,
         warnings,
     } = prepared;
+    let survivors = &plan.outline().preserved;
     for warning in warnings {
         report.warn(warning);
     }
-    for point in &plan.make_private {
+    for point in &steps.make_private {
         let outcome = mount(
             None::<&str>,
             point.0.as_slice(),
@@ -170,42 +188,42 @@ fn commit(
             format!("{point} cannot be made private")
         });
     }
-    for step in &plan.moves {
+    for step in &steps.moves {
         move_to_new_root(step, &old_root, &new_root, &mut report);
     }
-    mount_run(plan, &new_root, &mut report);
-    let directory = report_directory(plan, &new_root, &mut report);
+    mount_run(steps, &new_root, &mut report);
+    let directory = report_directory(steps, &new_root, &mut report);
     let later = match (&directory, preserved) {
         (Some(directory), Some(preserved)) => {
-            preserved.attach(plan, &old_root, directory, &mut report)
+            preserved.attach(survivors, steps, &old_root, directory, &mut report)
         }
         _ => None,
     };
     for (number, tree) in &carried {
-        let survivor = &plan.survivors[*number];
+        let survivor = &survivors[*number];
         if let Err(error) = carry::bind(survivor, tree, &new_root) {
             report.warn(carry::not_bound(survivor, &error));
         }
     }
-    let switched = switch(plan.strategy, &new_root, &mut report);
+    let switched = switch(&steps.attempts, &new_root, &mut report);
     report.strategy = switched.strategy;
     if switched.strategy == Strategy::Move && switched.moved {
         // Pivoting has taken them away already.
-        detach_mounts(plan, &old_root, &mut report);
+        detach_mounts(steps, &old_root, &mut report);
     }
     if !switched.inside {
         return Stop::NoInit(format!(
             "the new root {} did not become the root, and the init of another root is not executed",
-            plan.new_root.path
+            steps.new_root.path
         ));
     }
     report.timings.switched_us = Some(started.elapsed().as_micros() as u64);
-    if let Some(console) = &plan.console {
+    if let Some(console) = &steps.console {
         record(use_console(console), &mut report, || {
             format!("console {console} cannot be used")
         });
     }
-    for failure in capabilities::drop_from_helpers(&plan.drop_capabilities, proc) {
+    for failure in capabilities::drop_from_helpers(&steps.drop_capabilities, proc) {
         report.warn(failure);
     }
     drop((new_root, carried));
@@ -214,6 +232,7 @@ fn commit(
     background::start(
         Work {
             plan,
+            foreground: steps.foreground,
             old_root,
             report_directory: directory,
             later,
@@ -222,10 +241,10 @@ fn commit(
         },
         report,
     );
-    for failure in capabilities::drop_from_process(&plan.drop_capabilities) {
+    for failure in capabilities::drop_from_process(&steps.drop_capabilities) {
         tracing::warn!("{failure}");
     }
-    execute(plan)
+    execute(steps)
 }
 
 fn record<E: std::fmt::Display>(
@@ -285,20 +304,20 @@ fn bind(path: &[u8], old_root: &OwnedFd, new_root: &OwnedFd, name: &[u8]) -> io:
     Ok(move_mount(tree, c"", new_root, name, flags)?)
 }
 
-fn mount_run(plan: &Plan, new_root: &OwnedFd, report: &mut Report) {
-    if plan.run == Run::MakeAndMount {
+fn mount_run(steps: &Steps, new_root: &OwnedFd, report: &mut Report) {
+    if steps.run == Run::MakeAndMount {
         let made = fs::mkdirat(new_root, "run", Mode::from_raw_mode(0o755));
         record(made, report, || {
             "/run cannot be made in the new root".into()
         });
     }
-    if matches!(plan.run, Run::Mount | Run::MakeAndMount) {
+    if matches!(steps.run, Run::Mount | Run::MakeAndMount) {
         let mounted = new_run().and_then(|tmpfs| {
             attach(
                 tmpfs,
                 fs::openat(
                     new_root,
-                    plan.run_in_new_root(),
+                    steps.run_in_new_root(),
                     OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
                     Mode::empty(),
                 )?,
@@ -311,12 +330,12 @@ fn mount_run(plan: &Plan, new_root: &OwnedFd, report: &mut Report) {
 }
 
 /// Makes /run/switch-root, where the report and the survivors go.
-fn report_directory(plan: &Plan, new_root: &OwnedFd, report: &mut Report) -> Option<OwnedFd> {
-    if plan.run == Run::Absent {
+fn report_directory(steps: &Steps, new_root: &OwnedFd, report: &mut Report) -> Option<OwnedFd> {
+    if steps.run == Run::Absent {
         return None;
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let run = plan.run_in_new_root();
+    let run = steps.run_in_new_root();
     let opened = fs::openat(new_root, run, flags, Mode::empty()).and_then(|run| {
         directories::directory_of_root(&run, DIRECTORY, Mode::from_raw_mode(0o755))
     });
@@ -338,9 +357,10 @@ struct Switched {
     inside: bool,
 }
 
-/// Makes the new root, which is the working directory, the root.
-fn switch(strategy: Strategy, new_root: &OwnedFd, report: &mut Report) -> Switched {
-    let pivoted = strategy == Strategy::Pivot
+/// Makes the new root, which is the working directory, the root: as the first of these attempts
+/// does that the kernel accepts.
+fn switch(attempts: &[Strategy], new_root: &OwnedFd, report: &mut Report) -> Switched {
+    let pivoted = attempts.contains(&Strategy::Pivot)
         && match pivot_root(".", ".") {
             Ok(()) => true,
             Err(error) => {
@@ -356,7 +376,7 @@ fn switch(strategy: Strategy, new_root: &OwnedFd, report: &mut Report) -> Switch
         record(detached, report, || {
             "the old root cannot be detached".into()
         });
-    } else {
+    } else if attempts.contains(&Strategy::Move) {
         let outcome = mount(Some("."), "/", None::<&str>, MsFlags::MS_MOVE, None::<&str>);
         moved = outcome.is_ok();
         record(outcome, report, || {
@@ -398,14 +418,14 @@ fn switch(strategy: Strategy, new_root: &OwnedFd, report: &mut Report) -> Switch
 /// Detaches what else is mounted in the old root, so that what it holds is
 /// freed. The old root is out of reach of paths, so it becomes the working
 /// directory meanwhile.
-fn detach_mounts(plan: &Plan, old_root: &OwnedFd, report: &mut Report) {
-    if plan.detached_mounts.is_empty() {
+fn detach_mounts(steps: &Steps, old_root: &OwnedFd, report: &mut Report) {
+    if steps.detached_mounts.is_empty() {
         return;
     }
     if let Err(error) = fchdir(old_root) {
         return report.warn(format!("mounts of the old root cannot be reached: {error}"));
     }
-    for point in &plan.detached_mounts {
+    for point in &steps.detached_mounts {
         let detached = umount2(
             &point.0[1..],
             MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW,
@@ -429,8 +449,8 @@ fn use_console(console: &Path) -> nix::Result<()> {
 }
 
 /// Executes the init. Comes back only where the kernel refuses it.
-fn execute(plan: &Plan) -> Stop {
-    let init = &plan.init;
+fn execute(steps: &Steps) -> Stop {
+    let init = &steps.init;
     start::restore();
     let arguments: Result<Vec<CString>, _> = std::iter::once(&init.path)
         .chain(&init.arguments)

@@ -8,8 +8,10 @@ use std::str::FromStr;
 
 use caps::Capability;
 use lexopt::prelude::*;
+use switch_root_core::parameters::{Level, Parameters};
+use switch_root_core::path::Path;
 
-use switch_root_core::parameters::Level;
+use crate::planner::{Mode, Options, StrategyChoice};
 
 /// How the plan is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,17 +22,6 @@ pub enum Format {
     Json,
     /// Not at all: whether the switch would be refused is all that is asked.
     Nothing,
-}
-
-/// How the new root becomes the root.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StrategyChoice {
-    /// Pivot where the kernel allows it, move otherwise.
-    Auto,
-    /// Move the new root's mount over `/`, and chroot.
-    Move,
-    /// pivot_root(2), and detach the old root.
-    Pivot,
 }
 
 /// What is asked for.
@@ -62,6 +53,32 @@ pub struct Arguments {
     pub console: Option<OsString>,
     /// Taken from init and everything that it starts.
     pub drop_capabilities: Vec<Capability>,
+}
+
+impl Arguments {
+    /// What is to be planned, with what the kernel's command line says.
+    pub fn options(&self, parameters: &Parameters) -> Options {
+        let mode = match self.preserve {
+            true => Mode::Preserve,
+            false => Mode::Switch,
+        };
+        let of_the_kernel = Options::of(parameters, mode);
+        let path = |word: &OsString| Path::from(word.as_bytes());
+        Options {
+            keep_initramfs: self.keep_initramfs || of_the_kernel.keep_initramfs,
+            foreground: self.foreground || of_the_kernel.foreground,
+            mounts_stay: self.mounts_stay,
+            strategy: self.strategy,
+            init_arguments: self.init_arguments.iter().map(path).collect(),
+            console: self.console.as_ref().map(path),
+            drop_capabilities: self
+                .drop_capabilities
+                .iter()
+                .map(Capability::index)
+                .collect(),
+            ..of_the_kernel
+        }
+    }
 }
 
 /// What a command line comes to.

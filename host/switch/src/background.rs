@@ -34,6 +34,8 @@ switch_root_core::outcomes! {
 pub struct Work<'a> {
     /// What was planned.
     pub plan: &'a Plan,
+    /// Whether init waits for it.
+    pub foreground: bool,
     /// The directory of the initramfs.
     pub old_root: OwnedFd,
     /// Where the report is, if anywhere.
@@ -49,7 +51,7 @@ pub struct Work<'a> {
 /// Starts the deletion, or does it where the plan says so. Returns when init
 /// can be executed.
 pub fn start(work: Work<'_>, mut report: Report) {
-    match &work.plan.deletion {
+    match &work.plan.outline().deletion {
         Deletion::Skip(reason) => {
             let place = work.report_directory.as_ref().map_or(
                 "",
@@ -65,7 +67,7 @@ pub fn start(work: Work<'_>, mut report: Report) {
         Deletion::Delete => {}
     }
     write(&work, &mut report);
-    if work.plan.foreground {
+    if work.foreground {
         return delete(&work, report);
     }
     // SAFETY: there is one thread, so the child may use all that it inherits.

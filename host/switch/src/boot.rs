@@ -25,8 +25,9 @@ pub mod fuzzing {
 }
 
 use std::convert::Infallible;
-use std::ffi::{OsString, c_int};
+use std::ffi::{OsStr, OsString, c_int};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::time::Instant;
 
 use activation::Activation;
@@ -34,24 +35,26 @@ use image::Image;
 use modules::Modules;
 use mounted::Mounted;
 use nix::mount::{MntFlags, umount2};
-use policy::compatibility;
+use policy::compatibility::{self, Judged};
 use policy::session::Session;
 use rustix::fs::OFlags;
 use switch_root_core::contract::HostFacts;
 use switch_root_core::locations::{self, NEW_ROOT, ROOT_IMAGES};
-use switch_root_core::parameters::{Incompatible, Parameters};
+use switch_root_core::parameters::Parameters;
 use switch_root_core::path::Path;
 use switch_root_core::resolve::in_root;
+use switch_root_core::text::count;
 use usable::Usable;
 
 use crate::act::{self, Stop};
-use crate::arguments::{Arguments, StrategyChoice};
+use crate::gather::Wanted;
 use crate::kernel_log::{self, Unpacked};
 use crate::mount_calls::open_directory;
 use crate::old_root;
 use crate::parameters;
-use crate::preflight::{self, Asked, Context, Judgement};
+use crate::planner::{self, Compatibility, Facts, ImageFacts, List, Mode, Options};
 use crate::proc::Proc;
+use crate::stages::{self, Planned};
 use crate::{capabilities, log, machine, processes, start};
 
 /// Boots the machine. Returns the exit status, which for PID 1 means the
@@ -64,9 +67,10 @@ pub fn run(arguments: Vec<OsString>, started: Instant) -> c_int {
         tracing::warn!("{warning}");
     }
     let mut rescue = None;
-    let Err(stop) = boot(arguments, warnings, &mut rescue, started);
+    let mut mounted = Vec::new();
+    let Err(stop) = boot(arguments, warnings, &mut rescue, &mut mounted, started);
     let (message, changed) = match stop {
-        Stop::Refused(reason) => (format!("the machine cannot be started: {reason}"), false),
+        Stop::Refused(reason) => (refusal(&reason, &mounted), false),
         Stop::NoInit(reason) => (reason, true),
     };
     log::complain(true, &message);
@@ -78,10 +82,22 @@ pub fn run(arguments: Vec<OsString>, started: Instant) -> c_int {
     1
 }
 
+/// Says why the machine cannot be started, and what was mounted for it until then.
+fn refusal(reason: &str, mounted: &[Path]) -> String {
+    let Some((root, layers)) = mounted.split_first() else {
+        return format!("the machine cannot be started: {reason}");
+    };
+    let layers = count(layers.len() as u64, "layer", "layers");
+    format!(
+        "the machine cannot be started: {reason}; by then {root} and {layers} had been mounted, and nothing was deleted"
+    )
+}
+
 fn boot(
     arguments: Vec<OsString>,
     warnings: Vec<String>,
     rescue: &mut Option<String>,
+    mounted: &mut Vec<Path>,
     started: Instant,
 ) -> Result<Infallible, Stop> {
     let proc = Proc::open().map_err(Stop::Refused)?;
@@ -91,59 +107,83 @@ fn boot(
         log::set_level(level);
     }
     parameters::log_warnings(&parameters);
-    old_root::examine(parameters.keep_initramfs).map_err(Stop::Refused)?;
+    let options = Options {
+        // What the kernel did not understand, and what it was told to pass on.
+        init_arguments: arguments
+            .iter()
+            .skip(1)
+            .map(|word| Path::from(word.as_bytes()))
+            .collect(),
+        ..Options::of(&parameters, Mode::ImageBoot)
+    };
+    let (old_root, initramfs) = old_root::examine().map_err(Stop::Refused)?;
+    let mut facts = Facts {
+        initramfs,
+        said: parameters
+            .warnings
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        ..Facts::default()
+    };
+    facts.said.extend(warnings);
+    planner::refuse_early(&facts, &Compatibility::NotAsked, &options).map_err(Stop::Refused)?;
     capabilities::check().map_err(Stop::Refused)?;
     // First: later there are processes of our own.
     let others = processes::find(&proc);
-    let found = preflight::policies(&parameters);
+    let found = stages::policies(&parameters);
     let mut session = Session::new(&found.policies);
-    preflight::refuse_unsigned(&session).map_err(Stop::Refused)?;
+    stages::refuse_unsigned(&session).map_err(Stop::Refused)?;
     // It gets ready while the root image is mounted.
     session.begin();
-    let (init, mut asked) =
-        assemble(&mut session, &parameters, &command_line, &proc).map_err(Stop::Refused)?;
-    asked.warnings.splice(0..0, warnings);
-    let arguments = Arguments {
-        new_root: NEW_ROOT.into(),
-        init: Some(init.into()),
-        // What the kernel did not understand, and what it was told to pass on.
-        init_arguments: arguments.into_iter().skip(1).collect(),
-        plan: None,
-        preserve: false,
-        foreground: false,
-        keep_initramfs: false,
+    let assembled = assemble(
+        &mut session,
+        (&parameters, &options),
+        &command_line,
+        &mut facts,
+        mounted,
+        &proc,
+    );
+    let (init, compatibility) = assembled.map_err(Stop::Refused)?;
+    let wanted = Wanted {
+        new_root: OsStr::new(NEW_ROOT),
+        init: Some(OsStr::new(&init)),
         unchecked_init: false,
-        mounts_stay: false,
-        strategy: StrategyChoice::Auto,
-        log: None,
-        console: None,
-        drop_capabilities: Vec::new(),
-    };
-    let context = Context {
-        others: &others,
-        arguments: &arguments,
         parameters: &parameters,
         command_line: &command_line,
+        others: &others,
+        options: &options,
         proc: &proc,
-        started,
     };
-    let (plan, mut facts) =
-        preflight::plan(&context, &mut session, Some(asked)).map_err(Stop::Refused)?;
-    facts.masked_policies.clone_from(&found.masked);
-    act::act(&plan, facts, &proc, started)
+    let begun = (old_root, facts);
+    let planned = stages::plan(&wanted, begun, &mut session, Some(compatibility), started);
+    let Planned {
+        plan,
+        open,
+        mut account,
+        ..
+    } = planned.map_err(Stop::Refused)?;
+    account.masked_policies.clone_from(&found.masked);
+    act::act(&plan, open, account, &proc, started)
 }
 
 /// Puts the new root together and finds its init: the root image first, since it
 /// says which operating system extensions are judged for; then the layers of
-/// those that may be activated; then an overlay of both.
+/// those that may be activated; then an overlay of both. What is found out on the way becomes
+/// facts, and what is mounted is told.
 fn assemble(
     session: &mut Session<'_>,
-    parameters: &Parameters,
+    (parameters, options): (&Parameters, &Options),
     command_line: &str,
+    facts: &mut Facts,
+    mounted: &mut Vec<Path>,
     proc: &Proc,
-) -> Result<(String, Asked), String> {
-    let halt = parameters.incompatible == Incompatible::Halt;
-    let unpacking = if halt { check_unpacking()? } else { None };
+) -> Result<(String, Compatibility), String> {
+    let unpacking = if options.halt {
+        check_unpacking()?
+    } else {
+        None
+    };
     let mut modules = Modules::default();
     // What the kernel did not unpack is not missing in the image.
     let root_image = root_image(parameters)
@@ -151,34 +191,46 @@ fn assemble(
     modules.loop_devices()?;
     let root = Mounted::new(&root_image, "root", &mut modules)
         .map_err(|reason| format!("the root image {} {reason}", root_image.path))?;
-    let (host, mut warnings) = machine::facts(root.directory.as_fd(), command_line);
-    warnings.extend(unpacking);
-    let judgement = judge(session, parameters, &host, &mut warnings)?;
-    for warning in &warnings {
+    mounted.push(root_image.path.clone());
+    let (host, warnings) = machine::facts(root.directory.as_fd(), command_line);
+    let warn = |facts: &mut Facts, warning: String| {
         tracing::warn!("{warning}");
+        facts.said.push(warning);
+    };
+    for warning in warnings.into_iter().chain(unpacking) {
+        warn(facts, warning);
     }
-    let mut activation = Activation::new(judgement, &root, &mut modules);
-    if halt {
-        activation.refuse_if_any_is_left_out()?;
-    }
+    facts.list = machine::list(options.extensions);
+    facts.host = Some(host);
+    planner::refuse_early(facts, &Compatibility::NotAsked, options)?;
+    let compatibility = read_by_ourselves(stages::ask_compatibility(session, facts), facts);
+    planner::refuse_early(facts, &compatibility, options)?;
+    let judged: &[Judged] = match &compatibility {
+        Compatibility::Judged { extensions, .. } => extensions,
+        // The policies could not be asked, which some of them are not to be booted without.
+        Compatibility::NoWorker(_) => {
+            stages::refuse_on_failure(session)?;
+            &[]
+        }
+        _ => &[],
+    };
+    let mut activation = Activation::new(judged, &root, &mut modules);
     let usable = Usable::new(parameters, proc, &root);
     let no_worse = || usable.is_no_worse();
     overlay::mount(NEW_ROOT, &root, &mut activation, &mut modules, &no_worse)?;
-    if halt {
-        activation.refuse_if_any_is_left_out()?;
+    mounted.extend(
+        activation
+            .activated()
+            .map(|(name, _)| format!("/{name}").as_bytes().into()),
+    );
+    for warning in replaced_os_release(facts.host.as_ref(), &activation) {
+        warn(facts, warning);
     }
-    for warning in replaced_os_release(&host, &activation) {
-        tracing::warn!("{warning}");
-        warnings.push(warning);
-    }
-    let init = usable.init();
-    let rewrite = activation.tell_the_running_system();
-    let asked = Asked {
-        extensions: activation.into_report(),
-        warnings,
-        rewrite,
-    };
-    Ok((init, asked))
+    facts.image = Some(ImageFacts {
+        root: Some(Ok(root_image.path.clone())),
+        layers: activation.outcomes(),
+    });
+    Ok((usable.init(), compatibility))
 }
 
 /// For `switch_root.incompatible=halt`: where the archive with the extensions was not
@@ -202,10 +254,11 @@ fn check_unpacking() -> Result<Option<String>, String> {
 
 /// Where the running system is another one than the extensions were judged for: the
 /// policies were asked before any layer was mounted.
-fn replaced_os_release(judged_for: &HostFacts, activation: &Activation) -> Vec<String> {
+fn replaced_os_release(judged_for: Option<&HostFacts>, activation: &Activation) -> Vec<String> {
     let running = open_directory(NEW_ROOT, OFlags::RDONLY)
         .map(|new_root| machine::os_release(new_root.as_fd()).0);
-    if !activation.any() || running.is_ok_and(|fields| fields == judged_for.os_release) {
+    let same = |running| judged_for.is_some_and(|it| it.os_release == running);
+    if !activation.any() || running.is_ok_and(same) {
         return Vec::new();
     }
     let has = |layer: &OwnedFd, path: &str| {
@@ -229,39 +282,28 @@ fn replaced_os_release(judged_for: &HostFacts, activation: &Activation) -> Vec<S
     warnings
 }
 
-/// Asks the policies about the extensions.
-fn judge(
-    session: &mut Session<'_>,
-    parameters: &Parameters,
-    host: &HostFacts,
-    warnings: &mut Vec<String>,
-) -> Result<Judgement, String> {
-    let judgement = preflight::ask_compatibility(session, parameters, host, warnings)?;
-    let (Some(path), None) = (judgement.file, &judgement.none) else {
-        return Ok(judgement);
+/// What is mounted, and by which digest, must not be the word of a process that runs policies:
+/// the file is read once more in one that runs none.
+fn read_by_ourselves(answer: Compatibility, facts: &Facts) -> Compatibility {
+    let (List::Read(_, bytes), Compatibility::Judged { extensions, .. }) = (&facts.list, &answer)
+    else {
+        return answer;
     };
-    // What is mounted, and by which digest, must not be the word of a process that
-    // runs policies: the file is read once more in one that runs none.
-    let bytes = machine::extensions_yaml()?.map(|(_, bytes)| bytes);
-    if let Ok(list) = compatibility::read(&bytes.unwrap_or_default()) {
-        let judged = judgement.extensions.iter().map(|one| &one.extension);
-        if list.extensions.iter().eq(judged) {
-            let unknown = list.unknown;
-            return Ok(Judgement {
-                unknown,
-                ..judgement
-            });
-        }
+    let Ok(list) = compatibility::read(bytes) else {
+        return Compatibility::Contradicted;
+    };
+    let judged = extensions.iter().map(|one| &one.extension);
+    if !list.extensions.iter().eq(judged) {
+        return Compatibility::Contradicted;
     }
-    let reason = format!(
-        "{path} is not what the process says that ran the policies; none of its extensions is activated"
-    );
-    warnings.push(reason.clone());
-    Ok(Judgement {
-        none: Some(reason),
-        extensions: Vec::new(),
-        ..judgement
-    })
+    let unknown = list.unknown;
+    match answer {
+        Compatibility::Judged { extensions, .. } => Compatibility::Judged {
+            extensions,
+            unknown,
+        },
+        other => other,
+    }
 }
 
 fn root_image(parameters: &Parameters) -> Result<Image, String> {
@@ -282,8 +324,5 @@ fn root_image(parameters: &Parameters) -> Result<Image, String> {
             Err(_) => {}
         }
     }
-    Err(format!(
-        "the initramfs has no root image, none of {}; put one there, or name it with the kernel parameter switch_root.root=/path",
-        ROOT_IMAGES.join(", ")
-    ))
+    Err(planner::no_root_image())
 }

@@ -1,7 +1,7 @@
 //! Where in the new root something can be bound, and binding it: what `carry` answers
 //! come to.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use policy::answer::check_target;
 use rustix::fs::{self, FileType, Mode, OFlags};
@@ -11,10 +11,8 @@ use switch_root_core::path::join;
 use switch_root_core::preserved::{Carry, Survivor};
 use switch_root_core::resolve::in_root;
 
-use crate::init::Init;
 use crate::mount_calls::attach;
-use crate::new_root::NewRoot;
-use crate::places::Places;
+use crate::planner::{Machine, NewRoot, check_carry};
 use crate::proc::Proc;
 
 /// Decides on one target, which keeps the rules of the contract.
@@ -23,16 +21,16 @@ use crate::proc::Proc;
 /// Why it is not bound there, as half a sentence. That does not stop the boot:
 /// the path survives all the same.
 pub fn place(
-    new_root: &NewRoot,
-    places: &Places,
+    new_root: BorrowedFd<'_>,
+    machine: &Machine,
     target: &[u8],
     kind: FileKind,
-    init: &Init,
     proc: &Proc,
 ) -> Result<Carry, String> {
+    let Machine { init, places, .. } = machine;
     let shown = escape::path(target);
     let directory = kind == FileKind::Directory;
-    match in_root(new_root.fd.as_fd(), target, OFlags::PATH | OFlags::NOFOLLOW) {
+    match in_root(new_root, target, OFlags::PATH | OFlags::NOFOLLOW) {
         Ok(found) => {
             let stat = fs::fstat(&found)
                 .map_err(|error| format!("{shown} of the new root cannot be examined: {error}"))?;
@@ -56,30 +54,30 @@ pub fn place(
             }
             // A directory on the way may be a link: the rules hold for where
             // it leads, too.
-            let real = real_path(&found, new_root, proc, &shown)?;
+            let real = real_path(&found, &machine.new_root, proc, &shown)?;
             check_target(&real, &init.paths).map_err(|rule| rule.to_string())?;
-            places.check_carry(&real, Some((stat.st_dev, stat.st_ino)))?;
+            check_carry(places, &real, Some((stat.st_dev, stat.st_ino)))?;
             Ok(Carry {
                 target: target.into(),
                 real: real.into(),
                 make: false,
             })
         }
-        Err(rustix::io::Errno::NOENT) if new_root.read_only => Err(format!(
+        Err(rustix::io::Errno::NOENT) if machine.new_root.read_only => Err(format!(
             "the new root is read-only and has no {shown} to bind it on"
         )),
         Err(rustix::io::Errno::NOENT) => {
             let cut = target.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
             let (parent, name) = (&target[..cut.max(1)], &target[cut + 1..]);
             let flags = OFlags::PATH | OFlags::DIRECTORY;
-            let found = in_root(new_root.fd.as_fd(), parent, flags).map_err(|error| {
+            let found = in_root(new_root, parent, flags).map_err(|error| {
                 let parent = escape::path(parent);
                 format!("{parent} of the new root cannot be used: {error}")
             })?;
-            let real = real_path(&found, new_root, proc, &shown)?;
+            let real = real_path(&found, &machine.new_root, proc, &shown)?;
             let real = join(&real, name);
             check_target(&real, &init.paths).map_err(|rule| rule.to_string())?;
-            places.check_carry(&real, None)?;
+            check_carry(places, &real, None)?;
             Ok(Carry {
                 target: target.into(),
                 real: real.into(),

@@ -14,6 +14,7 @@ use switch_root_core::resolve::in_root;
 use crate::binfmt_misc;
 use crate::executable::{self, Registered, Root, Unfit, Way};
 use crate::head::Head;
+use crate::planner::Init;
 use crate::proc::Proc;
 
 /// What is executed where the kernel's `init=` says nothing: the first that can
@@ -22,23 +23,6 @@ pub const USUAL: [&str; 3] = ["/sbin/init", "/etc/init", "/bin/init"];
 
 /// What systemd executes before that, which need not have the usual name.
 const OF_SYSTEMD: [&str; 2] = ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"];
-
-/// What was found out about the init.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Init {
-    /// The absolute paths of the new root that lead to it: as given, and
-    /// without links.
-    pub paths: [Vec<u8>; 2],
-    /// Device number and inode of everything on the way to it, and to the
-    /// interpreters and the loader that it needs: links, directories, the files.
-    pub trail: Vec<(u64, u64)>,
-    /// Its path in the new root with all links resolved.
-    pub resolved: Vec<u8>,
-    /// Device number and inode, to know it again.
-    pub identity: (u64, u64),
-    /// Why executing it may fail all the same, as sentences.
-    pub warnings: Vec<String>,
-}
 
 /// A path of the new root, which may be given without the slash that it begins
 /// with: init is executed in the root directory.

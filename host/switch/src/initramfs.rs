@@ -41,14 +41,16 @@ impl<'a> Initramfs<'a> {
     /// one of the directories `uncovered` counts as not being there.
     pub fn new(
         root: BorrowedFd<'a>,
-        mount: &Mount,
+        mount: Option<&Mount>,
         mounts: &[Mount],
         uncovered: impl Fn(&[u8]) -> bool,
     ) -> Self {
         let points = mounts
             .iter()
             // Others lie on another file system, whatever their path is.
-            .filter(|other| other.parent == mount.id && other.id != mount.id)
+            .filter(|other| {
+                mount.is_some_and(|mount| other.parent == mount.id && other.id != mount.id)
+            })
             .filter(|other| !uncovered(&other.point))
             .map(|other| other.point.clone())
             .collect();
@@ -210,7 +212,9 @@ mod tests {
             5 1 0:2 /usr /usr ro - rootfs none rw\n";
         let mounts = mounts::parse(table).unwrap();
         let root = crate::old_root::open().unwrap();
-        let initramfs = Initramfs::new(root.as_fd(), &mounts[0], &mounts, |point| point == b"/usr");
+        let initramfs = Initramfs::new(root.as_fd(), Some(&mounts[0]), &mounts, |point| {
+            point == b"/usr"
+        });
         let names = |directory: &[u8]| -> Vec<Vec<u8>> {
             let names = initramfs.points_in(directory);
             names.into_iter().map(<[u8]>::to_vec).collect()

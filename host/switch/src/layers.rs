@@ -19,6 +19,7 @@ use switch_root_core::resolve::in_root;
 
 use crate::mounts::in_initramfs;
 use crate::mounts::{self, Layer, Mount};
+use crate::planner::{self, Layers};
 use crate::proc::Proc;
 use crate::{answering, listing};
 
@@ -42,9 +43,40 @@ pub trait Directories {
     fn seen_in(&self, overlay: &Mount) -> Option<Vec<Vec<u8>>>;
 }
 
+/// Locates the layers of all overlays but the one that the program itself has made, the mount
+/// `own`. Looks for nothing without one.
+pub fn locate<'d>(
+    mounts: &[Mount],
+    root: &Mount,
+    own: Option<u64>,
+    directories: impl FnOnce() -> io::Result<Box<dyn Directories + 'd>>,
+) -> Layers {
+    let overlays = mounts.iter().filter(|mount| own != Some(mount.id));
+    let layers: Vec<(&Mount, Layer)> = overlays
+        .flat_map(|mount| {
+            mounts::overlay_layers(mount)
+                .into_iter()
+                .map(move |layer| (mount, layer))
+        })
+        .collect();
+    if layers.is_empty() {
+        return Layers::Known(Vec::new());
+    }
+    let directories = match directories() {
+        Ok(directories) => directories,
+        Err(error) => return Layers::NotKnown(error.to_string()),
+    };
+    let located = layers.into_iter().map(|(overlay, layer)| planner::Layer {
+        overlay: overlay.point.as_slice().into(),
+        places: places(&layer, overlay, mounts, root, &*directories),
+        name: layer.path.into(),
+    });
+    Layers::Known(located.collect())
+}
+
 /// The directories of the initramfs, mounted as `root`, that a layer of `overlay` may be.
 /// `None` where the layer cannot be located at all.
-pub fn places(
+fn places(
     layer: &Layer,
     overlay: &Mount,
     mounts: &[Mount],

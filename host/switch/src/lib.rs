@@ -1,8 +1,8 @@
 //! Hands a Linux machine over from its initramfs to its real root, as
 //! WebAssembly policies decide: all of `switch_root` but its first instructions.
 //!
-//! Data flows one way: facts, policies, plan (`preflight.rs`), act (`act.rs`),
-//! report (`report.rs`).
+//! Data flows one way, in every mode: facts (`gather.rs`), decisions of the policies and plan
+//! (`stages.rs`, `planner.rs`), act (`act.rs`), report (`report.rs`).
 
 mod act;
 mod answering;
@@ -20,8 +20,8 @@ mod executable;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod gather;
 mod head;
-mod in_use;
 mod init;
 mod initramfs;
 mod kernel_log;
@@ -30,35 +30,37 @@ mod listing;
 mod log;
 mod machine;
 mod mount_calls;
-mod mount_plan;
-mod mounts;
+pub mod mounts;
 mod new_root;
 mod old_root;
 #[cfg(test)]
 mod outcomes;
 mod parameters;
 mod places;
-mod preflight;
+pub mod planner;
 mod preserve;
 mod preserved;
 mod proc;
 mod processes;
 mod report;
+mod stages;
 mod start;
-mod survivors;
 
 use std::ffi::{OsString, c_int};
 use std::io::Write;
+use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use act::Stop;
 use arguments::{Format, Request};
+use gather::Wanted;
+use planner::{Compatibility, Facts};
 use policy::session::Session;
-use preflight::Context;
 use proc::Proc;
 use processes::Others;
-use report::Facts;
-use switch_root_core::plan::Plan;
+use report::Account;
+use stages::Planned;
+use switch_root_core::plan::{Deletion, Plan};
 use switch_root_core::report::DeletionTally;
 use switch_root_core::text::count;
 
@@ -108,28 +110,73 @@ fn switch(arguments: Vec<OsString>, pid_1: bool, started: Instant) -> Result<Str
         true => Others::default(),
         false => processes::find(&proc),
     };
-    let context = Context {
-        others: &others,
-        arguments: &arguments,
+    let options = arguments.options(&parameters);
+    let wanted = Wanted {
+        new_root: &arguments.new_root,
+        init: arguments.init.as_deref(),
+        unchecked_init: arguments.unchecked_init,
         parameters: &parameters,
         command_line: &command_line,
+        others: &others,
+        options: &options,
         proc: &proc,
-        started,
     };
-    let found = preflight::policies(&parameters);
+    let found = stages::policies(&parameters);
     let mut session = Session::new(&found.policies);
-    let (plan, mut facts) = preflight::plan(&context, &mut session, None).map_err(Stop::Refused)?;
-    facts.masked_policies.clone_from(&found.masked);
-    match (arguments.plan, &plan.copies) {
-        (Some(format), _) => Ok(print(&plan, &facts, format)),
-        (None, Some(copies)) => preserve::act(&plan, copies, facts, &proc, started)
+    let planned = begin(&wanted, arguments.plan.is_none())
+        .and_then(|begun| {
+            stages::refuse_unsigned(&session)?;
+            stages::plan(&wanted, begun, &mut session, None, started)
+        })
+        .map_err(Stop::Refused)?;
+    let Planned {
+        plan,
+        open,
+        to_copy,
+        mut account,
+    } = planned;
+    account.masked_policies.clone_from(&found.masked);
+    if let Some(format) = arguments.plan {
+        return Ok(print(&plan, &account, format));
+    }
+    match (plan.steps(), plan.copies(), to_copy) {
+        (Some(steps), Some(copies), Some(to_copy)) => {
+            let what = (plan.outline(), steps, copies);
+            preserve::act(
+                what,
+                (open.old_root, open.new_root),
+                to_copy,
+                account,
+                &proc,
+                started,
+            )
             .map(|()| String::new())
-            .map_err(Stop::Refused),
-        (None, None) => act::act(&plan, facts, &proc, started).map(|never| match never {}),
+            .map_err(Stop::Refused)
+        }
+        _ => act::act(&plan, open, account, &proc, started).map(|never| match never {}),
     }
 }
 
-fn print(plan: &Plan, facts: &Facts, format: Format) -> String {
+/// Opens the initramfs, and refuses what it and this process are no good for.
+fn begin(wanted: &Wanted<'_>, to_act: bool) -> Result<(OwnedFd, Facts), String> {
+    let (old_root, initramfs) = old_root::examine()?;
+    let warnings = wanted.parameters.warnings.iter();
+    let facts = Facts {
+        initramfs,
+        said: warnings.map(ToString::to_string).collect(),
+        ..Facts::default()
+    };
+    planner::refuse_early(&facts, &Compatibility::NotAsked, wanted.options).map_err(|refusal| {
+        gather::without_new_root(wanted.new_root, wanted.proc).unwrap_or(refusal)
+    })?;
+    if to_act {
+        capabilities::check()?;
+    }
+    Ok((old_root, facts))
+}
+
+fn print(plan: &Plan, account: &Account, format: Format) -> String {
+    let outline = plan.outline();
     // Takes a walk through the whole initramfs.
     let tally = match format {
         Format::Nothing => None,
@@ -144,16 +191,16 @@ fn print(plan: &Plan, facts: &Facts, format: Format) -> String {
                 let directories = count(tally.directories, "directory", "directories");
                 text.push_str(&format!("deletes    {files} and {directories}\n"));
             }
-            for extension in &facts.extensions {
+            for extension in &outline.extensions {
                 let reasons: Vec<String> = extension
                     .reasons
                     .iter()
                     .map(|reason| format!("; {}: {}", reason.policy, reason.reason))
                     .collect();
-                let verdict = format!("{:?}", extension.verdict).to_lowercase();
                 text.push_str(&format!(
-                    "extension  {} {verdict}{}\n",
+                    "extension  {} {}{}\n",
                     extension.image,
+                    extension.word(),
                     reasons.concat()
                 ));
             }
@@ -163,9 +210,9 @@ fn print(plan: &Plan, facts: &Facts, format: Format) -> String {
             let value = serde_json::json!({
                 "plan": plan,
                 "would_delete": tally.map(|tally| serde_json::json!({"files": tally.files, "directories": tally.directories})),
-                "policies": facts.policies,
-                "extensions": facts.extensions,
-                "warnings": facts.warnings,
+                "policies": account.policies,
+                "extensions": outline.extensions,
+                "warnings": outline.warnings,
             });
             format!("{value:#}\n")
         }
@@ -174,7 +221,7 @@ fn print(plan: &Plan, facts: &Facts, format: Format) -> String {
 
 /// Counts what the deletion would remove.
 fn would_delete(plan: &Plan) -> Option<DeletionTally> {
-    if plan.deletion != switch_root_core::plan::Deletion::Delete {
+    if plan.outline().deletion != Deletion::Delete {
         return None;
     }
     let root = old_root::open().ok()?;

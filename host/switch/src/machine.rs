@@ -9,8 +9,11 @@ use rustix::io::Errno;
 use switch_root_core::contract::HostFacts;
 use switch_root_core::file::{self, Links, Unreadable};
 use switch_root_core::limits::fixed;
+use switch_root_core::parameters::Extensions;
 use switch_root_core::resolve::in_root;
 use switch_root_core::{extensions, locations, os_release};
+
+use crate::planner::List;
 
 /// Collects the facts. The second value holds what could not be found out.
 pub fn facts(new_root: BorrowedFd<'_>, command_line: &str) -> (HostFacts, Vec<String>) {
@@ -59,27 +62,22 @@ pub fn kernel_release() -> Option<String> {
     Some(names.release().to_string_lossy().into_owned())
 }
 
-/// Reads the initramfs' extensions.yaml. `None` where there is none.
-///
-/// # Errors
-/// The path, and why it cannot be used: a sentence for the operator.
-pub fn extensions_yaml() -> Result<Option<(&'static str, Vec<u8>)>, String> {
+/// Which extensions.yaml the initramfs has.
+pub fn list(extensions: Extensions) -> List {
+    if extensions == Extensions::Ignore {
+        let is_there = |path: &&str| Path::new(path).symlink_metadata().is_ok();
+        let found = locations::EXTENSIONS.into_iter().find(is_there);
+        return found.map_or(List::Missing, List::Ignored);
+    }
     for path in locations::EXTENSIONS {
         match file::read(Path::new(path), fixed::EXTENSIONS_FILE, Links::Refuse) {
-            Ok(Some((bytes, _))) => return Ok(Some((path, bytes))),
+            Ok(Some((bytes, _))) => return List::Read(path, bytes),
             Ok(None) => {}
             Err(reason) => {
-                let reason = reason.to_string();
-                return Err(extensions::unusable(path, &reason).to_string());
+                let unusable = extensions::unusable(path, &reason.to_string());
+                return List::Unusable(unusable.to_string());
             }
         }
     }
-    Ok(None)
-}
-
-/// Where the initramfs' extensions.yaml is, whatever it holds.
-pub fn extensions_file() -> Option<&'static str> {
-    locations::EXTENSIONS
-        .into_iter()
-        .find(|path| Path::new(path).symlink_metadata().is_ok())
+    List::Missing
 }

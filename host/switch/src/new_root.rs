@@ -8,20 +8,8 @@ use rustix::fs::{self, AtFlags, Mode, OFlags, StatVfsMountFlags, StatxAttributes
 use switch_root_core::escape;
 
 use crate::listing;
+use crate::planner::NewRoot;
 use crate::proc::Proc;
-
-/// A new root that has passed its checks.
-#[derive(Debug)]
-pub struct NewRoot {
-    /// Its directory.
-    pub fd: OwnedFd,
-    /// Its mount point, without links.
-    pub path: Vec<u8>,
-    /// The number of its mount.
-    pub mount_id: u64,
-    /// Nothing can be made in it.
-    pub read_only: bool,
-}
 
 /// Opens the directory that is to be the new root.
 ///
@@ -52,7 +40,7 @@ pub fn directory(given: &OsStr) -> Result<OwnedFd, String> {
 ///
 /// # Errors
 /// Why it cannot: a sentence for the operator.
-pub fn open(given: &OsStr, old_root: impl AsFd, proc: &Proc) -> Result<NewRoot, String> {
+pub fn open(given: &OsStr, old_root: impl AsFd, proc: &Proc) -> Result<(OwnedFd, NewRoot), String> {
     let shown = escape::path(given.as_bytes());
     let failed = |what: &str, error: std::io::Error| {
         format!("the new root {shown} cannot be {what}: {error}")
@@ -89,10 +77,10 @@ pub fn open(given: &OsStr, old_root: impl AsFd, proc: &Proc) -> Result<NewRoot, 
         .map_err(|error| failed("examined", error.into()))?
         .f_flag;
     let read_only = options.contains(StatVfsMountFlags::RDONLY);
-    Ok(NewRoot {
-        fd,
+    let new_root = NewRoot {
         path,
         mount_id,
         read_only,
-    })
+    };
+    Ok((fd, new_root))
 }

@@ -5,9 +5,9 @@
 //! Copied, not bound: systemd deletes files of the initramfs one by one, which a mount
 //! of them does not prevent, where it cannot pivot (before Linux 7.0).
 
-mod choice;
 mod earlier;
 mod entry;
+mod size;
 mod store;
 mod view;
 mod walk;
@@ -17,14 +17,12 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
-use choice::{goes_along, not_copied};
 use rustix::fs::{self, Mode, OFlags};
-use switch_root_core::file_kind::FileKind;
 use switch_root_core::keep::Keep;
 use switch_root_core::locations::{PRESERVED, PRIVATE, WHOLE};
 use switch_root_core::path::Path;
-use switch_root_core::plan::{Copies, Deletion, ForRoot, LeftOut, Plan};
-use switch_root_core::preserved::{HOST, Survivor, is_by_policy};
+use switch_root_core::plan::{Copies, Deletion, ForRoot, LeftOut, Outline, Steps};
+use switch_root_core::preserved::{Survivor, is_by_policy};
 use switch_root_core::report::{CopyReport, CopyTally, DeletionState, Failed, MAX_LISTED, Report};
 use switch_root_core::text::{bytes, count};
 use walk::Pair;
@@ -32,55 +30,28 @@ use walk::Pair;
 use crate::carry::not_bound;
 use crate::confirm;
 use crate::directories::{self, make_directory};
-use crate::in_use::InUse;
 use crate::mount_calls::{Extent, attach, read_only_copy};
+use crate::planner::{is_moved_too, not_copied};
 use crate::preserved::{self};
 use crate::proc::Proc;
 use crate::report;
-use crate::report::Facts;
+use crate::report::Account;
 use crate::{carry, kernel_log, listing};
 
-pub use choice::{choose, warnings};
+pub use size::{measure, room};
 pub use store::Store;
 pub use view::{Uncovered, View, uncover};
 
-/// Why this program deletes nothing.
-const DELEGATED: &str =
-    "freeing the initramfs is left to the program that switches, such as systemd";
+/// What is open for copies.
+pub struct ToCopy {
+    /// Where they go.
+    pub store: Store,
+    /// The initramfs without the mounts of its directories on themselves, where there are any.
+    pub view: Option<View>,
+}
 
 /// What is added to the name of copies while they are made.
 const UNFINISHED: &str = ".new";
-
-/// Says of something that the running system uses that it is deleted: a copy would not
-/// help.
-pub fn deleted_all_the_same(used: &InUse) -> String {
-    format!(
-        "{} of the initramfs may be deleted by the program that switches, although {}",
-        Path::from(used.path.as_slice()),
-        used.why
-    )
-}
-
-/// Where nothing was to be deleted, everything is copied, if it lies in memory: the
-/// program that switches deletes it, and knows of no reason not to.
-pub fn everything_if_need_be(
-    mut survivors: Vec<Survivor>,
-    deletion: Deletion,
-    memory: bool,
-) -> (Vec<Survivor>, Deletion) {
-    let already = survivors.iter().any(|survivor| survivor.path.0 == b"/");
-    if let (Deletion::Skip(reason), true, false) = (deletion, memory, already) {
-        let everything = Survivor {
-            path: (&b"/"[..]).into(),
-            kind: FileKind::Directory,
-            by: vec![HOST.into()],
-            carried_to: None,
-            note: Some(reason),
-        };
-        survivors.insert(0, everything);
-    }
-    (survivors, Deletion::Skip(DELEGATED.into()))
-}
 
 /// Carries out a plan that leaves the switch to another program.
 ///
@@ -88,19 +59,19 @@ pub fn everything_if_need_be(
 /// Why nothing was done: a sentence for the operator. Later failures are recorded,
 /// and stop nothing.
 pub fn act(
-    plan: &Plan,
-    copies: &Copies,
-    mut facts: Facts,
+    (outline, steps, copies): (&Outline, &Steps, &Copies),
+    (old_root, new_root): (OwnedFd, OwnedFd),
+    ToCopy { store, view }: ToCopy,
+    mut account: Account,
     proc: &Proc,
     started: Instant,
 ) -> Result<(), String> {
-    let (old_root, new_root) = confirm::confirm(plan)?;
-    let store = Store::open(&new_root, &plan.new_root.path.0, &old_root, proc)?;
-    let mut judges = std::mem::take(&mut facts.judges);
-    let mut report = report::of(plan, facts);
+    confirm::confirm(steps, &new_root)?;
+    let mut judges = std::mem::take(&mut account.judges);
+    let mut report = report::of(outline, steps, account);
     report.judge.peak_kib = judges.wait();
     report.deletion.state = DeletionState::Skipped;
-    if let Deletion::Skip(reason) = &plan.deletion {
+    if let Deletion::Skip(reason) = &outline.deletion {
         report.deletion.reason = Some(reason.clone());
     }
     let directory = match store.directory() {
@@ -110,19 +81,9 @@ pub fn act(
             return Ok(());
         }
     };
-    for warning in earlier::unmount(&store, &plan.new_root.path.0, proc) {
+    for warning in earlier::unmount(&store, &steps.new_root.path.0, proc) {
         report.warn(warning);
     }
-    let view = match copies.uncovered.as_slice() {
-        [] => None,
-        points => View::without(points, proc)
-            .inspect_err(|error| {
-                report.warn(format!(
-                    "what is below mounts of directories on themselves cannot be copied: {error}"
-                ))
-            })
-            .ok(),
-    };
     let from = view.as_ref().map_or(&old_root, View::root);
     let began = Instant::now();
     let mut tally = CopyTally::default();
@@ -161,14 +122,18 @@ pub fn act(
         ));
     }
     // Mounted since the plan was made.
-    let new = tally
-        .skipped_mounts
-        .iter()
-        .filter(|point| !copies.mounts.contains(point) && !goes_along(point, &plan.new_root.path));
+    let new = tally.skipped_mounts.iter().filter(|point| {
+        !copies.mounts.contains(point) && !is_moved_too(point, &steps.new_root.path)
+    });
     for point in new {
         report.warn(not_copied(point));
     }
-    let missing = missing(plan, copies, (copy.as_ref(), private.as_ref()), &tally);
+    let missing = missing(
+        (&outline.preserved, &steps.new_root.path),
+        copies,
+        (copy.as_ref(), private.as_ref()),
+        &tally,
+    );
     for (path, error) in missing.iter().take(MAX_LISTED) {
         report.warn(format!("{path} does not survive: {error}"));
     }
@@ -258,7 +223,7 @@ fn failure((path, error): (&Path, String)) -> Failed {
 
 /// The survivors that are not among the copies, each with the reason.
 fn missing<'a>(
-    plan: &'a Plan,
+    (survivors, new_root): (&'a [Survivor], &Path),
     copies: &Copies,
     (copy, private): (Option<&OwnedFd>, Option<&OwnedFd>),
     tally: &CopyTally,
@@ -269,7 +234,7 @@ fn missing<'a>(
         .map(|LeftOut { path, reason }| (path, reason))
         .collect();
     let mut missing = BTreeMap::new();
-    for survivor in &plan.survivors {
+    for survivor in survivors {
         let path = &survivor.path;
         if let Some(reason) = left_out.get(path) {
             missing.insert(path, (*reason).clone());
@@ -283,7 +248,7 @@ fn missing<'a>(
             _ => private.map(open),
         };
         let shown = path.to_string();
-        if matches!(opened, Some(Ok(_))) || goes_along(&shown, &plan.new_root.path) {
+        if matches!(opened, Some(Ok(_))) || is_moved_too(&shown, new_root) {
             continue;
         }
         let failed = tally.failed.iter().find(|failed| failed.path == shown);

@@ -17,8 +17,8 @@ use rustix::mount::{MoveMountFlags, move_mount};
 use skeleton::Skeleton;
 use switch_root_core::locations::{PRESERVED, PRIVATE, WHOLE};
 use switch_root_core::path::Path;
-use switch_root_core::plan::Plan;
-use switch_root_core::preserved::{by_policies, is_by_policy};
+use switch_root_core::plan::Steps;
+use switch_root_core::preserved::{Survivor, by_policies, is_by_policy};
 use switch_root_core::report::Report;
 use switch_root_core::text::count;
 
@@ -63,9 +63,9 @@ impl Preserved {
     ///
     /// # Errors
     /// The kernel does not make such mounts, or has no memory for them.
-    pub fn prepare(old_root: &OwnedFd, plan: &Plan) -> io::Result<Self> {
+    pub fn prepare(old_root: &OwnedFd, survivors: &[Survivor]) -> io::Result<Self> {
         let whole = read_only_copy(old_root, Extent::One)?;
-        let mut paths = by_policies(&plan.survivors);
+        let mut paths = by_policies(survivors);
         let merged;
         if paths.len() > MOST {
             merged = merged::merge(&paths, |directory, names| {
@@ -88,7 +88,8 @@ impl Preserved {
     /// that are kept. What fails is recorded.
     pub fn attach(
         self,
-        plan: &Plan,
+        survivors: &[Survivor],
+        steps: &Steps,
         old_root: &OwnedFd,
         directory: &OwnedFd,
         report: &mut Report,
@@ -120,12 +121,17 @@ impl Preserved {
             }
             matches!(attached, Some(Ok(())))
         });
-        for point in &plan.kept_mounts {
+        for point in &steps.kept_mounts {
             let shown = skeleton.as_ref().and_then(|it| it.place_of(point));
             let outcome = shown
                 .unwrap_or_else(|| listing::open(&whole, &point.0, OFlags::PATH))
                 .and_then(|place| {
-                    bring(point, &place, plan.staying_mounts.contains(point), old_root)
+                    bring(
+                        point,
+                        &place,
+                        steps.staying_mounts.contains(point),
+                        old_root,
+                    )
                 });
             if let Err(error) = outcome {
                 report.warn(format!(
@@ -136,13 +142,13 @@ impl Preserved {
         if !too_many {
             return None;
         }
-        let paths = by_policies(&plan.survivors).len();
+        let paths = by_policies(survivors).len();
         report.warn(format!(
             "policies keep {}, and up to {MOST} are bound one by one: /run/switch-root/preserved shows them when everything else is deleted, and root finds them at /run/switch-root/private/initramfs; let the policies keep directories instead",
             count(paths as u64, "path", "paths")
         ));
         // What the host keeps is nobody else's business.
-        let all = plan.survivors.iter().all(is_by_policy);
+        let all = survivors.iter().all(is_by_policy);
         place.filter(|_| all).map(|place| Later { whole, place })
     }
 }

@@ -13,12 +13,11 @@ use nix::errno::Errno;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use scan::{How, Living, Use};
 use switch_root_core::path::is_at_or_below;
-use switch_root_core::plan::Process;
 use switch_root_core::report::MAX_LISTED;
 use switch_root_core::text;
 
-use crate::in_use::InUse;
 use crate::mounts::{self, Mount};
+use crate::planner::{self, InUse};
 use crate::proc::Proc;
 
 /// The processes that live on.
@@ -31,13 +30,28 @@ pub struct Others {
 }
 
 impl Others {
-    /// Nobody else lives in the initramfs.
-    pub fn is_empty(&self) -> bool {
-        self.processes.is_empty() && self.unknown.is_none()
+    /// What a plan takes of them. `way` says what a path of the initramfs, which is mounted as
+    /// `root`, leads over: links, and what is there.
+    pub fn facts(
+        &self,
+        mounts: &[Mount],
+        root: &Mount,
+        way: impl Fn(&[u8]) -> Vec<Vec<u8>>,
+    ) -> planner::Others {
+        let listed = self.processes.iter().take(MAX_LISTED);
+        let any = !self.processes.is_empty() || self.unknown.is_some();
+        planner::Others {
+            described: any.then(|| self.describe()),
+            listed: listed.map(|one| one.process.clone()).collect(),
+            more: self.processes.len().saturating_sub(MAX_LISTED) as u64,
+            serve: self.serve(),
+            mounts: self.mounts(mounts),
+            in_use: self.in_use(mounts, root, way),
+        }
     }
 
     /// A sentence about them, as far as it goes for all.
-    pub fn describe(&self) -> String {
+    fn describe(&self) -> String {
         /// More names would make the sentence unreadable.
         const NAMED: usize = 5;
         if let Some(error) = &self.unknown {
@@ -57,20 +71,14 @@ impl Others {
         )
     }
 
-    /// Those that plan and report list.
-    pub fn listed(&self) -> Vec<Process> {
-        let listed = self.processes.iter().take(MAX_LISTED);
-        listed.map(|one| one.process.clone()).collect()
-    }
-
     /// Whether one of them serves a file system, or may do so.
-    pub fn serve(&self) -> bool {
+    fn serve(&self) -> bool {
         self.unknown.is_some() || self.processes.iter().any(|one| one.process.serves)
     }
 
     /// What the serving ones use of the initramfs, which is mounted as `root`. `way` says what
     /// a path of it leads over: links, and what is there.
-    pub fn in_use(
+    fn in_use(
         &self,
         mounts: &[Mount],
         root: &Mount,
@@ -104,7 +112,7 @@ impl Others {
     /// The mounts of the initramfs that they use, by their numbers, with those that these are
     /// mounted on: all, where one of them serves a file system, since nobody can know which
     /// of them it will open.
-    pub fn mounts(&self, mounts: &[Mount]) -> BTreeSet<u64> {
+    fn mounts(&self, mounts: &[Mount]) -> BTreeSet<u64> {
         if self.serve() {
             return mounts.iter().map(|mount| mount.id).collect();
         }
@@ -159,6 +167,8 @@ fn has_no_children() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use switch_root_core::plan::Process;
+
     use super::*;
 
     const TABLE: &[u8] = b"1 1 0:2 / / rw - rootfs none rw\n\

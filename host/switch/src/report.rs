@@ -6,30 +6,30 @@ use std::os::fd::{AsFd, OwnedFd};
 use policy::session::Dismissed;
 use rustix::fs::{self, Mode, OFlags};
 use switch_root_core::locations::REPORT;
-use switch_root_core::plan::Plan;
+use switch_root_core::plan::{Outline, Steps};
 use switch_root_core::report::{
-    DeletionReport, DeletionState, DeletionTally, ExtensionReport, JudgeReport, PolicyReport,
-    Report, ReviewReport, SCHEMA, Timings,
+    DeletionReport, DeletionState, DeletionTally, JudgeReport, PolicyReport, Report, ReviewReport,
+    SCHEMA, Timings,
 };
 
 /// The report of a plan that is about to be acted on.
-pub fn of(plan: &Plan, facts: Facts) -> Report {
+pub fn of(outline: &Outline, steps: &Steps, account: Account) -> Report {
     Report {
         schema: SCHEMA,
         version: env!("CARGO_PKG_VERSION"),
-        boot_id: facts.boot_id,
-        kernel: facts.kernel,
-        strategy: plan.strategy,
-        new_root: plan.new_root.path.clone(),
-        init: plan.init.path.clone(),
-        policies: facts.policies,
-        masked_policies: facts.masked_policies,
-        review: facts.review,
-        judge: facts.judge,
-        survivors: plan.survivors.clone(),
-        extensions: facts.extensions,
-        processes: plan.processes.clone(),
-        processes_more: plan.processes_more,
+        boot_id: account.boot_id,
+        kernel: account.kernel,
+        strategy: steps.strategy(),
+        new_root: steps.new_root.path.clone(),
+        init: steps.init.path.clone(),
+        policies: account.policies,
+        masked_policies: account.masked_policies,
+        review: account.review,
+        judge: account.judge,
+        survivors: outline.preserved.clone(),
+        extensions: outline.extensions.clone(),
+        processes: steps.processes.clone(),
+        processes_more: steps.processes_more,
         deletion: DeletionReport {
             state: DeletionState::Running,
             reason: None,
@@ -43,9 +43,9 @@ pub fn of(plan: &Plan, facts: Facts) -> Report {
             memory_available_after: None,
         },
         copied: None,
-        warning_codes: vec![None; facts.warnings.len()],
-        warnings: facts.warnings,
-        timings: facts.timings,
+        warning_codes: vec![None; outline.warnings.len()],
+        warnings: outline.warnings.clone(),
+        timings: account.timings,
     }
 }
 
@@ -78,7 +78,7 @@ fn write(report: &Report, directory: impl AsFd) -> io::Result<()> {
 
 /// What was found out beside the plan, for the report.
 #[derive(Default)]
-pub struct Facts {
+pub struct Account {
     /// The kernel's name for this boot.
     pub boot_id: Option<String>,
     /// `uname -r`.
@@ -93,10 +93,6 @@ pub struct Facts {
     pub judge: JudgeReport,
     /// Processes to be waited for before init is executed.
     pub judges: Dismissed,
-    /// Every extension.
-    pub extensions: Vec<ExtensionReport>,
-    /// What is not as it should be.
-    pub warnings: Vec<String>,
     /// When what was done.
     pub timings: Timings,
 }

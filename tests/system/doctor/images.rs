@@ -20,6 +20,7 @@ pub fn each_thing_about_an_image_has_its_finding() -> Checked {
         .link("/init", "usr/lib/systemd/systemd")
         .program("/usr/lib/systemd/systemd", "systemd")
         .without("/scripts");
+    let init = program.clone();
     let by_unit = by_systemd
         .clone()
         .program(PROGRAM, program.clone())
@@ -175,6 +176,12 @@ pub fn each_thing_about_an_image_has_its_finding() -> Checked {
             image.clone().file("/extensions.yaml", "layers: ["),
             &["plan problem"],
             &["would not be switched from", "/extensions.yaml"],
+        ),
+        (
+            "our program as the init, and no root image",
+            image.clone().without("/scripts").program("/init", init),
+            &["plan problem"],
+            &["would not be switched from", "has no root image"],
         ),
         (
             "nothing that would be deleted",

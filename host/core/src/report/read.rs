@@ -9,8 +9,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::lenient::{codes, object, objects, optional, texts, value};
 use super::{CopyTally, DeletionTally, Failed, Reason, ReviewReport, Timings};
+use crate::lenient::{codes, object, objects, optional, texts, value};
 use crate::preserved::HOST;
 
 /// A report, see [`Report`](super::Report). Empty or none where something is not there.

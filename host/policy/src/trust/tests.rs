@@ -173,7 +173,9 @@ fn policies(files: &[Named<'_>]) -> Vec<Policy> {
 }
 
 fn refusal(policies: &[Policy]) -> Option<String> {
-    consequence::refusal(&Session::new(policies), false).map(String::from)
+    consequence::of(&Session::new(policies))
+        .refusal(false)
+        .map(|refusal| refusal.text.clone())
 }
 
 const WASM: &str = "/etc/switch-root/policies.d/50-a.wasm";

@@ -2,13 +2,10 @@
 
 use initramfs::image::Image;
 use initramfs::tree::Tree;
-use policy::account;
-use policy::compatibility::Judged;
 use serde::Serialize;
-use switch_root_core::contract::{Extension, Outcome};
 use switch_root_core::plan::Deletion;
-use switch_root_core::report::{PolicyReport, Reason};
-use switch_root_core::{escape, preserved};
+use switch_root_core::preserved;
+use switch_root_core::report::{ExtensionReport, PolicyReport};
 
 use super::branch::{Branch, Summary};
 
@@ -24,7 +21,7 @@ pub struct Report {
     /// Every policy, in the order in which they are asked.
     pub policies: Vec<PolicyReport>,
     /// Every extension that extensions.yaml names.
-    pub extensions: Vec<PlannedExtension>,
+    pub extensions: Vec<ExtensionReport>,
     /// What survives, by path.
     pub survivors: Vec<Survivor>,
     /// Whether the rest is deleted.
@@ -39,62 +36,6 @@ pub struct Report {
     pub notes: Vec<String>,
     /// What could not be found out and would decide: whether all is well is not known then.
     pub unknown: Vec<String>,
-}
-
-/// One extension, as the report of a boot has it; but nobody may have been asked about it.
-#[derive(Clone, Debug, Serialize)]
-pub struct PlannedExtension {
-    /// The file name of the layer.
-    pub image: String,
-    /// `metadata.name`.
-    pub name: String,
-    /// `metadata.version`.
-    pub version: String,
-    /// The sum of the verdicts; absent where the policies could not be asked.
-    pub verdict: Option<Outcome>,
-    /// False where the layer is missing.
-    pub activated: Option<bool>,
-    /// Why it is incompatible, or would not be activated.
-    pub reasons: Vec<Reason>,
-}
-
-impl PlannedExtension {
-    /// One that policies were asked about.
-    pub(super) fn judged(judged: &Judged) -> Self {
-        Self {
-            verdict: Some(judged.outcome),
-            reasons: account::reasons(judged),
-            ..Self::unasked(&judged.extension)
-        }
-    }
-
-    /// One that nobody was asked about.
-    pub(super) fn unasked(extension: &Extension) -> Self {
-        let shown = |text: &str| escape::message(text, 4096);
-        Self {
-            image: shown(&extension.image),
-            name: shown(&extension.name),
-            version: shown(&extension.version),
-            verdict: None,
-            activated: None,
-            reasons: Vec::new(),
-        }
-    }
-
-    /// Whether it would be left out.
-    pub fn is_left_out(&self) -> bool {
-        self.verdict == Some(Outcome::Incompatible) || self.activated == Some(false)
-    }
-
-    /// The verdict in a word.
-    pub fn word(&self) -> &'static str {
-        match self.verdict {
-            Some(Outcome::Compatible) => "compatible",
-            Some(Outcome::Incompatible) => "incompatible",
-            Some(Outcome::Unjudged) => "unjudged",
-            None => "not asked",
-        }
-    }
 }
 
 /// The image.

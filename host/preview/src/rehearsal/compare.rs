@@ -167,6 +167,8 @@ impl Finder {
                 }
                 return;
             }
+            // Another program deletes.
+            ("delete", "skipped") if report.copied.is_some() => return,
             ("delete", state) => {
                 return self.differs(format!("the deletion was {state}, unplanned: {reason}"));
             }

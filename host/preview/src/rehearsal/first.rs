@@ -63,12 +63,7 @@ pub fn run(
     // SAFETY: installs no handler.
     unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.map_err(tried("set a signal"))?;
     say(&Message::Staged(staged)).map_err(tried("write"))?;
-    Err(stage::execute(
-        &program,
-        new_root,
-        request.settings.patience_ms,
-        false,
-    ))
+    Err(stage::execute(&program, new_root, &request.settings, false))
 }
 
 /// What the kernel gives only where the machine's root is still there: file systems of

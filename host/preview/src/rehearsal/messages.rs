@@ -54,6 +54,9 @@ pub struct Settings {
     pub otherwise: Option<PathBuf>,
     /// How long the init waits for the end of the deletion, in milliseconds.
     pub patience_ms: u64,
+    /// The program is called as systemd calls it, and something that stands in for systemd
+    /// switches afterwards.
+    pub preserve: bool,
 }
 
 /// What the supervisor in namespaces needs beside that.

@@ -9,7 +9,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use nix::unistd::{execve, fexecve};
+use nix::mount::MsFlags;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, chdir, chroot, execve, fexecve, fork};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::mount::{
@@ -19,7 +21,7 @@ use rustix::mount::{
 use switch_root_core::resolve::{Within, create, in_root};
 use switch_root_core::{escape, locations};
 
-use super::messages::{NewRoot, Node, NodeKind, Staged};
+use super::messages::{NewRoot, Node, NodeKind, Settings, Staged};
 use super::program;
 use super::roles;
 
@@ -320,30 +322,78 @@ pub fn choose(
     Ok(program)
 }
 
-/// Becomes the program. Comes back only with why that cannot be.
-pub fn execute(program: &Program, new_root: &str, patience_ms: u64, machine: bool) -> String {
-    let attempt = || -> io::Result<Infallible> {
-        // Called like this whatever its file's name is: as `init` it would look for a
-        // root image and a kernel that mounts it.
-        let patience = patience_ms.to_string();
-        let place = if machine {
-            roles::MACHINE
-        } else {
-            roles::NAMESPACE
-        };
-        let arguments = ["switch_root", new_root, INIT, roles::INIT, &patience, place];
-        let arguments = arguments.map(CString::new);
-        let arguments: Vec<CString> = arguments.into_iter().collect::<Result<_, _>>()?;
-        let environment: [&CStr; 3] = [c"HOME=/", c"TERM=linux", c"PATH=/sbin:/bin"];
-        Ok(match program {
-            Program::Inside(path) => execve(&CString::new(*path)?, &arguments, &environment)?,
-            Program::Outside(file) => fexecve(file, &arguments, &environment)?,
-        })
+/// Becomes the program, or has it preserve and then switches as systemd would. Comes back only
+/// with why that cannot be.
+pub fn execute(program: &Program, new_root: &str, settings: &Settings, machine: bool) -> String {
+    let patience = settings.patience_ms.to_string();
+    let place = if machine {
+        roles::MACHINE
+    } else {
+        roles::NAMESPACE
     };
-    match attempt() {
-        Err(error) => format!("the kernel does not execute switch_root: {error}"),
+    let of_init = [INIT, roles::INIT, &patience, place];
+    // Called like this whatever its file's name is: as `init` it would look for a
+    // root image and a kernel that mounts it.
+    let failed = |error: io::Error| format!("the kernel does not execute switch_root: {error}");
+    if !settings.preserve {
+        let mut arguments = vec!["switch_root", new_root];
+        arguments.extend(of_init);
+        return match become_program(program, &arguments) {
+            Err(error) => failed(error),
+            Ok(never) => match never {},
+        };
+    }
+    // SAFETY: there is one thread, so the child may use all that it inherits.
+    let status = match unsafe { fork() } {
+        Ok(ForkResult::Child) => {
+            let outcome = become_program(program, &["switch_root", "--preserve", new_root, INIT]);
+            let words = outcome.map_or_else(failed, |never| match never {});
+            eprintln!("{words}");
+            std::process::exit(1)
+        }
+        Ok(ForkResult::Parent { child }) => waitpid(child, None),
+        Err(error) => Err(error),
+    };
+    match status {
+        Ok(WaitStatus::Exited(_, 0)) => {}
+        // Systemd would not switch either.
+        Ok(WaitStatus::Exited(_, status)) => std::process::exit(status),
+        Ok(_) => return "switch_root --preserve was ended by a signal".into(),
+        Err(error) => return failed(error.into()),
+    }
+    match switch_as_systemd(new_root, &of_init) {
+        Err(error) => format!("cannot switch in place of systemd: {error}"),
         Ok(never) => match never {},
     }
+}
+
+fn become_program(program: &Program, arguments: &[&str]) -> io::Result<Infallible> {
+    let arguments: Result<Vec<CString>, _> = arguments.iter().copied().map(CString::new).collect();
+    let environment: [&CStr; 3] = [c"HOME=/", c"TERM=linux", c"PATH=/sbin:/bin"];
+    Ok(match program {
+        Program::Inside(path) => execve(&CString::new(*path)?, &arguments?, &environment)?,
+        Program::Outside(file) => fexecve(file, &arguments?, &environment)?,
+    })
+}
+
+/// Moves what is mounted to the new root, makes that the root, and becomes its init.
+fn switch_as_systemd(new_root: &str, init: &[&str]) -> io::Result<Infallible> {
+    for path in MOUNTED {
+        let to = format!("{new_root}{path}");
+        // What the new root has no place for is lost with the initramfs.
+        let _ = move_mount(
+            rustix::fs::CWD,
+            path,
+            rustix::fs::CWD,
+            to,
+            MoveMountFlags::empty(),
+        );
+    }
+    chdir(new_root)?;
+    nix::mount::mount(Some("."), "/", None::<&str>, MsFlags::MS_MOVE, None::<&str>)?;
+    chroot(".")?;
+    chdir("/")?;
+    become_program(&Program::Inside(INIT), init)
 }
 
 /// Whether this program can be the init of a new root that holds nothing else.

@@ -53,7 +53,7 @@ pub fn text(rehearsed: &Rehearsed, comparison: Option<&Comparison>) -> String {
     text.push('\n');
     match comparison {
         None => text.push_str(
-            "not compared with a plan: switch_root.* parameters, which plans do not know, are given\n",
+            "not compared with a plan: there are kernel parameters for init, which is not called as init here\n",
         ),
         Some(comparison) if comparison.differences.is_empty() => text.push_str("as planned\n"),
         Some(comparison) => {

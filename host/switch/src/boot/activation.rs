@@ -1,47 +1,29 @@
-//! Which extensions are activated: those that the policies let through, and
+//! Mounting the layers of the extensions that are activated: those that the plan selects, and
 //! whose layers can be used. One that cannot is left out, with the reason, and
 //! takes no other with it.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd;
 
-use policy::account;
 use policy::compatibility::Judged;
-use switch_root_core::contract::{Extension, Outcome};
+use switch_root_core::contract::Extension;
 use switch_root_core::escape;
-use switch_root_core::extensions::{self, Entry};
-use switch_root_core::plan::Rewrite;
-use switch_root_core::report::{ExtensionReport, Reason};
+use switch_root_core::report::Reason;
 
 use super::attributes;
 use super::conflict;
 use super::image::Image;
 use super::modules::Modules;
 use super::mounted::Mounted;
-use crate::preflight::Judgement;
-
-/// Layers that are activated at most. The kernel takes more, but not in the
-/// string that older ones are given.
-const MOST: usize = 100;
-
-/// Whose reason it is, where it is no policy's.
-const HOST: &str = "host";
+use crate::planner::{Selection, left_out};
 
 /// Every extension of extensions.yaml, and what became of it.
 pub struct Activation {
     extensions: Vec<One>,
-    /// Where the file is that names them; `None` where there is none.
-    file: Option<&'static str>,
-    /// What that file holds beside them.
-    unknown: String,
-    /// Why none of them could be looked at.
-    none: Option<String>,
 }
 
 struct One {
-    judged: Judged,
-    /// What the file says of it that nobody here knows.
-    unknown: String,
+    name: String,
     outcome: Result<Layer, Vec<Reason>>,
 }
 
@@ -55,42 +37,22 @@ pub struct Layer {
 
 impl Activation {
     /// Mounts the layers that may be activated, in the order of the file.
-    pub fn new(judgement: Judgement, root: &Mounted, modules: &mut Modules) -> Self {
-        let mut seen = HashSet::new();
-        let mut count = 0;
-        let mut extensions = Vec::new();
-        let mut unknown = judgement.unknown.layers.into_iter();
-        for judged in judgement.extensions {
-            let unknown = unknown.next().unwrap_or_default();
-            let outcome = if judged.outcome == Outcome::Incompatible {
-                Err(account::reasons(&judged))
-            } else if seen.contains(&judged.extension.image) {
-                Err(left_out("is listed in extensions.yaml more than once"))
-            } else if count == MOST {
-                Err(left_out(&format!(
-                    "is beyond the {MOST} layers that are activated at most"
-                )))
-            } else {
-                mount_layer(&judged.extension, count, root, modules).map_err(|reason| {
-                    tracing::warn!("the layer {} {reason}", shown(&judged.extension));
-                    left_out(&reason)
-                })
-            };
-            if outcome.is_ok() {
-                count += 1;
-                seen.insert(judged.extension.image.clone());
-            }
-            extensions.push(One {
-                judged,
-                unknown,
-                outcome,
+    pub fn new(judged: &[Judged], root: &Mounted, modules: &mut Modules) -> Self {
+        let mut selection = Selection::default();
+        let each = judged.iter().enumerate().map(|(number, judged)| {
+            let name = shown(&judged.extension);
+            let outcome = selection.next(judged).and_then(|()| {
+                mount_layer(&judged.extension, number, root, modules)
+                    .inspect(|_| selection.mounted(judged))
+                    .map_err(|reason| {
+                        tracing::warn!("the layer {name} {reason}");
+                        left_out(&reason)
+                    })
             });
-        }
+            One { name, outcome }
+        });
         Self {
-            extensions,
-            file: judgement.file,
-            unknown: judgement.unknown.file,
-            none: judgement.none,
+            extensions: each.collect(),
         }
     }
 
@@ -103,7 +65,7 @@ impl Activation {
     pub fn activated(&self) -> impl Iterator<Item = (String, &Layer)> {
         self.extensions
             .iter()
-            .filter_map(|one| Some((shown(&one.judged.extension), one.outcome.as_ref().ok()?)))
+            .filter_map(|one| Some((one.name.clone(), one.outcome.as_ref().ok()?)))
     }
 
     /// Whether there is any.
@@ -116,7 +78,7 @@ impl Activation {
         for one in &mut self.extensions {
             let Ok(layer) = &one.outcome else { continue };
             if let Err(reason) = test(layer) {
-                tracing::warn!("the layer {} {reason}", shown(&one.judged.extension));
+                tracing::warn!("the layer {} {reason}", one.name);
                 one.outcome = Err(left_out(&reason));
             }
         }
@@ -127,85 +89,12 @@ impl Activation {
         self.keep_if(|_| Err(reason.to_owned()));
     }
 
-    /// For `switch_root.incompatible=halt`.
-    ///
-    /// # Errors
-    /// A sentence that names every extension that is left out, and why.
-    pub fn refuse_if_any_is_left_out(&self) -> Result<(), String> {
-        let left_out: Vec<String> = self
-            .extensions
-            .iter()
-            .filter_map(|one| {
-                let reasons = sentences(one.outcome.as_ref().err()?);
-                Some(format!(
-                    "{} ({})",
-                    shown(&one.judged.extension),
-                    reasons.join("; ")
-                ))
-            })
-            .collect();
-        if left_out.is_empty() {
-            return Ok(());
-        }
-        Err(format!(
-            "not every extension can be activated, and switch_root.incompatible=halt is given: {}; start once with switch_root.incompatible=skip to leave them out",
-            left_out.join(", ")
-        ))
+    /// What came of each, by its place in the file.
+    pub fn outcomes(&self) -> BTreeMap<usize, Result<(), Vec<Reason>>> {
+        let each = self.extensions.iter().enumerate();
+        let outcome = |one: &One| one.outcome.as_ref().map(|_| ()).map_err(Clone::clone);
+        each.map(|(number, one)| (number, outcome(one))).collect()
     }
-
-    /// How extensions.yaml is to be written anew, so that what is carried to the new
-    /// root tells what was activated, and what not, and why.
-    pub fn tell_the_running_system(&self) -> Option<Rewrite> {
-        let text = match &self.none {
-            Some(reason) => extensions::render_none(reason),
-            None => {
-                let (mut activated, mut skipped) = (Vec::new(), Vec::new());
-                for one in &self.extensions {
-                    let entry = Entry {
-                        extension: &one.judged.extension,
-                        unknown: &one.unknown,
-                    };
-                    match &one.outcome {
-                        Ok(_) => activated.push(entry),
-                        Err(reasons) => skipped.push((entry, sentences(reasons))),
-                    }
-                }
-                extensions::render_outcome(&activated, &skipped, &self.unknown)
-            }
-        };
-        let path = self.file?.as_bytes().into();
-        Some(Rewrite { path, text })
-    }
-
-    /// What the report says of them.
-    pub fn into_report(self) -> Vec<ExtensionReport> {
-        self.extensions
-            .into_iter()
-            .map(|one| {
-                let mut entry = account::extension(&one.judged);
-                entry.activated = Some(one.outcome.is_ok());
-                if let Err(reasons) = one.outcome {
-                    entry.reasons = reasons;
-                }
-                entry
-            })
-            .collect()
-    }
-}
-
-fn left_out(reason: &str) -> Vec<Reason> {
-    vec![Reason {
-        policy: HOST.into(),
-        code: None,
-        reason: format!("the layer {reason}"),
-    }]
-}
-
-fn sentences(reasons: &[Reason]) -> Vec<String> {
-    reasons
-        .iter()
-        .map(|reason| format!("{}: {}", reason.policy, reason.reason))
-        .collect()
 }
 
 fn shown(extension: &Extension) -> String {

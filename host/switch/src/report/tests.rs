@@ -8,7 +8,9 @@ use switch_root_core::outcome::Outcomes;
 use switch_root_core::path::Path;
 use switch_root_core::plan::{Process, Strategy};
 use switch_root_core::preserved::{Carry, Survivor};
-use switch_root_core::report::{CopyReport, CopyTally, Failed, Protections, Reason};
+use switch_root_core::report::{
+    CopyReport, CopyTally, ExtensionReport, Failed, Protections, Reason,
+};
 
 use super::*;
 
@@ -64,7 +66,7 @@ fn whole() -> Report {
             image: "0.sqsh".into(),
             name: "a".into(),
             version: "1".into(),
-            verdict: Outcome::Incompatible,
+            verdict: Some(Outcome::Incompatible),
             activated: Some(false),
             reasons: vec![Reason {
                 policy: "50-a".into(),

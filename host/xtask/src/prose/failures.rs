@@ -64,7 +64,9 @@ const NO_MESSAGES: &[&str] = &[
     "delete everything else ({kept} kept)",
     "delete nothing: {reason}",
     "deletes {files} and {directories}",
-    "extension {} {verdict}{}",
+    "extension {} {}{}",
+    // A verdict of a plan.
+    "not asked",
     // Parts of what is logged of a switch that went well; sizes and times.
     ", {} freed",
     "file or directory",
@@ -75,7 +77,8 @@ const NO_MESSAGES: &[&str] = &[
     "rootfs image is not initramfs (",
     "); looks like an initrd",
     "extension .",
-    // Said by srctl alone, of files that the boot program does not read or make.
+    // Said by srctl alone, of plans and of files that the boot program does not read or make.
+    "whether the extensions are compatible: the policy worker {reason}",
     "a list",
     "a mapping",
     "a text",

@@ -13,7 +13,7 @@ const DOCUMENT: &str = "host/book/CONTRIBUTING.md";
 /// the row is named by its first word. These figures only go down.
 const BOUNDS: [(&str, usize, usize); 20] = [
     ("judge", 63, 446),
-    ("survivor", 76, 903),
+    ("survivor", 76, 860),
     ("told", 28, 671),
     ("looked at", 15, 106),
     ("stands twice", 2, 15),

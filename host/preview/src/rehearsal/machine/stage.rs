@@ -68,10 +68,5 @@ fn play() -> Sentence<Infallible> {
     let new_root = stage::new_root(&root, &settings.new_root, own, &mut staged)?;
     fs::remove_dir_all(FOLDER).map_err(tried("take the files of the rehearsal away"))?;
     say(&Message::Staged(staged)).map_err(tried("write"))?;
-    Err(stage::execute(
-        &program,
-        new_root,
-        settings.patience_ms,
-        true,
-    ))
+    Err(stage::execute(&program, new_root, &settings, true))
 }

@@ -7,10 +7,10 @@ use switch_root_core::path::{Path, is_at_or_below};
 use switch_root_core::plan::{Deletion, Move, MoveAction, Run, Strategy};
 use switch_root_core::preserved::{Survivor, is_by_policy};
 
-use crate::arguments::{Arguments, StrategyChoice};
-use crate::in_use;
+use super::facts::NewRoot;
+use super::in_use;
+use super::options::{Options, StrategyChoice};
 use crate::mounts::{self, Mount};
-use crate::new_root::NewRoot;
 
 /// Mounts that do not go with the new root.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -101,7 +101,7 @@ pub fn foreign(
 /// # Errors
 /// A sentence for the operator, where what was asked for cannot be.
 pub fn strategy(
-    arguments: &Arguments,
+    options: &Options,
     root: &Mount,
     run: Run,
     kept: &[Path],
@@ -111,9 +111,9 @@ pub fn strategy(
     // The root of the whole tree has no mount below it that pivot_root(2)
     // could leave it on.
     let can_pivot = root.parent != root.id;
-    if arguments.strategy == StrategyChoice::Pivot {
+    if options.strategy == StrategyChoice::Pivot {
         match staying.first() {
-            Some(point) if arguments.mounts_stay => return Err(format!(
+            Some(point) if options.mounts_stay => return Err(format!(
                 "--strategy pivot: that would detach the mount on {point}, and run-init detaches none; use --strategy auto"
             )),
             _ if can_pivot => {}
@@ -127,7 +127,7 @@ pub fn strategy(
     // Without a place for kept mounts they stay where they are, which is
     // what pivoting takes away.
     let pivot = can_pivot && (run != Run::Absent || kept.is_empty());
-    Ok(match arguments.strategy {
+    Ok(match options.strategy {
         StrategyChoice::Auto if pivot => Strategy::Pivot,
         StrategyChoice::Auto | StrategyChoice::Move => Strategy::Move,
         StrategyChoice::Pivot => Strategy::Pivot,
@@ -202,10 +202,7 @@ pub fn make_private(
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsString;
-
     use super::*;
-    use crate::arguments::{self, Request};
 
     #[test]
     fn pivot_is_refused_where_it_was_whoever_else_lives() {
@@ -217,25 +214,22 @@ mod tests {
         let [rootfs, nested] = &mounts[..] else {
             unreachable!()
         };
-        let strategy = |program: &str, root, staying: &[Path], alone| {
-            let words = [program, "--strategy", "pivot", "/sysroot", "/init"];
-            let arguments = match arguments::parse(words.map(OsString::from)) {
-                Ok(Request::Switch(arguments)) => arguments,
-                other => unreachable!("{other:?}"),
+        let strategy = |mounts_stay, root, staying: &[Path], alone| {
+            let options = Options {
+                mounts_stay,
+                strategy: StrategyChoice::Pivot,
+                ..Options::default()
             };
-            super::strategy(&arguments, root, Run::There, &[], staying, alone)
+            super::strategy(&options, root, Run::There, &[], staying, alone)
         };
         let staying = [Path::from(&b"/mnt"[..])];
         for alone in [true, false] {
-            assert!(strategy("switch_root", rootfs, &[], alone).is_err());
-            assert!(strategy("run-init", nested, &staying, alone).is_err());
+            assert!(strategy(false, rootfs, &[], alone).is_err());
+            assert!(strategy(true, nested, &staying, alone).is_err());
         }
         let moves = Ok(Strategy::Move);
-        assert_eq!(
-            strategy("switch_root", nested, &[], true),
-            Ok(Strategy::Pivot)
-        );
-        assert_eq!(strategy("switch_root", nested, &[], false), moves);
-        assert_eq!(strategy("switch_root", nested, &staying, false), moves);
+        assert_eq!(strategy(false, nested, &[], true), Ok(Strategy::Pivot));
+        assert_eq!(strategy(false, nested, &[], false), moves);
+        assert_eq!(strategy(false, nested, &staying, false), moves);
     }
 }

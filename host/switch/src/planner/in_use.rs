@@ -3,33 +3,22 @@
 //! Deleting them would delete from the new root, so the host keeps them,
 //! whatever the policies say.
 
-use std::io;
-
 use switch_root_core::locations::MOVED;
 use switch_root_core::path::Path;
 
-use crate::layers::{self, Directories};
+use super::facts::{InUse, Layer, Layers};
 use crate::mounts::inside;
 use crate::mounts::{self, Mount};
 
-/// A path of the initramfs that is in use, and by what, as a sentence.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InUse {
-    /// The path in the initramfs; `/` where it is all, or cannot be told.
-    pub path: Vec<u8>,
-    /// Why it survives.
-    pub why: String,
-}
-
 /// Finds what the mounts that outlive the switch use of the initramfs, which is
-/// mounted as `root`. `directories` are asked for where there is an overlay. The program
-/// itself has made the mount `own`, if it is called init: no layer of that lies here.
-pub fn find<'d>(
+/// mounted as `root`. The program itself has made the mount `own`, if it is called init: no
+/// layer of that lies here.
+pub fn find(
     mounts: &[Mount],
     root: &Mount,
     own: Option<u64>,
     outlives: impl Fn(&Mount) -> bool,
-    directories: impl FnOnce() -> io::Result<Box<dyn Directories + 'd>>,
+    layers: &Layers,
 ) -> Vec<InUse> {
     let mut found = Vec::new();
     let mut overlays = Vec::new();
@@ -50,32 +39,29 @@ pub fn find<'d>(
         path: b"/".to_vec(),
         why,
     };
-    let directories = match directories() {
-        Ok(directories) => directories,
-        Err(error) => {
+    let layers = match layers {
+        Layers::NotKnown(error) => {
             found.push(everything(format!(
                 "the layers of the overlay on {point} cannot be located: {error}"
             )));
             return found;
         }
+        Layers::Known(layers) => layers,
     };
     // Of all overlays: one may be made of another.
-    let all = mounts.iter().filter(|mount| own != Some(mount.id));
-    let layers = all.flat_map(|mount| {
-        mounts::overlay_layers(mount)
-            .into_iter()
-            .map(move |layer| (mount, layer))
-    });
-    for (overlay, layer) in layers {
-        match layers::places(&layer, overlay, mounts, root, &*directories) {
-            Some(paths) => found.extend(paths.into_iter().map(|path| InUse {
-                path,
+    for Layer {
+        overlay,
+        name,
+        places,
+    } in layers
+    {
+        match places {
+            Some(paths) => found.extend(paths.iter().map(|path| InUse {
+                path: path.clone(),
                 why: format!("an overlay such as the one on {point} may be made of it"),
             })),
             None => found.push(everything(format!(
-                "the layer {} of the overlay on {} cannot be located",
-                Path::from(layer.path),
-                Path::from(overlay.point.as_slice())
+                "the layer {name} of the overlay on {overlay} cannot be located"
             ))),
         }
     }
@@ -99,7 +85,10 @@ pub fn outlives(mount: &Mount, mounts: &[Mount], new_root: &[u8], new_root_id: u
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
+    use crate::layers::{Directories, locate};
 
     const TABLE: &[u8] = b"1 1 0:2 / / rw - rootfs none rw\n\
           2 1 0:5 / /dev rw - devtmpfs none rw\n\
@@ -174,8 +163,8 @@ mod tests {
     fn paths(table: &[u8], directories: Named) -> Vec<String> {
         let mounts = mounts::parse(table).unwrap();
         let outlives = |mount: &Mount| outlives(mount, &mounts, b"/sysroot", 4);
-        let directories = || -> io::Result<Box<dyn Directories>> { Ok(Box::new(directories)) };
-        let found = find(&mounts, &mounts[0], None, outlives, directories);
+        let layers = locate(&mounts, &mounts[0], None, || Ok(Box::new(directories)));
+        let found = find(&mounts, &mounts[0], None, outlives, &layers);
         found
             .into_iter()
             .map(|used| String::from_utf8(used.path).unwrap())
@@ -289,7 +278,8 @@ mod tests {
         )
         .unwrap();
         let outlives = |mount: &Mount| mount.id == 4;
-        let found = find(&mounts, &mounts[0], Some(4), outlives, || unreachable!());
+        let layers = locate(&mounts, &mounts[0], Some(4), || unreachable!());
+        let found = find(&mounts, &mounts[0], Some(4), outlives, &layers);
         assert_eq!(found, []);
     }
 

@@ -1,0 +1,118 @@
+//! What an image tells of its boot: the facts that a plan is made of, and what the kernel's
+//! command line asks for.
+
+use initramfs::called;
+use initramfs::image::Image;
+use switch_root::planner::{
+    Compatibility, Facts, ImageFacts, List, Mode, Options, left_out, no_root_image,
+};
+use switch_root_core::contract::HostFacts;
+use switch_root_core::file_kind::FileKind;
+use switch_root_core::limits::fixed;
+use switch_root_core::parameters::{self, Extensions, Parameters};
+use switch_root_core::path::Path;
+use switch_root_core::{escape, extensions, locations};
+
+/// Gathers them; `host` is what is known of the operating system that the image boots.
+pub fn gather(image: &Image, host: Option<&HostFacts>) -> (Facts, Options) {
+    let parameters = parameters(host);
+    let mode = if image.is_init_mode() {
+        Mode::ImageBoot
+    } else if called::find(&image.tree).is_ok_and(|called| called.by_systemd()) {
+        Mode::Preserve
+    } else {
+        Mode::Switch
+    };
+    let options = Options::of(&parameters, mode);
+    let facts = Facts {
+        image: (mode == Mode::ImageBoot).then(|| ImageFacts {
+            root: Some(root_image(image, &parameters)),
+            ..ImageFacts::default()
+        }),
+        list: list(image, options.extensions),
+        host: host.cloned(),
+        warnings: image.tree.warnings(),
+        ..Facts::default()
+    };
+    (facts, options)
+}
+
+/// What the kernel's command line says, where it is known.
+pub fn parameters(host: Option<&HostFacts>) -> Parameters {
+    host.map(|host| parameters::parse(&host.kernel_command_line))
+        .unwrap_or_default()
+}
+
+/// The root image that init would take.
+///
+/// # Errors
+/// That there is none: a sentence for the operator.
+pub fn root_image(image: &Image, parameters: &Parameters) -> Result<Path, String> {
+    let Some(path) = &parameters.root else {
+        let found = image.root_image().map(|(path, _)| path.into());
+        return found.ok_or_else(no_root_image);
+    };
+    usable(image, path.as_bytes())
+        .map(|()| path.as_bytes().into())
+        .map_err(|reason| {
+            format!(
+                "the root image {} {reason}; switch_root.root= of the kernel command line names it",
+                escape::path(path.as_bytes())
+            )
+        })
+}
+
+/// Whether a file of the image can be mounted, as far as its kind tells: half a sentence.
+fn usable(image: &Image, path: &[u8]) -> Result<(), String> {
+    let Some((id, _)) = image.tree.at(path) else {
+        return Err("is missing in the initramfs".into());
+    };
+    match image.tree.node(id).kind {
+        FileKind::Regular => Ok(()),
+        FileKind::Symlink => Err("is a symbolic link; put the file itself there".into()),
+        _ => Err("is not a regular file".into()),
+    }
+}
+
+/// Adds what init will say of the layers of these extensions.
+pub fn look_at_layers(image: &Image, compatibility: &Compatibility, facts: &mut Facts) {
+    let Some(of_image) = &mut facts.image else {
+        return;
+    };
+    for (number, extension) in compatibility.extensions().enumerate() {
+        let there = match extension.image.contains('/') {
+            true => Err("is not the name of a file in the root directory of the initramfs".into()),
+            false => usable(image, format!("/{}", extension.image).as_bytes()),
+        };
+        if let Err(reason) = there {
+            of_image.layers.insert(number, Err(left_out(&reason)));
+        }
+    }
+}
+
+/// The list of extensions of the image.
+fn list(image: &Image, asked_for: Extensions) -> List {
+    for path in locations::EXTENSIONS {
+        let Some((id, _)) = image.tree.at(path.as_bytes()) else {
+            continue;
+        };
+        if asked_for == Extensions::Ignore {
+            return List::Ignored(path);
+        }
+        let node = image.tree.node(id);
+        let contents = match node.kind {
+            FileKind::Symlink => Err("is a symbolic link; put the file itself there".to_owned()),
+            FileKind::Regular if node.size > fixed::EXTENSIONS_FILE => Err(format!(
+                "is {} bytes large; at most {} are read",
+                node.size,
+                fixed::EXTENSIONS_FILE
+            )),
+            _ => image.tree.contents(path.as_bytes()),
+        };
+        return match contents {
+            Ok(bytes) => List::Read(path, bytes.to_vec()),
+            Err(reason) => List::Unusable(extensions::unusable(path, &reason).to_string()),
+        };
+    }
+    List::Missing
+}

@@ -1,0 +1,127 @@
+//! Which kept are copied where another program switches: those that there is room for.
+
+use std::collections::BTreeSet;
+
+use switch_root_core::locations::MOVED;
+use switch_root_core::path::Path;
+use switch_root_core::plan::{Copies, ForRoot, LeftOut, Size};
+use switch_root_core::preserved::{Survivor, is_by_policy};
+use switch_root_core::text::{bytes, count};
+
+use super::facts::Copied;
+
+/// Chooses out of the kept, in their order, those that fit, the whole initramfs
+/// last, beside what policies keep.
+pub fn choose(kept: &[Survivor], copied: &Copied, new_root: &Path) -> Copies {
+    let room = copied.room;
+    let nothing = Default::default();
+    let measured = |path: &[u8]| copied.sizes.get(path).unwrap_or(&nothing);
+    let (mut taken, mut mounts) = (Size::default(), BTreeSet::new());
+    let mut chosen: BTreeSet<&[u8]> = BTreeSet::new();
+    let mut hidden: BTreeSet<&[u8]> = BTreeSet::new();
+    // Directories that are made for the sake of what is in them.
+    let mut above: BTreeSet<&[u8]> = BTreeSet::new();
+    let mut left_out = Vec::new();
+    for one in kept {
+        let path = one.path.0.as_slice();
+        let ends = || (1..path.len()).filter(|end| path[*end] == b'/');
+        let within = |set: &BTreeSet<&[u8]>| ends().any(|end| set.contains(&path[..end]));
+        let by_policy = is_by_policy(one);
+        if path == b"/" || within(&chosen) || (!by_policy && within(&hidden)) {
+            continue;
+        }
+        let (size, below) = measured(path);
+        let mut size = *size;
+        mounts.extend(below.iter().cloned());
+        let new: Vec<&[u8]> = ends()
+            .map(|end| &path[..end])
+            .filter(|directory| !above.contains(directory))
+            .collect();
+        size.entries += new.len() as u64;
+        match sum(taken, size, room) {
+            Ok(sum) => {
+                taken = sum;
+                match by_policy {
+                    true => chosen.insert(path),
+                    false => hidden.insert(path),
+                };
+                above.extend(new);
+            }
+            Err(reason) => left_out.push(LeftOut {
+                path: one.path.clone(),
+                reason,
+            }),
+        }
+    }
+    let everything = kept.iter().find(|one| one.path.0 == b"/");
+    if let Some(everything) = everything {
+        let (size, below) = measured(b"/");
+        mounts.extend(below.iter().cloned());
+        match sum(taken, *size, room) {
+            Ok(sum) => {
+                taken = sum;
+                hidden = BTreeSet::from([&b"/"[..]]);
+                left_out.clear();
+            }
+            Err(reason) => left_out.push(LeftOut {
+                path: everything.path.clone(),
+                reason,
+            }),
+        }
+    }
+    Copies {
+        to: copied.to.clone(),
+        paths: chosen.into_iter().map(Path::from).collect(),
+        for_root: (!hidden.is_empty()).then(|| ForRoot {
+            to: copied.private.clone(),
+            paths: hidden.into_iter().map(Path::from).collect(),
+        }),
+        size: taken,
+        left_out,
+        mounts: mounts
+            .into_iter()
+            .filter(|point| !is_moved_too(point, new_root))
+            .collect(),
+        uncovered: copied.uncovered.clone(),
+    }
+}
+
+/// What of the kept is not copied, and why that is known before.
+pub fn warnings(copies: &Copies) -> impl Iterator<Item = String> + '_ {
+    copies.mounts.iter().map(|point| not_copied(point))
+}
+
+/// Says that a mount is lost.
+pub fn not_copied(point: &str) -> String {
+    format!("what is mounted on {point} is not copied, and is gone after the switch")
+}
+
+/// Whether what is mounted at a path, as it is shown, is not lost: it is the new root, or is
+/// moved there.
+pub fn is_moved_too(point: &str, new_root: &Path) -> bool {
+    MOVED.contains(&point) || point == new_root.to_string()
+}
+
+/// The sum of both, where there is room for it.
+fn sum(taken: Size, more: Size, room: Size) -> Result<Size, String> {
+    let sum = Size {
+        bytes: taken.bytes + more.bytes,
+        entries: taken.entries + more.entries,
+    };
+    if sum.bytes > room.bytes {
+        let free = room.bytes.saturating_sub(taken.bytes);
+        return Err(format!(
+            "it takes {}, and there is room for {} in /run",
+            bytes(more.bytes),
+            bytes(free)
+        ));
+    }
+    if sum.entries > room.entries {
+        let free = room.entries.saturating_sub(taken.entries);
+        return Err(format!(
+            "it is made of {}, and there is room for {free} in /run",
+            count(more.entries, "file or directory", "files and directories")
+        ));
+    }
+    Ok(sum)
+}
