@@ -3,10 +3,12 @@
 
 use std::fmt::{self, Write as _};
 
+use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use crate::judged::ExtensionReport;
 use crate::keep::Keep;
+use crate::outcome::Message;
 use crate::path::Path;
 use crate::preserved::{Survivor, is_shown};
 use crate::text::{bytes, count};
@@ -78,7 +80,7 @@ pub struct Outline {
     /// Every extension that extensions.yaml names.
     pub extensions: Vec<ExtensionReport>,
     /// What is not as it should be: first what was said before the plan was made.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Message>,
     /// What is worth knowing, a sentence each.
     pub notes: Vec<String>,
     /// What is not known and would decide, a sentence each.
@@ -141,13 +143,31 @@ pub enum Preserved {
 }
 
 /// Whether the initramfs is deleted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase", tag = "action", content = "reason")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deletion {
     /// All that does not survive goes.
     Delete,
     /// Nothing goes, for this reason.
-    Skip(String),
+    Skip(Message),
+}
+
+/// As an object with what is done, and why where nothing is.
+impl Serialize for Deletion {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let reason = match self {
+            Self::Delete => None,
+            Self::Skip(reason) => Some(reason),
+        };
+        let length = 1 + 2 * usize::from(reason.is_some());
+        let mut object = serializer.serialize_struct("Deletion", length)?;
+        let action = if reason.is_some() { "skip" } else { "delete" };
+        object.serialize_field("action", action)?;
+        if let Some(Message { code, text }) = reason {
+            object.serialize_field("reason", text)?;
+            object.serialize_field("code", code)?;
+        }
+        object.end()
+    }
 }
 
 /// A process that lives on.

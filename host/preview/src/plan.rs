@@ -25,6 +25,7 @@ use switch_root_core::escape::Shown;
 use switch_root_core::extensions;
 use switch_root_core::failure::Failure;
 use switch_root_core::keep::Keep;
+use switch_root_core::outcome;
 use switch_root_core::plan::{Deletion, Outline};
 use switch_root_core::report::{ExtensionReport, PolicyReport};
 
@@ -120,10 +121,11 @@ pub fn make(image: &Image, asking: &Asking<'_>) -> Result<Plan> {
         preserved,
         deletion,
         extensions,
-        mut warnings,
+        warnings,
         notes: mut more_notes,
         unknown: of_the_plan,
     } = outline;
+    let (mut warnings, _) = outcome::split(&warnings);
     warnings.extend(unknown_keys(&facts.list, &decisions.compatibility));
     let stays = refused.is_some() || deletion != Deletion::Delete;
     let keep = match stays {

@@ -59,7 +59,8 @@ pub fn start(work: Work<'_>, mut report: Report) {
             );
             tracing::warn!("nothing of the initramfs is deleted: {reason}{place}");
             report.deletion.state = DeletionState::Skipped;
-            report.deletion.reason = Some(reason.clone());
+            report.deletion.reason = Some(reason.text.clone());
+            report.deletion.code = reason.code;
             note_unpacking(&mut report);
             write(&work, &mut report);
             return;

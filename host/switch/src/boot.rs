@@ -40,6 +40,7 @@ use policy::session::Session;
 use rustix::fs::OFlags;
 use switch_root_core::contract::HostFacts;
 use switch_root_core::locations::{self, NEW_ROOT, ROOT_IMAGES};
+use switch_root_core::outcome::Message;
 use switch_root_core::parameters::Parameters;
 use switch_root_core::path::Path;
 use switch_root_core::resolve::in_root;
@@ -119,14 +120,10 @@ fn boot(
     let (old_root, initramfs) = old_root::examine().map_err(Stop::Refused)?;
     let mut facts = Facts {
         initramfs,
-        said: parameters
-            .warnings
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
+        said: parameters.warnings.clone(),
         ..Facts::default()
     };
-    facts.said.extend(warnings);
+    facts.said.extend(warnings.into_iter().map(Message::from));
     planner::refuse_early(&facts, &Compatibility::NotAsked, &options).map_err(Stop::Refused)?;
     capabilities::check().map_err(Stop::Refused)?;
     // First: later there are processes of our own.
@@ -195,7 +192,7 @@ fn assemble(
     let (host, warnings) = machine::facts(root.directory.as_fd(), command_line);
     let warn = |facts: &mut Facts, warning: String| {
         tracing::warn!("{warning}");
-        facts.said.push(warning);
+        facts.said.push(warning.into());
     };
     for warning in warnings.into_iter().chain(unpacking) {
         warn(facts, warning);

@@ -2,13 +2,12 @@
 //! the descriptors that belong to it.
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
-use switch_root_core::file_kind::FileKind;
+use switch_root_core::outcome::Message;
 use switch_root_core::parameters::Parameters;
 use switch_root_core::path::Path;
 
@@ -18,7 +17,7 @@ use crate::layers::{self, OfThisMachine};
 use crate::mounts::{self, Mount, inside};
 use crate::new_root;
 use crate::planner::{
-    self, Copied, Decisions, Facts, Init, Layers, Machine, Mode, NewRoot, Options,
+    self, Copied, Decisions, Facts, Init, Kinds, Layers, Machine, Mode, NewRoot, Options,
 };
 use crate::preserve::{self, Store, ToCopy, Uncovered, View};
 use crate::proc::Proc;
@@ -135,10 +134,13 @@ pub fn machine(
     // In init mode it is that of the root image, without layers.
     facts.host.get_or_insert_with(|| {
         let (host, failures) = machine::facts(fd.as_fd(), command_line);
-        facts.warnings.extend(failures);
+        facts
+            .warnings
+            .extend(failures.into_iter().map(Message::from));
         host
     });
-    facts.warnings.extend(init.warnings.iter().cloned());
+    let of_init = init.warnings.iter().cloned();
+    facts.warnings.extend(of_init.map(Message::from));
     let places = examine_places(&fd, &new_root);
     let (mut to_copy, mut copied) = (None, None);
     if options.mode == Mode::Preserve {
@@ -223,22 +225,23 @@ pub fn in_use(wanted: &Wanted<'_>, initramfs: &Initramfs<'_>, facts: &mut Facts)
     let bound = mounts
         .iter()
         .filter(|it| it.device == root.device && it.id != root.id);
-    let mut paths: BTreeSet<Vec<u8>> = bound.filter_map(|it| inside(root, &it.root)).collect();
-    paths.extend(machine.others.in_use.iter().map(|used| used.path.clone()));
-    if let Layers::Known(layers) = &machine.layers {
-        let places = layers.iter().filter_map(|layer| layer.places.as_ref());
-        paths.extend(places.flatten().cloned());
+    for mount in bound {
+        learn(kinds, initramfs, inside(root, &mount.root));
     }
-    kinds.extend(kinds_of(initramfs, paths));
+    for used in &machine.others.in_use {
+        learn(kinds, initramfs, Some(used.path.clone()));
+    }
+    if let Layers::Known(layers) = &machine.layers {
+        for place in layers.iter().filter_map(|it| it.places.as_ref()).flatten() {
+            learn(kinds, initramfs, Some(place.clone()));
+        }
+    }
 }
 
-fn kinds_of(
-    initramfs: &Initramfs<'_>,
-    paths: impl IntoIterator<Item = Vec<u8>>,
-) -> impl Iterator<Item = (Vec<u8>, FileKind)> {
-    paths
-        .into_iter()
-        .filter_map(|path| Some((path.clone(), initramfs.kind(&path)?)))
+fn learn(kinds: &mut Kinds, initramfs: &Initramfs<'_>, path: Option<Vec<u8>>) {
+    if let Some(path) = path {
+        kinds.learn(path, |path| initramfs.kind(path));
+    }
 }
 
 /// Finds out what the plan needs to know of what the policies decided: where things can be
@@ -254,17 +257,18 @@ pub fn of_decisions(
         return;
     };
     if let Ok(review) = &decisions.preservation {
-        let unlisted = review.unlisted.iter().map(|(path, _)| path.clone());
-        facts.kinds.extend(kinds_of(initramfs, unlisted));
+        for (path, _) in &review.unlisted {
+            learn(&mut facts.kinds, initramfs, Some(path.clone()));
+        }
         let targets = review.claims.iter().filter_map(|claim| {
             let target = claim.target.clone()?;
             Some((target, claim.kind))
         });
         for (target, kind) in targets {
             let new_root = open.new_root.as_fd();
-            let place = || carry::place(new_root, machine, &target, kind, wanted.proc);
-            let entry = facts.targets.entry((target.clone(), kind));
-            entry.or_insert_with(place);
+            facts.targets.learn((target, kind), |(target, kind)| {
+                Some(carry::place(new_root, machine, target, *kind, wanted.proc))
+            });
         }
     }
     let Some(ToCopy { store, view }) = to_copy else {
@@ -273,11 +277,7 @@ pub fn of_decisions(
     let from = view.as_ref().map_or(&open.old_root, View::root);
     let room = preserve::room(store, wanted.proc);
     let paths = planner::to_copy(facts, decisions, wanted.options);
-    let sizes = paths.into_iter().map(|one| {
-        let path = one.path.0;
-        let size = preserve::measure(from, &path);
-        (path, size)
-    });
+    let sizes = paths.iter().map(|one| preserve::measure(from, &one.path.0));
     let sizes = sizes.collect();
     if let Some(copied) = facts.machine.as_mut().and_then(|it| it.copied.as_mut()) {
         copied.room = room;

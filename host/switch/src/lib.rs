@@ -60,6 +60,7 @@ use proc::Proc;
 use processes::Others;
 use report::Account;
 use stages::Planned;
+use switch_root_core::outcome;
 use switch_root_core::plan::{Deletion, Plan};
 use switch_root_core::report::DeletionTally;
 use switch_root_core::text::count;
@@ -160,10 +161,9 @@ fn switch(arguments: Vec<OsString>, pid_1: bool, started: Instant) -> Result<Str
 /// Opens the initramfs, and refuses what it and this process are no good for.
 fn begin(wanted: &Wanted<'_>, to_act: bool) -> Result<(OwnedFd, Facts), String> {
     let (old_root, initramfs) = old_root::examine()?;
-    let warnings = wanted.parameters.warnings.iter();
     let facts = Facts {
         initramfs,
-        said: warnings.map(ToString::to_string).collect(),
+        said: wanted.parameters.warnings.clone(),
         ..Facts::default()
     };
     planner::refuse_early(&facts, &Compatibility::NotAsked, wanted.options).map_err(|refusal| {
@@ -207,12 +207,14 @@ fn print(plan: &Plan, account: &Account, format: Format) -> String {
             switch_root_core::escape::visible(&text).into_owned()
         }
         Format::Json => {
+            let (warnings, codes) = outcome::split(&outline.warnings);
             let value = serde_json::json!({
                 "plan": plan,
                 "would_delete": tally.map(|tally| serde_json::json!({"files": tally.files, "directories": tally.directories})),
                 "policies": account.policies,
                 "extensions": outline.extensions,
-                "warnings": outline.warnings,
+                "warnings": warnings,
+                "warning_codes": codes,
             });
             format!("{value:#}\n")
         }

@@ -23,7 +23,7 @@ pub use copies::{is_moved_too, not_copied};
 pub use decisions::{Compatibility, Decisions};
 pub use extensions::{Selection, left_out};
 pub use facts::{
-    Copied, Facts, ImageFacts, InUse, Init, Initramfs, Kinds, Layer, Layers, List, Machine,
+    Copied, Facts, ImageFacts, InUse, Init, Initramfs, Kinds, Known, Layer, Layers, List, Machine,
     NewRoot, Others, Place, State,
 };
 pub use options::{Mode, Options, StrategyChoice};

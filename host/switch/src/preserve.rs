@@ -72,7 +72,8 @@ pub fn act(
     report.judge.peak_kib = judges.wait();
     report.deletion.state = DeletionState::Skipped;
     if let Deletion::Skip(reason) = &outline.deletion {
-        report.deletion.reason = Some(reason.clone());
+        report.deletion.reason = Some(reason.text.clone());
+        report.deletion.code = reason.code;
     }
     let directory = match store.directory() {
         Ok(directory) => directory,

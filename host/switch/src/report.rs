@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use policy::session::Dismissed;
 use rustix::fs::{self, Mode, OFlags};
 use switch_root_core::locations::REPORT;
+use switch_root_core::outcome;
 use switch_root_core::plan::{Outline, Steps};
 use switch_root_core::report::{
     DeletionReport, DeletionState, DeletionTally, JudgeReport, PolicyReport, Report, ReviewReport,
@@ -14,6 +15,7 @@ use switch_root_core::report::{
 
 /// The report of a plan that is about to be acted on.
 pub fn of(outline: &Outline, steps: &Steps, account: Account) -> Report {
+    let (warnings, warning_codes) = outcome::split(&outline.warnings);
     Report {
         schema: SCHEMA,
         version: env!("CARGO_PKG_VERSION"),
@@ -43,8 +45,8 @@ pub fn of(outline: &Outline, steps: &Steps, account: Account) -> Report {
             memory_available_after: None,
         },
         copied: None,
-        warning_codes: vec![None; outline.warnings.len()],
-        warnings: outline.warnings.clone(),
+        warnings,
+        warning_codes,
         timings: account.timings,
     }
 }

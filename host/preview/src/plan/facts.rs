@@ -9,6 +9,7 @@ use switch_root::planner::{
 use switch_root_core::contract::HostFacts;
 use switch_root_core::file_kind::FileKind;
 use switch_root_core::limits::fixed;
+use switch_root_core::outcome::Message;
 use switch_root_core::parameters::{self, Extensions, Parameters};
 use switch_root_core::path::Path;
 use switch_root_core::{escape, extensions, locations};
@@ -31,7 +32,12 @@ pub fn gather(image: &Image, host: Option<&HostFacts>) -> (Facts, Options) {
         }),
         list: list(image, options.extensions),
         host: host.cloned(),
-        warnings: image.tree.warnings(),
+        warnings: image
+            .tree
+            .warnings()
+            .into_iter()
+            .map(Message::from)
+            .collect(),
         ..Facts::default()
     };
     (facts, options)
@@ -79,14 +85,13 @@ pub fn look_at_layers(image: &Image, compatibility: &Compatibility, facts: &mut 
     let Some(of_image) = &mut facts.image else {
         return;
     };
-    for (number, extension) in compatibility.extensions().enumerate() {
+    for extension in compatibility.extensions() {
         let there = match extension.image.contains('/') {
             true => Err("is not the name of a file in the root directory of the initramfs".into()),
             false => usable(image, format!("/{}", extension.image).as_bytes()),
         };
-        if let Err(reason) = there {
-            of_image.layers.insert(number, Err(left_out(&reason)));
-        }
+        let left_out = there.err().map(|reason: String| Err(left_out(&reason)));
+        of_image.layers.push(left_out);
     }
 }
 

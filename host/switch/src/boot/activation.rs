@@ -2,7 +2,7 @@
 //! whose layers can be used. One that cannot is left out, with the reason, and
 //! takes no other with it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 
 use policy::compatibility::Judged;
@@ -90,10 +90,10 @@ impl Activation {
     }
 
     /// What came of each, by its place in the file.
-    pub fn outcomes(&self) -> BTreeMap<usize, Result<(), Vec<Reason>>> {
-        let each = self.extensions.iter().enumerate();
+    pub fn outcomes(&self) -> Vec<Option<Result<(), Vec<Reason>>>> {
         let outcome = |one: &One| one.outcome.as_ref().map(|_| ()).map_err(Clone::clone);
-        each.map(|(number, one)| (number, outcome(one))).collect()
+        let each = self.extensions.iter();
+        each.map(|one| Some(outcome(one))).collect()
     }
 }
 

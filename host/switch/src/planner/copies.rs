@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use switch_root_core::locations::MOVED;
+use switch_root_core::outcome::Message;
 use switch_root_core::path::Path;
 use switch_root_core::plan::{Copies, ForRoot, LeftOut, Size};
 use switch_root_core::preserved::{Survivor, is_by_policy};
@@ -15,14 +16,14 @@ use super::facts::Copied;
 pub fn choose(kept: &[Survivor], copied: &Copied, new_root: &Path) -> Copies {
     let room = copied.room;
     let nothing = Default::default();
-    let measured = |path: &[u8]| copied.sizes.get(path).unwrap_or(&nothing);
+    let measured = |number: usize| copied.sizes.get(number).unwrap_or(&nothing);
     let (mut taken, mut mounts) = (Size::default(), BTreeSet::new());
     let mut chosen: BTreeSet<&[u8]> = BTreeSet::new();
     let mut hidden: BTreeSet<&[u8]> = BTreeSet::new();
     // Directories that are made for the sake of what is in them.
     let mut above: BTreeSet<&[u8]> = BTreeSet::new();
     let mut left_out = Vec::new();
-    for one in kept {
+    for (number, one) in kept.iter().enumerate() {
         let path = one.path.0.as_slice();
         let ends = || (1..path.len()).filter(|end| path[*end] == b'/');
         let within = |set: &BTreeSet<&[u8]>| ends().any(|end| set.contains(&path[..end]));
@@ -30,7 +31,7 @@ pub fn choose(kept: &[Survivor], copied: &Copied, new_root: &Path) -> Copies {
         if path == b"/" || within(&chosen) || (!by_policy && within(&hidden)) {
             continue;
         }
-        let (size, below) = measured(path);
+        let (size, below) = measured(number);
         let mut size = *size;
         mounts.extend(below.iter().cloned());
         let new: Vec<&[u8]> = ends()
@@ -53,9 +54,9 @@ pub fn choose(kept: &[Survivor], copied: &Copied, new_root: &Path) -> Copies {
             }),
         }
     }
-    let everything = kept.iter().find(|one| one.path.0 == b"/");
-    if let Some(everything) = everything {
-        let (size, below) = measured(b"/");
+    let everything = kept.iter().position(|one| one.path.0 == b"/");
+    if let Some(number) = everything {
+        let (size, below) = measured(number);
         mounts.extend(below.iter().cloned());
         match sum(taken, *size, room) {
             Ok(sum) => {
@@ -64,7 +65,7 @@ pub fn choose(kept: &[Survivor], copied: &Copied, new_root: &Path) -> Copies {
                 left_out.clear();
             }
             Err(reason) => left_out.push(LeftOut {
-                path: everything.path.clone(),
+                path: kept[number].path.clone(),
                 reason,
             }),
         }
@@ -87,8 +88,8 @@ pub fn choose(kept: &[Survivor], copied: &Copied, new_root: &Path) -> Copies {
 }
 
 /// What of the kept is not copied, and why that is known before.
-pub fn warnings(copies: &Copies) -> impl Iterator<Item = String> + '_ {
-    copies.mounts.iter().map(|point| not_copied(point))
+pub fn warnings(copies: &Copies) -> impl Iterator<Item = Message> + '_ {
+    copies.mounts.iter().map(|point| not_copied(point).into())
 }
 
 /// Says that a mount is lost.

@@ -7,6 +7,7 @@ use policy::account;
 use policy::compatibility::Judged;
 use switch_root_core::contract::Outcome;
 use switch_root_core::extensions::{self, Entry, Unknown};
+use switch_root_core::outcome::Message;
 use switch_root_core::parameters::Extensions;
 use switch_root_core::path::Path;
 use switch_root_core::plan::{Outline, Rewrite};
@@ -71,9 +72,10 @@ pub fn extensions(
     outline: &mut Outline,
 ) -> Result<(), String> {
     refuse(facts, &decisions.compatibility, options)?;
-    outline.warnings.extend(
-        none(facts, &decisions.compatibility).filter(|_| decisions.compatibility.is_trouble()),
-    );
+    if decisions.compatibility.is_trouble() {
+        let none = none(facts, &decisions.compatibility);
+        outline.warnings.extend(none.map(Message::from));
+    }
     match &decisions.compatibility {
         Compatibility::NotAsked | Compatibility::Malformed(_) | Compatibility::Contradicted => {}
         // The machine must boot, and nothing says that the file is bad.
@@ -182,7 +184,7 @@ fn activated(facts: &Facts, judged: &[Judged]) -> Vec<ExtensionReport> {
     let tried = facts.image.as_ref().map(|image| &image.layers);
     let each = judged.iter().enumerate().map(|(number, judged)| {
         let mut report = account::extension(judged);
-        let known = || tried.and_then(|tried| tried.get(&number).cloned());
+        let known = || tried.and_then(|tried| tried.get(number).cloned().flatten());
         let outcome = match judged.outcome {
             // Its layer is not tried.
             Outcome::Incompatible => Some(Err(account::reasons(judged))),
@@ -201,8 +203,8 @@ fn activated(facts: &Facts, judged: &[Judged]) -> Vec<ExtensionReport> {
 /// Says of extensions that nobody was asked about which layers cannot be used.
 fn missing(facts: &Facts, extensions: &mut [ExtensionReport]) {
     let layers = facts.image.iter().flat_map(|image| &image.layers);
-    for (number, outcome) in layers {
-        if let (Some(report), Err(reasons)) = (extensions.get_mut(*number), outcome) {
+    for (report, outcome) in extensions.iter_mut().zip(layers) {
+        if let Some(Err(reasons)) = outcome {
             report.activated = Some(false);
             report.reasons.extend(reasons.iter().cloned());
         }

@@ -1,10 +1,11 @@
 //! What is known: plain data, of a machine or of an image. What an image does not tell is
 //! absent.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use switch_root_core::contract::HostFacts;
 use switch_root_core::file_kind::FileKind;
+use switch_root_core::outcome::Message;
 use switch_root_core::path::Path;
 use switch_root_core::plan::{Process, Size};
 use switch_root_core::preserved::Carry;
@@ -29,17 +30,45 @@ pub struct Facts {
     pub kinds: Kinds,
     /// Where something is bound in the new root that is carried to this path and is of this
     /// kind, or half a sentence why it is not. Where the new root is not known: as it is asked.
-    pub targets: BTreeMap<(Vec<u8>, FileKind), Result<Carry, String>>,
+    pub targets: Known<(Vec<u8>, FileKind), Result<Carry, String>>,
     /// What is not as it should be, and was said when it was found.
-    pub said: Vec<String>,
+    pub said: Vec<Message>,
     /// The same, and is still to be said.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Message>,
     /// What could not be found out and would decide, a sentence each.
     pub unknown: Vec<String>,
 }
 
+/// What is known of some things: few of them, so that looking through all is less than a tree,
+/// in time and in code.
+#[derive(Clone, Debug)]
+pub struct Known<K, V>(Vec<(K, V)>);
+
+impl<K, V> Default for Known<K, V> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<K: PartialEq, V> Known<K, V> {
+    /// What is known of this one.
+    pub fn get(&self, key: &K) -> Option<&V> {
+        let mut all = self.0.iter();
+        all.find(|(known, _)| known == key).map(|(_, value)| value)
+    }
+
+    /// Finds it out, where it is not known.
+    pub fn learn(&mut self, key: K, value: impl FnOnce(&K) -> Option<V>) {
+        if self.get(&key).is_none()
+            && let Some(value) = value(&key)
+        {
+            self.0.push((key, value));
+        }
+    }
+}
+
 /// What is at paths of the initramfs; what cannot be examined is absent.
-pub type Kinds = BTreeMap<Vec<u8>, FileKind>;
+pub type Kinds = Known<Vec<u8>, FileKind>;
 
 /// A path of the initramfs that is in use, and by what, as a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,7 +132,7 @@ pub struct ImageFacts {
     pub root: Option<Result<Path, String>>,
     /// What came of the layer of each extension, by its place in the list: it was mounted, or
     /// why it was left out. Absent where that is not known.
-    pub layers: BTreeMap<usize, Result<(), Vec<Reason>>>,
+    pub layers: Vec<Option<Result<(), Vec<Reason>>>>,
 }
 
 /// What is mounted and runs.
@@ -246,8 +275,9 @@ pub struct Copied {
     pub private: Path,
     /// What there is room for.
     pub room: Size,
-    /// What each path takes that is preserved, and what is mounted at and below it.
-    pub sizes: BTreeMap<Vec<u8>, (Size, BTreeSet<String>)>,
+    /// What each path of [`to_copy`](super::to_copy) takes, in its order, and what is mounted at
+    /// and below it.
+    pub sizes: Vec<(Size, BTreeSet<String>)>,
     /// Directories of the initramfs that are mounted on themselves, and are looked into.
     pub uncovered: Vec<Path>,
     /// Why others are not.

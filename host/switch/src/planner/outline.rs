@@ -49,9 +49,9 @@ pub fn outline(
     outline.warnings.extend(facts.warnings.iter().cloned());
     let listed = extensions::extensions(facts, decisions, options, &mut outline);
     if let Ok(review) = &decisions.preservation {
-        let unlisted = review.unlisted.iter().map(|(directory, error)| {
+        let unlisted = review.unlisted.iter().map(|(directory, error)| -> Message {
             let directory = Path::from(directory.as_slice());
-            format!("{directory} cannot be listed, and survives whole: {error}")
+            format!("{directory} cannot be listed, and survives whole: {error}").into()
         });
         outline.warnings.extend(unlisted);
     }
@@ -125,11 +125,11 @@ pub fn deletion(
         };
         Deletion::Skip(why.into())
     } else if let Err(error) = &decisions.preservation {
-        Deletion::Skip(format!("the policies could not be asked: {error}"))
+        Deletion::Skip(format!("the policies could not be asked: {error}").into())
     } else if let Some(failed) = &decisions.consequences.nothing_deleted {
-        Deletion::Skip(failed.text.clone())
+        Deletion::Skip(failed.clone())
     } else if let Some(why) = everything_used {
-        Deletion::Skip(format!("the whole initramfs is in use: {why}"))
+        Deletion::Skip(format!("the whole initramfs is in use: {why}").into())
     } else if initramfs.read_only && options.mode != Mode::Preserve {
         Deletion::Skip("/ is mounted read-only".into())
     } else {

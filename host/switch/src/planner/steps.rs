@@ -1,6 +1,7 @@
 //! How a switch is done on a machine, and what else survives there since it is in use.
 
 use switch_root_core::file_kind::FileKind;
+use switch_root_core::outcome::Message;
 use switch_root_core::path::Path;
 use switch_root_core::plan::{
     Deletion, InitPlan, NewRoot, Outline, Preserved, Run, Steps, Strategy,
@@ -50,16 +51,11 @@ pub fn steps(
     if let (true, Some(copied)) = (preserve, &machine.copied) {
         preserved_by_copies(facts, machine, copied, decisions, options, outline);
     } else {
-        foreign = settle(
-            facts,
-            machine,
-            decisions,
-            options,
-            &stay.into_iter().collect(),
-            outline,
-        );
+        foreign = settle(facts, machine, decisions, options, &stay, outline);
     }
-    outline.warnings.append(&mut foreign.warnings);
+    outline
+        .warnings
+        .extend(foreign.warnings.drain(..).map(Message::from));
     let run = places::run(machine, &moves, kept(&outline.preserved));
     if !options.mounts_stay {
         staying = std::mem::take(&mut foreign.staying);
@@ -68,20 +64,22 @@ pub fn steps(
         if others.serve || (!options.mounts_stay && !staying.is_empty()) {
             outline.warnings.push(format!(
                 "{described}; what is used of its mounts and files stays in memory: stop before the switch what is not needed after it"
-            ));
+            ).into());
         } else {
             let note = format!("{described}; each keeps its root directory");
             outline.notes.push(note);
         }
     }
     if !preserve {
-        outline.warnings.extend(no_places);
+        outline
+            .warnings
+            .extend(no_places.into_iter().map(Message::from));
         if let Some(lacks) = &run.lacks {
             let shown = Path::from(new_root.path.as_slice());
             refuse_to_lose(&outline.preserved, lacks, &shown)?;
             outline.warnings.push(format!(
                 "the new root {shown} {lacks}: there is no report, and what is left of the initramfs cannot be reached"
-            ));
+            ).into());
         }
     }
     let attempts = match preserve {
@@ -99,7 +97,7 @@ pub fn steps(
     {
         outline.warnings.push(format!(
             "{described}: --strategy pivot would change their root directory, so that the new root's mount is moved instead"
-        ));
+        ).into());
     }
     let (make_private, moves) = match preserve {
         true => Default::default(),
@@ -208,14 +206,18 @@ fn preserved_by_copies(
     outline: &mut Outline,
 ) {
     let in_use = used(machine, options, &[]);
-    outline.warnings.extend(in_use.iter().map(|used| {
-        format!(
-            "{} of the initramfs may be deleted by the program that switches, although {}",
-            Path::from(used.path.as_slice()),
-            used.why
-        )
-    }));
-    outline.warnings.extend(copied.warnings.iter().cloned());
+    outline
+        .warnings
+        .extend(in_use.iter().map(|used| -> Message {
+            format!(
+                "{} of the initramfs may be deleted by the program that switches, although {}",
+                Path::from(used.path.as_slice()),
+                used.why
+            )
+            .into()
+        }));
+    let warnings = copied.warnings.iter().cloned();
+    outline.warnings.extend(warnings.map(Message::from));
     outline.preserved = to_copy(facts, decisions, options);
     outline.deletion = Deletion::Skip(DELEGATED.into());
 }
@@ -232,7 +234,7 @@ pub fn to_copy(facts: &Facts, decisions: &Decisions, options: &Options) -> Vec<S
             kind: FileKind::Directory,
             by: vec![HOST.into()],
             carried_to: None,
-            note: Some(reason),
+            note: Some(reason.text),
         };
         paths.insert(0, everything);
     }
