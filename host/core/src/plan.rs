@@ -88,7 +88,7 @@ pub struct Outline {
 }
 
 /// How the switch is done.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Steps {
     /// How the new root becomes the root: the first that the kernel does.
     pub attempts: Vec<Strategy>,
@@ -108,14 +108,11 @@ pub struct Steps {
     /// Where survivors and the report go.
     pub run: Run,
     /// Where /run of the new root leads, if it is a link.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub run_leads_to: Option<Path>,
     /// Whether what survives is mounted below /run/switch-root.
-    #[serde(skip)]
     pub preserved: Preserved,
     /// Mounts that stay in the initramfs: those that processes which live on may use, or all,
     /// where the program is called `run-init`. They are neither moved nor detached.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub staying_mounts: Vec<Path>,
     /// Processes of the initramfs that live on, fifty of them at most.
     pub processes: Vec<Process>,
@@ -386,14 +383,29 @@ impl Steps {
     }
 }
 
-/// As it was before there were three kinds of plan: one object of all keys.
+/// As it was before there were three kinds of plan: one object of all keys. Nothing where the
+/// steps are not known.
 impl Serialize for Plan {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         struct Flat<'a> {
-            strategy: Option<Strategy>,
-            #[serde(flatten)]
-            steps: Option<&'a Steps>,
+            strategy: Strategy,
+            attempts: &'a [Strategy],
+            new_root: &'a NewRoot,
+            init: &'a InitPlan,
+            console: &'a Option<Path>,
+            drop_capabilities: &'a [u8],
+            make_private: &'a [Path],
+            moves: &'a [Move],
+            run: Run,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            run_leads_to: Option<&'a Path>,
+            #[serde(skip_serializing_if = "<[Path]>::is_empty")]
+            staying_mounts: &'a [Path],
+            processes: &'a [Process],
+            processes_more: u64,
+            kept_mounts: &'a [Path],
+            detached_mounts: &'a [Path],
             survivors: &'a [Survivor],
             #[serde(skip_serializing_if = "Option::is_none")]
             copies: Option<&'a Copies>,
@@ -401,15 +413,33 @@ impl Serialize for Plan {
             images: &'a [Path],
             rewrite: Option<&'a Rewrite>,
             deletion: &'a Deletion,
+            foreground: bool,
         }
+        let Some(steps) = self.steps() else {
+            return serializer.serialize_none();
+        };
         let flat = Flat {
-            strategy: self.steps().map(Steps::strategy),
-            steps: self.steps(),
+            strategy: steps.strategy(),
+            attempts: &steps.attempts,
+            new_root: &steps.new_root,
+            init: &steps.init,
+            console: &steps.console,
+            drop_capabilities: &steps.drop_capabilities,
+            make_private: &steps.make_private,
+            moves: &steps.moves,
+            run: steps.run,
+            run_leads_to: steps.run_leads_to.as_ref(),
+            staying_mounts: &steps.staying_mounts,
+            processes: &steps.processes,
+            processes_more: steps.processes_more,
+            kept_mounts: &steps.kept_mounts,
+            detached_mounts: &steps.detached_mounts,
             survivors: &self.outline().preserved,
             copies: self.copies(),
             images: self.images(),
             rewrite: self.rewrite(),
             deletion: &self.outline().deletion,
+            foreground: steps.foreground,
         };
         flat.serialize(serializer)
     }

@@ -59,10 +59,11 @@ use policy::session::Session;
 use proc::Proc;
 use processes::Others;
 use report::Account;
+use serde::Serialize;
 use stages::Planned;
-use switch_root_core::outcome;
+use switch_root_core::outcome::{self, Code};
 use switch_root_core::plan::{Deletion, Plan};
-use switch_root_core::report::DeletionTally;
+use switch_root_core::report::{DeletionTally, ExtensionReport, PolicyReport};
 use switch_root_core::text::count;
 
 /// Runs the program with its arguments, the first of which is its name. Returns
@@ -207,18 +208,42 @@ fn print(plan: &Plan, account: &Account, format: Format) -> String {
             switch_root_core::escape::visible(&text).into_owned()
         }
         Format::Json => {
-            let (warnings, codes) = outcome::split(&outline.warnings);
-            let value = serde_json::json!({
-                "plan": plan,
-                "would_delete": tally.map(|tally| serde_json::json!({"files": tally.files, "directories": tally.directories})),
-                "policies": account.policies,
-                "extensions": outline.extensions,
-                "warnings": warnings,
-                "warning_codes": codes,
-            });
-            format!("{value:#}\n")
+            let (warnings, warning_codes) = outcome::split(&outline.warnings);
+            let printed = Printed {
+                plan,
+                would_delete: tally.map(|tally| WouldDelete {
+                    files: tally.files,
+                    directories: tally.directories,
+                }),
+                policies: &account.policies,
+                extensions: &outline.extensions,
+                warnings,
+                warning_codes,
+            };
+            // Nothing of it can fail.
+            let mut text = serde_json::to_string_pretty(&printed).unwrap_or_default();
+            text.push('\n');
+            text
         }
     }
+}
+
+/// What `--plan --format json` prints. Written as reports are, since code for another way would
+/// be a fortieth of the small program.
+#[derive(Serialize)]
+struct Printed<'a> {
+    plan: &'a Plan,
+    would_delete: Option<WouldDelete>,
+    policies: &'a [PolicyReport],
+    extensions: &'a [ExtensionReport],
+    warnings: Vec<String>,
+    warning_codes: Vec<Option<Code>>,
+}
+
+#[derive(Serialize)]
+struct WouldDelete {
+    files: u64,
+    directories: u64,
 }
 
 /// Counts what the deletion would remove.
