@@ -55,7 +55,8 @@ mod one_or_more {
     use serde_json::Value;
     use switch_root_core::failure::Failure;
 
-    #[derive(serde::Deserialize)]
+    /// A failure as cases have it: by its words alone, and not by the code of its message.
+    #[derive(serde::Deserialize, serde::Serialize)]
     #[serde(deny_unknown_fields)]
     struct Strict {
         question: switch_root_core::failure::Question,
@@ -69,11 +70,22 @@ mod one_or_more {
         }
     }
 
+    impl From<&Failure> for Strict {
+        fn from(failure: &Failure) -> Self {
+            Self {
+                question: failure.question,
+                kind: failure.kind,
+                message: failure.message.clone(),
+            }
+        }
+    }
+
     pub fn serialize<S: Serializer>(
         failures: &[Failure],
         serializer: S,
     ) -> std::result::Result<S::Ok, S::Error> {
-        match failures {
+        let strict: Vec<Strict> = failures.iter().map(Strict::from).collect();
+        match strict.as_slice() {
             [one] => one.serialize(serializer),
             more => more.serialize(serializer),
         }
@@ -94,5 +106,26 @@ mod one_or_more {
                     .map_err(de::Error::custom)
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use switch_root_core::failure::{Kind, NoCompiler};
+
+    use super::*;
+
+    #[test]
+    fn failures_of_cases_have_no_codes() {
+        let failure = Failure::load(Kind::NotAPolicy, NoCompiler::Needed);
+        assert!(failure.code.is_some());
+        let answers = Answers {
+            errors: vec![failure.clone()],
+            ..Answers::default()
+        };
+        let written = serde_json::to_value(&answers).unwrap();
+        assert!(written["error"].get("code").is_none(), "{written}");
+        let read: Answers = serde_json::from_value(written).unwrap();
+        assert!(failure.is_as_expected(&read.errors[0]));
     }
 }

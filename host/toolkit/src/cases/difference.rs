@@ -51,7 +51,8 @@ fn entries<T: PartialEq + Debug>(
 }
 
 fn missing<'a>(of: &'a [Failure], from: &'a [Failure]) -> impl Iterator<Item = &'a Failure> {
-    of.iter().filter(|failure| !from.contains(failure))
+    let expected = |one: &&Failure| !from.iter().any(|other| one.is_as_expected(other));
+    of.iter().filter(expected)
 }
 
 fn shown(failure: &Failure) -> String {
