@@ -124,7 +124,7 @@ fn boot(
         ..Facts::default()
     };
     facts.said.extend(warnings.into_iter().map(Message::from));
-    planner::refuse_early(&facts, &Compatibility::NotAsked, &options).map_err(Stop::Refused)?;
+    planner::refuse_to_delete(&initramfs, &options).map_err(Stop::Refused)?;
     capabilities::check().map_err(Stop::Refused)?;
     // First: later there are processes of our own.
     let others = processes::find(&proc);

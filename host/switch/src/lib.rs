@@ -54,7 +54,7 @@ use std::time::Instant;
 use act::Stop;
 use arguments::{Format, Request};
 use gather::Wanted;
-use planner::{Compatibility, Facts};
+use planner::Facts;
 use policy::session::Session;
 use proc::Proc;
 use processes::Others;
@@ -167,7 +167,7 @@ fn begin(wanted: &Wanted<'_>, to_act: bool) -> Result<(OwnedFd, Facts), String> 
         said: wanted.parameters.warnings.clone(),
         ..Facts::default()
     };
-    planner::refuse_early(&facts, &Compatibility::NotAsked, wanted.options).map_err(|refusal| {
+    planner::refuse_to_delete(&initramfs, wanted.options).map_err(|refusal| {
         gather::without_new_root(wanted.new_root, wanted.proc).unwrap_or(refusal)
     })?;
     if to_act {

@@ -27,7 +27,7 @@ pub use facts::{
     NewRoot, Others, Place, State,
 };
 pub use options::{Mode, Options, StrategyChoice};
-pub use outline::no_root_image;
+pub use outline::{no_root_image, refuse_to_delete};
 pub use places::check_carry;
 pub use steps::to_copy;
 

@@ -165,7 +165,7 @@ fn words() -> Vec<Deed> {
         ),
         (
             "sends a text that is none".into(),
-            says(frame(&[wire::WARNING, 2, 0xff, 0xfe])),
+            says(frame(&[wire::WARNING, wire::NO_CODE, 2, 0xff, 0xfe])),
             vec![UNREADABLE],
         ),
         (

@@ -12,6 +12,9 @@ pub const WARNING: u8 = 6;
 /// The number of `Kind::Signature`.
 pub const SIGNATURE: u8 = 1;
 
+/// A message without a code.
+pub const NO_CODE: u8 = 0;
+
 /// What an answer took: fuel, time, memory, table elements.
 pub const COST: [u8; 4] = [1; 4];
 /// One decision: `delete`.
@@ -45,7 +48,7 @@ pub fn decisions(decisions: &[u8]) -> Vec<u8> {
 
 /// A failure when asked what survives.
 pub fn failed(kind: u8, message: &str) -> Vec<u8> {
-    [&[DECISIONS, 1, 1, kind][..], &text(message), &COST].concat()
+    [&[DECISIONS, 1, 1, kind, NO_CODE][..], &text(message), &COST].concat()
 }
 
 /// There are no extensions, and nothing else in their file.
@@ -70,7 +73,7 @@ pub fn log(message: &str) -> Vec<u8> {
 
 /// A warning.
 pub fn warning(message: &str) -> Vec<u8> {
-    [&[WARNING][..], &text(message)].concat()
+    [&[WARNING, NO_CODE][..], &text(message)].concat()
 }
 
 /// The judge met a defect of its own.
