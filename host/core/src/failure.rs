@@ -104,12 +104,6 @@ impl Failure {
         Self::new(Question::Load, kind, message)
     }
 
-    /// Whether it is the failure that somebody wrote down, who need not know its code.
-    pub fn is_as_expected(&self, other: &Self) -> bool {
-        let words = |failure: &Self| (failure.question, failure.kind, failure.message.clone());
-        words(self) == words(other)
-    }
-
     /// Whether the policy was not tried for a reason of this machine, which says nothing of
     /// the boot of another one.
     pub fn is_untried(&self) -> bool {
