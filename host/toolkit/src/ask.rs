@@ -8,7 +8,7 @@ use policy::preservation;
 use policy::session::{Message, Session};
 use switch_root_core::contract::{Decision, Entry, Extension, HostFacts, Verdict};
 use switch_root_core::error::{Error, Kind, Result};
-use switch_root_core::failure::{Failure, Question};
+use switch_root_core::failure::Question;
 use switch_root_core::{escape, extensions, outcome};
 
 use crate::answers::{Answers, Opinion, Say};
@@ -106,14 +106,7 @@ pub fn round(session: &mut Session<'_>, questions: &Questions) -> Result<Answers
             .map_err(cannot_be_asked)?;
     }
     let account = &session.accounts()[0];
-    // Whoever writes a case down need not know codes.
-    let failures = account.failures.iter().cloned();
-    answers.errors = failures
-        .map(|failure| Failure {
-            code: None,
-            ..failure
-        })
-        .collect();
+    answers.errors.clone_from(&account.failures);
     if account.failure(Question::Preservation).is_some() {
         // They do not count at boot either.
         answers.decisions.clear();

@@ -49,11 +49,19 @@ pub fn ask(policy: &Policy, questions: &Questions) -> Result<Repeated> {
         let policies = std::slice::from_ref(policy);
         let mut session = Session::new(policies);
         session.keep_messages();
-        let first = ask::round(&mut session, questions)?;
+        // Whoever writes a case down need not know codes.
+        let round = |session: &mut Session<'_>| -> Result<Answers> {
+            let mut answers = ask::round(session, questions)?;
+            for failure in &mut answers.errors {
+                failure.code = None;
+            }
+            Ok(answers)
+        };
+        let first = round(&mut session)?;
         let log = session.take_messages();
-        let again = ask::round(&mut session, questions)?;
+        let again = round(&mut session)?;
         let mut other = Session::new(policies);
-        let elsewhere = ask::round(&mut other, questions)?;
+        let elsewhere = round(&mut other)?;
         Ok(Repeated {
             first,
             log,
