@@ -199,9 +199,9 @@ fn assemble(
     }
     facts.list = machine::list(options.extensions);
     facts.host = Some(host);
-    planner::refuse_early(facts, &Compatibility::NotAsked, options)?;
+    planner::refuse_early(facts, options)?;
     let compatibility = read_by_ourselves(stages::ask_compatibility(session, facts), facts);
-    planner::refuse_early(facts, &compatibility, options)?;
+    planner::refuse_list(facts, &compatibility, options)?;
     let judged: &[Judged] = match &compatibility {
         Compatibility::Judged { extensions, .. } => extensions,
         // The policies could not be asked, which some of them are not to be booted without.
@@ -224,7 +224,7 @@ fn assemble(
         warn(facts, warning);
     }
     facts.image = Some(ImageFacts {
-        root: Some(Ok(root_image.path.clone())),
+        root: Ok(root_image.path.clone()),
         layers: activation.outcomes(),
     });
     Ok((usable.init(), compatibility))
@@ -305,12 +305,8 @@ fn read_by_ourselves(answer: Compatibility, facts: &Facts) -> Compatibility {
 
 fn root_image(parameters: &Parameters) -> Result<Image, String> {
     if let Some(path) = &parameters.root {
-        return Image::open(path.as_bytes()).map_err(|reason| {
-            format!(
-                "the root image {} {reason}; switch_root.root= of the kernel command line names it",
-                Path::from(path.as_bytes())
-            )
-        });
+        let path = path.as_bytes();
+        return Image::open(path).map_err(|reason| planner::unusable_root_image(path, &reason));
     }
     for path in ROOT_IMAGES {
         match Image::open(path.as_bytes()) {

@@ -15,19 +15,17 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-
 use switch_root_core::plan::{ImageBoot, Outline, Plan, Preserve, Switch};
 
 pub use copies::{is_moved_too, not_copied};
 pub use decisions::{Compatibility, Decisions};
-pub use extensions::{Selection, left_out};
+pub use extensions::{Selection, left_out, refuse_list};
 pub use facts::{
     Copied, Facts, ImageFacts, InUse, Init, Initramfs, Kinds, Known, Layer, Layers, List, Machine,
     NewRoot, Others, Place, State,
 };
 pub use options::{Mode, Options, StrategyChoice};
-pub use outline::{no_root_image, refuse_to_delete};
+pub use outline::{no_root_image, refuse_to_delete, unusable_root_image};
 pub use places::check_carry;
 pub use steps::to_copy;
 
@@ -40,30 +38,18 @@ pub struct Refusal {
     pub outline: Box<Outline>,
 }
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reason)
-    }
-}
-
 impl From<Refusal> for String {
     fn from(refusal: Refusal) -> Self {
         refusal.reason
     }
 }
 
-/// Refuses what no answer of a policy could change, before any is asked; or what the answers
-/// until now leave no doubt of.
+/// Refuses what no answer of a policy could change, before any is asked.
 ///
 /// # Errors
 /// A sentence for the operator.
-pub fn refuse_early(
-    facts: &Facts,
-    compatibility: &Compatibility,
-    options: &Options,
-) -> Result<(), String> {
-    outline::refuse_to_delete(&facts.initramfs, options)?;
-    extensions::refuse(facts, compatibility, options)?;
+pub fn refuse_early(facts: &Facts, options: &Options) -> Result<(), String> {
+    refuse_list(facts, &Compatibility::NotAsked, options)?;
     match &facts.machine {
         Some(machine) => places::moves(machine, options).map(|_| ()),
         None => Ok(()),

@@ -83,14 +83,10 @@ pub fn plan(
 ) -> Result<Planned, String> {
     let (open, to_copy) = gather::machine(wanted, old_root, &mut facts, || session.begin())?;
     // Whoever has asked already has read it.
-    let early = match &asked {
-        Some(asked) => asked,
-        None => {
-            facts.list = machine::list(wanted.options.extensions);
-            &Compatibility::NotAsked
-        }
-    };
-    planner::refuse_early(&facts, early, wanted.options)?;
+    if asked.is_none() {
+        facts.list = machine::list(wanted.options.extensions);
+    }
+    planner::refuse_early(&facts, wanted.options)?;
     let initramfs = initramfs(&open.old_root, &facts);
     // In this order in every mode: a policy that fails in the one question is not asked the
     // other, and what it means must not depend on who switches.
@@ -98,7 +94,7 @@ pub fn plan(
         Some(asked) => asked,
         None => ask_compatibility(session, &facts),
     };
-    planner::refuse_early(&facts, &compatibility, wanted.options)?;
+    planner::refuse_list(&facts, &compatibility, wanted.options)?;
     let preservation = ask_preservation(session, &initramfs, &facts);
     session.dismiss();
     let decisions = Decisions::of(session, compatibility, preservation);

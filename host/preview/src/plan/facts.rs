@@ -2,17 +2,21 @@
 //! command line asks for.
 
 use initramfs::called;
+use initramfs::files::Files;
 use initramfs::image::Image;
+use policy::source::Source;
 use switch_root::planner::{
     Compatibility, Facts, ImageFacts, List, Mode, Options, left_out, no_root_image,
+    unusable_root_image,
 };
 use switch_root_core::contract::HostFacts;
+use switch_root_core::file::Unreadable;
 use switch_root_core::file_kind::FileKind;
 use switch_root_core::limits::fixed;
 use switch_root_core::outcome::Message;
 use switch_root_core::parameters::{self, Extensions, Parameters};
 use switch_root_core::path::Path;
-use switch_root_core::{escape, extensions, locations};
+use switch_root_core::{extensions, locations};
 
 /// Gathers them; `host` is what is known of the operating system that the image boots.
 pub fn gather(image: &Image, host: Option<&HostFacts>) -> (Facts, Options) {
@@ -27,8 +31,8 @@ pub fn gather(image: &Image, host: Option<&HostFacts>) -> (Facts, Options) {
     let options = Options::of(&parameters, mode);
     let facts = Facts {
         image: (mode == Mode::ImageBoot).then(|| ImageFacts {
-            root: Some(root_image(image, &parameters)),
-            ..ImageFacts::default()
+            root: root_image(image, &parameters),
+            layers: Vec::new(),
         }),
         list: list(image, options.extensions),
         host: host.cloned(),
@@ -58,14 +62,10 @@ pub fn root_image(image: &Image, parameters: &Parameters) -> Result<Path, String
         let found = image.root_image().map(|(path, _)| path.into());
         return found.ok_or_else(no_root_image);
     };
-    usable(image, path.as_bytes())
-        .map(|()| path.as_bytes().into())
-        .map_err(|reason| {
-            format!(
-                "the root image {} {reason}; switch_root.root= of the kernel command line names it",
-                escape::path(path.as_bytes())
-            )
-        })
+    let path = path.as_bytes();
+    usable(image, path)
+        .map(|()| path.into())
+        .map_err(|reason| unusable_root_image(path, &reason))
 }
 
 /// Whether a file of the image can be mounted, as far as its kind tells: half a sentence.
@@ -75,8 +75,8 @@ fn usable(image: &Image, path: &[u8]) -> Result<(), String> {
     };
     match image.tree.node(id).kind {
         FileKind::Regular => Ok(()),
-        FileKind::Symlink => Err("is a symbolic link; put the file itself there".into()),
-        _ => Err("is not a regular file".into()),
+        FileKind::Symlink => Err(Unreadable::Link.to_string()),
+        _ => Err(Unreadable::NotRegular.to_string()),
     }
 }
 
@@ -104,19 +104,14 @@ fn list(image: &Image, asked_for: Extensions) -> List {
         if asked_for == Extensions::Ignore {
             return List::Ignored(path);
         }
-        let node = image.tree.node(id);
-        let contents = match node.kind {
-            FileKind::Symlink => Err("is a symbolic link; put the file itself there".to_owned()),
-            FileKind::Regular if node.size > fixed::EXTENSIONS_FILE => Err(format!(
-                "is {} bytes large; at most {} are read",
-                node.size,
-                fixed::EXTENSIONS_FILE
-            )),
-            _ => image.tree.contents(path.as_bytes()),
+        let contents = match image.tree.node(id).kind {
+            FileKind::Symlink => Err(Unreadable::Link.into()),
+            _ => Files(&image.tree).read(path.as_ref(), fixed::EXTENSIONS_FILE),
         };
         return match contents {
-            Ok(bytes) => List::Read(path, bytes.to_vec()),
-            Err(reason) => List::Unusable(extensions::unusable(path, &reason).to_string()),
+            Ok(Some(contents)) => List::Read(path, contents.bytes),
+            Ok(None) => continue,
+            Err(reason) => List::Unusable(extensions::unusable(path, &reason.text).to_string()),
         };
     }
     List::Missing

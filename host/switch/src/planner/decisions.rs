@@ -84,12 +84,7 @@ impl Compatibility {
 
     /// Whether there are extensions that policies must not fail to judge.
     pub fn any(&self) -> bool {
-        match self {
-            Self::NotAsked | Self::Malformed(_) | Self::Contradicted => false,
-            Self::Judged { extensions, .. } => !extensions.is_empty(),
-            Self::NoWorker(_) => true,
-            Self::NotKnown(list, _) => !list.extensions.is_empty(),
-        }
+        matches!(self, Self::NoWorker(_)) || self.extensions().next().is_some()
     }
 }
 

@@ -71,7 +71,7 @@ pub fn extensions(
     options: &Options,
     outline: &mut Outline,
 ) -> Result<(), String> {
-    refuse(facts, &decisions.compatibility, options)?;
+    refuse_list(facts, &decisions.compatibility, options)?;
     if decisions.compatibility.is_trouble() {
         let none = none(facts, &decisions.compatibility);
         outline.warnings.extend(none.map(Message::from));
@@ -107,7 +107,7 @@ pub fn extensions(
 ///
 /// # Errors
 /// A sentence for the operator.
-pub fn refuse(
+pub fn refuse_list(
     facts: &Facts,
     compatibility: &Compatibility,
     options: &Options,
@@ -184,11 +184,10 @@ fn activated(facts: &Facts, judged: &[Judged]) -> Vec<ExtensionReport> {
     let tried = facts.image.as_ref().map(|image| &image.layers);
     let each = judged.iter().enumerate().map(|(number, judged)| {
         let mut report = account::extension(judged);
-        let known = || tried.and_then(|tried| tried.get(number).cloned().flatten());
-        let outcome = match judged.outcome {
+        let outcome = match selection.next(judged) {
+            Ok(()) => tried.and_then(|tried| tried.get(number).cloned().flatten()),
             // Its layer is not tried.
-            Outcome::Incompatible => Some(Err(account::reasons(judged))),
-            _ => known().or_else(|| selection.next(judged).err().map(Err)),
+            Err(reasons) => Some(Err(reasons)),
         };
         report.activated = outcome.as_ref().map(Result::is_ok);
         match outcome {
@@ -213,12 +212,15 @@ fn missing(facts: &Facts, extensions: &mut [ExtensionReport]) {
 
 /// The files of the initramfs that make the new root where it is booted whole.
 pub fn images(facts: &Facts, decisions: &Decisions, reports: &[ExtensionReport]) -> Vec<Path> {
-    let root = facts.image.as_ref().and_then(|image| image.root.clone());
+    let root = facts
+        .image
+        .as_ref()
+        .and_then(|image| image.root.clone().ok());
     let named = decisions.compatibility.extensions().zip(reports);
     let layers = named
         .filter(|(_, report)| !report.is_left_out())
         .map(|(extension, _)| format!("/{}", extension.image).as_bytes().into());
-    root.into_iter().flatten().chain(layers).collect()
+    root.into_iter().chain(layers).collect()
 }
 
 /// The extensions.yaml that tells the running system what was activated, and what not, and

@@ -35,8 +35,6 @@ pub struct Facts {
     pub said: Vec<Message>,
     /// The same, and is still to be said.
     pub warnings: Vec<Message>,
-    /// What could not be found out and would decide, a sentence each.
-    pub unknown: Vec<String>,
 }
 
 /// What is known of some things: few of them, so that looking through all is less than a tree,
@@ -59,9 +57,10 @@ impl<K: PartialEq, V> Known<K, V> {
 
     /// Finds it out, where it is not known.
     pub fn learn(&mut self, key: K, value: impl FnOnce(&K) -> Option<V>) {
-        if self.get(&key).is_none()
-            && let Some(value) = value(&key)
-        {
+        if self.get(&key).is_some() {
+            return;
+        }
+        if let Some(value) = value(&key) {
             self.0.push((key, value));
         }
     }
@@ -126,10 +125,10 @@ impl List {
 }
 
 /// What init makes the new root of, where it boots the image whole.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ImageFacts {
     /// The file of the root image; or why there is none, a sentence for the operator.
-    pub root: Option<Result<Path, String>>,
+    pub root: Result<Path, String>,
     /// What came of the layer of each extension, by its place in the list: it was mounted, or
     /// why it was left out. Absent where that is not known.
     pub layers: Vec<Option<Result<(), Vec<Reason>>>>,

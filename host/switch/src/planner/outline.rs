@@ -1,5 +1,7 @@
 //! What becomes of the initramfs and its extensions: the part of a plan that needs no machine.
 
+use std::fmt;
+
 use switch_root_core::file_kind::FileKind;
 use switch_root_core::locations::ROOT_IMAGES;
 use switch_root_core::outcome::Message;
@@ -17,6 +19,15 @@ pub fn no_root_image() -> String {
     format!(
         "the initramfs has no root image, none of {}; put one there, or name it with the kernel parameter switch_root.root=/path",
         ROOT_IMAGES.join(", ")
+    )
+}
+
+/// What is said where the root image cannot be used that the kernel's command line names, for the
+/// reason given: half a sentence.
+pub fn unusable_root_image(path: &[u8], reason: &dyn fmt::Display) -> String {
+    format!(
+        "the root image {} {reason}; switch_root.root= of the kernel command line names it",
+        Path::from(path)
     )
 }
 
@@ -44,7 +55,7 @@ pub fn outline(
         extensions: Vec::new(),
         warnings: facts.said.clone(),
         notes: Vec::new(),
-        unknown: facts.unknown.clone(),
+        unknown: Vec::new(),
     };
     outline.warnings.extend(facts.warnings.iter().cloned());
     let listed = extensions::extensions(facts, decisions, options, &mut outline);
@@ -56,11 +67,11 @@ pub fn outline(
         outline.warnings.extend(unlisted);
     }
     let consequences = &decisions.consequences;
-    let no_root = facts.image.as_ref().and_then(|image| image.root.as_ref());
+    let image = facts.image.as_ref();
     let refused = refuse_to_delete(&facts.initramfs, options)
         .err()
         .or_else(|| words(consequences.unsigned.as_ref()))
-        .or_else(|| no_root?.as_ref().err().cloned())
+        .or_else(|| image?.root.as_ref().err().cloned())
         .or_else(|| listed.err())
         .or_else(|| {
             let any = decisions.compatibility.any();

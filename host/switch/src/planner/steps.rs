@@ -175,10 +175,13 @@ fn settle(
     let mut foreign = Foreign::default();
     loop {
         let in_use = used(machine, options, &foreign.kept);
-        let everything = in_use.iter().find(|used| used.path == b"/");
-        let everything = everything.map(|used| used.why.clone());
-        outline.deletion = deletion(facts, decisions, options, everything);
-        outline.preserved = preserved_paths(facts, decisions, &in_use);
+        // Where nothing is, the outline has it already.
+        if !in_use.is_empty() {
+            let everything = in_use.iter().find(|used| used.path == b"/");
+            let everything = everything.map(|used| used.why.clone());
+            outline.deletion = deletion(facts, decisions, options, everything);
+            outline.preserved = preserved_paths(facts, decisions, &in_use);
+        }
         let before = foreign.kept.len();
         foreign = mount_plan::foreign(
             &machine.mounts,

@@ -223,8 +223,8 @@ fn scenes(mounts: &'static [&'static str]) -> impl Strategy<Value = Scene> {
     (table, list, root, decisions(), options()).prop_map(
         |(table, list, root, decisions, options)| {
             let image = (options.mode == Mode::ImageBoot).then(|| ImageFacts {
-                root: Some(root.ok_or_else(no_root_image)),
-                ..ImageFacts::default()
+                root: root.ok_or_else(no_root_image),
+                layers: Vec::new(),
             });
             let table = format!("{ALWAYS}{}", table.concat());
             let facts = Facts {
@@ -346,8 +346,8 @@ fn an_image_without_a_root_image_is_refused() {
     };
     let facts = Facts {
         image: Some(ImageFacts {
-            root: Some(Err(no_root_image())),
-            ..ImageFacts::default()
+            root: Err(no_root_image()),
+            layers: Vec::new(),
         }),
         ..Facts::default()
     };
