@@ -3,6 +3,18 @@
 
 use std::fmt;
 
+use crate::outcome::{Code, Message, Outcomes};
+
+crate::outcomes! {
+    /// What the system refused: what stands before its own words.
+    pub enum Attempt in "system" {
+        /// The system's own words are its reason: permissions, a full disk, a device that fails.
+        "SR-U01" Read { path: String } = "cannot read {path}",
+        "SR-U02" Write { path: String } = "cannot write {path}",
+        "SR-U03" Make { path: String } = "cannot make {path}",
+    }
+}
+
 /// What kind of failure it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -29,7 +41,54 @@ pub enum Kind {
 pub struct Error {
     /// What kind of failure it is.
     pub kind: Kind,
+    /// The code of what failed; nothing where it has none.
+    pub code: Option<Code>,
     message: String,
+}
+
+/// What an error is made of: an outcome, or its words alone.
+pub trait Words {
+    /// The words, and the code that they have.
+    fn message(self) -> Message;
+}
+
+impl<O: Outcomes> Words for O {
+    fn message(self) -> Message {
+        self.into()
+    }
+}
+
+impl Words for Error {
+    fn message(self) -> Message {
+        Message {
+            code: self.code,
+            text: self.message,
+        }
+    }
+}
+
+impl Words for Message {
+    fn message(self) -> Message {
+        self
+    }
+}
+
+impl Words for String {
+    fn message(self) -> Message {
+        self.into()
+    }
+}
+
+impl Words for &str {
+    fn message(self) -> Message {
+        self.into()
+    }
+}
+
+impl Words for fmt::Arguments<'_> {
+    fn message(self) -> Message {
+        self.to_string().into()
+    }
 }
 
 /// What functions of this crate give back.
@@ -37,20 +96,22 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     /// A failure with its whole sentence.
-    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+    pub fn new(kind: Kind, message: impl Words) -> Self {
+        let Message { code, text } = message.message();
         Self {
             kind,
-            message: message.into(),
+            code,
+            message: text,
         }
     }
 
     /// The input is wrong.
-    pub fn input(message: impl Into<String>) -> Self {
+    pub fn input(message: impl Words) -> Self {
         Self::new(Kind::Input, message)
     }
 
     /// The system refused `attempt`, such as `"cannot write /a/b"`.
-    pub fn system(attempt: impl fmt::Display, error: &std::io::Error) -> Self {
+    pub fn system(attempt: impl Words, error: &std::io::Error) -> Self {
         // Errors of this crate pass through readers and writers of others.
         if let Some(inner) = error
             .get_ref()
@@ -62,24 +123,31 @@ impl Error {
             std::io::ErrorKind::NotFound => Kind::NotFound,
             _ => Kind::System,
         };
-        Self::new(kind, format!("{attempt}: {error}"))
+        let attempt = attempt.message();
+        Self::new(
+            kind,
+            attempt.reworded(|attempt| format!("{attempt}: {error}")),
+        )
     }
 
     /// What is copied from a reader of this crate cannot be read, which the reader
     /// tells whole, or not be written, which is what was attempted.
-    pub fn of_copy(attempt: impl fmt::Display, error: &std::io::Error) -> Self {
+    pub fn of_copy(attempt: impl Words, error: &std::io::Error) -> Self {
         match error.get_ref().and_then(|inner| inner.downcast_ref()) {
             Some(inner) => Self::clone(inner),
             None => Self::system(attempt, error),
         }
     }
 
-    /// The same failure, with what it was a part of in front.
+    /// The same failure, with what it was a part of in front. Its code stays that of the
+    /// failure, if that has one.
     #[must_use]
-    pub fn within(self, attempt: impl fmt::Display) -> Self {
+    pub fn within(self, attempt: impl Words) -> Self {
+        let Message { code, text } = attempt.message();
         Self {
             kind: self.kind,
-            message: format!("{attempt}: {}", self.message),
+            code: self.code.or(code),
+            message: format!("{text}: {}", self.message),
         }
     }
 }

@@ -7,9 +7,11 @@
 
 mod code;
 mod declare;
+mod document;
 mod message;
 
 pub use code::Code;
+pub use document::Document;
 pub use message::{Message, split, text};
 
 /// An enum of [`outcomes!`](crate::outcomes!).

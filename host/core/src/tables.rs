@@ -1,9 +1,11 @@
 //! All outcomes of this crate, for documents.
 
+#[cfg(feature = "tools")]
+use crate::error;
 use crate::outcome::{Outcomes, Table};
 use crate::{extensions, failure, file, parameters, yaml};
 
-/// What documents say of them.
+/// What documents say of those of the boot program.
 pub const TABLES: &[Table] = &[
     extensions::Malformed::TABLE,
     extensions::Unusable::TABLE,
@@ -15,3 +17,7 @@ pub const TABLES: &[Table] = &[
     parameters::Unused::TABLE,
     yaml::Malformed::TABLE,
 ];
+
+/// What documents say of those that only tools have.
+#[cfg(feature = "tools")]
+pub const OF_TOOLS: &[Table] = &[error::Attempt::TABLE];

@@ -47,7 +47,7 @@ pub fn list(dir: &Path) -> Result<Vec<Unpacked>> {
     let mut extensions = Vec::new();
     for entry in entries {
         interrupt::check()?;
-        let entry = entry.map_err(|error| Error::system(&attempt, &error))?;
+        let entry = entry.map_err(|error| Error::system(attempt.as_str(), &error))?;
         let name = entry.file_name();
         if name.as_encoded_bytes().starts_with(b".") {
             continue;
@@ -61,7 +61,7 @@ pub fn list(dir: &Path) -> Result<Vec<Unpacked>> {
         };
         let kind = entry
             .file_type()
-            .map_err(|error| Error::system(&attempt, &error))?;
+            .map_err(|error| Error::system(attempt.as_str(), &error))?;
         if kind.is_symlink() {
             return refused("is a symbolic link");
         }

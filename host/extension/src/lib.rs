@@ -15,5 +15,6 @@ pub mod folder;
 pub mod fuzzing;
 pub mod known_keys;
 pub mod manifest;
+pub mod outcomes;
 pub mod pack;
 pub mod validate;

@@ -14,6 +14,7 @@ pub mod image;
 pub mod kept;
 pub mod machine;
 pub mod members;
+pub mod outcomes;
 pub mod segments;
 pub mod squashfs;
 pub mod tree;

@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod artifact;
+pub mod outcomes;
 pub mod pull;
 pub mod reference;
 pub mod registries;

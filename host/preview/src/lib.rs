@@ -4,6 +4,7 @@
 
 pub mod diff;
 pub mod html;
+pub mod outcomes;
 pub mod plan;
 pub mod rehearsal;
 pub mod runs;

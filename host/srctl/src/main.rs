@@ -14,6 +14,8 @@ mod input;
 mod judge;
 mod log;
 mod outcome;
+#[cfg(test)]
+mod outcomes;
 mod pager;
 mod plan;
 mod policy;

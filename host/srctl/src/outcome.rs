@@ -62,7 +62,7 @@ pub fn exit_code(outcome: Result<Outcome, Error>, json: bool) -> ExitCode {
                 _ => status::FAILED,
             };
             if json {
-                say(&format!("{}\n", value(error.kind, &text, status)));
+                say(&format!("{}\n", value(&error, &text, status)));
             } else {
                 let word = paint(Stream::Errors, Tone::Bad, "error");
                 say(&format!("srctl: {word}: {text}\n"));
@@ -72,8 +72,8 @@ pub fn exit_code(outcome: Result<Outcome, Error>, json: bool) -> ExitCode {
     }
 }
 
-fn value(kind: Kind, message: &str, status: u8) -> Value {
-    let kind = match kind {
+fn value(error: &Error, message: &str, status: u8) -> Value {
+    let kind = match error.kind {
         Kind::Input => "input",
         Kind::NotFound => "not-found",
         Kind::Unauthorized => "unauthorized",
@@ -83,5 +83,6 @@ fn value(kind: Kind, message: &str, status: u8) -> Value {
         Kind::System => "system",
         Kind::Interrupted => "interrupted",
     };
-    json!({"error": {"kind": kind, "message": message, "status": status}})
+    let code = error.code;
+    json!({"error": {"code": code, "kind": kind, "message": message, "status": status}})
 }

@@ -33,8 +33,7 @@ mod mount_calls;
 pub mod mounts;
 mod new_root;
 mod old_root;
-#[cfg(test)]
-mod outcomes;
+pub mod outcomes;
 mod parameters;
 mod places;
 pub mod planner;

@@ -16,6 +16,7 @@ pub mod component;
 pub mod inspect;
 pub mod language;
 pub mod loading;
+pub mod outcomes;
 pub mod policies;
 pub mod project;
 pub mod rust;
