@@ -12,6 +12,9 @@ crate::outcomes! {
         "SR-U01" Read { path: String } = "cannot read {path}",
         "SR-U02" Write { path: String } = "cannot write {path}",
         "SR-U03" Make { path: String } = "cannot make {path}",
+        "SR-U04" Remove { path: String } = "cannot remove {path}",
+        "SR-U05" MakeFolder { path: String } = "cannot make the folder {path}",
+        "SR-U06" ReadInside { name: String } = "cannot read `{name}`",
     }
 }
 
