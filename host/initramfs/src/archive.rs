@@ -5,8 +5,8 @@
 //! cpio refuses names that are not UTF-8, compares no checksums, and passes over nothing that the
 //! kernel passes over: it is what the tests compare with.
 
-mod read;
-mod write;
+pub(crate) mod read;
+pub(crate) mod write;
 
 pub use read::Reader;
 pub use write::Writer;

@@ -6,6 +6,17 @@ use switch_root_core::locations::BOOT_PROGRAMS;
 use crate::boot_program::Binary;
 use crate::tree::Tree;
 
+switch_root_core::outcomes! {
+    /// Why no boot program is called in an image: what follows its name in a sentence.
+    pub enum NotCalled in "image-findings" {
+        /// The image was made without the package's hook, or before it was installed. Make the image
+        /// again.
+        "SR-G97" NoProgram { program: &'static str } = "is run by systemd, and has no {program}: nothing survives, and no policy is asked",
+        "SR-G98" NoUnit = "is run by systemd, and has no switch-root-preserve.service: nothing survives, and no policy is asked",
+        "SR-G99" Nothing { programs: String, who: &'static str } = "has no {programs}, which {who} would call to switch",
+    }
+}
+
 /// What the kernel executes.
 const INIT: &str = "/init";
 
@@ -88,7 +99,7 @@ fn is_there(tree: &Tree, paths: &[&str]) -> bool {
 ///
 /// # Errors
 /// What is missing: what follows the image's name in a sentence.
-pub fn find(tree: &Tree) -> Result<Called, String> {
+pub fn find(tree: &Tree) -> Result<Called, NotCalled> {
     if let Some(binary) = examine(tree, INIT) {
         return Ok(Called {
             path: INIT.into(),
@@ -103,14 +114,12 @@ pub fn find(tree: &Tree) -> Result<Called, String> {
     let init = tree.resolve(INIT.as_bytes()).map(|(_, real)| real);
     if init.is_some_and(|real| real.ends_with(b"/systemd/systemd")) {
         if !is_file(tree, OF_SYSTEMD) {
-            return Err(format!(
-                "is run by systemd, and has no {OF_SYSTEMD}: nothing survives, and no policy is asked"
-            ));
+            return Err(NotCalled::NoProgram {
+                program: OF_SYSTEMD,
+            });
         }
         if !is_there(tree, &UNITS) {
-            return Err(
-                "is run by systemd, and has no switch-root-preserve.service: nothing survives, and no policy is asked".into(),
-            );
+            return Err(NotCalled::NoUnit);
         }
         return called(OF_SYSTEMD.into(), SYSTEMD);
     }
@@ -131,10 +140,9 @@ pub fn find(tree: &Tree) -> Result<Called, String> {
     let mut found = names.filter(|name| is_file(tree, name));
     match found.next() {
         Some(name) => called(name, way.what),
-        None => Err(format!(
-            "has no {}, which {} would call to switch",
-            way.programs.join(" or "),
-            way.what
-        )),
+        None => Err(NotCalled::Nothing {
+            programs: way.programs.join(" or "),
+            who: way.what,
+        }),
     }
 }

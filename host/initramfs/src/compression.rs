@@ -1,14 +1,15 @@
 //! How the parts of an initramfs are compressed: told by their first bytes,
 //! read to exactly where they end, and written so that the kernel can read them.
 
-mod decode;
-mod encode;
+pub(crate) mod decode;
+pub(crate) mod encode;
 pub mod kernel;
 mod lz4;
 
 use std::fmt;
 
 pub use decode::reader;
+pub(crate) use encode::check_level;
 pub use encode::{Encoder, encoder};
 
 /// A format of compressed data that the kernel knows.

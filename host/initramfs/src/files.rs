@@ -12,6 +12,14 @@ use switch_root_core::outcome::Message;
 
 use crate::tree::{Id, Node, Stored, Tree};
 
+switch_root_core::outcomes! {
+    /// Why a folder of an image has no policies.
+    pub enum NoFolder in "image-findings" {
+        /// A file of the image has the name of the folder.
+        "SR-G79" NotDirectory = "it is not a directory",
+    }
+}
+
 /// Number of the device /dev/null.
 const NULL: (u32, u32) = (1, 3);
 
@@ -37,7 +45,7 @@ impl Source for Files<'_> {
                         .collect(),
                 ))
             }
-            Some(_) => Err("it is not a directory".into()),
+            Some(_) => Err(NoFolder::NotDirectory)?,
         }
     }
 

@@ -15,7 +15,7 @@ use switch_root_core::{escape, os_release};
 
 use crate::boot_program::Binary;
 use crate::files::Files;
-use crate::machine::{EROFS_IMAGE, Machine, ROOT_IMAGES, kernel_release, look_into};
+use crate::machine::{EROFS_IMAGE, Machine, ROOT_IMAGES, Unread, kernel_release, look_into};
 use crate::segments::Part;
 use crate::tree::{Id, Limits, Stored, Tree, Wanted};
 
@@ -86,23 +86,21 @@ impl Image {
         self.modules(&mut machine);
         if let Some((path, id)) = self.root_image() {
             let looked = match self.tree.stored(id) {
-                _ if path.ends_with(EROFS_IMAGE.as_bytes()) => {
-                    Err("one of erofs is not looked into".into())
-                }
+                _ if path.ends_with(EROFS_IMAGE.as_bytes()) => Err(Unread::Erofs),
                 Some(Stored::At(offset, _)) => File::open(&self.path)
-                    .map_err(|error| error.to_string())
+                    .map_err(|error| Unread::Unreadable { error })
                     .and_then(|file| look_into(file, *offset, &mut machine)),
                 Some(Stored::File(file)) => file
                     .try_clone()
-                    .map_err(|error| error.to_string())
+                    .map_err(|error| Unread::Unreadable { error })
                     .and_then(|file| look_into(file, 0, &mut machine)),
-                _ => Err("it is empty".into()),
+                _ => Err(Unread::Empty),
             };
             if let Err(reason) = looked {
                 machine.problem = Some(format!(
-                    "the root image {} cannot be looked into: {}",
+                    "the root image {} {}",
                     escape::path(&path),
-                    escape::message(&reason, 1024)
+                    escape::message(&reason.to_string(), 1024)
                 ));
             }
         }

@@ -12,10 +12,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use policy::source::{Contents, Disk, Source};
+use switch_root_core::error::Attempt;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::Shown;
 use switch_root_core::locations::{self, TRUST};
 use switch_root_core::outcome::Message;
+use switch_root_core::output::cannot_write;
 
 use crate::archive::Member;
 
@@ -50,7 +52,8 @@ impl Kept {
             }
             let folder = self.place(Path::new(TRUST));
             fs::create_dir_all(&folder).map_err(|error| {
-                Error::system(format!("cannot make {}", folder.shown()), &error)
+                let path = folder.shown();
+                Error::system(Attempt::Make { path }, &error)
             })?;
             return Ok(true);
         }
@@ -96,10 +99,10 @@ impl Kept {
         self.owners.remove(path);
         let place = self.place(path);
         match fs::remove_file(&place) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::system(
-                format!("cannot remove {}", place.shown()),
-                &error,
-            )),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                let path = place.shown();
+                Err(Error::system(Attempt::Remove { path }, &error))
+            }
             _ => Ok(()),
         }
     }
@@ -168,10 +171,6 @@ fn make_parents(place: &Path) -> io::Result<()> {
     place.parent().map_or(Ok(()), fs::create_dir_all)
 }
 
-fn cannot_write(place: &Path, error: &io::Error) -> Error {
-    Error::system(format!("cannot write {}", place.shown()), error)
-}
-
 /// Copies something to a new file.
 ///
 /// # Errors
@@ -182,7 +181,10 @@ pub fn copy(target: &Path, contents: &mut dyn Read) -> Result<()> {
             io::copy(contents, &mut file)?;
             file.flush()
         })
-        .map_err(|error| Error::of_copy(format!("cannot write {}", target.shown()), &error))
+        .map_err(|error| {
+            let path = target.shown();
+            Error::of_copy(Attempt::Write { path }, &error)
+        })
 }
 
 #[cfg(test)]

@@ -5,12 +5,13 @@ mod root;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{BufReader, Read, Seek};
+use std::io::{self, BufReader, Read, Seek};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use backhand::{FilesystemReader, InnerNode, Node, SquashfsFileReader};
+use backhand::{BackhandError, FilesystemReader, InnerNode, Node, SquashfsFileReader};
 use switch_root_core::architecture::{self, HEADER};
+use switch_root_core::error::Attempt;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::{self, Shown};
 use switch_root_core::file::Unreadable;
@@ -23,6 +24,18 @@ use crate::kept::{Kept, copy};
 use crate::segments;
 
 pub use root::{Node as RootNode, Root};
+
+switch_root_core::outcomes! {
+    /// Why a root image says nothing of the machine: what follows its name in a sentence.
+    pub enum Unread in "image-findings" {
+        /// It is not a squashfs image, or was damaged or cut off. The machine would not boot it either.
+        "SR-G93" Unreadable { error: io::Error } = "cannot be looked into: {error}",
+        "SR-G94" Damaged { error: BackhandError } = "cannot be looked into: {error}",
+        "SR-G95" Empty = "cannot be looked into: it is empty",
+        /// Its os-release and kernels are not known then; the machine boots it.
+        "SR-G96" Erofs = "cannot be looked into: one of erofs is not looked into",
+    }
+}
 
 /// Root images of squashfs as the boot binary looks for them, without the slash.
 pub const ROOT_IMAGES: [&str; 2] = [
@@ -80,14 +93,14 @@ pub fn examine(input: &Path, policies: &mut Kept, work: &Path) -> Result<Machine
     })?;
     if let Some((file, name)) = image {
         let looked = File::open(&file)
-            .map_err(|error| error.to_string())
+            .map_err(|error| Unread::Unreadable { error })
             .and_then(|opened| look_into(opened, 0, &mut machine));
-        fs::remove_file(&file)
-            .map_err(|error| Error::system(format!("cannot remove {}", file.shown()), &error))?;
+        fs::remove_file(&file).map_err(|error| {
+            let path = file.shown();
+            Error::system(Attempt::Remove { path }, &error)
+        })?;
         if let Err(reason) = looked {
-            machine.problem = Some(format!(
-                "the root image {name} cannot be looked into: {reason}"
-            ));
+            machine.problem = Some(format!("the root image {name} {reason}"));
         }
     }
     Ok(machine)
@@ -100,7 +113,10 @@ pub fn program_for(contents: &mut dyn Read) -> Result<Option<&'static str>> {
     contents
         .take(HEADER as u64)
         .read_to_end(&mut header)
-        .map_err(|error| Error::of_copy("cannot read the program", &error))?;
+        .map_err(|error| {
+            let path = "the program".to_owned();
+            Error::of_copy(Attempt::Read { path }, &error)
+        })?;
     Ok(header.first_chunk().and_then(architecture::of_elf))
 }
 
@@ -127,16 +143,18 @@ pub fn kernel_release(path: &[u8]) -> Option<String> {
 /// `offset` of the file.
 ///
 /// # Errors
-/// It is none, or is damaged; in words that follow a colon.
+/// It is none, or is damaged.
 pub fn look_into(
     file: File,
     offset: u64,
     machine: &mut Machine,
-) -> std::result::Result<(), String> {
+) -> std::result::Result<(), Unread> {
     let mut reader = BufReader::new(file);
-    reader.rewind().map_err(|error| error.to_string())?;
+    reader
+        .rewind()
+        .map_err(|error| Unread::Unreadable { error })?;
     let image = FilesystemReader::from_reader_with_offset(reader, offset)
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| Unread::Damaged { error })?;
     for node in image.files() {
         let path = node.fullpath.as_os_str().as_bytes();
         let path = path.strip_prefix(b"/").unwrap_or(path);
@@ -163,7 +181,7 @@ pub fn look_into(
         };
         let Some(InnerNode::File(file)) = image.files().find(is_there).map(|node| &node.inner)
         else {
-            return Err("is not a regular file".into());
+            return Err(Unreadable::NotRegular.into());
         };
         let mut bytes = Vec::new();
         image
@@ -171,7 +189,7 @@ pub fn look_into(
             .reader()
             .take(fixed::OS_RELEASE + 1)
             .read_to_end(&mut bytes)
-            .map_err(|error| format!("cannot be read: {error}"))?;
+            .map_err(|error| Unreadable::Reading { error })?;
         match bytes.len() as u64 > fixed::OS_RELEASE {
             true => Err(Unreadable::TooLarge {
                 size: file.file_len() as u64,

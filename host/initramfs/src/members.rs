@@ -8,6 +8,14 @@ use switch_root_core::error::{Error, Result};
 use crate::archive::Member;
 use crate::segments::Place;
 
+switch_root_core::outcomes! {
+    /// Why the names of an archive are not followed.
+    pub enum TooMany in "images" {
+        /// The image is not an initramfs, or was made to use up memory.
+        "SR-G32" Names { most: usize } = "it has more than {most} files with several names in one archive, which no initramfs has",
+    }
+}
+
 /// Files that the kernel reads out of the image itself, and that are packed without
 /// the directories above them: that they are not unpacked does not matter.
 const EARLY: [&[u8]; 2] = [b"kernel/x86/microcode/", b"kernel/firmware/acpi/"];
@@ -52,9 +60,7 @@ impl FirstNames {
             return Ok(Some(first.clone()));
         }
         if self.names.len() >= MOST {
-            return Err(Error::input(format!(
-                "it has more than {MOST} files with several names in one archive, which no initramfs has"
-            )));
+            return Err(Error::input(TooMany::Names { most: MOST }));
         }
         self.names.insert(number, member.name.clone());
         Ok(None)

@@ -5,15 +5,16 @@
 //! archive begins at a multiple of four bytes; within a compressed part several
 //! archives may follow each other, too; what is behind overwrites what is before.
 
-mod input;
-mod replace;
-mod scan;
+pub(crate) mod input;
+pub(crate) mod replace;
+pub(crate) mod scan;
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use switch_root_core::error::Attempt;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 use switch_root_core::locations::{self, in_archive};
@@ -22,6 +23,16 @@ use crate::compression::Format;
 
 pub use replace::{Recompressed, Replaced, replace_extensions, replace_files};
 pub use scan::{Limits, Place, Visit, scan, scan_opened, scan_within};
+
+switch_root_core::outcomes! {
+    /// Why a file of an initramfs is not read or extracted.
+    pub enum NotTaken in "images" {
+        /// `extensions.yaml` and its like are small files.
+        "SR-G64" TooLarge { name: String, limit: u64 } = "`{name}` is larger than {limit} bytes",
+        /// The image cannot be read, or the disk is full.
+        "SR-G65" NotExtracted { name: String } = "cannot extract `{name}`",
+    }
+}
 
 /// What [`find`] reads of one file, in bytes.
 pub const SMALL_FILE: u64 = 1 << 20;
@@ -78,11 +89,15 @@ fn read_small(name: &str, contents: &mut dyn Read) -> Result<Vec<u8>> {
     contents
         .take(SMALL_FILE + 1)
         .read_to_end(&mut bytes)
-        .map_err(|error| Error::system(format!("cannot read `{name}`"), &error))?;
+        .map_err(|error| {
+            let name = name.to_owned();
+            Error::system(Attempt::ReadInside { name }, &error)
+        })?;
     if bytes.len() as u64 > SMALL_FILE {
-        return Err(Error::input(format!(
-            "`{name}` is larger than {SMALL_FILE} bytes"
-        )));
+        return Err(Error::input(NotTaken::TooLarge {
+            name: name.to_owned(),
+            limit: SMALL_FILE,
+        }));
     }
     Ok(bytes)
 }
@@ -98,7 +113,9 @@ pub fn extract(input: &Path, name: &str, to: &mut File) -> Result<bool> {
         if member.path() != name.as_bytes() {
             return Ok(());
         }
-        let attempt = || format!("cannot extract `{}`", escape::path(name.as_bytes()));
+        let attempt = || NotTaken::NotExtracted {
+            name: escape::path(name.as_bytes()),
+        };
         to.set_len(0)
             .and_then(|()| to.seek(SeekFrom::Start(0)))
             .map_err(|error| Error::system(attempt(), &error))?;

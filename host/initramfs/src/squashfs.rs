@@ -4,8 +4,8 @@
 
 mod ahead;
 mod codec;
-mod file;
-mod tree;
+pub(crate) mod file;
+pub(crate) mod tree;
 
 use std::cell::RefCell;
 use std::env;
@@ -22,10 +22,20 @@ use switch_root_core::error::{Error, Result};
 use switch_root_core::output::cannot_write;
 use switch_root_core::progress::Task;
 use switch_root_core::{escape, interrupt};
-use tree::{Entry, What};
+use tree::{Entry, Refused, What};
 
 pub use ahead::Pool;
 pub use codec::Codec;
+
+switch_root_core::outcomes! {
+    /// Why no layer is made of a folder.
+    pub enum NoLayer in "layers" {
+        /// The variable is set for builds that can be repeated.
+        "SR-Q01" Epoch { value: String, most: u32 } = "SOURCE_DATE_EPOCH is `{value}`, which is no number of seconds between 0 and {most}; unset it or correct it",
+        /// What writes images does not take what is in the folder.
+        "SR-Q02" Unwritable { path: String, error: BackhandError } = "cannot make a layer of {path}: {error}",
+    }
+}
 
 /// How an image is made.
 pub struct Options<'a> {
@@ -54,11 +64,10 @@ pub fn source_date_epoch() -> Result<u32> {
         .to_str()
         .and_then(|value| value.parse().ok())
         .ok_or_else(|| {
-            Error::input(format!(
-                "SOURCE_DATE_EPOCH is `{}`, which is no number of seconds between 0 and {}; unset it or correct it",
-                escape::path(value.as_bytes()),
-                u32::MAX
-            ))
+            Error::input(NoLayer::Epoch {
+                value: escape::path(value.as_bytes()),
+                most: u32::MAX,
+            })
         })
 }
 
@@ -77,9 +86,13 @@ pub fn write(rootfs: &Path, output: &File, options: &Options<'_>) -> Result<()> 
     let tree = tree::read(rootfs)?;
     let failed = |error: BackhandError| match error {
         BackhandError::StdIo(error) => {
-            Error::system(format!("cannot make a layer of {shown}"), &error)
+            let path = shown.clone();
+            Error::system(Refused::BySystem { path }, &error)
         }
-        error => Error::input(format!("cannot make a layer of {shown}: {error}")),
+        error => {
+            let path = shown.clone();
+            Error::input(NoLayer::Unwritable { path, error })
+        }
     };
     let (compressor, described) = options.codec.described();
     let compressor = FilesystemCompressor::new(compressor, described).map_err(failed)?;

@@ -2,13 +2,13 @@
 //! machine's rootfs, and the contents of the few files that matter to a plan.
 
 mod count;
-mod folder;
-mod insert;
-mod lookup;
+pub(crate) mod folder;
+pub(crate) mod insert;
+pub(crate) mod lookup;
 mod node;
-mod read;
-mod store;
-mod unpack;
+pub(crate) mod read;
+pub(crate) mod store;
+pub(crate) mod unpack;
 mod wanted;
 
 use std::collections::{BTreeMap, HashMap};
@@ -17,11 +17,20 @@ use std::io;
 use node::Children;
 use switch_root_core::contract::Entry;
 use switch_root_core::file_kind::FileKind;
+use switch_root_core::outcome::Message;
 
 pub use count::Sum;
 pub use node::{Id, Node};
 pub use store::Stored;
 pub use wanted::{Want, Wanted};
+
+switch_root_core::outcomes! {
+    /// What else the kernel passes over.
+    pub enum More in "image-warnings" {
+        /// The first ones are listed.
+        "SR-G92" Warnings { count: u64 } = "and {count} more of the kind",
+    }
+}
 
 /// How large an image may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +65,7 @@ pub struct Tree {
     nodes: Vec<Node>,
     stored: HashMap<Id, Stored>,
     digests: HashMap<Id, [u8; 32]>,
-    warnings: Vec<String>,
+    warnings: Vec<Message>,
     more_warnings: u64,
 }
 
@@ -154,15 +163,16 @@ impl Tree {
     }
 
     /// What the kernel passes over or changes, as sentences.
-    pub fn warnings(&self) -> Vec<String> {
+    pub fn warnings(&self) -> Vec<Message> {
         let mut warnings = self.warnings.clone();
         if self.more_warnings > 0 {
-            warnings.push(format!("and {} more of the kind", self.more_warnings));
+            let count = self.more_warnings;
+            warnings.push(More::Warnings { count }.into());
         }
         warnings
     }
 
-    fn warn(&mut self, warning: String) {
+    fn warn(&mut self, warning: Message) {
         if self.warnings.len() < WARNINGS {
             self.warnings.push(warning);
         } else {

@@ -7,6 +7,25 @@ use switch_root_core::{escape, interrupt};
 
 use super::{HEADER, MAGIC, MAGIC_WITH_CHECKSUM, Member, TRAILER, padding};
 
+switch_root_core::outcomes! {
+    /// Why an archive is not read, and from where on.
+    pub enum Broken in "images" {
+        /// The kernel would not read it either: the file was damaged, or the tool that made it
+        /// writes something else than `newc`. Make the image again.
+        "SR-G01" NotAMember { start: u64, unit: &'static str, magic: String } = "at offset {start} {unit}: `{magic}` stands where a member of the archive begins, which is `070701`",
+        "SR-G02" NotDigits { start: u64, unit: &'static str, digits: String } = "at offset {start} {unit}: the header of a member holds `{digits}` where eight hexadecimal digits belong",
+        "SR-G03" NameSize { start: u64, unit: &'static str, name_size: u32, most: i32 } = "at offset {start} {unit}: the name of a member has {name_size} bytes; between 1 and {most} are possible",
+        "SR-G04" NameWithoutEnd { start: u64, unit: &'static str } = "at offset {start} {unit}: the name of a member does not end with a zero byte",
+        "SR-G05" TrailerWithContents { start: u64, unit: &'static str } = "at offset {start} {unit}: the member that ends it has contents or is a symbolic link, which no tool writes",
+        "SR-G06" Unaligned { offset: u64, unit: &'static str } = "at offset {offset} {unit}: something begins where it is no multiple of four bytes, so the kernel does not read it",
+        "SR-G07" Checksum { offset: u64, unit: &'static str, name: String, sum: u32, expected: u32 } = "before offset {offset} {unit}: the contents of `{name}` have the checksum {sum:08x} and not {expected:08x}",
+        /// The file was cut off, on a full disk or on its way here. Copy it, or make it, again.
+        "SR-G08" Truncated { offset: u64, unit: &'static str, what: String, missing: u64 } = "at offset {offset} {unit}: it ends within {what}, of which {missing} bytes are missing; it is truncated",
+        /// The file itself, or what decompresses it, fails with the reason that follows.
+        "SR-G09" Unreadable { offset: u64, unit: &'static str, what: String } = "at offset {offset} {unit}: cannot read {what}",
+    }
+}
+
 /// Reads one archive, and behind its end not a byte. Itself it reads as the
 /// contents of the member that [`next`](Self::next) gave last.
 ///
@@ -68,17 +87,14 @@ impl<R: BufRead> Reader<R> {
         }
         let start = self.offset;
         let unit = self.unit;
-        let broken =
-            |what: &str| Error::new(Kind::Corrupt, format!("at offset {start} {unit}: {what}"));
+
         let mut header = [0; HEADER];
         self.fill(&mut header, "the header of a member")?;
         let (magic, fields) = header.split_at(MAGIC.len());
         let with_checksum = magic == MAGIC_WITH_CHECKSUM;
         if magic != MAGIC && !with_checksum {
-            return Err(broken(&format!(
-                "`{}` stands where a member of the archive begins, which is `070701`",
-                escape::path(magic)
-            )));
+            let magic = escape::path(magic);
+            return Err(corrupt(Broken::NotAMember { start, unit, magic }));
         }
         let mut numbers = [0; 13];
         for (number, digits) in numbers.iter_mut().zip(fields.chunks(8)) {
@@ -88,10 +104,12 @@ impl<R: BufRead> Reader<R> {
                 .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
                 .and_then(|digits| u32::from_str_radix(digits, 16).ok())
                 .ok_or_else(|| {
-                    broken(&format!(
-                        "the header of a member holds `{}` where eight hexadecimal digits belong",
-                        escape::path(digits)
-                    ))
+                    let digits = escape::path(digits);
+                    corrupt(Broken::NotDigits {
+                        start,
+                        unit,
+                        digits,
+                    })
                 })?;
         }
         let [
@@ -110,15 +128,18 @@ impl<R: BufRead> Reader<R> {
             checksum,
         ] = numbers;
         if !(1..=libc::PATH_MAX as u32).contains(&name_size) {
-            return Err(broken(&format!(
-                "the name of a member has {name_size} bytes; between 1 and {} are possible",
-                libc::PATH_MAX
-            )));
+            let most = libc::PATH_MAX;
+            return Err(corrupt(Broken::NameSize {
+                start,
+                unit,
+                name_size,
+                most,
+            }));
         }
         let mut name = vec![0; name_size as usize];
         self.fill(&mut name, "the name of a member")?;
         if name.last() != Some(&0) {
-            return Err(broken("the name of a member does not end with a zero byte"));
+            return Err(corrupt(Broken::NameWithoutEnd { start, unit }));
         }
         // Some tools pad with zeros, so that contents begin at a block.
         name.truncate(name.iter().position(|byte| *byte == 0).unwrap_or_default());
@@ -128,9 +149,7 @@ impl<R: BufRead> Reader<R> {
             // The kernel goes on behind the contents, and a link it makes: what follows would
             // be read otherwise here.
             if size != 0 || mode & libc::S_IFMT == libc::S_IFLNK {
-                return Err(broken(
-                    "the member that ends it has contents or is a symbolic link, which no tool writes",
-                ));
+                return Err(corrupt(Broken::TrailerWithContents { start, unit }));
             }
             // The kernel does not ask for the padding of the last one.
             self.fill_if_there(&mut rest[..length])?;
@@ -178,13 +197,8 @@ impl<R: BufRead> Reader<R> {
                 None if ended => return Ok(false),
                 None => {}
                 Some(_) if !self.offset.is_multiple_of(4) => {
-                    return Err(Error::new(
-                        Kind::Corrupt,
-                        format!(
-                            "at offset {} {}: something begins where it is no multiple of four bytes, so the kernel does not read it",
-                            self.offset, self.unit
-                        ),
-                    ));
+                    let (offset, unit) = (self.offset, self.unit);
+                    return Err(corrupt(Broken::Unaligned { offset, unit }));
                 }
                 Some(byte) => return Ok(byte == MAGIC[0]),
             }
@@ -200,13 +214,13 @@ impl<R: BufRead> Reader<R> {
         if let Some((expected, sum)) = self.sum.take()
             && expected != sum
         {
-            return Err(Error::new(
-                Kind::Corrupt,
-                format!(
-                    "before offset {} {}: the contents of `{}` have the checksum {sum:08x} and not {expected:08x}",
-                    self.offset, self.unit, self.name
-                ),
-            ));
+            return Err(corrupt(Broken::Checksum {
+                offset: self.offset,
+                unit: self.unit,
+                name: self.name.clone(),
+                sum,
+                expected,
+            }));
         }
         Ok(())
     }
@@ -275,24 +289,26 @@ impl<R: BufRead> Reader<R> {
     }
 
     fn failed(&self, what: &str, error: &io::Error) -> Error {
-        Error::system(
-            format!(
-                "at offset {} {}: cannot read {what}",
-                self.offset, self.unit
-            ),
-            error,
-        )
+        let attempt = Broken::Unreadable {
+            offset: self.offset,
+            unit: self.unit,
+            what: what.to_owned(),
+        };
+        Error::system(attempt, error)
     }
 
     fn ended(&self, what: &str, missing: u64) -> Error {
-        Error::new(
-            Kind::Corrupt,
-            format!(
-                "at offset {} {}: it ends within {what}, of which {missing} bytes are missing; it is truncated",
-                self.offset, self.unit
-            ),
-        )
+        corrupt(Broken::Truncated {
+            offset: self.offset,
+            unit: self.unit,
+            what: what.to_owned(),
+            missing,
+        })
     }
+}
+
+fn corrupt(why: Broken) -> Error {
+    Error::new(Kind::Corrupt, why)
 }
 
 /// The contents of the last member.

@@ -2,10 +2,23 @@
 
 use std::io::{self, Read, Write};
 
+use switch_root_core::error::Attempt;
 use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::{escape, interrupt};
 
 use super::{HEADER, MAGIC, MAGIC_WITH_CHECKSUM, Member, TRAILER, padding};
+
+switch_root_core::outcomes! {
+    /// Why something is not put into an archive.
+    pub enum NotPut in "images" {
+        /// The format has 32 bits for the size of a file.
+        "SR-G12" TooLarge { name: String, size: u64, most: u32 } = "cannot put `{name}` into an archive: it has {size} bytes, and files of an initramfs have at most {most}; split it into several extensions",
+        /// Something writes to the file.
+        "SR-G13" Changed { name: String, size: u32 } = "cannot put `{name}` into an archive: it no longer has the {size} bytes that it had; leave it alone while it is being packed",
+        /// The archive cannot be written, for the system's own reason, often a full disk.
+        "SR-G14" Refused { name: String } = "cannot put `{name}` into an archive",
+    }
+}
 
 /// Writes one archive. It is whole after [`finish`](Self::finish).
 pub struct Writer<W> {
@@ -34,11 +47,11 @@ impl<W: Write> Writer<W> {
         copied: &mut dyn FnMut(u64),
     ) -> Result<()> {
         let size = u32::try_from(size).map_err(|_| {
-            Error::input(format!(
-                "cannot put `{}` into an archive: it has {size} bytes, and files of an initramfs have at most {}; split it into several extensions",
-                escape::path(name.as_bytes()),
-                u32::MAX
-            ))
+            Error::input(NotPut::TooLarge {
+                name: escape::path(name.as_bytes()),
+                size,
+                most: u32::MAX,
+            })
         })?;
         self.ino += 1;
         let member = Member {
@@ -89,23 +102,18 @@ impl<W: Write> Writer<W> {
                 Ok(length) => length,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => {
-                    return Err(Error::system(
-                        format!("cannot read `{}`", escape::path(&member.name)),
-                        &error,
-                    ));
+                    let name = escape::path(&member.name);
+                    return Err(Error::system(Attempt::ReadInside { name }, &error));
                 }
             };
             left = match left.checked_sub(length as u64) {
                 Some(left) if length > 0 || left == 0 => left,
                 _ => {
-                    return Err(Error::new(
-                        Kind::Corrupt,
-                        format!(
-                            "cannot put `{}` into an archive: it no longer has the {} bytes that it had; leave it alone while it is being packed",
-                            escape::path(&member.name),
-                            member.size
-                        ),
-                    ));
+                    let changed = NotPut::Changed {
+                        name: escape::path(&member.name),
+                        size: member.size,
+                    };
+                    return Err(Error::new(Kind::Corrupt, changed));
                 }
             };
             if length == 0 {
@@ -169,12 +177,7 @@ impl<W: Write> Writer<W> {
     }
 
     fn failed(&self, member: &Member, error: &io::Error) -> Error {
-        Error::system(
-            format!(
-                "cannot put `{}` into an archive",
-                escape::path(&member.name)
-            ),
-            error,
-        )
+        let name = escape::path(&member.name);
+        Error::system(NotPut::Refused { name }, error)
     }
 }

@@ -9,6 +9,21 @@ use switch_root_core::interrupt;
 
 use super::{Format, lz4};
 
+switch_root_core::outcomes! {
+    /// Why compressed data is not read.
+    pub enum Unread in "compression" {
+        /// There is not enough memory for what decompresses it.
+        "SR-G40" NotBegun { format: Format } = "cannot begin to read {format}",
+        /// Some kernels read it; no tool here does.
+        "SR-G41" Unsupported { format: Format } = "{format}-compressed parts are not read here; compress the initramfs with zstd, xz, gzip, lzma, lz4 or bzip2",
+        /// The file was cut off, on a full disk or on its way here. Copy it, or make it, again.
+        "SR-G42" Truncated { format: Format } = "the {format}-compressed data ends early; it is truncated",
+        /// The file was damaged, or the tool that made it writes what others do not read. Make the
+        /// image again.
+        "SR-G43" Broken { format: Format, error: io::Error } = "the {format}-compressed data is broken: {error}",
+    }
+}
+
 /// What a decoder of LZMA may take: the dictionary of `xz -9`, and a little.
 const LZMA_MEMORY: u64 = 80 << 20;
 
@@ -21,7 +36,7 @@ const LZMA_MEMORY: u64 = 80 << 20;
 /// The format is not read here. What is read gives errors that say that the data
 /// is truncated, or broken.
 pub fn reader<'a>(format: Format, input: &'a mut dyn BufRead) -> Result<Box<dyn Read + 'a>> {
-    let failed = |error: io::Error| Error::system(format!("cannot begin to read {format}"), &error);
+    let failed = |error: io::Error| Error::system(Unread::NotBegun { format }, &error);
     let lzma = |stream: std::result::Result<Stream, liblzma::stream::Error>| {
         stream.map_err(|error| failed(error.into()))
     };
@@ -43,9 +58,7 @@ pub fn reader<'a>(format: Format, input: &'a mut dyn BufRead) -> Result<Box<dyn 
         Format::Lz4 => Box::new(lz4::Decoder::new(input)),
         Format::Bzip2 => Box::new(bzip2::bufread::BzDecoder::new(input)),
         Format::Lzo => {
-            return Err(Error::input(format!(
-                "{format}-compressed parts are not read here; compress the initramfs with zstd, xz, gzip, lzma, lz4 or bzip2"
-            )));
+            return Err(Error::input(Unread::Unsupported { format }));
         }
     };
     Ok(Box::new(Decoder {
@@ -89,16 +102,10 @@ impl Decoder<'_> {
             {
                 error
             }
-            ErrorKind::UnexpectedEof => Error::new(
-                Kind::Corrupt,
-                format!("the {format}-compressed data ends early; it is truncated"),
-            )
-            .into(),
-            _ => Error::new(
-                Kind::Corrupt,
-                format!("the {format}-compressed data is broken: {error}"),
-            )
-            .into(),
+            ErrorKind::UnexpectedEof => {
+                Error::new(Kind::Corrupt, Unread::Truncated { format }).into()
+            }
+            _ => Error::new(Kind::Corrupt, Unread::Broken { format, error }).into(),
         }
     }
 }

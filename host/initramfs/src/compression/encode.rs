@@ -2,6 +2,7 @@
 //! machine and with any number of threads.
 
 use std::io::{self, Write};
+use std::ops::RangeInclusive;
 
 use bzip2::write::BzEncoder;
 use flate2::write::GzEncoder;
@@ -11,9 +12,19 @@ use switch_root_core::error::{Error, Result};
 
 use super::{Compression, lz4};
 
+switch_root_core::outcomes! {
+    /// Why something is not compressed.
+    pub enum NotCompressed in "compression" {
+        /// Each way to compress has levels of its own.
+        "SR-G46" NoLevel { level: i64, of: &'static str, first: i64, last: i64 } = "there is no level {level} of {of}; levels go from {first} to {last}",
+        /// There is not enough memory for what compresses it.
+        "SR-G47" NotBegun = "cannot begin to compress",
+    }
+}
+
 /// Levels of zstd. Beyond 19 it would take more than a gigabyte of memory, and a
 /// window of more than 8 MiB, which the machine has to find while it boots.
-const ZSTD_LEVELS: std::ops::RangeInclusive<i64> = 1..=19;
+const ZSTD_LEVELS: RangeInclusive<i64> = 1..=19;
 
 /// Threads of zstd at most, so that all of them stay well below 256 MiB.
 fn threads_at(level: i32) -> usize {
@@ -46,17 +57,8 @@ pub fn encoder<'a>(
     threads: usize,
     output: &'a mut dyn Write,
 ) -> Result<Encoder<'a>> {
-    let level = |level: i64, levels: std::ops::RangeInclusive<i64>| {
-        if levels.contains(&level) {
-            return Ok(());
-        }
-        Err(Error::input(format!(
-            "there is no level {level} of compression; levels go from {} to {}",
-            levels.start(),
-            levels.end()
-        )))
-    };
-    let failed = |error: io::Error| Error::system("cannot begin to compress", &error);
+    let level = |level: i64, levels| check_level("compression", level, levels);
+    let failed = |error: io::Error| Error::system(NotCompressed::NotBegun, &error);
     Ok(Encoder(match compression {
         Compression::None => Inner::None(output),
         Compression::Zstd(zstd_level) => {
@@ -88,6 +90,19 @@ pub fn encoder<'a>(
             Inner::Bzip2(BzEncoder::new(output, level))
         }
         Compression::Lz4 => Inner::Lz4(lz4::Encoder::new(output)),
+    }))
+}
+
+/// Checks a level `of` something.
+pub fn check_level(of: &'static str, level: i64, levels: RangeInclusive<i64>) -> Result<()> {
+    if levels.contains(&level) {
+        return Ok(());
+    }
+    Err(Error::input(NotCompressed::NoLevel {
+        level,
+        of,
+        first: *levels.start(),
+        last: *levels.end(),
     }))
 }
 

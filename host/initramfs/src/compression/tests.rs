@@ -196,7 +196,7 @@ fn what_the_kernel_does_not_read_is_no_part_of_an_initramfs() {
         encoder.finish().unwrap()
     };
     let easy = |check| xz(Stream::new_easy_encoder(6, check).unwrap());
-    let unread = |bytes: &[u8]| kernel::unread(Format::Xz, &bytes[..LOOKAHEAD]);
+    let unread = |bytes: &[u8]| kernel::unread(Format::Xz, &bytes[..LOOKAHEAD]).map(String::from);
     for (check, words) in [(Check::Crc64, "CRC64"), (Check::Sha256, "SHA-256")] {
         let why = unread(&easy(check)).unwrap();
         assert!(
@@ -228,7 +228,7 @@ fn what_the_kernel_does_not_read_is_no_part_of_an_initramfs() {
 
 #[test]
 fn of_a_gzip_header_the_kernel_reads_over_a_name_alone() {
-    let unread = |bytes: &[u8]| kernel::unread(Format::Gzip, bytes);
+    let unread = |bytes: &[u8]| kernel::unread(Format::Gzip, bytes).map(String::from);
     let header = |flags: u8| [0x1f, 0x8b, 8, flags, 0, 0, 0, 0, 0, 3];
     for flags in [0, 1, 8, 9] {
         assert_eq!(unread(&header(flags)), None);

@@ -5,11 +5,22 @@ use std::io::{self, BufRead, Read, Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use switch_root_core::error::Attempt;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 
 use crate::compression::LOOKAHEAD;
 use switch_root_core::reading;
+
+switch_root_core::outcomes! {
+    /// Why a file is no initramfs.
+    pub enum Unfit in "images" {
+        /// A folder, a device or a pipe was named.
+        "SR-G20" NotRegular { path: String } = "cannot read {path}: it is not a regular file; name the file that holds the initramfs",
+        /// What made it has failed, often for a full disk.
+        "SR-G21" Empty { path: String } = "{path} is empty, so it is no initramfs",
+    }
+}
 
 const BUFFER: usize = 128 * 1024;
 
@@ -32,17 +43,15 @@ impl Input {
 
     /// Takes a regular file that is open, at its beginning. `shown` stands in errors.
     pub fn opened(file: File, shown: String) -> Result<Self> {
-        let failed = |error: io::Error| Error::system(format!("cannot read {shown}"), &error);
-        let metadata = file.metadata().map_err(failed)?;
+        let metadata = file.metadata().map_err(|error| {
+            let path = shown.clone();
+            Error::system(Attempt::Read { path }, &error)
+        })?;
         if !metadata.is_file() {
-            return Err(Error::input(format!(
-                "cannot read {shown}: it is not a regular file; name the file that holds the initramfs"
-            )));
+            return Err(Error::input(Unfit::NotRegular { path: shown }));
         }
         if metadata.len() == 0 {
-            return Err(Error::input(format!(
-                "{shown} is empty, so it is no initramfs"
-            )));
+            return Err(Error::input(Unfit::Empty { path: shown }));
         }
         Ok(Self {
             file,
@@ -102,7 +111,8 @@ impl Input {
 
     /// That it cannot be read.
     pub fn failed(&self, error: &io::Error) -> Error {
-        Error::system(format!("cannot read {}", self.shown), error)
+        let path = self.shown.clone();
+        Error::system(Attempt::Read { path }, error)
     }
 
     /// Reads until there is as much as is shown.

@@ -13,7 +13,24 @@ use super::{EXTENSIONS, Part, ROOT_IMAGE, read_small};
 use crate::archive::{Member, Writer};
 use crate::compression::{Compression, Format, LZ4_END, encoder};
 
-/// Files at the root of an initramfs that are looked at. A root has tens of them.
+switch_root_core::outcomes! {
+    /// Why the files of an initramfs are not replaced.
+    pub enum NotReplaced in "images" {
+        /// The image is not an initramfs, or was made to use up memory.
+        "SR-G33" TooMany { most: usize } = "it has more than {most} files at its root, which no initramfs has",
+        /// What its layers are says the list alone, and the kernel would refuse it, too.
+        "SR-G60" List { path: String, why: String } = "cannot tell which layers {path} has: its extensions.yaml {why}; begin with an initramfs without extensions",
+        /// What is written cannot be written, for the system's own reason, often a full disk.
+        "SR-G61" NotCopied = "cannot copy the initramfs",
+        /// Something writes to the image, such as a tool that makes it again.
+        "SR-G62" Shorter { path: String } = "cannot copy {path}: it became shorter while it was read; leave it alone, and try again",
+        /// The part has other files besides, and would have to be compressed again. Make the image
+        /// with another compression.
+        "SR-G63" NotWritten { part: usize, path: String, format: Format } = "cannot take what is replaced out of part {part} of {path}: {format} is not written",
+    }
+}
+
+/// Files at the root of an initramfs that are examined. A root has tens of them.
 const CANDIDATES: usize = 100_000;
 
 /// The longest name of a file.
@@ -180,9 +197,7 @@ fn survey(input: &mut Input, is_candidate: &IsCandidate<'_>) -> Result<Found> {
         }
         count += 1;
         if count > CANDIDATES {
-            return Err(Error::input(format!(
-                "it has more than {CANDIDATES} files at its root, which no initramfs has"
-            )));
+            return Err(Error::input(NotReplaced::TooMany { most: CANDIDATES }));
         }
         let candidates = found.candidates.entry(place.part).or_default();
         candidates.push(member.path().to_vec());
@@ -213,10 +228,10 @@ impl Found {
             return Ok(HashSet::new());
         };
         let layers = extensions::parse(list).map_err(|error| {
-            Error::input(format!(
-                "cannot tell which layers {shown} has: its extensions.yaml {}; begin with an initramfs without extensions",
-                escape::message(&error.text, 1000)
-            ))
+            Error::input(NotReplaced::List {
+                path: shown.to_owned(),
+                why: escape::message(&error.text, 1000),
+            })
         })?;
         let mut ours: HashSet<_> = layers
             .into_iter()
@@ -281,7 +296,7 @@ impl Write for Output<'_> {
 }
 
 fn cannot_copy(error: &io::Error) -> Error {
-    Error::system("cannot copy the initramfs", error)
+    Error::system(NotReplaced::NotCopied, error)
 }
 
 fn copy(input: &mut Input, length: u64, output: &mut Output<'_>) -> Result<()> {
@@ -294,10 +309,8 @@ fn copy(input: &mut Input, length: u64, output: &mut Output<'_>) -> Result<()> {
             .read(&mut buffer[..length])
             .map_err(|error| input.failed(&error))?;
         if length == 0 {
-            return Err(Error::input(format!(
-                "cannot copy {}: it became shorter while it was read; leave it alone, and try again",
-                input.shown()
-            )));
+            let path = input.shown().to_owned();
+            return Err(Error::input(NotReplaced::Shorter { path }));
         }
         output
             .write_all(&buffer[..length])
@@ -318,11 +331,11 @@ fn rewrite(
     let compression = match part.format {
         None => Compression::None,
         Some(format) => Compression::like(format).ok_or_else(|| {
-            Error::input(format!(
-                "cannot take what is replaced out of part {} of {}: {format} is not written",
-                part.number,
-                input.shown()
-            ))
+            Error::input(NotReplaced::NotWritten {
+                part: part.number,
+                path: input.shown().to_owned(),
+                format,
+            })
         })?,
     };
     let mut encoder = encoder(compression, 1, output)?;

@@ -13,6 +13,27 @@ use super::input::Input;
 use crate::archive::{MAGIC, MAGIC_WITH_CHECKSUM, Member, Reader};
 use crate::compression::{self, Format};
 
+switch_root_core::outcomes! {
+    /// Why an initramfs is not read.
+    pub enum Unread in "images" {
+        /// Another file was named, or it was damaged: the words at the end say what it looks like.
+        "SR-G22" Zeros { path: String } = "{path} is no initramfs: it holds nothing but zeros",
+        "SR-G23" NoInitramfs { path: String, bytes: String, text: String, offset: u64, looks: &'static str } = "{path} is no initramfs: it begins with {bytes} (`{text}`) at offset {offset}: {looks}",
+        "SR-G24" NoPart { path: String, before: usize, offset: u64, bytes: String, text: String, looks: &'static str } = "cannot read {path}: behind part {before}, at offset {offset}, stands {bytes} (`{text}`), which is no part of an initramfs: {looks}",
+        /// Images are put together with zeros between their parts, up to a multiple of four bytes.
+        "SR-G25" Unaligned = "it does not begin at a multiple of four bytes, so the kernel does not read it",
+        /// The kernel would not read it either. Make the image again.
+        "SR-G26" NotAnArchive { offset: u64, byte: u8 } = "at offset {offset} of the decompressed data: the byte {byte:#04x} stands where an archive begins or the data ends",
+        /// The reason follows.
+        "SR-G27" NotDecompressed = "cannot decompress it",
+        "SR-G28" Part { path: String, number: usize, compressed: String, offset: u64, end: u64 } = "cannot read {path}: part {number} ({compressed}, from offset {offset}, read up to {end})",
+        /// It is more than fits into the memory of the machine that is to boot it. An image that is
+        /// meant to be so large is read with the option that is named.
+        "SR-G30" TooMuch { most: String, option: &'static str } = "it has more than {most}; {option} allows more",
+        "SR-G31" FarTooMuch { most: String } = "it has more than {most}, which no initramfs has",
+    }
+}
+
 /// Members and parts that are read. A distribution's initramfs has some thousands.
 const MEMBERS: u64 = 10_000_000;
 
@@ -77,10 +98,8 @@ pub fn scan_input(input: &mut Input, limits: &Limits, visit: &mut Visit<'_>) -> 
         parts.push(read_part(input, parts.len() + 1, continues, limits, visit)?);
     }
     if parts.is_empty() {
-        return Err(Error::input(format!(
-            "{} is no initramfs: it holds nothing but zeros",
-            input.shown()
-        )));
+        let path = input.shown().to_owned();
+        return Err(Error::input(Unread::Zeros { path }));
     }
     Ok(parts)
 }
@@ -165,8 +184,8 @@ impl Budget {
     fn exceeded(&self, shown: fn(u64) -> String) -> Error {
         let most = shown(self.most);
         Error::input(match self.raised_by {
-            Some(option) => format!("it has more than {most}; {option} allows more"),
-            None => format!("it has more than {most}, which no initramfs has"),
+            Some(option) => Unread::TooMuch { most, option },
+            None => Unread::FarTooMuch { most },
         })
     }
 }
@@ -216,9 +235,7 @@ pub fn read_part(
                 };
                 read_archive(&mut reader, &place, limits, visit).map(|()| reader.trailer())
             } else {
-                Err(Error::input(
-                    "it does not begin at a multiple of four bytes, so the kernel does not read it",
-                ))
+                Err(Error::input(Unread::Unaligned))
             }
         }
         None => return Err(unknown(input.shown(), &first, number, offset)),
@@ -233,11 +250,13 @@ pub fn read_part(
         let compressed = format.map_or("uncompressed".to_owned(), |format| {
             format!("{format}-compressed")
         });
-        error.within(format!(
-            "cannot read {}: part {number} ({compressed}, from offset {offset}, read up to {})",
-            input.shown(),
-            input.offset()
-        ))
+        error.within(Unread::Part {
+            path: input.shown().to_owned(),
+            number,
+            compressed,
+            offset,
+            end: input.offset(),
+        })
     })?;
     Ok(Part {
         number,
@@ -273,7 +292,7 @@ fn read_compressed(
     visit: &mut Visit<'_>,
 ) -> Result<bool> {
     let mut contents = BufReader::with_capacity(64 * 1024, compression::reader(format, input)?);
-    let failed = |error: io::Error| Error::system("cannot decompress it", &error);
+    let failed = |error: io::Error| Error::system(Unread::NotDecompressed, &error);
     let mut offset = 0;
     let mut trailer = !continues;
     for archive in 0.. {
@@ -294,12 +313,8 @@ fn read_compressed(
             None => break,
             Some(b'0') if offset.is_multiple_of(4) => {}
             Some(byte) => {
-                return Err(Error::new(
-                    Kind::Corrupt,
-                    format!(
-                        "at offset {offset} of the decompressed data: the byte {byte:#04x} stands where an archive begins or the data ends"
-                    ),
-                ));
+                let broken = Unread::NotAnArchive { offset, byte };
+                return Err(Error::new(Kind::Corrupt, broken));
             }
         }
         let limited = Limited {
@@ -375,14 +390,22 @@ fn unknown(shown: &str, first: &[u8], number: usize, offset: u64) -> Error {
         .collect();
     let text = escape::path(&first[..first.len().min(8)]);
     let bytes = bytes.join(" ");
-    Error::input(if number == 1 {
-        format!(
-            "{shown} is no initramfs: it begins with {bytes} (`{text}`) at offset {offset}: {looks}"
-        )
-    } else {
-        format!(
-            "cannot read {shown}: behind part {}, at offset {offset}, stands {bytes} (`{text}`), which is no part of an initramfs: {looks}",
-            number - 1
-        )
+    let path = shown.to_owned();
+    Error::input(match number {
+        1 => Unread::NoInitramfs {
+            path,
+            bytes,
+            text,
+            offset,
+            looks,
+        },
+        _ => Unread::NoPart {
+            path,
+            before: number - 1,
+            offset,
+            bytes,
+            text,
+            looks,
+        },
     })
 }

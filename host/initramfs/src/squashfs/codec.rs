@@ -5,7 +5,9 @@ use std::io::{self, Read};
 
 use backhand::compression::{CompressionOptions, Compressor, Zstd};
 use liblzma::stream::{Check, Filters, LzmaOptions, Stream};
-use switch_root_core::error::{Error, Result};
+use switch_root_core::error::Result;
+
+use crate::compression::check_level;
 
 /// A block of data, in bytes. Larger ones compress a little better, and cost the running
 /// system more for each page that it reads.
@@ -38,14 +40,7 @@ impl Codec {
             Self::Xz(level) => ("xz", level.into(), 0..=9),
             Self::Gzip(level) => ("gzip", level.into(), 1..=9),
         };
-        if levels.contains(&level) {
-            return Ok(());
-        }
-        Err(Error::input(format!(
-            "there is no level {level} of {name}; levels go from {} to {}",
-            levels.start(),
-            levels.end()
-        )))
+        check_level(name, level, levels)
     }
 
     /// What the superblock says of it: only what the kernel would not take for granted.

@@ -9,9 +9,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags, openat};
-use switch_root_core::error::{Error, Kind};
+use switch_root_core::error::{Attempt, Error, Kind};
 use switch_root_core::progress::Task;
 use switch_root_core::{escape, interrupt};
+
+switch_root_core::outcomes! {
+    /// Why the contents of a file are not those that a layer has.
+    pub enum Unsteady in "layers" {
+        /// Something writes to the extension's folder.
+        "SR-Q03" Changed { path: String } = "{path} was changed while it was read; leave the extension alone while it is being packed",
+    }
+}
 
 /// A file below a directory, which must have the size that it had.
 pub struct Lazy<'a> {
@@ -46,14 +54,12 @@ impl<'a> Lazy<'a> {
     }
 
     fn changed(&self) -> io::Error {
-        Error::new(
-            Kind::Corrupt,
-            format!(
-                "{} was changed while it was read; leave the extension alone while it is being packed",
-                self.shown()
-            ),
-        )
-        .into()
+        let path = self.shown();
+        Error::new(Kind::Corrupt, Unsteady::Changed { path }).into()
+    }
+
+    fn attempt(&self) -> Attempt {
+        Attempt::Read { path: self.shown() }
     }
 }
 
@@ -62,9 +68,8 @@ impl Read for Lazy<'_> {
         interrupt::check()?;
         if let State::Unopened = self.state {
             let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-            let file = openat(&self.root, &self.path, flags, Mode::empty()).map_err(|error| {
-                Error::system(format!("cannot read {}", self.shown()), &error.into())
-            })?;
+            let file = openat(&self.root, &self.path, flags, Mode::empty())
+                .map_err(|error| Error::system(self.attempt(), &error.into()))?;
             self.state = State::Open(file.into());
         }
         let State::Open(file) = &mut self.state else {
@@ -72,8 +77,7 @@ impl Read for Lazy<'_> {
         };
         let length = match file.read(buffer) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => {
-                let attempt = format!("cannot read {}", self.shown());
-                return Err(Error::system(attempt, &error).into());
+                return Err(Error::system(self.attempt(), &error).into());
             }
             length => length?,
         };

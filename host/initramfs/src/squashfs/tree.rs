@@ -12,6 +12,21 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, openat, readlinkat, 
 use switch_root_core::error::{Error, Result};
 use switch_root_core::{escape, interrupt};
 
+switch_root_core::outcomes! {
+    /// Why no layer is made of what is in a folder.
+    pub enum Refused in "layers" {
+        /// The system's own words follow.
+        "SR-Q05" BySystem { path: String } = "cannot make a layer of {path}",
+        /// Another folder was named, perhaps, than that of the extension.
+        "SR-Q06" Entries { path: String, most: usize } = "cannot make a layer of {path}: it has more than {most} entries",
+        "SR-Q07" Depth { path: String, most: usize } = "cannot make a layer of {path}: it is nested more deeply than {most} directories",
+        /// What writes images takes no longer targets.
+        "SR-Q08" Target { path: String, length: usize, most: usize } = "cannot make a layer of {path}: the target of this symbolic link has {length} bytes; at most {most} are possible",
+        /// Talos refuses extensions that have something else.
+        "SR-Q09" Kind { path: String, what: &'static str } = "cannot make a layer of {path}: it is {what}, and a layer has only files, directories and symbolic links; remove it from the extension",
+    }
+}
+
 /// Files and directories of a layer. Each takes about 600 bytes of memory.
 const ENTRIES: usize = 300_000;
 
@@ -59,14 +74,16 @@ pub fn read(top: &Path) -> Result<Tree> {
         escape::path(path.as_os_str().as_bytes())
     };
     let failed = |path: &Path, error: rustix::io::Errno| {
-        Error::system(
-            format!("cannot make a layer of {}", at(path)),
-            &io::Error::from(error),
-        )
+        let path = at(path);
+        Error::system(Refused::BySystem { path }, &io::Error::from(error))
     };
-    let refused = |path: &Path, why: String| {
-        Error::input(format!("cannot make a layer of {}: {why}", at(path)))
+    let too_many = |path: &Path| {
+        Error::input(Refused::Entries {
+            path: at(path),
+            most: ENTRIES,
+        })
     };
+
     let directory = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let nowhere = Path::new("");
     // The top itself may be a link: it is what the caller means.
@@ -92,7 +109,7 @@ pub fn read(top: &Path) -> Result<Tree> {
                 names.push(name.to_owned());
             }
             if names.len() + pending.len() > ENTRIES {
-                return Err(refused(path, format!("it has more than {ENTRIES} entries")));
+                return Err(too_many(path));
             }
         }
         names.sort_unstable();
@@ -104,20 +121,17 @@ pub fn read(top: &Path) -> Result<Tree> {
     while let Some(path) = pending.pop() {
         interrupt::check()?;
         if entries.len() == ENTRIES {
-            return Err(refused(
-                nowhere,
-                format!("it has more than {ENTRIES} entries"),
-            ));
+            return Err(too_many(nowhere));
         }
         let stat = statat(&root, &path, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(|error| failed(&path, error))?;
         let what = match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => {
                 if path.components().count() > DEPTH {
-                    return Err(refused(
-                        &path,
-                        format!("it is nested more deeply than {DEPTH} directories"),
-                    ));
+                    return Err(Error::input(Refused::Depth {
+                        path: at(&path),
+                        most: DEPTH,
+                    }));
                 }
                 list(&path, &mut pending)?;
                 What::Directory
@@ -128,13 +142,11 @@ pub fn read(top: &Path) -> Result<Tree> {
                     readlinkat(&root, &path, Vec::new()).map_err(|error| failed(&path, error))?;
                 let target = target.as_bytes();
                 if target.len() > TARGET {
-                    return Err(refused(
-                        &path,
-                        format!(
-                            "the target of this symbolic link has {} bytes; at most {TARGET} are possible",
-                            target.len()
-                        ),
-                    ));
+                    return Err(Error::input(Refused::Target {
+                        path: at(&path),
+                        length: target.len(),
+                        most: TARGET,
+                    }));
                 }
                 What::Link(PathBuf::from(OsStr::from_bytes(target)))
             }
@@ -145,12 +157,8 @@ pub fn read(top: &Path) -> Result<Tree> {
                     FileType::Socket => "a socket",
                     _ => "of an unknown kind",
                 };
-                return Err(refused(
-                    &path,
-                    format!(
-                        "it is {what}, and a layer has only files, directories and symbolic links; remove it from the extension"
-                    ),
-                ));
+                let path = at(&path);
+                return Err(Error::input(Refused::Kind { path, what }));
             }
         };
         entries.push(Entry {

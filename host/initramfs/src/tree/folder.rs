@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::fs::{self, AtFlags, CWD, Dir, Mode, OFlags, Stat};
@@ -20,6 +19,19 @@ use super::unpack::Unpacker;
 use super::{Limits, Tree, Want, Wanted};
 use crate::archive::Member;
 use crate::segments::Place;
+
+switch_root_core::outcomes! {
+    /// Why a folder is not read as if an image were made of it.
+    pub enum NotRead in "images" {
+        /// Another folder was named, perhaps, than that of the image.
+        "SR-G36" Entries { folder: String, most: u64 } = "cannot read {folder}: it has more than {most} entries; --max-entries allows more",
+        "SR-G37" Bytes { folder: String, most: u64 } = "cannot read {folder}: its files have more than {most} bytes; --max-bytes allows more",
+        /// The format of images has 32 bits for the size of a file.
+        "SR-G38" Size { folder: String, path: String, size: u64, most: u32 } = "cannot read {folder}: {path} has {size} bytes, and files of an initramfs have at most {most}",
+        /// The system's own words follow.
+        "SR-G39" Refused { path: String, folder: String } = "cannot read {path} in {folder}",
+    }
+}
 
 const DIRECTORY: OFlags = OFlags::DIRECTORY
     .union(OFlags::NOFOLLOW)
@@ -157,30 +169,31 @@ impl Walk<'_> {
 
     /// What an image would say of a file.
     fn member(&mut self, path: &[u8], stat: &Stat) -> Result<Member> {
-        let refused =
-            |what: String| Error::input(format!("cannot read {}: {what}", self.folder.shown()));
+        let folder = || self.folder.shown();
+
         self.entries += 1;
         if self.entries > self.limits.entries {
-            return Err(refused(format!(
-                "it has more than {} entries; --max-entries allows more",
-                self.limits.entries
-            )));
+            return Err(Error::input(NotRead::Entries {
+                folder: folder(),
+                most: self.limits.entries,
+            }));
         }
         let regular = FileKind::of_mode(stat.st_mode) == Some(FileKind::Regular);
         let size = if regular { stat.st_size as u64 } else { 0 };
         self.bytes += size;
         if self.bytes > self.limits.bytes {
-            return Err(refused(format!(
-                "its files have more than {} bytes; --max-bytes allows more",
-                self.limits.bytes
-            )));
+            return Err(Error::input(NotRead::Bytes {
+                folder: folder(),
+                most: self.limits.bytes,
+            }));
         }
         let size = u32::try_from(size).map_err(|_| {
-            refused(format!(
-                "{} has {size} bytes, and files of an initramfs have at most {}",
-                escape::path(path),
-                u32::MAX
-            ))
+            Error::input(NotRead::Size {
+                folder: folder(),
+                path: escape::path(path),
+                size,
+                most: u32::MAX,
+            })
         })?;
         // Those of one name need no number.
         let number = self.numbers.len() as u32 + 1;
@@ -221,9 +234,9 @@ fn relative(path: &[u8]) -> &[u8] {
 }
 
 fn failed(folder: &Path, path: &[u8], error: io::Error) -> Error {
-    let shown = escape::path(folder.as_os_str().as_bytes());
-    Error::system(
-        format!("cannot read {} in {shown}", escape::path(path)),
-        &error,
-    )
+    let attempt = NotRead::Refused {
+        path: escape::path(path),
+        folder: folder.shown(),
+    };
+    Error::system(attempt, &error)
 }

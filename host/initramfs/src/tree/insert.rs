@@ -7,6 +7,18 @@ use switch_root_core::file_kind::FileKind;
 use super::lookup::{Last, NAME_MAX};
 use super::{DEPTH, Id, Node, Stored, Tree};
 
+switch_root_core::outcomes! {
+    /// Why something is not put into a tree.
+    pub enum NotInserted in "images" {
+        /// Each path of an image is absolute and written without `.` and `..`, and has one file.
+        "SR-G70" Relative { path: String } = "`{path}` cannot be put into the tree: the path is not absolute",
+        "SR-G71" Name { path: String } = "`{path}` cannot be put into the tree: each part of the path is a name of 1 to 255 bytes, and not `.` or `..`",
+        "SR-G72" TooDeep { path: String } = "`{path}` cannot be put into the tree: it is below too many directories",
+        "SR-G73" BelowAFile { path: String } = "`{path}` cannot be put into the tree: something above it is not a directory",
+        "SR-G74" Taken { path: String } = "`{path}` cannot be put into the tree: something is there already",
+    }
+}
+
 impl Tree {
     /// Adds a file, link, directory or device at an absolute path, and the directories
     /// above it. A directory that is there already gets mode and owner of the new one.
@@ -15,15 +27,11 @@ impl Tree {
     /// The path is not an absolute one without `.` and `..`, something above it is no
     /// directory, or something else is there already.
     pub fn insert(&mut self, path: &[u8], node: Node) -> Result<Id> {
-        let refused = |why: &str| {
-            Error::input(format!(
-                "`{}` cannot be put into the tree: {why}",
-                escape::path(path)
-            ))
-        };
+        let shown = || escape::path(path);
+
         let relative = path
             .strip_prefix(b"/")
-            .ok_or_else(|| refused("the path is not absolute"))?;
+            .ok_or_else(|| Error::input(NotInserted::Relative { path: shown() }))?;
         if relative.is_empty() && node.kind == FileKind::Directory {
             self.nodes[0].take_attributes(&node);
             return Ok(Id::ROOT);
@@ -34,12 +42,10 @@ impl Tree {
             .any(|name| matches!(*name, b"" | b"." | b"..") || name.len() > NAME_MAX)
             || path.contains(&0)
         {
-            return Err(refused(
-                "each part of the path is a name of 1 to 255 bytes, and not `.` or `..`",
-            ));
+            return Err(Error::input(NotInserted::Name { path: shown() }));
         }
         if names.len() > DEPTH as usize {
-            return Err(refused("it is below too many directories"));
+            return Err(Error::input(NotInserted::TooDeep { path: shown() }));
         }
         let (last, above) = names.split_last().expect("split gives at least one");
         let mut directory = Id::ROOT;
@@ -48,7 +54,9 @@ impl Tree {
             directory = match next {
                 None => self.add(directory, name, Node::directory(0o755)),
                 Some(next) if self.node(next).kind == FileKind::Directory => next,
-                Some(_) => return Err(refused("something above it is not a directory")),
+                Some(_) => {
+                    return Err(Error::input(NotInserted::BelowAFile { path: shown() }));
+                }
             };
         }
         match self.child(directory, last) {
@@ -60,7 +68,7 @@ impl Tree {
                 self.nodes[there.index()].take_attributes(&node);
                 Ok(there)
             }
-            Some(_) => Err(refused("something is there already")),
+            Some(_) => Err(Error::input(NotInserted::Taken { path: shown() })),
         }
     }
 

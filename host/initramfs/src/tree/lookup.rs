@@ -1,10 +1,9 @@
 //! Following paths through a tree as the kernel does it in a root directory:
 //! links in the middle are followed, and nothing leads out of it.
 
-use std::fmt;
-
 use switch_root_core::file::Unreadable;
 use switch_root_core::file_kind::FileKind;
+use switch_root_core::outcome::Message;
 
 use super::{Id, Stored, Tree};
 
@@ -35,26 +34,27 @@ pub(super) struct Place {
     pub slash: bool,
 }
 
-/// Why a path leads nowhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stuck {
-    Empty,
-    Missing,
-    NotADirectory,
-    TooManyLinks,
-    NameTooLong,
+switch_root_core::outcomes! {
+    /// Why a path leads nowhere, so that the kernel passes over a member.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    pub enum Stuck in "image-warnings" {
+        /// What made the image wrote the member in the wrong place or order. Nothing is lost that
+        /// the machine would have.
+        "SR-G80" Empty = "its name is empty",
+        "SR-G81" Missing = "a directory above it is missing",
+        "SR-G82" NotADirectory = "something above it is not a directory",
+        "SR-G83" TooManyLinks = "too many symbolic links are on the way to it",
+        "SR-G84" NameTooLong = "a part of its name is longer than 255 bytes",
+    }
 }
 
-/// What follows "since" in a sentence.
-impl fmt::Display for Stuck {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Empty => "its name is empty",
-            Self::Missing => "a directory above it is missing",
-            Self::NotADirectory => "something above it is not a directory",
-            Self::TooManyLinks => "too many symbolic links are on the way to it",
-            Self::NameTooLong => "a part of its name is longer than 255 bytes",
-        })
+switch_root_core::outcomes! {
+    /// Why a file of an image has no contents: what follows its path in a sentence.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    pub enum NoContents in "images" {
+        /// The file is not in the image, or not one of those that are read. Name another one.
+        "SR-G76" Missing = "is not there",
+        "SR-G77" NotKept = "was not read",
     }
 }
 
@@ -86,11 +86,11 @@ impl Tree {
     /// # Errors
     /// What follows the path in a sentence: nothing is there, it is no file, or it is
     /// larger than what is kept of such a file.
-    pub fn contents(&self, path: &[u8]) -> Result<&[u8], String> {
-        let (id, _) = self.resolve(path).ok_or("is not there")?;
+    pub fn contents(&self, path: &[u8]) -> Result<&[u8], Message> {
+        let (id, _) = self.resolve(path).ok_or(NoContents::Missing)?;
         let node = self.node(id);
         match self.stored(id) {
-            _ if node.kind != FileKind::Regular => Err("is not a regular file".into()),
+            _ if node.kind != FileKind::Regular => Err(Unreadable::NotRegular.into()),
             Some(Stored::Whole(bytes)) => Ok(bytes),
             Some(Stored::TooLarge(limit)) => Err(Unreadable::TooLarge {
                 size: node.size,
@@ -98,7 +98,7 @@ impl Tree {
             }
             .into()),
             _ if node.size == 0 => Ok(&[]),
-            _ => Err("was not read".into()),
+            _ => Err(NoContents::NotKept.into()),
         }
     }
 

@@ -11,6 +11,14 @@ use super::unpack::Unpacker;
 use super::{Id, Limits, Tree, Want, Wanted};
 use crate::segments::{self, Part};
 
+switch_root_core::outcomes! {
+    /// Why an image is not read to its end.
+    pub enum Unsteady in "images" {
+        /// Something writes to the image, such as a tool that makes it again.
+        "SR-G66" Changed = "the image changed while it was read; leave it alone, and try again",
+    }
+}
+
 impl Limits {
     fn scanning(&self) -> segments::Limits {
         segments::Limits::new(self.entries, self.bytes).raised_by("--max-entries", "--max-bytes")
@@ -125,8 +133,5 @@ impl Tree {
 }
 
 fn changed() -> Error {
-    Error::new(
-        Kind::Corrupt,
-        "the image changed while it was read; leave it alone, and try again",
-    )
+    Error::new(Kind::Corrupt, Unsteady::Changed)
 }

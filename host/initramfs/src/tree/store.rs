@@ -3,11 +3,22 @@
 use std::fs::File;
 use std::io::{self, Read, Seek};
 
+use switch_root_core::error::Attempt;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 
 use super::{Want, Wanted};
 use crate::archive::room;
+
+switch_root_core::outcomes! {
+    /// Why the contents of a file are not kept.
+    pub enum NotKept in "images" {
+        /// Policies and their settings are small; something else has their place in the image.
+        "SR-G35" TooMuch { name: String, most: u64 } = "cannot read `{name}`: the policies and settings of the image have more than {most} MiB, which is what is read of them",
+        /// `TMPDIR` has no room, or may not be written.
+        "SR-G67" NoCopy { name: String } = "cannot read `{name}`: no temporary file for a copy",
+    }
+}
 
 /// Bytes of files that are kept in memory at most.
 pub(super) const KEPT: u64 = 512 << 20;
@@ -61,8 +72,9 @@ impl<'a> Keeper<'a> {
             inner: contents,
             digest: digest.as_mut(),
         };
-        let attempt = || format!("cannot read `{}`", escape::path(path));
-        let failed = |error: io::Error| Error::of_copy(attempt(), &error);
+        let name = || escape::path(path);
+        let failed =
+            |error: io::Error| Error::of_copy(Attempt::ReadInside { name: name() }, &error);
         let stored = match want {
             None => None,
             Some(Want::Whole(limit)) if size > limit => Some(Stored::TooLarge(limit)),
@@ -72,11 +84,10 @@ impl<'a> Keeper<'a> {
                     _ => size,
                 };
                 self.left = self.left.checked_sub(most).ok_or_else(|| {
-                    Error::input(format!(
-                        "{}: the policies and settings of the image have more than {} MiB, which is what is read of them",
-                        attempt(),
-                        KEPT >> 20
-                    ))
+                    Error::input(NotKept::TooMuch {
+                        name: name(),
+                        most: KEPT >> 20,
+                    })
                 })?;
                 let mut bytes = room(most);
                 (&mut input)
@@ -91,12 +102,8 @@ impl<'a> Keeper<'a> {
             Some(Want::Place) => Some(match at {
                 Some(offset) => Stored::At(offset, size),
                 None => {
-                    let mut copy = tempfile::tempfile().map_err(|error| {
-                        Error::system(
-                            format!("{}: no temporary file for a copy", attempt()),
-                            &error,
-                        )
-                    })?;
+                    let mut copy = tempfile::tempfile()
+                        .map_err(|error| Error::system(NotKept::NoCopy { name: name() }, &error))?;
                     io::copy(&mut input, &mut copy)
                         .and_then(|_| copy.rewind())
                         .map_err(failed)?;

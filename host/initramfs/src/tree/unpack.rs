@@ -8,6 +8,7 @@ use std::io::Read;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 use switch_root_core::file_kind::FileKind;
+use switch_root_core::outcome::Message;
 
 use super::lookup::{Last, Place};
 use super::store::Keeper;
@@ -15,6 +16,31 @@ use super::{DEPTH, Id, Node, Tree};
 use crate::archive::Member;
 use crate::members::{FirstNames, cut_at_nul, is_early};
 use crate::segments::Place as Position;
+
+switch_root_core::outcomes! {
+    /// Why an image is not unpacked.
+    pub enum NotUnpacked in "images" {
+        /// The image is not an initramfs, or was made to use up memory.
+        "SR-G34" TooDeep { name: String, most: u32 } = "`{name}` is below more than {most} directories, which nothing in an initramfs is",
+        /// The image cannot be read, for the reason that follows.
+        "SR-G68" Link { path: String } = "cannot read the link `{path}`",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// Why the kernel passes over a member.
+    pub enum Skipped in "image-warnings" {
+        /// What made the image wrote the member in the wrong place or order. Nothing is lost that
+        /// the machine would have.
+        "SR-G85" Contents = "it has contents, which only files have",
+        "SR-G86" Kind = "its mode tells no kind of file",
+        "SR-G87" LongTarget { most: u32 } = "it leads to a path of more than {most} bytes",
+        "SR-G88" NotLinked = "the file that it is another name of cannot be linked there",
+        "SR-G89" Slash = "its name ends with a slash, and it is no directory",
+        "SR-G90" Other = "something else is there already",
+        "SR-G91" NotEmpty = "a directory that is not empty is there already",
+    }
+}
 
 /// Unpacks into a tree.
 pub(super) struct Unpacker<'a, 'w> {
@@ -35,8 +61,8 @@ enum Link {
     Failed,
 }
 
-/// Why a member is not made.
-type Skipped = String;
+/// Whether a member is made.
+type Made = std::result::Result<(), Message>;
 
 impl<'a, 'w> Unpacker<'a, 'w> {
     pub fn new(tree: &'a mut Tree, keeper: Keeper<'w>) -> Self {
@@ -60,21 +86,20 @@ impl<'a, 'w> Unpacker<'a, 'w> {
         let made = match FileKind::of_mode(member.mode) {
             Some(FileKind::Symlink) => self.symlink(member, contents)?,
             Some(FileKind::Regular) => self.file(position, member, contents)?,
-            _ if member.size > 0 => Err("it has contents, which only files have".to_owned()),
+            _ if member.size > 0 => Err(Skipped::Contents.into()),
             Some(FileKind::Directory) => self.directory(member)?,
             Some(kind) => self.special(member, kind)?,
             None => {
                 self.clean(&member.name, None);
-                Err("its mode tells no kind of file".into())
+                Err(Skipped::Kind.into())
             }
         };
         if let Err(why) = made
             && !is_early(member)
         {
-            self.tree.warn(format!(
-                "the kernel passes over `{}`: {why}",
-                escape::path(&member.name)
-            ));
+            let name = escape::path(&member.name);
+            let warning = |why: &str| format!("the kernel passes over `{name}`: {why}");
+            self.tree.warn(why.reworded(warning));
         }
         Ok(())
     }
@@ -129,15 +154,15 @@ impl<'a, 'w> Unpacker<'a, 'w> {
         position: Position,
         member: &Member,
         contents: &mut dyn Read,
-    ) -> Result<std::result::Result<(), Skipped>> {
+    ) -> Result<Made> {
         self.clean(&member.name, Some(FileKind::Regular));
         let link = self.link(member)?;
         if matches!(link, Link::Failed) {
-            return Ok(Err(NOT_LINKED.into()));
+            return Ok(Err(Skipped::NotLinked.into()));
         }
         let place = match self.tree.locate(&member.name, Last::Follow) {
             Ok(place) => place,
-            Err(stuck) => return Ok(Err(stuck.to_string())),
+            Err(stuck) => return Ok(Err(stuck.into())),
         };
         let (id, name) = match place {
             Place {
@@ -154,8 +179,8 @@ impl<'a, 'w> Unpacker<'a, 'w> {
                 let node = Node::file(member.mode, 0);
                 (self.tree.add(parent, &name, node), name)
             }
-            Place { slash: true, .. } => return Ok(Err(SLASH.into())),
-            _ => return Ok(Err("a directory that is not empty is there already".into())),
+            Place { slash: true, .. } => return Ok(Err(Skipped::Slash.into())),
+            _ => return Ok(Err(Skipped::NotEmpty.into())),
         };
         let size = u64::from(member.size);
         let rewritten = size > 0 || matches!(link, Link::Alone);
@@ -176,14 +201,14 @@ impl<'a, 'w> Unpacker<'a, 'w> {
         Ok(Ok(()))
     }
 
-    fn directory(&mut self, member: &Member) -> Result<std::result::Result<(), Skipped>> {
+    fn directory(&mut self, member: &Member) -> Result<Made> {
         self.clean(&member.name, Some(FileKind::Directory));
         // A slash at its end is nothing to mkdir(2), which follows no link there.
         let end = member.name.iter().rposition(|byte| *byte != b'/');
         let bare = &member.name[..end.map_or(member.name.len(), |end| end + 1)];
         let place = match self.tree.locate(bare, Last::Keep) {
             Ok(place) => place,
-            Err(stuck) => return Ok(Err(stuck.to_string())),
+            Err(stuck) => return Ok(Err(stuck.into())),
         };
         let node = Node::directory(member.mode).owned_by(member.uid, member.gid);
         if let Place {
@@ -194,10 +219,10 @@ impl<'a, 'w> Unpacker<'a, 'w> {
         } = place
         {
             if self.tree.node(parent).depth() >= DEPTH {
-                return Err(Error::input(format!(
-                    "`{}` is below more than {DEPTH} directories, which nothing in an initramfs is",
-                    escape::path(&member.name)
-                )));
+                return Err(Error::input(NotUnpacked::TooDeep {
+                    name: escape::path(&member.name),
+                    most: DEPTH,
+                }));
             }
             self.tree.add(parent, &name, node);
             return Ok(Ok(()));
@@ -209,24 +234,20 @@ impl<'a, 'w> Unpacker<'a, 'w> {
                 self.tree.nodes[id.index()].take_attributes(&node);
                 Ok(Ok(()))
             }
-            _ => Ok(Err(OTHER.into())),
+            _ => Ok(Err(Skipped::Other.into())),
         }
     }
 
-    fn special(
-        &mut self,
-        member: &Member,
-        kind: FileKind,
-    ) -> Result<std::result::Result<(), Skipped>> {
+    fn special(&mut self, member: &Member, kind: FileKind) -> Result<Made> {
         self.clean(&member.name, Some(kind));
         match self.link(member)? {
             Link::Alone => {}
             Link::Made => return Ok(Ok(())),
-            Link::Failed => return Ok(Err(NOT_LINKED.into())),
+            Link::Failed => return Ok(Err(Skipped::NotLinked.into())),
         }
         let place = match self.tree.locate(&member.name, Last::Keep) {
             Ok(place) => place,
-            Err(stuck) => return Ok(Err(stuck.to_string())),
+            Err(stuck) => return Ok(Err(stuck.into())),
         };
         let node = Node::special(kind, member.mode, member.rdev).owned_by(member.uid, member.gid);
         Ok(match place {
@@ -239,37 +260,37 @@ impl<'a, 'w> Unpacker<'a, 'w> {
                 self.tree.add(parent, &name, node);
                 Ok(())
             }
-            Place { slash: true, .. } => Err(SLASH.into()),
+            Place { slash: true, .. } => Err(Skipped::Slash.into()),
             Place { node: Some(id), .. } => {
                 // It is not made anew: the number stays. But it is given mode and owner.
                 let there = &mut self.tree.nodes[id.index()];
                 let same = there.kind == kind && there.rdev == node.rdev;
                 there.take_attributes(&node);
-                if same { Ok(()) } else { Err(OTHER.into()) }
+                if same {
+                    Ok(())
+                } else {
+                    Err(Skipped::Other.into())
+                }
             }
-            Place { node: None, .. } => Err(OTHER.into()),
+            Place { node: None, .. } => Err(Skipped::Other.into()),
         })
     }
 
-    fn symlink(
-        &mut self,
-        member: &Member,
-        contents: &mut dyn Read,
-    ) -> Result<std::result::Result<(), Skipped>> {
+    fn symlink(&mut self, member: &Member, contents: &mut dyn Read) -> Result<Made> {
         let most = libc::PATH_MAX as u32;
         if member.size > most {
-            return Ok(Err(format!("it leads to a path of more than {most} bytes")));
+            return Ok(Err(Skipped::LongTarget { most }.into()));
         }
         let mut target = Vec::new();
         contents.read_to_end(&mut target).map_err(|error| {
             let path = escape::path(&member.name);
-            Error::of_copy(format!("cannot read the link `{path}`"), &error)
+            Error::of_copy(NotUnpacked::Link { path }, &error)
         })?;
         cut_at_nul(&mut target);
         self.clean(&member.name, None);
         let place = match self.tree.locate(&member.name, Last::Keep) {
             Ok(place) => place,
-            Err(stuck) => return Ok(Err(stuck.to_string())),
+            Err(stuck) => return Ok(Err(stuck.into())),
         };
         Ok(match place {
             Place {
@@ -282,19 +303,15 @@ impl<'a, 'w> Unpacker<'a, 'w> {
                 self.tree.add(parent, &name, node);
                 Ok(())
             }
-            Place { slash: true, .. } => Err(SLASH.into()),
+            Place { slash: true, .. } => Err(Skipped::Slash.into()),
             Place { node: Some(id), .. } => {
                 // The directory that is in the way is given the link's owner.
                 let there: Id = id;
                 let there = &mut self.tree.nodes[there.index()];
                 (there.uid, there.gid) = (member.uid, member.gid);
-                Err(OTHER.into())
+                Err(Skipped::Other.into())
             }
-            Place { node: None, .. } => Err(OTHER.into()),
+            Place { node: None, .. } => Err(Skipped::Other.into()),
         })
     }
 }
-
-const NOT_LINKED: &str = "the file that it is another name of cannot be linked there";
-const SLASH: &str = "its name ends with a slash, and it is no directory";
-const OTHER: &str = "something else is there already";

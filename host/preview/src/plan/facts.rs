@@ -13,7 +13,6 @@ use switch_root_core::contract::HostFacts;
 use switch_root_core::file::Unreadable;
 use switch_root_core::file_kind::FileKind;
 use switch_root_core::limits::fixed;
-use switch_root_core::outcome::Message;
 use switch_root_core::parameters::{self, Extensions, Parameters};
 use switch_root_core::path::Path;
 use switch_root_core::{extensions, locations};
@@ -36,12 +35,7 @@ pub fn gather(image: &Image, host: Option<&HostFacts>) -> (Facts, Options) {
         }),
         list: list(image, options.extensions),
         host: host.cloned(),
-        warnings: image
-            .tree
-            .warnings()
-            .into_iter()
-            .map(Message::from)
-            .collect(),
+        warnings: image.tree.warnings(),
         ..Facts::default()
     };
     (facts, options)

@@ -21,7 +21,7 @@ pub fn program(
     let called = match called::find(tree) {
         Ok(called) => called,
         Err(why) => {
-            findings.problem("image-binary", image.name.clone(), why, rebuild);
+            findings.problem("image-binary", image.name.clone(), why.to_string(), rebuild);
             return None;
         }
     };
