@@ -2,13 +2,14 @@
 
 mod doctor;
 mod documents;
-mod format;
+pub mod format;
 pub mod image;
-mod options;
+pub mod options;
 mod plan;
 pub mod policy;
 pub mod project;
 mod rehearse;
+pub mod row;
 pub mod signature;
 mod status;
 pub mod statuses;
@@ -20,13 +21,13 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 use oci::reference::ImageRef;
 
+use self::format::Printing;
+use self::options::{MachineOptions, PackOptions, RegistryOptions};
 use crate::streams::{self, Used};
 
 pub use doctor::{Doctor, DoctorFormat};
 pub use documents::{Completions, Man};
-pub use format::{Format, Printing};
-pub use options::{AccessOptions, Archive, Layers, MachineOptions, PackOptions, RegistryOptions};
-pub use plan::{AskOptions, Diff, LimitOptions, Plan, PlanFormat};
+pub use plan::{Diff, Plan, PlanFormat};
 pub use rehearse::Rehearse;
 pub use status::{Status, StatusFormat};
 

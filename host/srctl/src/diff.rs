@@ -14,7 +14,9 @@ use switch_root_core::progress::Progress;
 use switch_root_core::reading::cannot_read;
 use switch_root_core::text::bytes;
 
-use crate::command::{AskOptions, Diff, Format};
+use crate::command::Diff;
+use crate::command::format::Format;
+use crate::command::options::AskOptions;
 use crate::outcome::Outcome;
 use crate::plan::How;
 use crate::style::{self, Stream, Tone, paint};

@@ -13,7 +13,8 @@ use switch_root_core::escape::Shown;
 use switch_root_core::output::AtomicFile;
 
 use crate::command::definition;
-use crate::command::statuses::{self, Row};
+use crate::command::row::Row;
+use crate::command::statuses;
 use crate::outcome::Outcome;
 use crate::print::print;
 

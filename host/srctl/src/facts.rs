@@ -9,7 +9,7 @@ use switch_root_core::escape::{self, Shown};
 use switch_root_core::os_release;
 use switch_root_policy::extra_info::uname_machine;
 
-use crate::command::MachineOptions;
+use crate::command::options::MachineOptions;
 use crate::input;
 
 /// What was found out about the machine from its image.

@@ -21,7 +21,8 @@ use switch_root_core::output::AtomicFile;
 use switch_root_core::progress::Progress;
 use text::Layout;
 
-use crate::command::{self, AskOptions, LimitOptions, MachineOptions, Plan, PlanFormat};
+use crate::command::options::{AskOptions, LimitOptions, MachineOptions};
+use crate::command::{self, Plan, PlanFormat};
 use crate::doctor::current;
 use crate::doctor::machine::Machine;
 use crate::facts::{self, Found};

@@ -17,7 +17,8 @@ use switch_root_core::os_release;
 use switch_root_core::parameters::{self, Incompatible};
 use switch_root_core::progress::Progress;
 
-use crate::command::{LimitOptions, Rehearse};
+use crate::command::Rehearse;
+use crate::command::options::LimitOptions;
 use crate::input::{self, shown};
 use crate::outcome::Outcome;
 use crate::plan;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::LimitOptions;
+use super::options::LimitOptions;
 
 /// `srctl doctor`.
 #[derive(Debug, Args)]

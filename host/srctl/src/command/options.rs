@@ -1,9 +1,12 @@
 //! Options that several commands have.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use oci::pull::Platform;
+
+use super::format::Printing;
 
 /// How registries are reached.
 #[derive(Debug, Args)]
@@ -99,4 +102,52 @@ pub enum Layers {
     Xz,
     /// gzip (CONFIG_SQUASHFS_ZLIB).
     Gzip,
+}
+
+/// What the policies are asked with.
+#[derive(Clone, Debug, Args)]
+pub struct AskOptions {
+    /// A folder of policies (NN-name.wasm, .json) that are asked beside those of the image;
+    /// its files replace those of the same name.
+    #[arg(long, value_name = "DIR")]
+    pub policies: Option<PathBuf>,
+    /// The init of the new root, which nothing may be carried over.
+    #[arg(long, value_name = "PATH", default_value = "/sbin/init")]
+    pub init: Vec<OsString>,
+    #[command(flatten)]
+    pub machine: MachineOptions,
+    #[command(flatten)]
+    pub limits: LimitOptions,
+}
+
+/// Whether there is a pager.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Paging {
+    /// Print as it is, and not through the pager that a terminal has: $SRCTL_PAGER, $PAGER, or
+    /// less.
+    #[arg(long)]
+    pub no_pager: bool,
+}
+
+/// How large an image may be.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct LimitOptions {
+    /// Entries of an image or folder that are read at most.
+    #[arg(long, value_name = "N", default_value_t = initramfs::tree::Limits::default().entries)]
+    pub max_entries: u64,
+    /// Bytes, decompressed, that are read at most.
+    #[arg(long, value_name = "N", default_value_t = initramfs::tree::Limits::default().bytes)]
+    pub max_bytes: u64,
+}
+
+/// How the registry is reached, and how it is told.
+#[derive(Debug, Args)]
+pub struct Registry {
+    /// A machine configuration, of which `machine.registries` is used.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub access: AccessOptions,
+    #[command(flatten)]
+    pub printing: Printing,
 }

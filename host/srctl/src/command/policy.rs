@@ -11,8 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use oci::reference::ImageRef;
 
-use super::format::Printing;
-use super::options::AccessOptions;
+use super::options::Registry;
 use super::project::{Build, New};
 use super::signature::{Sign, Verify};
 
@@ -87,16 +86,4 @@ pub struct Pull {
     pub signers: Option<PathBuf>,
     #[command(flatten)]
     pub registry: Registry,
-}
-
-/// How the registry is reached, and how it is told.
-#[derive(Debug, Args)]
-pub struct Registry {
-    /// A machine configuration, of which `machine.registries` is used.
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    #[command(flatten)]
-    pub access: AccessOptions,
-    #[command(flatten)]
-    pub printing: Printing,
 }

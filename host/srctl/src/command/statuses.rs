@@ -1,43 +1,349 @@
 //! The one table of exit statuses and examples: helps, manual pages and the book have them
 //! from here. Each command has a row.
 
-mod rows;
-
 use clap::Command;
 
-use crate::outcome::status;
-pub use rows::ROWS;
+use super::row::{GROUP, MAKER, Row};
 
-/// What a command means by its exit statuses, and how it is called.
-pub struct Row {
-    /// The words after `srctl`.
-    pub command: &'static str,
-    /// When it ends with 0.
-    pub fine: &'static str,
-    /// When it ends with 1.
-    pub failed: &'static str,
-    /// When it ends with 3, if it can.
-    pub unfit: Option<&'static str>,
-    /// When it ends with 4, if it can.
-    pub unknown: Option<&'static str>,
-    /// Whole command lines.
-    pub examples: &'static [&'static str],
-}
-
-impl Row {
-    /// Each status with when it is, by number.
-    pub fn statuses(&self) -> Vec<(u8, &'static str)> {
-        let mut all = vec![
-            (status::FINE, self.fine),
-            (status::FAILED, self.failed),
-            (status::USAGE, "the command line is wrong"),
-        ];
-        all.extend(self.unfit.map(|when| (status::UNFIT, when)));
-        all.extend(self.unknown.map(|when| (status::UNKNOWN, when)));
-        all.push((status::INTERRUPTED, "it was interrupted"));
-        all
-    }
-}
+/// Every command, in the order of the help.
+pub const ROWS: &[Row] = &[
+    Row {
+        examples: &["srctl plan initrd.img", "srctl doctor", "srctl status"],
+        ..GROUP
+    },
+    Row {
+        command: "extension",
+        unknown: Some("whether kernel modules are for the machine's kernel is not known"),
+        unfit: Some("an extension is invalid or incompatible"),
+        examples: &[
+            "srctl extension pull ghcr.io/siderolabs/gvisor:20240101.0 -o extensions",
+            "srctl extension validate extensions --os-release /etc/os-release",
+        ],
+        ..GROUP
+    },
+    Row {
+        command: "extension pull",
+        fine: "all images were pulled",
+        examples: &[
+            "srctl extension pull ghcr.io/siderolabs/gvisor:20240101.0 -o extensions",
+            "srctl extension pull oci:layout:v1 -o extensions --platform linux/arm64",
+        ],
+        ..MAKER
+    },
+    Row {
+        command: "extension list",
+        fine: "they were listed",
+        examples: &[
+            "srctl extension list extensions",
+            "srctl extension list extensions --format json",
+        ],
+        ..MAKER
+    },
+    Row {
+        command: "extension validate",
+        fine: "all are valid and, where the machine is named, compatible with it",
+        unfit: Some("an extension is invalid or incompatible"),
+        unknown: None,
+        examples: &[
+            "srctl extension validate extensions",
+            "srctl extension validate extensions --target-version 1.9.2",
+            "srctl extension validate extensions --os-release /mnt/etc/os-release --policies policies",
+        ],
+        ..GROUP
+    },
+    Row {
+        command: "extension pack",
+        fine: "the archive was written",
+        unfit: Some("an extension is invalid, and nothing was written"),
+        unknown: None,
+        examples: &[
+            "srctl extension pack extensions -o extensions.img",
+            "srctl extension pack extensions -o - --compression xz | cat initrd.img - > new.img",
+        ],
+        ..GROUP
+    },
+    Row {
+        command: "extension install",
+        fine: "the initramfs was written",
+        unfit: Some("an extension is invalid or incompatible, and nothing was written"),
+        unknown: Some(
+            "it was written, and whether an extension's kernel modules are for the machine's kernel is not known",
+        ),
+        examples: &[
+            "srctl extension install --config machine.yaml --initramfs in.img -o out.img",
+            "srctl extension install --config machine.yaml --initramfs in.img -o out.img --target-version 1.9.2 --allow-incompatible",
+        ],
+        ..GROUP
+    },
+    Row {
+        command: "config",
+        examples: &[
+            "srctl config add-extension machine.yaml ghcr.io/siderolabs/gvisor:20240101.0",
+            "srctl config remove-extension machine.yaml ghcr.io/siderolabs/gvisor:20240101.0 -o new.yaml",
+        ],
+        ..MAKER
+    },
+    Row {
+        command: "config add-extension",
+        fine: "the image is in the configuration now",
+        examples: &[
+            "srctl config add-extension machine.yaml ghcr.io/siderolabs/gvisor:20240101.0",
+            "srctl config add-extension machine.yaml ghcr.io/siderolabs/gvisor:20240101.0 -o -",
+        ],
+        ..MAKER
+    },
+    Row {
+        command: "config remove-extension",
+        fine: "the image is out of the configuration now",
+        examples: &[
+            "srctl config remove-extension machine.yaml ghcr.io/siderolabs/gvisor:20240101.0",
+            "srctl config remove-extension machine.yaml ghcr.io/siderolabs/gvisor:20240101.0 -o -",
+        ],
+        ..MAKER
+    },
+    Row {
+        command: "policy",
+        unfit: Some("a policy or its signature is not accepted, or it failed"),
+        unknown: None,
+        examples: &[
+            "srctl policy new keep-logs --lang rust",
+            "srctl policy test keep-logs",
+        ],
+        ..GROUP
+    },
+    Row {
+        command: "policy new",
+        fine: "the folder was made",
+        examples: &[
+            "srctl policy new keep-logs --lang rust",
+            "srctl policy new gpu-stack --lang python --question compatibility -o policies/gpu-stack",
+        ],
+        ..MAKER
+    },
+    Row {
+        command: "policy build",
+        fine: "the component was written",
+        examples: &[
+            "srctl policy build keep-logs",
+            "srctl policy build keep-logs -o 50-keep-logs.wasm",
+        ],
+        ..MAKER
+    },
+    Row {
+        command: "policy test",
+        fine: "all cases passed",
+        failed: "something failed, or a case could not be asked; what, is printed",
+        unfit: Some("a case failed"),
+        unknown: None,
+        examples: &[
+            "srctl policy test keep-logs",
+            "srctl policy test keep-logs.wasm --cases cases --filter empty --junit results.xml",
+        ],
+    },
+    Row {
+        command: "policy run",
+        fine: "it answered",
+        unfit: Some("it failed"),
+        unknown: None,
+        examples: &[
+            "srctl policy run keep-logs --tree initrd.img",
+            "srctl policy run gpu-stack.wasm --extension zfs=2.3.1 --target-version 1.10.0 --format json",
+        ],
+        ..GROUP
+    },
+    Row {
+        command: "policy inspect",
+        fine: "a host runs it",
+        unfit: Some("no host runs it"),
+        unknown: None,
+        examples: &[
+            "srctl policy inspect keep-logs.wasm",
+            "srctl policy inspect keep-logs.wasm --settings keep-logs.json --format json",
+        ],
+        ..GROUP
+    },
+    Row {
+        command: "policy bench",
+        fine: "it answered, however long that took",
+        unfit: Some("it failed"),
+        unknown: None,
+        examples: &[
+            "srctl policy bench keep-logs.wasm --tree initrd.img",
+            "srctl policy bench gpu-stack.wasm --extensions extensions.yaml --os-release /etc/os-release --rounds 100",
+        ],
+        ..GROUP
+    },
+    Row {
+        command: "policy compile",
+        fine: "all were compiled",
+        unfit: Some("no host would run one of them, and nothing was written"),
+        unknown: None,
+        examples: &[
+            "srctl policy compile keep-logs.wasm",
+            "srctl policy compile 10-a.wasm 20-b.wasm --arch aarch64 -o compiled",
+        ],
+        ..GROUP
+    },
+    Row {
+        command: "policy sign",
+        fine: "the signature was written",
+        examples: &[
+            "srctl policy sign keep-logs.wasm --key ~/.ssh/id_ed25519",
+            "srctl policy sign keep-logs.wasm --key release.key -o signatures/keep-logs.wasm.sig",
+        ],
+        ..MAKER
+    },
+    Row {
+        command: "policy verify",
+        fine: "its signature is accepted",
+        unfit: Some("its signature is missing or not accepted"),
+        unknown: None,
+        examples: &[
+            "srctl policy verify keep-logs.wasm --signers /etc/switch-root/trust",
+            "srctl policy verify keep-logs.wasm --signers release.signers --format json",
+        ],
+        ..GROUP
+    },
+    Row {
+        command: "policy push",
+        fine: "it was pushed",
+        examples: &[
+            "srctl policy push keep-logs.wasm registry.example.org/policies/keep-logs:1.0",
+            "srctl policy push keep-logs.wasm oci:layout:v1 --format json",
+        ],
+        ..MAKER
+    },
+    Row {
+        command: "policy pull",
+        fine: "it was pulled",
+        unfit: Some(
+            "its signature is missing or not accepted (`--signers`), or a signed policy would be replaced by one without, and nothing was written",
+        ),
+        examples: &[
+            "srctl policy pull registry.example.org/policies/keep-logs:1.0",
+            "srctl policy pull oci:layout:v1 -o /etc/switch-root/policies.d/",
+        ],
+        ..MAKER
+    },
+    Row {
+        command: "image",
+        unfit: Some("a policy would be left out"),
+        unknown: None,
+        examples: &[
+            "srctl image add-policy initrd.img keep-logs.wasm -o new.img",
+            "srctl image stage /tmp/initramfs --strict",
+        ],
+        ..GROUP
+    },
+    Row {
+        command: "image add-policy",
+        fine: "the initramfs was written",
+        failed: "something failed, or a policy is not accepted; what, is printed",
+        examples: &[
+            "srctl image add-policy initrd.img keep-logs.wasm -o new.img",
+            "srctl image add-policy initrd.img keep-logs.wasm -o new.img --settings keep-logs.json --signers release.signers",
+        ],
+        ..MAKER
+    },
+    Row {
+        command: "image stage",
+        fine: "it was staged, if without policies",
+        failed: "something failed, and nothing was staged",
+        unfit: Some(
+            "`--strict` refused, a policy whose sidecar says to refuse would be left out, or the image's `switch_root` would run none of them",
+        ),
+        unknown: None,
+        examples: &[
+            "srctl image stage /tmp/initramfs",
+            "srctl image stage /tmp/initramfs --root /mnt --strict",
+        ],
+    },
+    Row {
+        command: "plan",
+        fine: "the switch would go well",
+        unfit: Some(
+            "an extension is incompatible, a policy failed, or the switch would be refused",
+        ),
+        unknown: Some(
+            "the policies could not be asked: the operating system that the extensions are for is not known, say",
+        ),
+        examples: &[
+            "srctl plan",
+            "srctl plan initrd.img --list | grep ^keep",
+            "srctl plan initrd.img --explain /var/log/boot.log --as file,size=70000",
+            "srctl plan initrd.img --os-release /mnt/etc/os-release --format html -o plan.html",
+        ],
+        ..GROUP
+    },
+    Row {
+        command: "diff",
+        fine: "both are the same",
+        unfit: Some("the two differ"),
+        unknown: Some(
+            "what is known of both is the same, and something is not known, as in `plan`",
+        ),
+        examples: &[
+            "srctl diff old.img new.img",
+            "srctl diff policies.d new-policies.d --image initrd.img",
+        ],
+        ..GROUP
+    },
+    Row {
+        command: "rehearse",
+        fine: "it switched, as planned and well",
+        failed: "something failed, or it did not go as planned; what, is printed",
+        unfit: Some("as planned, but one of the reasons of `plan`"),
+        unknown: Some(
+            "as planned, and the operating system that the extensions are for is not known",
+        ),
+        examples: &[
+            "srctl rehearse initrd.img",
+            "srctl rehearse initrd.img --vm --kernel vmlinuz --os-release /etc/os-release",
+        ],
+    },
+    Row {
+        command: "status",
+        fine: "all is well",
+        failed: "there is no report, or none that can be read (as metrics, 3 where there is none: the metrics say so)",
+        unfit: Some(
+            "a policy failed, an extension was left out, something could not be carried or deleted, there are warnings, or what `--wait` waited for did not come",
+        ),
+        unknown: Some("nothing is wrong in what is known of a report of a newer schema"),
+        examples: &[
+            "srctl status",
+            "srctl status --wait 30 --format prometheus -o /var/lib/prometheus/node-exporter/switch-root.prom",
+        ],
+    },
+    Row {
+        command: "doctor",
+        fine: "there is no problem, though perhaps warnings",
+        failed: "nothing could be examined",
+        unfit: Some("there is a problem"),
+        unknown: Some("there is no problem in what could be examined, and not all could be"),
+        examples: &[
+            "srctl doctor",
+            "srctl doctor initrd.img --root /mnt --format json",
+        ],
+    },
+    Row {
+        command: "completions",
+        fine: "they were printed",
+        examples: &[
+            "srctl completions bash > /etc/bash_completion.d/srctl",
+            "srctl completions zsh > /usr/local/share/zsh/site-functions/_srctl",
+        ],
+        ..MAKER
+    },
+    Row {
+        command: "man",
+        fine: "they were printed or written",
+        examples: &[
+            "srctl man | man -l -",
+            "srctl man -o /usr/local/share/man/man1",
+        ],
+        ..MAKER
+    },
+];
 
 /// The row of a command, by the words after `srctl`.
 pub fn row(command: &str) -> Option<&'static Row> {

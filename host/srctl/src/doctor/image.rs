@@ -16,19 +16,19 @@ use of_machine::OfMachine;
 use policy::folder::Policy;
 use preview::plan::{self, Asking};
 use preview::runs;
-use switch_root_core::escape;
 use switch_root_core::failure::NoCompiler;
 use switch_root_core::outcome::Outcomes;
 use switch_root_core::plan::Deletion;
 use switch_root_core::progress::Progress;
-use switch_root_core::reading;
 use switch_root_core::text::{bytes, time};
+use switch_root_core::{escape, reading};
 use toolkit::loading::quietly;
 
 use super::finding::{Finding, Findings};
 use super::keys;
 use super::policies;
-use crate::command::{Doctor, MachineOptions};
+use crate::command::Doctor;
+use crate::command::options::MachineOptions;
 use crate::input::shown;
 
 /// Warnings about the contents of an image that are told.

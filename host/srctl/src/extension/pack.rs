@@ -11,7 +11,8 @@ use switch_root_core::progress::Progress;
 use switch_root_core::text::bytes;
 
 use super::findings;
-use crate::command::{Archive, Layers, Pack, PackOptions};
+use crate::command::Pack;
+use crate::command::options::{Archive, Layers, PackOptions};
 use crate::outcome::Outcome;
 use crate::print::{self, print, say};
 use crate::style::Stream;

@@ -11,7 +11,8 @@ use switch_root_core::escape;
 use switch_root_core::progress::Progress;
 
 use crate::access;
-use crate::command::{Pull, RegistryOptions};
+use crate::command::Pull;
+use crate::command::options::RegistryOptions;
 use crate::input::shown;
 use crate::outcome::Outcome;
 use crate::print::{self, print};

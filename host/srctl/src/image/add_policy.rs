@@ -21,7 +21,7 @@ use switch_root_core::text::bytes;
 use toolkit::loading;
 use toolkit::policies::{self, Addition, Additions, Image};
 
-use crate::command::Format;
+use crate::command::format::Format;
 use crate::command::image::AddPolicy;
 use crate::extension::compression;
 use crate::input::{self, shown};

@@ -13,7 +13,7 @@ use switch_root_core::locations;
 use switch_root_core::progress::Progress;
 use toolkit::{loading, project};
 
-use crate::command::{LimitOptions, MachineOptions};
+use crate::command::options::{LimitOptions, MachineOptions};
 use crate::facts::{self, Found};
 use crate::plan;
 

@@ -6,7 +6,7 @@ use switch_root_core::escape;
 use switch_root_core::progress::Progress;
 use switch_root_core::text::bytes;
 
-use crate::command::Format;
+use crate::command::format::Format;
 use crate::command::project::Build;
 use crate::outcome::Outcome;
 use crate::print;

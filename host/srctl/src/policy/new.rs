@@ -9,7 +9,7 @@ use switch_root_core::text::count;
 use toolkit::language;
 use toolkit::project::{self, Project, Questions};
 
-use crate::command::Format;
+use crate::command::format::Format;
 use crate::command::project::{Language, New, Question};
 use crate::outcome::Outcome;
 use crate::print;

@@ -19,7 +19,7 @@ use toolkit::policies::signature_beside;
 
 use super::trust;
 use crate::access::with_artifacts;
-use crate::command::Format;
+use crate::command::format::Format;
 use crate::command::policy::Pull;
 use crate::input::shown;
 use crate::outcome::Outcome;

@@ -14,7 +14,7 @@ use switch_root_core::progress::Progress;
 use toolkit::project::component;
 
 use crate::access::with_artifacts;
-use crate::command::Format;
+use crate::command::format::Format;
 use crate::command::policy::Push;
 use crate::outcome::Outcome;
 use crate::print::{json, print};

@@ -9,7 +9,7 @@ use switch_root_core::error::{Error, Result};
 use switch_root_core::output::AtomicFile;
 use toolkit::{project, sign};
 
-use crate::command::Format;
+use crate::command::format::Format;
 use crate::command::signature::Sign;
 use crate::input::{read_up_to, shown};
 use crate::outcome::Outcome;

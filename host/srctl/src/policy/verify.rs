@@ -5,7 +5,7 @@ use switch_root_core::error::Result;
 use toolkit::project::component;
 
 use super::trust;
-use crate::command::Format;
+use crate::command::format::Format;
 use crate::command::signature::Verify;
 use crate::input::shown;
 use crate::outcome::Outcome;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::command::Printing;
+use crate::command::format::Printing;
 
 /// `srctl policy compile`.
 #[derive(Clone, Debug, Args)]

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::command::{LimitOptions, MachineOptions, Printing};
+use crate::command::format::Printing;
+use crate::command::options::{LimitOptions, MachineOptions};
 
 /// `srctl policy run`.
 #[derive(Debug, Args)]
