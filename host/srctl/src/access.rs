@@ -9,8 +9,7 @@ use switch_root_core::error::Result;
 use switch_root_core::escape::Shown;
 use switch_root_core::progress::Progress;
 
-use crate::command::options::AccessOptions;
-use crate::command::options::Registry;
+use crate::command::options::{AccessOptions, Registry};
 use crate::input;
 
 /// The settings of a machine configuration, if one is named, and of the command line.

@@ -6,11 +6,8 @@ pub mod format;
 pub mod image;
 pub mod options;
 mod plan;
-pub mod policy;
-pub mod project;
 mod rehearse;
 pub mod row;
-pub mod signature;
 mod status;
 pub mod statuses;
 
@@ -23,6 +20,7 @@ use oci::reference::ImageRef;
 
 use self::format::Printing;
 use self::options::{MachineOptions, PackOptions, RegistryOptions};
+use crate::policy::Policy;
 use crate::streams::{self, Used};
 
 pub use doctor::{Doctor, DoctorFormat};
@@ -107,7 +105,7 @@ pub enum What {
     Config(Config),
     /// Policies: WebAssembly components that decide what survives and what is compatible.
     #[command(subcommand)]
-    Policy(policy::Policy),
+    Policy(Policy),
     /// Initramfs images.
     #[command(subcommand)]
     Image(image::Image),

@@ -4,6 +4,7 @@
 use clap::Command;
 
 use super::row::{GROUP, MAKER, Row};
+use crate::policy;
 
 /// Every command, in the order of the help.
 pub const ROWS: &[Row] = &[
@@ -101,130 +102,18 @@ pub const ROWS: &[Row] = &[
         ],
         ..MAKER
     },
-    Row {
-        command: "policy",
-        unfit: Some("a policy or its signature is not accepted, or it failed"),
-        unknown: None,
-        examples: &[
-            "srctl policy new keep-logs --lang rust",
-            "srctl policy test keep-logs",
-        ],
-        ..GROUP
-    },
-    Row {
-        command: "policy new",
-        fine: "the folder was made",
-        examples: &[
-            "srctl policy new keep-logs --lang rust",
-            "srctl policy new gpu-stack --lang python --question compatibility -o policies/gpu-stack",
-        ],
-        ..MAKER
-    },
-    Row {
-        command: "policy build",
-        fine: "the component was written",
-        examples: &[
-            "srctl policy build keep-logs",
-            "srctl policy build keep-logs -o 50-keep-logs.wasm",
-        ],
-        ..MAKER
-    },
-    Row {
-        command: "policy test",
-        fine: "all cases passed",
-        failed: "something failed, or a case could not be asked; what, is printed",
-        unfit: Some("a case failed"),
-        unknown: None,
-        examples: &[
-            "srctl policy test keep-logs",
-            "srctl policy test keep-logs.wasm --cases cases --filter empty --junit results.xml",
-        ],
-    },
-    Row {
-        command: "policy run",
-        fine: "it answered",
-        unfit: Some("it failed"),
-        unknown: None,
-        examples: &[
-            "srctl policy run keep-logs --tree initrd.img",
-            "srctl policy run gpu-stack.wasm --extension zfs=2.3.1 --target-version 1.10.0 --format json",
-        ],
-        ..GROUP
-    },
-    Row {
-        command: "policy inspect",
-        fine: "a host runs it",
-        unfit: Some("no host runs it"),
-        unknown: None,
-        examples: &[
-            "srctl policy inspect keep-logs.wasm",
-            "srctl policy inspect keep-logs.wasm --settings keep-logs.json --format json",
-        ],
-        ..GROUP
-    },
-    Row {
-        command: "policy bench",
-        fine: "it answered, however long that took",
-        unfit: Some("it failed"),
-        unknown: None,
-        examples: &[
-            "srctl policy bench keep-logs.wasm --tree initrd.img",
-            "srctl policy bench gpu-stack.wasm --extensions extensions.yaml --os-release /etc/os-release --rounds 100",
-        ],
-        ..GROUP
-    },
-    Row {
-        command: "policy compile",
-        fine: "all were compiled",
-        unfit: Some("no host would run one of them, and nothing was written"),
-        unknown: None,
-        examples: &[
-            "srctl policy compile keep-logs.wasm",
-            "srctl policy compile 10-a.wasm 20-b.wasm --arch aarch64 -o compiled",
-        ],
-        ..GROUP
-    },
-    Row {
-        command: "policy sign",
-        fine: "the signature was written",
-        examples: &[
-            "srctl policy sign keep-logs.wasm --key ~/.ssh/id_ed25519",
-            "srctl policy sign keep-logs.wasm --key release.key -o signatures/keep-logs.wasm.sig",
-        ],
-        ..MAKER
-    },
-    Row {
-        command: "policy verify",
-        fine: "its signature is accepted",
-        unfit: Some("its signature is missing or not accepted"),
-        unknown: None,
-        examples: &[
-            "srctl policy verify keep-logs.wasm --signers /etc/switch-root/trust",
-            "srctl policy verify keep-logs.wasm --signers release.signers --format json",
-        ],
-        ..GROUP
-    },
-    Row {
-        command: "policy push",
-        fine: "it was pushed",
-        examples: &[
-            "srctl policy push keep-logs.wasm registry.example.org/policies/keep-logs:1.0",
-            "srctl policy push keep-logs.wasm oci:layout:v1 --format json",
-        ],
-        ..MAKER
-    },
-    Row {
-        command: "policy pull",
-        fine: "it was pulled",
-        unfit: Some(
-            "its signature is missing or not accepted (`--signers`), or a signed policy would be replaced by one without, and nothing was written",
-        ),
-        examples: &[
-            "srctl policy pull registry.example.org/policies/keep-logs:1.0",
-            "srctl policy pull oci:layout:v1 -o /etc/switch-root/policies.d/",
-        ],
-        ..MAKER
-    },
+    policy::ROW,
+    policy::new::ROW,
+    policy::build::ROW,
+    policy::test::ROW,
+    policy::run::ROW,
+    policy::inspect::ROW,
+    policy::bench::ROW,
+    policy::compile::ROW,
+    policy::sign::ROW,
+    policy::verify::ROW,
+    policy::push::ROW,
+    policy::pull::ROW,
     Row {
         command: "image",
         unfit: Some("a policy would be left out"),

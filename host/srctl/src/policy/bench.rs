@@ -1,19 +1,64 @@
 //! `srctl policy bench`.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 
+use clap::Args;
 use switch_root_core::error::Result;
 use switch_root_core::progress::Progress;
 use switch_root_core::text::{bytes, count, time};
 use toolkit::bench::{self, Extensions, Figures, Measured, Questions};
 
 use super::about;
-use crate::command::policy::Bench;
+use crate::command::format::Printing;
+use crate::command::options::{LimitOptions, MachineOptions};
+use crate::command::row::{GROUP, Row};
 use crate::outcome::Outcome;
 use crate::print;
 use crate::print::value;
 use crate::style::{Stream, Tone, paint};
 use crate::table::table;
+
+/// `srctl policy bench`.
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// The policy, or the folder of its project.
+    #[arg(value_name = "FILE.wasm|DIR")]
+    pub file: PathBuf,
+    /// The initramfs that it is asked about, or a folder that one would be made of.
+    #[arg(long, value_name = "IMAGE|DIR")]
+    pub tree: Option<PathBuf>,
+    /// The extensions that it is asked about: an extensions.yaml; that of the tree where it
+    /// is not given.
+    #[arg(long, value_name = "FILE")]
+    pub extensions: Option<PathBuf>,
+    /// Its sidecar, with settings and limits [default: NAME.json beside it].
+    #[arg(long, value_name = "FILE")]
+    pub settings: Option<PathBuf>,
+    /// How often everything is done.
+    #[arg(long, value_name = "N", default_value_t = 10,
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub rounds: u32,
+    #[command(flatten)]
+    pub machine: MachineOptions,
+    #[command(flatten)]
+    pub limits: LimitOptions,
+    #[command(flatten)]
+    pub printing: Printing,
+}
+
+/// What its exit statuses mean, and how it is called.
+pub const ROW: Row = Row {
+    command: "policy bench",
+    fine: "it answered, however long that took",
+    unfit: Some("it failed"),
+    unknown: None,
+    examples: &[
+        "srctl policy bench keep-logs.wasm --tree initrd.img",
+        "srctl policy bench gpu-stack.wasm --extensions extensions.yaml --os-release /etc/os-release --rounds 100",
+    ],
+    ..GROUP
+};
 
 /// Directories that are shown to people, of those that took longest.
 const SHOWN: usize = 20;

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use serde_json::{Value, json};
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::Shown;
@@ -16,11 +17,50 @@ use switch_root_core::text::bytes;
 use toolkit::compile::{self, Compiled, Refused};
 
 use super::files::components;
-use crate::command::policy::Compile;
+use crate::command::format::Printing;
+use crate::command::row::{GROUP, Row};
 use crate::outcome::Outcome;
 use crate::print;
 use crate::streams;
 use crate::table::table;
+
+/// `srctl policy compile`.
+#[derive(Clone, Debug, Args)]
+pub struct Compile {
+    /// The policies, or the folders of their projects.
+    #[arg(value_name = "FILE.wasm|DIR", required = true)]
+    pub files: Vec<PathBuf>,
+    /// The sidecar of the one policy: it is tried with these settings, within these limits
+    /// [default: NAME.json beside each]. There is no deadline.
+    #[arg(long, value_name = "FILE")]
+    pub settings: Option<PathBuf>,
+    /// The target, such as x86_64-unknown-linux-musl.
+    #[arg(long, value_name = "TRIPLE", conflicts_with = "arch")]
+    pub target: Option<String>,
+    /// The architecture of the target, as triples begin, or as images of containers have it;
+    /// that of this machine where neither is given.
+    #[arg(long, value_name = "ARCH")]
+    pub arch: Option<String>,
+    /// Where to write: a folder, or for one policy a file. Each beside its `.wasm` where it
+    /// is not given.
+    #[arg(long, short, value_name = "FILE|DIR")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub printing: Printing,
+}
+
+/// What its exit statuses mean, and how it is called.
+pub const ROW: Row = Row {
+    command: "policy compile",
+    fine: "all were compiled",
+    unfit: Some("no host would run one of them, and nothing was written"),
+    unknown: None,
+    examples: &[
+        "srctl policy compile keep-logs.wasm",
+        "srctl policy compile 10-a.wasm 20-b.wasm --arch aarch64 -o compiled",
+    ],
+    ..GROUP
+};
 
 /// Runs the command. Nothing is written before everything was compiled.
 pub fn run(command: &Compile, progress: &dyn Progress) -> Result<Outcome> {

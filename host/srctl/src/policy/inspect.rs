@@ -1,18 +1,48 @@
 //! `srctl policy inspect`.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 
+use clap::Args;
 use switch_root_core::error::Result;
 use switch_root_core::text::{bytes, count, time};
 use toolkit::inspect::{self, Inspection, Kind, Loaded};
 use toolkit::project::component;
 
-use crate::command::policy::Inspect;
+use crate::command::format::Printing;
+use crate::command::row::{GROUP, Row};
 use crate::outcome::Outcome;
 use crate::print;
 use crate::print::value;
 use crate::style::{Stream, Tone, paint};
 use crate::table::table;
+
+/// `srctl policy inspect`.
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// The policy: a `.wasm`, or the folder of its project; or a `.cwasm`, which is never run.
+    #[arg(value_name = "FILE|DIR")]
+    pub file: PathBuf,
+    /// Its sidecar: it is given these settings, within these limits [default: NAME.json beside
+    /// it]. Without one it is made into an instance, and nothing of it is called.
+    #[arg(long, value_name = "FILE")]
+    pub settings: Option<PathBuf>,
+    #[command(flatten)]
+    pub printing: Printing,
+}
+
+/// What its exit statuses mean, and how it is called.
+pub const ROW: Row = Row {
+    command: "policy inspect",
+    fine: "a host runs it",
+    unfit: Some("no host runs it"),
+    unknown: None,
+    examples: &[
+        "srctl policy inspect keep-logs.wasm",
+        "srctl policy inspect keep-logs.wasm --settings keep-logs.json --format json",
+    ],
+    ..GROUP
+};
 
 /// Runs the command.
 pub fn run(command: &Inspect) -> Result<Outcome> {

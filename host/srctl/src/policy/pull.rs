@@ -4,8 +4,11 @@ mod place;
 
 use std::io::Write;
 use std::path::Path;
+use std::path::PathBuf;
 
+use clap::Args;
 use oci::artifact::{self, Policy};
+use oci::reference::ImageRef;
 use place::Place;
 use policy::trust::{Signed, signature_path};
 use serde_json::{Value, json};
@@ -20,11 +23,50 @@ use toolkit::policies::signature_beside;
 use super::trust;
 use crate::access::with_artifacts;
 use crate::command::format::Format;
-use crate::command::policy::Pull;
+use crate::command::options::Registry;
+use crate::command::row::{MAKER, Row};
 use crate::input::shown;
 use crate::outcome::Outcome;
 use crate::print::{self, print, say};
 use crate::table::table;
+
+/// `srctl policy pull`.
+#[derive(Debug, Args)]
+pub struct Pull {
+    /// Where it is: REGISTRY/NAME:TAG, REGISTRY/NAME@DIGEST, oci:FOLDER[:NAME],
+    /// oci:FOLDER:@DIGEST, oci-archive:FILE[:NAME]. With both, REGISTRY/NAME:TAG@DIGEST, the tag
+    /// has to lead to the digest.
+    #[arg(value_name = "REFERENCE")]
+    pub reference: ImageRef,
+    /// The file to write, or a folder for it, which is made where its name ends with a slash.
+    /// What is there is replaced, unless it is the same, or signed and this is not [default: a
+    /// file in this folder, named as it was when it was pushed].
+    #[arg(long, short, value_name = "FILE|DIR")]
+    pub output: Option<PathBuf>,
+    /// Write nothing unless the reference leads to this digest.
+    #[arg(long, value_name = "DIGEST")]
+    pub expect: Option<String>,
+    /// Write nothing unless one of these has signed it: a list in the format of OpenSSH's
+    /// allowed_signers, or a folder with such lists (*.signers).
+    #[arg(long, value_name = "FILE|DIR")]
+    pub signers: Option<PathBuf>,
+    #[command(flatten)]
+    pub registry: Registry,
+}
+
+/// What its exit statuses mean, and how it is called.
+pub const ROW: Row = Row {
+    command: "policy pull",
+    fine: "it was pulled",
+    unfit: Some(
+        "its signature is missing or not accepted (`--signers`), or a signed policy would be replaced by one without, and nothing was written",
+    ),
+    examples: &[
+        "srctl policy pull registry.example.org/policies/keep-logs:1.0",
+        "srctl policy pull oci:layout:v1 -o /etc/switch-root/policies.d/",
+    ],
+    ..MAKER
+};
 
 /// Runs the command.
 pub fn run(command: &Pull, progress: &dyn Progress) -> Result<Outcome> {

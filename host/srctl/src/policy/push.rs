@@ -2,8 +2,11 @@
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::path::PathBuf;
 
+use clap::Args;
 use oci::artifact::{self, Pushed};
+use oci::reference::ImageRef;
 use policy::trust::signature_path;
 use serde_json::json;
 use switch_root_core::error::{Error, Kind, Result};
@@ -15,9 +18,34 @@ use toolkit::project::component;
 
 use crate::access::with_artifacts;
 use crate::command::format::Format;
-use crate::command::policy::Push;
+use crate::command::options::Registry;
+use crate::command::row::{MAKER, Row};
 use crate::outcome::Outcome;
 use crate::print::{json, print};
+
+/// `srctl policy push`.
+#[derive(Debug, Args)]
+pub struct Push {
+    /// The policy: a component, or the folder of its project. It is checked, and never run.
+    #[arg(value_name = "FILE.wasm|DIR")]
+    pub file: PathBuf,
+    /// Where it goes: REGISTRY/NAME:TAG, oci:FOLDER[:NAME].
+    #[arg(value_name = "REFERENCE")]
+    pub reference: ImageRef,
+    #[command(flatten)]
+    pub registry: Registry,
+}
+
+/// What its exit statuses mean, and how it is called.
+pub const ROW: Row = Row {
+    command: "policy push",
+    fine: "it was pushed",
+    examples: &[
+        "srctl policy push keep-logs.wasm registry.example.org/policies/keep-logs:1.0",
+        "srctl policy push keep-logs.wasm oci:layout:v1 --format json",
+    ],
+    ..MAKER
+};
 
 /// Runs the command.
 pub fn run(command: &Push, progress: &dyn Progress) -> Result<Outcome> {

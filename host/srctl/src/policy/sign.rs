@@ -1,7 +1,9 @@
 //! `srctl policy sign`.
 
 use std::io::Write;
+use std::path::PathBuf;
 
+use clap::Args;
 use policy::description;
 use policy::trust::signature_path;
 use serde_json::json;
@@ -9,12 +11,40 @@ use switch_root_core::error::{Error, Result};
 use switch_root_core::output::AtomicFile;
 use toolkit::{project, sign};
 
-use crate::command::format::Format;
-use crate::command::signature::Sign;
+use crate::command::format::{Format, Printing};
+use crate::command::row::{MAKER, Row};
 use crate::input::{read_up_to, shown};
 use crate::outcome::Outcome;
 use crate::print;
 use crate::streams;
+
+/// `srctl policy sign`.
+#[derive(Debug, Args)]
+pub struct Sign {
+    /// The policy: a component that imports nothing but the contract, and answers a question.
+    /// It is checked, and never run. Or the folder of its project.
+    #[arg(value_name = "FILE.wasm|DIR")]
+    pub file: PathBuf,
+    /// A private ed25519 key in OpenSSH's format.
+    #[arg(long, value_name = "KEYFILE")]
+    pub key: PathBuf,
+    /// The signature to write [default: FILE.wasm.sig].
+    #[arg(long, short, value_name = "OUT")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub printing: Printing,
+}
+
+/// What its exit statuses mean, and how it is called.
+pub const ROW: Row = Row {
+    command: "policy sign",
+    fine: "the signature was written",
+    examples: &[
+        "srctl policy sign keep-logs.wasm --key ~/.ssh/id_ed25519",
+        "srctl policy sign keep-logs.wasm --key release.key -o signatures/keep-logs.wasm.sig",
+    ],
+    ..MAKER
+};
 
 /// The largest key that is read, in bytes.
 const KEY: u64 = 64 << 10;

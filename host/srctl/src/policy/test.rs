@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use clap::Args;
 use serde_json::{Value, json};
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::{self, Shown};
@@ -14,10 +15,46 @@ use switch_root_core::reading::cannot_read;
 use toolkit::cases::{self, Component, Outcome as CaseOutcome, Verdict};
 use toolkit::project;
 
-use crate::command::policy::Test;
+use crate::command::format::Printing;
+use crate::command::row::Row;
 use crate::outcome::Outcome;
 use crate::print;
 use crate::style::{Stream, Tone, paint};
+
+/// `srctl policy test`.
+#[derive(Debug, Args)]
+pub struct Test {
+    /// Components (.wasm), or folders of policies as `srctl policy new` makes them.
+    #[arg(value_name = "PATH", default_value = ".")]
+    pub paths: Vec<PathBuf>,
+    /// A case, or a folder of cases [default: the folder `cases` beside each component].
+    #[arg(long, value_name = "PATH")]
+    pub cases: Vec<PathBuf>,
+    /// Run only the cases whose path has this text in it.
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Option<String>,
+    /// Write what the policy answers into the cases, as what is expected.
+    #[arg(long)]
+    pub bless: bool,
+    /// Write the results there, as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    #[command(flatten)]
+    pub printing: Printing,
+}
+
+/// What its exit statuses mean, and how it is called.
+pub const ROW: Row = Row {
+    command: "policy test",
+    fine: "all cases passed",
+    failed: "something failed, or a case could not be asked; what, is printed",
+    unfit: Some("a case failed"),
+    unknown: None,
+    examples: &[
+        "srctl policy test keep-logs",
+        "srctl policy test keep-logs.wasm --cases cases --filter empty --junit results.xml",
+    ],
+};
 
 /// Runs the command.
 pub fn run(command: &Test, progress: &dyn Progress) -> Result<Outcome> {
