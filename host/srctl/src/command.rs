@@ -3,7 +3,6 @@
 mod doctor;
 mod documents;
 pub mod format;
-pub mod image;
 pub mod options;
 mod plan;
 mod rehearse;
@@ -20,6 +19,7 @@ use oci::reference::ImageRef;
 
 use self::format::Printing;
 use self::options::{MachineOptions, PackOptions, RegistryOptions};
+use crate::image::Image;
 use crate::policy::Policy;
 use crate::streams::{self, Used};
 
@@ -108,7 +108,7 @@ pub enum What {
     Policy(Policy),
     /// Initramfs images.
     #[command(subcommand)]
-    Image(image::Image),
+    Image(Image),
     /// Show what a boot would keep, carry and delete of an initramfs, by whose word, and
     /// what the policies say of its extensions. Nothing is changed or unpacked.
     Plan(Plan),

@@ -4,7 +4,7 @@
 use clap::Command;
 
 use super::row::{GROUP, MAKER, Row};
-use crate::policy;
+use crate::{image, policy};
 
 /// Every command, in the order of the help.
 pub const ROWS: &[Row] = &[
@@ -114,39 +114,9 @@ pub const ROWS: &[Row] = &[
     policy::verify::ROW,
     policy::push::ROW,
     policy::pull::ROW,
-    Row {
-        command: "image",
-        unfit: Some("a policy would be left out"),
-        unknown: None,
-        examples: &[
-            "srctl image add-policy initrd.img keep-logs.wasm -o new.img",
-            "srctl image stage /tmp/initramfs --strict",
-        ],
-        ..GROUP
-    },
-    Row {
-        command: "image add-policy",
-        fine: "the initramfs was written",
-        failed: "something failed, or a policy is not accepted; what, is printed",
-        examples: &[
-            "srctl image add-policy initrd.img keep-logs.wasm -o new.img",
-            "srctl image add-policy initrd.img keep-logs.wasm -o new.img --settings keep-logs.json --signers release.signers",
-        ],
-        ..MAKER
-    },
-    Row {
-        command: "image stage",
-        fine: "it was staged, if without policies",
-        failed: "something failed, and nothing was staged",
-        unfit: Some(
-            "`--strict` refused, a policy whose sidecar says to refuse would be left out, or the image's `switch_root` would run none of them",
-        ),
-        unknown: None,
-        examples: &[
-            "srctl image stage /tmp/initramfs",
-            "srctl image stage /tmp/initramfs --root /mnt --strict",
-        ],
-    },
+    image::ROW,
+    image::add_policy::ROW,
+    image::stage::ROW,
     Row {
         command: "plan",
         fine: "the switch would go well",

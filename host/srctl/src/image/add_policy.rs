@@ -1,38 +1,90 @@
 //! `srctl image add-policy`: from components to an initramfs that is sure to run them.
 
-use std::os::fd::AsRawFd;
-use std::path::Path;
+mod native;
+mod show;
 
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
 use initramfs::boot_program::Binary;
 use initramfs::kept::Kept;
-use initramfs::segments::Replaced;
 use policy::session::Session;
 use policy::sidecar::Sidecar;
 use policy::source::Source;
 use policy::trust::Trust;
 use policy::{consequence, engine, folder};
-use serde_json::{Value, json};
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::Shown;
 use switch_root_core::locations;
 use switch_root_core::output::AtomicFile;
 use switch_root_core::progress::Progress;
-use switch_root_core::text::bytes;
 use toolkit::loading;
 use toolkit::policies::{self, Addition, Additions, Image};
 
-use crate::command::format::Format;
-use crate::command::image::AddPolicy;
+use crate::command::format::Printing;
+use crate::command::options::Archive;
+use crate::command::row::{MAKER, Row};
 use crate::extension::compression;
 use crate::input::{self, shown};
 use crate::outcome::Outcome;
 use crate::policy::files::{components, read as read_policy};
 use crate::policy::trust;
-use crate::print;
-use crate::recompressed;
-use crate::table::table;
 
-mod native;
+/// `srctl image add-policy`.
+#[derive(Clone, Debug, Args)]
+pub struct AddPolicy {
+    /// The initramfs to start from. It is not changed.
+    #[arg(value_name = "INITRAMFS")]
+    pub initramfs: PathBuf,
+    /// The policies, or the folders of their projects. The signature of each is POLICY.wasm.sig,
+    /// beside it.
+    #[arg(value_name = "POLICY.wasm|DIR", required = true)]
+    pub policies: Vec<PathBuf>,
+    /// The initramfs to write: there whole, or not at all.
+    #[arg(long, short, value_name = "OUT")]
+    pub output: PathBuf,
+    /// The name of the policy in the initramfs, which says when it is asked [default: that of the
+    /// file, with 50- in front].
+    #[arg(long, value_name = "NN-NAME")]
+    pub name: Option<String>,
+    /// The policy's sidecar file: `settings`, `limits` and `on_failure`. It goes with the policy.
+    #[arg(long, value_name = "FILE.json")]
+    pub settings: Option<PathBuf>,
+    /// Whose signatures are accepted now: a list as OpenSSH's allowed_signers, or a folder with
+    /// such lists (*.signers).
+    #[arg(long, value_name = "FILE|DIR")]
+    pub signers: Option<PathBuf>,
+    /// Put this list of signers into the initramfs (/usr/lib/switch-root/trust/): it boots only
+    /// with policies that one of them signed.
+    #[arg(long, value_name = "FILE")]
+    pub trust: Option<PathBuf>,
+    /// What the policies are compiled for: a target triple, or `none` to have them compiled at
+    /// boot [default: what the initramfs' init is a program for].
+    #[arg(long, value_name = "TARGET|none")]
+    pub compile: Option<String>,
+    /// Put them where the vendor's are (/usr/lib/switch-root/policies.d), not the operator's
+    /// (/etc/switch-root/policies.d).
+    #[arg(long)]
+    pub vendor: bool,
+    /// How the archive that is appended is compressed.
+    #[arg(long, value_enum, default_value_t)]
+    pub compression: Archive,
+    #[command(flatten)]
+    pub printing: Printing,
+}
+
+/// What its exit statuses mean, and how it is called.
+pub const ROW: Row = Row {
+    command: "image add-policy",
+    fine: "the initramfs was written",
+    failed: "something failed, or a policy is not accepted; what, is printed",
+    examples: &[
+        "srctl image add-policy initrd.img keep-logs.wasm -o new.img",
+        "srctl image add-policy initrd.img keep-logs.wasm -o new.img --settings keep-logs.json --signers release.signers",
+    ],
+    ..MAKER
+};
 
 /// What is not compiled ahead of time.
 const NONE: &str = "none";
@@ -77,7 +129,11 @@ pub fn run(command: &AddPolicy, progress: &dyn Progress) -> Result<Outcome> {
             addition.native = Some(native);
         }
     }
-    native::list(command, &mut additions, &image, target.is_some(), progress)?;
+    let files = native::Files {
+        initramfs: &command.initramfs,
+        output: &command.output,
+    };
+    native::list(&mut additions, &image, files, target.is_some(), progress)?;
     let task = progress.begin(&command.output.shown(), None);
     task.say("writing");
     let replaced = additions.write(
@@ -89,7 +145,16 @@ pub fn run(command: &AddPolicy, progress: &dyn Progress) -> Result<Outcome> {
     check(command, &output)?;
     output.commit()?;
     drop(task);
-    summarize(command, &additions, &signers, target.as_deref(), &replaced)?;
+    let json = command.printing.json();
+    let target = target.as_deref();
+    show::show(
+        json,
+        &command.output,
+        &additions,
+        &signers,
+        target,
+        &replaced,
+    )?;
     Ok(Outcome::Fine)
 }
 
@@ -287,63 +352,4 @@ fn load(addition: &Addition, file: &Path, settings: Option<&Path>) -> Result<()>
         shown(file),
         failure.message
     )))
-}
-
-/// What the image holds of it to be run: both forms, as `image stage` has it.
-fn size(policy: &Addition) -> u64 {
-    let native = policy.native.as_ref().map_or(0, Vec::len);
-    (policy.wasm.len() + native) as u64
-}
-
-fn summarize(
-    command: &AddPolicy,
-    additions: &Additions,
-    signers: &[Option<String>],
-    target: Option<&str>,
-    replaced: &Replaced,
-) -> Result<()> {
-    let added = additions.policies.iter().zip(signers);
-    if command.printing.format == Format::Json {
-        let policies: Value = added
-            .map(|(policy, signer)| {
-                json!({
-                    "name": policy.name,
-                    "digest": engine::digest(&policy.wasm),
-                    "size": policy.wasm.len(),
-                    "signed_by": signer,
-                    "compiled_for": target,
-                })
-            })
-            .collect();
-        return print::json(&json!({
-            "policies": policies,
-            "folder": additions.folder,
-            "replaced": replaced.removed,
-            "recompressed": recompressed::json(replaced),
-        }));
-    }
-    let rows: Vec<_> = added
-        .map(|(policy, signer)| {
-            [
-                policy.name.clone(),
-                bytes(size(policy)),
-                target.unwrap_or("(at boot)").to_owned(),
-                match (signer, &policy.signature) {
-                    (Some(signer), _) => signer.clone(),
-                    (None, Some(_)) => "(not verified)".into(),
-                    (None, None) => "(not signed)".into(),
-                },
-            ]
-        })
-        .collect();
-    let mut text = table(["POLICY", "SIZE", "COMPILED FOR", "SIGNED BY"], &rows);
-    for (path, _) in &additions.again {
-        text.push_str(&format!("compiled /{path} again\n"));
-    }
-    if !replaced.removed.is_empty() {
-        text.push_str(&format!("replaced {}\n", replaced.removed.join(", ")));
-    }
-    text.push_str(&recompressed::text(replaced));
-    text.push_str(&format!("wrote {}\n", shown(&command.output)));
-    print::print(&text)
 }

@@ -9,9 +9,10 @@ mod folders;
 mod gather;
 mod show;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use boot_binary::Found;
+use clap::Args;
 use folders::Folders;
 use gather::Gathered;
 use policy::{engine, folder};
@@ -22,10 +23,48 @@ use switch_root_core::reading::cannot;
 use toolkit::compile;
 
 use crate::as_initramfs::AsInitramfs;
-use crate::command::image::Stage;
+use crate::command::format::Printing;
+use crate::command::row::Row;
 use crate::input::shown;
 use crate::outcome::Outcome;
 use crate::rooted::Rooted;
+
+/// `srctl image stage`.
+#[derive(Debug, Args)]
+pub struct Stage {
+    /// The root of the initramfs, before it is packed. Its policy folders and its list of
+    /// signers are replaced.
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// The machine whose policies these are.
+    #[arg(long, value_name = "ROOT", default_value = "/")]
+    pub root: PathBuf,
+    /// Stage nothing where a policy would be left out, or the boot binary would not take
+    /// what is compiled for it.
+    #[arg(long)]
+    pub strict: bool,
+    /// The architecture that is compiled for, as triples begin [default: that of the boot
+    /// binary in DIR, or of the one that is installed in ROOT, or this machine's].
+    #[arg(long, value_name = "ARCH")]
+    pub arch: Option<String>,
+    #[command(flatten)]
+    pub printing: Printing,
+}
+
+/// What its exit statuses mean, and how it is called.
+pub const ROW: Row = Row {
+    command: "image stage",
+    fine: "it was staged, if without policies",
+    failed: "something failed, and nothing was staged",
+    unfit: Some(
+        "`--strict` refused, a policy whose sidecar says to refuse would be left out, or the image's `switch_root` would run none of them",
+    ),
+    unknown: None,
+    examples: &[
+        "srctl image stage /tmp/initramfs",
+        "srctl image stage /tmp/initramfs --root /mnt --strict",
+    ],
+};
 
 /// Runs the command. Nothing is written before everything was tried.
 pub fn run(command: &Stage, quiet: bool, progress: &dyn Progress) -> Result<Outcome> {
@@ -93,7 +132,13 @@ pub fn run(command: &Stage, quiet: bool, progress: &dyn Progress) -> Result<Outc
         }
     }
     if !quiet || command.printing.json() {
-        show::show(command, &gathered, &signers, &target, refused)?;
+        show::show(
+            command.printing.json(),
+            &gathered,
+            &signers,
+            &target,
+            refused,
+        )?;
     }
     Ok(if refused {
         Outcome::Unfit

@@ -2,15 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use serde_json::json;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 use switch_root_core::text::count;
 use toolkit::language;
-use toolkit::project::Name;
-use toolkit::project::{self, Project, Questions};
+use toolkit::project::{self, Name, Project, Questions};
 
 use crate::command::format::{Format, Printing};
 use crate::command::row::{MAKER, Row};

@@ -3,8 +3,7 @@
 mod place;
 
 use std::io::Write;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use oci::artifact::{self, Policy};

@@ -1,8 +1,7 @@
 //! `srctl policy push`.
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use oci::artifact::{self, Pushed};

@@ -16,16 +16,23 @@ use switch_root_core::progress::Progress;
 use toolkit::loading;
 use toolkit::policies::{Additions, Image};
 
-use crate::command::image::AddPolicy;
 use crate::input::shown;
+
+/// What messages name.
+pub struct Files<'a> {
+    /// The initramfs that is started from.
+    pub initramfs: &'a Path,
+    /// The one that is written.
+    pub output: &'a Path,
+}
 
 /// Makes the list of native code, where the initramfs demands signatures. What its other
 /// policies have beside their `.wasm` and a boot would not use, since nobody vouches for
 /// it, is compiled again (`compile`): a list of signers may be what is added.
 pub fn list(
-    command: &AddPolicy,
     additions: &mut Additions,
     image: &Image,
+    names: Files<'_>,
     compile: bool,
     progress: &dyn Progress,
 ) -> Result<()> {
@@ -36,7 +43,7 @@ pub fn list(
     let before = Compiled::of(policies).unwrap_or_else(|reason| {
         tracing::warn!(
             "{COMPILED} of {} {reason}; it is written again",
-            shown(&command.initramfs)
+            shown(names.initramfs)
         );
         Compiled::default()
     });
@@ -67,7 +74,7 @@ pub fn list(
             tracing::warn!(
                 "{} of {} is not used at boot: nothing proves that it was compiled from its signed .wasm; add the policy again",
                 escape::path(path.as_os_str().as_encoded_bytes()),
-                shown(&command.output)
+                shown(names.output)
             );
             continue;
         }
@@ -75,7 +82,7 @@ pub fn list(
         let native = loading::ahead(&name, wasm, &target, progress).map_err(|reason| {
             Error::input(format!(
                 "cannot compile {name} of {} again: {reason}; with --compile none it is compiled at boot",
-                shown(&command.initramfs)
+                shown(names.initramfs)
             ))
         })?;
         listed.add(&native);

@@ -6,20 +6,19 @@ use switch_root_core::text::bytes;
 
 use super::gather::{Gathered, Staged};
 use crate::as_initramfs::Signers;
-use crate::command::image::Stage;
 use crate::input::shown;
 use crate::print;
 use crate::table::table;
 
 /// Prints it.
 pub fn show(
-    command: &Stage,
+    json: bool,
     gathered: &Gathered,
     signers: &Signers,
     target: &str,
     refused: bool,
 ) -> Result<()> {
-    match command.printing.json() {
+    match json {
         true => print::json(&value(gathered, signers, target, refused)),
         false => print::print(&text(gathered, signers, target, refused)),
     }
