@@ -18,7 +18,7 @@ use clap::{ArgMatches, Args, ColorChoice, CommandFactory, FromArgMatches, Parser
 use oci::reference::ImageRef;
 
 use self::format::Printing;
-use self::options::{MachineOptions, PackOptions, RegistryOptions};
+use crate::extension::Extension;
 use crate::image::Image;
 use crate::policy::Policy;
 use crate::streams::{self, Used};
@@ -130,22 +130,6 @@ pub enum What {
     Man(Man),
 }
 
-/// `srctl extension`.
-#[derive(Debug, Subcommand)]
-pub enum Extension {
-    /// Fetch images and unpack each into a folder.
-    Pull(Pull),
-    /// List the extensions of a folder.
-    List(List),
-    /// Check the extensions of a folder, and ask the policies about them.
-    Validate(Validate),
-    /// Make a compressed archive of layers and extensions.yaml, to be appended to an initramfs.
-    Pack(Pack),
-    /// Put the extensions of a machine configuration into an initramfs: pull, check, ask the
-    /// policies, pack, append. Extensions of an earlier install are replaced.
-    Install(Install),
-}
-
 /// `srctl config`.
 #[derive(Debug, Subcommand)]
 pub enum Config {
@@ -153,101 +137,6 @@ pub enum Config {
     AddExtension(Edit),
     /// Remove an image from `machine.install.extensions`.
     RemoveExtension(Edit),
-}
-
-/// `srctl extension pull`.
-#[derive(Debug, Args)]
-pub struct Pull {
-    /// Images: REGISTRY/NAME:TAG, REGISTRY/NAME@DIGEST, oci:FOLDER[:NAME], oci-archive:FILE[:NAME],
-    /// docker-archive:FILE[:NAME].
-    #[arg(required = true, value_name = "IMAGE")]
-    pub images: Vec<ImageRef>,
-    /// The folder that gets a folder for each image.
-    #[arg(long, short, value_name = "DIR")]
-    pub output: PathBuf,
-    /// A machine configuration, of which `machine.registries` is used.
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    #[command(flatten)]
-    pub registries: RegistryOptions,
-    #[command(flatten)]
-    pub printing: Printing,
-}
-
-/// `srctl extension list`.
-#[derive(Debug, Args)]
-pub struct List {
-    /// The folder of extensions.
-    #[arg(value_name = "DIR")]
-    pub folder: PathBuf,
-    #[command(flatten)]
-    pub printing: Printing,
-}
-
-/// `srctl extension validate`.
-#[derive(Debug, Args)]
-pub struct Validate {
-    /// The folder of extensions.
-    #[arg(value_name = "DIR")]
-    pub folder: PathBuf,
-    #[command(flatten)]
-    pub machine: MachineOptions,
-    /// A folder of policies (NN-name.wasm, .json) that are asked beside the default policy.
-    #[arg(long, value_name = "DIR")]
-    pub policies: Option<PathBuf>,
-    #[command(flatten)]
-    pub printing: Printing,
-}
-
-/// `srctl extension pack`.
-#[derive(Debug, Args)]
-pub struct Pack {
-    /// The folder of extensions.
-    #[arg(value_name = "DIR")]
-    pub folder: PathBuf,
-    /// The archive to write.
-    #[arg(long, short, value_name = "FILE")]
-    pub output: PathBuf,
-    #[command(flatten)]
-    pub packing: PackOptions,
-    #[command(flatten)]
-    pub printing: Printing,
-}
-
-/// `srctl extension install`.
-#[derive(Debug, Args)]
-pub struct Install {
-    /// The machine configuration: `machine.install.extensions` and `machine.registries`.
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
-    /// The initramfs to start from. It is not changed.
-    #[arg(long, value_name = "FILE")]
-    pub initramfs: PathBuf,
-    /// The initramfs to write: there whole, or not at all.
-    #[arg(long, short, value_name = "FILE")]
-    pub output: PathBuf,
-    /// A folder of policies that are asked beside those of the initramfs.
-    #[arg(long, value_name = "DIR")]
-    pub policies: Option<PathBuf>,
-    /// Where extensions and layers are meanwhile [default: beside OUT]. It needs room for both,
-    /// and a file system with symbolic links.
-    #[arg(long, value_name = "DIR")]
-    pub work_dir: Option<PathBuf>,
-    /// Install incompatible extensions, too: at boot they are left out, unless the machine is
-    /// another one by then.
-    #[arg(long)]
-    pub allow_incompatible: bool,
-    /// Take all extensions out of an initramfs that has some, where the configuration lists none.
-    #[arg(long)]
-    pub remove_all: bool,
-    #[command(flatten)]
-    pub machine: MachineOptions,
-    #[command(flatten)]
-    pub registries: RegistryOptions,
-    #[command(flatten)]
-    pub packing: PackOptions,
-    #[command(flatten)]
-    pub printing: Printing,
 }
 
 /// `srctl config add-extension` and `remove-extension`.

@@ -4,7 +4,7 @@
 use clap::Command;
 
 use super::row::{GROUP, MAKER, Row};
-use crate::{image, policy};
+use crate::{extension, image, policy};
 
 /// Every command, in the order of the help.
 pub const ROWS: &[Row] = &[
@@ -12,70 +12,12 @@ pub const ROWS: &[Row] = &[
         examples: &["srctl plan initrd.img", "srctl doctor", "srctl status"],
         ..GROUP
     },
-    Row {
-        command: "extension",
-        unknown: Some("whether kernel modules are for the machine's kernel is not known"),
-        unfit: Some("an extension is invalid or incompatible"),
-        examples: &[
-            "srctl extension pull ghcr.io/siderolabs/gvisor:20240101.0 -o extensions",
-            "srctl extension validate extensions --os-release /etc/os-release",
-        ],
-        ..GROUP
-    },
-    Row {
-        command: "extension pull",
-        fine: "all images were pulled",
-        examples: &[
-            "srctl extension pull ghcr.io/siderolabs/gvisor:20240101.0 -o extensions",
-            "srctl extension pull oci:layout:v1 -o extensions --platform linux/arm64",
-        ],
-        ..MAKER
-    },
-    Row {
-        command: "extension list",
-        fine: "they were listed",
-        examples: &[
-            "srctl extension list extensions",
-            "srctl extension list extensions --format json",
-        ],
-        ..MAKER
-    },
-    Row {
-        command: "extension validate",
-        fine: "all are valid and, where the machine is named, compatible with it",
-        unfit: Some("an extension is invalid or incompatible"),
-        unknown: None,
-        examples: &[
-            "srctl extension validate extensions",
-            "srctl extension validate extensions --target-version 1.9.2",
-            "srctl extension validate extensions --os-release /mnt/etc/os-release --policies policies",
-        ],
-        ..GROUP
-    },
-    Row {
-        command: "extension pack",
-        fine: "the archive was written",
-        unfit: Some("an extension is invalid, and nothing was written"),
-        unknown: None,
-        examples: &[
-            "srctl extension pack extensions -o extensions.img",
-            "srctl extension pack extensions -o - --compression xz | cat initrd.img - > new.img",
-        ],
-        ..GROUP
-    },
-    Row {
-        command: "extension install",
-        fine: "the initramfs was written",
-        unfit: Some("an extension is invalid or incompatible, and nothing was written"),
-        unknown: Some(
-            "it was written, and whether an extension's kernel modules are for the machine's kernel is not known",
-        ),
-        examples: &[
-            "srctl extension install --config machine.yaml --initramfs in.img -o out.img",
-            "srctl extension install --config machine.yaml --initramfs in.img -o out.img --target-version 1.9.2 --allow-incompatible",
-        ],
-        ..GROUP
-    },
+    extension::ROW,
+    extension::pull::ROW,
+    extension::list::ROW,
+    extension::validate::ROW,
+    extension::pack::ROW,
+    extension::install::ROW,
     Row {
         command: "config",
         examples: &[

@@ -2,7 +2,9 @@
 //! initramfs that the machine boots.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
+use clap::Args;
 use extension::configuration::{self, Configuration};
 use extension::pack::{self, Layer};
 use extension::validate::{self, Checked};
@@ -27,7 +29,9 @@ use super::pull::{options as pulling, warn_of_dropped};
 use super::record::record;
 use super::validate::{reasons, verdict, verdict_tone, verdicts};
 use crate::access::with_plain_http;
-use crate::command::Install;
+use crate::command::format::Printing;
+use crate::command::options::{MachineOptions, PackOptions, RegistryOptions};
+use crate::command::row::{GROUP, Row};
 use crate::facts::{self, Found};
 use crate::input;
 use crate::judge;
@@ -35,6 +39,57 @@ use crate::outcome::Outcome;
 use crate::print;
 use crate::recompressed;
 use crate::table::{short, toned_table};
+
+/// `srctl extension install`.
+#[derive(Debug, Args)]
+pub struct Install {
+    /// The machine configuration: `machine.install.extensions` and `machine.registries`.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The initramfs to start from. It is not changed.
+    #[arg(long, value_name = "FILE")]
+    pub initramfs: PathBuf,
+    /// The initramfs to write: there whole, or not at all.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: PathBuf,
+    /// A folder of policies that are asked beside those of the initramfs.
+    #[arg(long, value_name = "DIR")]
+    pub policies: Option<PathBuf>,
+    /// Where extensions and layers are meanwhile [default: beside OUT]. It needs room for both,
+    /// and a file system with symbolic links.
+    #[arg(long, value_name = "DIR")]
+    pub work_dir: Option<PathBuf>,
+    /// Install incompatible extensions, too: at boot they are left out, unless the machine is
+    /// another one by then.
+    #[arg(long)]
+    pub allow_incompatible: bool,
+    /// Take all extensions out of an initramfs that has some, where the configuration lists none.
+    #[arg(long)]
+    pub remove_all: bool,
+    #[command(flatten)]
+    pub machine: MachineOptions,
+    #[command(flatten)]
+    pub registries: RegistryOptions,
+    #[command(flatten)]
+    pub packing: PackOptions,
+    #[command(flatten)]
+    pub printing: Printing,
+}
+
+/// What its exit statuses mean, and how it is called.
+pub const ROW: Row = Row {
+    command: "extension install",
+    fine: "the initramfs was written",
+    unfit: Some("an extension is invalid or incompatible, and nothing was written"),
+    unknown: Some(
+        "it was written, and whether an extension's kernel modules are for the machine's kernel is not known",
+    ),
+    examples: &[
+        "srctl extension install --config machine.yaml --initramfs in.img -o out.img",
+        "srctl extension install --config machine.yaml --initramfs in.img -o out.img --target-version 1.9.2 --allow-incompatible",
+    ],
+    ..GROUP
+};
 
 /// Runs the command. In this order, so that what is wrong is known as early as it
 /// can be; the initramfs is there at the very end.

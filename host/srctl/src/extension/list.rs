@@ -1,5 +1,8 @@
 //! `srctl extension list`.
 
+use std::path::PathBuf;
+
+use clap::Args;
 use extension::contents::Entry;
 use extension::validate::Checked;
 use serde_json::{Value, json};
@@ -8,10 +11,32 @@ use switch_root_core::file_kind::FileKind;
 use switch_root_core::progress::Progress;
 use switch_root_core::text::bytes;
 
-use crate::command::List;
+use crate::command::format::Printing;
+use crate::command::row::{MAKER, Row};
 use crate::outcome::Outcome;
 use crate::print;
 use crate::table::table;
+
+/// `srctl extension list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// The folder of extensions.
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    #[command(flatten)]
+    pub printing: Printing,
+}
+
+/// What its exit statuses mean, and how it is called.
+pub const ROW: Row = Row {
+    command: "extension list",
+    fine: "they were listed",
+    examples: &[
+        "srctl extension list extensions",
+        "srctl extension list extensions --format json",
+    ],
+    ..MAKER
+};
 
 /// Runs the command. An extension whose manifest cannot be read is listed with what
 /// is known of it; `validate` tells what is wrong.

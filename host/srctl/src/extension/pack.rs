@@ -1,5 +1,8 @@
 //! `srctl extension pack`.
 
+use std::path::PathBuf;
+
+use clap::Args;
 use extension::pack::{self, Extension, Layer};
 use extension::validate::{self, Checked, Finding};
 use initramfs::compression::Compression;
@@ -11,12 +14,41 @@ use switch_root_core::progress::Progress;
 use switch_root_core::text::bytes;
 
 use super::findings;
-use crate::command::Pack;
+use crate::command::format::Printing;
 use crate::command::options::{Archive, Layers, PackOptions};
+use crate::command::row::{GROUP, Row};
 use crate::outcome::Outcome;
 use crate::print::{self, print, say};
 use crate::style::Stream;
 use crate::table::{short, table};
+
+/// `srctl extension pack`.
+#[derive(Debug, Args)]
+pub struct Pack {
+    /// The folder of extensions.
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// The archive to write.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: PathBuf,
+    #[command(flatten)]
+    pub packing: PackOptions,
+    #[command(flatten)]
+    pub printing: Printing,
+}
+
+/// What its exit statuses mean, and how it is called.
+pub const ROW: Row = Row {
+    command: "extension pack",
+    fine: "the archive was written",
+    unfit: Some("an extension is invalid, and nothing was written"),
+    unknown: None,
+    examples: &[
+        "srctl extension pack extensions -o extensions.img",
+        "srctl extension pack extensions -o - --compression xz | cat initrd.img - > new.img",
+    ],
+    ..GROUP
+};
 
 /// Of xz and gzip. Layers are compressed themselves, so a higher one gains nothing.
 const ARCHIVE_LEVEL: u32 = 1;

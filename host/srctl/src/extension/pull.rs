@@ -1,8 +1,10 @@
 //! `srctl extension pull`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use oci::pull::{self, Platform, Pulled};
+use oci::reference::ImageRef;
 use oci::registries::Registries;
 use oci::unpack::Dropped;
 use serde_json::{Value, json};
@@ -11,12 +13,43 @@ use switch_root_core::escape;
 use switch_root_core::progress::Progress;
 
 use crate::access;
-use crate::command::Pull;
+use crate::command::format::Printing;
 use crate::command::options::RegistryOptions;
+use crate::command::row::{MAKER, Row};
 use crate::input::shown;
 use crate::outcome::Outcome;
 use crate::print::{self, print};
 use crate::table::table;
+
+/// `srctl extension pull`.
+#[derive(Debug, Args)]
+pub struct Pull {
+    /// Images: REGISTRY/NAME:TAG, REGISTRY/NAME@DIGEST, oci:FOLDER[:NAME], oci-archive:FILE[:NAME],
+    /// docker-archive:FILE[:NAME].
+    #[arg(required = true, value_name = "IMAGE")]
+    pub images: Vec<ImageRef>,
+    /// The folder that gets a folder for each image.
+    #[arg(long, short, value_name = "DIR")]
+    pub output: PathBuf,
+    /// A machine configuration, of which `machine.registries` is used.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub registries: RegistryOptions,
+    #[command(flatten)]
+    pub printing: Printing,
+}
+
+/// What its exit statuses mean, and how it is called.
+pub const ROW: Row = Row {
+    command: "extension pull",
+    fine: "all images were pulled",
+    examples: &[
+        "srctl extension pull ghcr.io/siderolabs/gvisor:20240101.0 -o extensions",
+        "srctl extension pull oci:layout:v1 -o extensions --platform linux/arm64",
+    ],
+    ..MAKER
+};
 
 /// Runs the command.
 pub fn run(command: &Pull, progress: &dyn Progress) -> Result<Outcome> {

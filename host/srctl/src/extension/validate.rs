@@ -1,7 +1,8 @@
 //! `srctl extension validate`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use oci::pull::Platform;
 use policy::compatibility::Judged;
 use policy::source::Disk;
@@ -13,13 +14,44 @@ use switch_root_core::text::count;
 
 use super::findings;
 use super::record::record;
-use crate::command::Validate;
+use crate::command::format::Printing;
+use crate::command::options::MachineOptions;
+use crate::command::row::{GROUP, Row};
 use crate::facts::{self, Found};
 use crate::judge::{self, Judgement};
 use crate::outcome::Outcome;
 use crate::print;
 use crate::style::{Stream, Tone};
 use crate::table::{short, toned_table};
+
+/// `srctl extension validate`.
+#[derive(Debug, Args)]
+pub struct Validate {
+    /// The folder of extensions.
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    #[command(flatten)]
+    pub machine: MachineOptions,
+    /// A folder of policies (NN-name.wasm, .json) that are asked beside the default policy.
+    #[arg(long, value_name = "DIR")]
+    pub policies: Option<PathBuf>,
+    #[command(flatten)]
+    pub printing: Printing,
+}
+
+/// What its exit statuses mean, and how it is called.
+pub const ROW: Row = Row {
+    command: "extension validate",
+    fine: "all are valid and, where the machine is named, compatible with it",
+    unfit: Some("an extension is invalid or incompatible"),
+    unknown: None,
+    examples: &[
+        "srctl extension validate extensions",
+        "srctl extension validate extensions --target-version 1.9.2",
+        "srctl extension validate extensions --os-release /mnt/etc/os-release --policies policies",
+    ],
+    ..GROUP
+};
 
 /// Runs the command.
 pub fn run(command: &Validate, progress: &dyn Progress) -> Result<Outcome> {
