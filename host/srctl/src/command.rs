@@ -1,33 +1,30 @@
 //! The command line, as `srctl --help` shows it.
 
-mod doctor;
-mod documents;
 pub mod format;
 pub mod options;
-mod plan;
-mod rehearse;
 pub mod row;
-mod status;
 pub mod statuses;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{ArgMatches, Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
-use oci::reference::ImageRef;
+use clap::{ArgMatches, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
+use switch_root_core::error::Result;
+use switch_root_core::progress::Progress;
 
-use self::format::Printing;
-use crate::extension::Extension;
-use crate::image::Image;
-use crate::policy::Policy;
+use crate::completions::{self, Completions};
+use crate::config::{self, Config};
+use crate::diff::{self, Diff};
+use crate::doctor::{self, Doctor};
+use crate::extension::{self, Extension};
+use crate::image::{self, Image};
+use crate::man::{self, Man};
+use crate::outcome::Outcome;
+use crate::plan::{self, Plan};
+use crate::policy::{self, Policy};
+use crate::rehearse::{self, Rehearse};
+use crate::status::{self, Status};
 use crate::streams::{self, Used};
-
-pub use doctor::{Doctor, DoctorFormat};
-pub use documents::{Completions, Man};
-pub use plan::{Diff, Plan, PlanFormat};
-pub use rehearse::Rehearse;
-pub use status::{Status, StatusFormat};
 
 /// The operator's side of switch-root.
 #[derive(Debug, Parser)]
@@ -42,6 +39,30 @@ pub struct Command {
     /// When to use colours. By default on a terminal, unless NO_COLOR is set.
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
     pub color: ColorChoice,
+}
+
+impl Command {
+    /// Does what the command line says.
+    pub fn run(&self, progress: &dyn Progress) -> Result<Outcome> {
+        match &self.what {
+            What::Extension(what) => extension::run(what, progress),
+            What::Config(what) => config::run(what),
+            What::Diff(what) => diff::run(what, progress),
+            What::Plan(what) => {
+                if let Some(reason) = what.conflict() {
+                    usage(reason);
+                }
+                plan::run(what, progress)
+            }
+            What::Completions(options) => completions::run(options, definition()),
+            What::Man(options) => man::run(options, definition(), statuses::ROWS),
+            What::Policy(what) => policy::run(what, progress),
+            What::Rehearse(what) => rehearse::run(what, progress),
+            What::Image(what) => image::run(what, self.quiet, progress),
+            What::Status(what) => status::run(what, progress),
+            What::Doctor(what) => doctor::run(what, progress),
+        }
+    }
 }
 
 /// The command line with the exit statuses and examples of each command.
@@ -71,8 +92,7 @@ fn matches(words: Vec<OsString>) -> ArgMatches {
 /// wrong with it ends the process.
 pub fn parse() -> (Command, Used, bool) {
     let mut matches = matches(std::env::args_os().collect());
-    let used = streams::check(&matches)
-        .unwrap_or_else(|reason| usage(ErrorKind::ArgumentConflict, &reason));
+    let used = streams::check(&matches).unwrap_or_else(|reason| usage(&reason));
     let json = wants_json(&matches);
     let command = Command::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit());
     (command, used, json)
@@ -88,10 +108,12 @@ fn wants_json(matches: &ArgMatches) -> bool {
 }
 
 /// Ends the process as the parser does where the command line is wrong.
-pub fn usage(kind: ErrorKind, reason: &str) -> ! {
+fn usage(reason: &str) -> ! {
     // Nothing was made that could fail to go out.
     let _ = streams::end();
-    definition().error(kind, reason).exit()
+    definition()
+        .error(ErrorKind::ArgumentConflict, reason)
+        .exit()
 }
 
 /// What there is to do.
@@ -128,31 +150,6 @@ pub enum What {
     Completions(Completions),
     /// Print the manual page of srctl, or write those of all commands.
     Man(Man),
-}
-
-/// `srctl config`.
-#[derive(Debug, Subcommand)]
-pub enum Config {
-    /// Add an image to `machine.install.extensions`.
-    AddExtension(Edit),
-    /// Remove an image from `machine.install.extensions`.
-    RemoveExtension(Edit),
-}
-
-/// `srctl config add-extension` and `remove-extension`.
-#[derive(Debug, Args)]
-pub struct Edit {
-    /// The machine configuration.
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// The image.
-    #[arg(value_name = "IMAGE")]
-    pub image: ImageRef,
-    /// Write there rather than to FILE; `-` is standard output.
-    #[arg(long, short, value_name = "OUT")]
-    pub output: Option<PathBuf>,
-    #[command(flatten)]
-    pub printing: Printing,
 }
 
 #[cfg(test)]

@@ -2,20 +2,80 @@
 //! is, comments included.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::{Args, Subcommand};
 use extension::{configuration, edit};
+use oci::reference::ImageRef;
 use serde_json::json;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::{self, Shown};
 use switch_root_core::output::AtomicFile;
 use switch_root_core::reading::cannot_read;
 
-use crate::command::{Config, Edit};
+use crate::command::format::Printing;
+use crate::command::row::{MAKER, Row};
 use crate::input;
 use crate::outcome::Outcome;
 use crate::print::{self, print};
 use crate::streams;
+
+/// `srctl config`.
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Add an image to `machine.install.extensions`.
+    AddExtension(Edit),
+    /// Remove an image from `machine.install.extensions`.
+    RemoveExtension(Edit),
+}
+
+/// What its exit statuses mean, and how it is called.
+pub const ROW: Row = Row {
+    command: "config",
+    examples: &[
+        "srctl config add-extension machine.yaml ghcr.io/siderolabs/gvisor:20240101.0",
+        "srctl config remove-extension machine.yaml ghcr.io/siderolabs/gvisor:20240101.0 -o new.yaml",
+    ],
+    ..MAKER
+};
+
+/// Those of `add-extension`.
+pub const ADD_EXTENSION: Row = Row {
+    command: "config add-extension",
+    fine: "the image is in the configuration now",
+    examples: &[
+        "srctl config add-extension machine.yaml ghcr.io/siderolabs/gvisor:20240101.0",
+        "srctl config add-extension machine.yaml ghcr.io/siderolabs/gvisor:20240101.0 -o -",
+    ],
+    ..MAKER
+};
+
+/// Those of `remove-extension`.
+pub const REMOVE_EXTENSION: Row = Row {
+    command: "config remove-extension",
+    fine: "the image is out of the configuration now",
+    examples: &[
+        "srctl config remove-extension machine.yaml ghcr.io/siderolabs/gvisor:20240101.0",
+        "srctl config remove-extension machine.yaml ghcr.io/siderolabs/gvisor:20240101.0 -o -",
+    ],
+    ..MAKER
+};
+
+/// `srctl config add-extension` and `remove-extension`.
+#[derive(Debug, Args)]
+pub struct Edit {
+    /// The machine configuration.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The image.
+    #[arg(value_name = "IMAGE")]
+    pub image: ImageRef,
+    /// Write there rather than to FILE; `-` is standard output.
+    #[arg(long, short, value_name = "OUT")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub printing: Printing,
+}
 
 /// Runs one of the commands.
 pub fn run(command: &Config) -> Result<Outcome> {

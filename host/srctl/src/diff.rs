@@ -1,7 +1,8 @@
 //! `srctl diff`: what changes between two images, or two folders of policies.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use initramfs::files::Files;
 use initramfs::tree::{Tree, Wanted};
 use policy::folder::{self, Policy};
@@ -14,13 +15,51 @@ use switch_root_core::progress::Progress;
 use switch_root_core::reading::cannot_read;
 use switch_root_core::text::bytes;
 
-use crate::command::Diff;
 use crate::command::format::Format;
-use crate::command::options::AskOptions;
+use crate::command::options::{AskOptions, Paging};
+use crate::command::row::{GROUP, Row};
 use crate::outcome::Outcome;
 use crate::plan::How;
 use crate::style::{self, Stream, Tone, paint};
 use crate::{pager, plan, print};
+
+/// `srctl diff`.
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// An initramfs, a folder that one would be made of, or a folder of policies.
+    #[arg(value_name = "A")]
+    pub before: PathBuf,
+    /// What it is compared with: something of the same kind.
+    #[arg(value_name = "B")]
+    pub after: PathBuf,
+    /// Where A and B are folders of policies: an initramfs whose plans with the one and
+    /// with the other are compared, too.
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<PathBuf>,
+    #[command(flatten)]
+    pub asking: AskOptions,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// Write there rather than to standard output: whole or not at all.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub paging: Paging,
+}
+
+/// What its exit statuses mean, and how it is called.
+pub const ROW: Row = Row {
+    command: "diff",
+    fine: "both are the same",
+    unfit: Some("the two differ"),
+    unknown: Some("what is known of both is the same, and something is not known, as in `plan`"),
+    examples: &[
+        "srctl diff old.img new.img",
+        "srctl diff policies.d new-policies.d --image initrd.img",
+    ],
+    ..GROUP
+};
 
 /// Runs the command.
 pub fn run(command: &Diff, progress: &dyn Progress) -> Result<Outcome> {

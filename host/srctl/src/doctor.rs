@@ -17,6 +17,7 @@ mod show;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use clap::{Args, ValueEnum};
 use current::Current;
 use examination::Examination;
 use finding::{Finding, Severity};
@@ -27,11 +28,56 @@ use switch_root_core::progress::Progress;
 use switch_root_core::reading::cannot;
 
 use crate::as_initramfs::AsInitramfs;
-use crate::command::{Doctor, DoctorFormat};
+use crate::command::options::LimitOptions;
+use crate::command::row::Row;
 use crate::outcome::Outcome;
 use crate::print;
 use crate::rooted::Rooted;
 use crate::style;
+
+/// `srctl doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// An initramfs. Without --root it alone is looked at; with it, as that of the machine.
+    #[arg(value_name = "IMAGE")]
+    pub image: Option<PathBuf>,
+    /// The root directory of a machine: its policies, its generator of initramfs images, its
+    /// current image, and whether it was switched [default where no IMAGE is given: /].
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: DoctorFormat,
+    /// Write there rather than to standard output: whole or not at all.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub limits: LimitOptions,
+}
+
+/// How findings are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum DoctorFormat {
+    /// For people.
+    #[default]
+    #[value(alias = "table")]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// What its exit statuses mean, and how it is called.
+pub const ROW: Row = Row {
+    command: "doctor",
+    fine: "there is no problem, though perhaps warnings",
+    failed: "nothing could be examined",
+    unfit: Some("there is a problem"),
+    unknown: Some("there is no problem in what could be examined, and not all could be"),
+    examples: &[
+        "srctl doctor",
+        "srctl doctor initrd.img --root /mnt --format json",
+    ],
+};
 
 /// Runs the command.
 pub fn run(command: &Doctor, progress: &dyn Progress) -> Result<Outcome> {
@@ -85,7 +131,13 @@ fn of_machine(path: &Path, command: &Doctor, progress: &dyn Progress) -> Result<
         None => current::find(&root, path, &machine, &mut findings),
     };
     for one in &images {
-        let Some(image) = image::read(&one.path, command, progress, &mut findings) else {
+        let Some(image) = image::read(
+            &one.path,
+            &command.limits,
+            command.image.is_some(),
+            progress,
+            &mut findings,
+        ) else {
             continue;
         };
         let of_machine = image::of_machine::OfMachine {
@@ -114,7 +166,7 @@ fn of_machine(path: &Path, command: &Doctor, progress: &dyn Progress) -> Result<
 fn of_image(command: &Doctor, progress: &dyn Progress) -> Examination {
     let mut findings = Vec::new();
     if let Some(path) = &command.image
-        && let Some(image) = image::read(path, command, progress, &mut findings)
+        && let Some(image) = image::read(path, &command.limits, true, progress, &mut findings)
     {
         image::look(&image, "the image", None, &mut findings);
     }

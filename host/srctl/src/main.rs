@@ -3,16 +3,17 @@
 mod access;
 mod as_initramfs;
 mod command;
+mod completions;
 mod config;
 mod diff;
 mod doctor;
-mod documents;
 mod extension;
 mod facts;
 mod image;
 mod input;
 mod judge;
 mod log;
+mod man;
 mod outcome;
 #[cfg(test)]
 mod outcomes;
@@ -31,12 +32,9 @@ mod table;
 
 use std::process::ExitCode;
 
-use command::{Command, What};
-use outcome::Outcome;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use switch_root_core::error::{Error, Result};
 use switch_root_core::interrupt;
-use switch_root_core::progress::Progress;
 
 /// In place of the C library's, which maps and unmaps each block that is read,
 /// compressed or written: that took a third of the time of a pull.
@@ -55,25 +53,9 @@ fn main() -> ExitCode {
     let progress = progress::progress(command.quiet);
     let outcome = handle_signals()
         .and_then(|()| streams::begin(used, &*progress))
-        .and_then(|()| run(&command, &*progress));
+        .and_then(|()| command.run(&*progress));
     let ended = streams::end();
     outcome::exit_code(outcome.and_then(|outcome| ended.map(|()| outcome)), json)
-}
-
-fn run(command: &Command, progress: &dyn Progress) -> Result<Outcome> {
-    match &command.what {
-        What::Extension(what) => extension::run(what, progress),
-        What::Config(what) => config::run(what),
-        What::Diff(what) => diff::run(what, progress),
-        What::Plan(what) => plan::run(what, progress),
-        What::Completions(options) => documents::completions(options.shell),
-        What::Man(options) => documents::man(options.output.as_deref()),
-        What::Policy(what) => policy::run(what, progress),
-        What::Rehearse(what) => rehearse::run(what, progress),
-        What::Image(what) => image::run(what, command.quiet, progress),
-        What::Status(what) => status::run(what, progress),
-        What::Doctor(what) => doctor::run(what, progress),
-    }
 }
 
 /// The first signal ends the work cleanly, the second at once.

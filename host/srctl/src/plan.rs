@@ -5,15 +5,16 @@ mod explain;
 mod list;
 mod text;
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use clap::error::ErrorKind;
+use clap::{Args, ValueEnum};
 use initramfs::image::Image;
 use initramfs::tree::{Limits, Wanted};
 use oci::pull::Platform;
-use preview::plan::{self, Asking};
+use preview::plan::{self, Asking, Supposed};
 use switch_root_core::contract::HostFacts;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::{self, Shown};
@@ -21,8 +22,8 @@ use switch_root_core::output::AtomicFile;
 use switch_root_core::progress::Progress;
 use text::Layout;
 
-use crate::command::options::{AskOptions, LimitOptions, MachineOptions};
-use crate::command::{self, Plan, PlanFormat};
+use crate::command::options::{AskOptions, LimitOptions, MachineOptions, Paging};
+use crate::command::row::{GROUP, Row};
 use crate::doctor::current;
 use crate::doctor::machine::Machine;
 use crate::facts::{self, Found};
@@ -31,12 +32,87 @@ use crate::pager;
 use crate::print::{say, to_file};
 use crate::streams;
 
+/// `srctl plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// The initramfs, or a folder that one would be made of [default: the image of this
+    /// machine's running kernel, as srctl doctor finds it].
+    #[arg(value_name = "IMAGE|DIR")]
+    pub image: Option<PathBuf>,
+    #[command(flatten)]
+    pub asking: AskOptions,
+    /// Show which policy said what about this path of the image.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["full", "depth", "list"])]
+    pub explain: Option<OsString>,
+    /// The path is not in the image: explain it as if a program of the boot made it, as this
+    /// kind of file: `file`, `directory`, `symlink`, ... with its size in bytes and its mode.
+    #[arg(
+        long = "as",
+        value_name = "KIND[,size=N][,mode=OCTAL]",
+        requires = "explain"
+    )]
+    pub supposed: Option<Supposed>,
+    /// Directories within each other that are shown; all preserved paths where it is not
+    /// given.
+    #[arg(long, value_name = "N")]
+    pub depth: Option<usize>,
+    /// Show, or with JSON give, the whole tree: leave out nothing, and shorten no line.
+    #[arg(long)]
+    pub full: bool,
+    /// List every path after its disposition (`keep`, `carry`, `part`, `delete`) and a
+    /// tabulator, one a line: for grep and diff.
+    #[arg(long, conflicts_with_all = ["full", "depth"])]
+    pub list: bool,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: PlanFormat,
+    /// Write there rather than to standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub paging: Paging,
+}
+
+impl Plan {
+    /// What is wrong with the command line that the parser does not see.
+    pub fn conflict(&self) -> Option<&'static str> {
+        (self.list && self.format != PlanFormat::Text)
+            .then_some("--list is a format of its own; leave --format out")
+    }
+}
+
+/// How a plan is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// For people: a tree that fits the terminal.
+    #[default]
+    #[value(alias = "table")]
+    Text,
+    /// For programs.
+    Json,
+    /// For people: one page with a map, to be opened in a browser.
+    Html,
+}
+
+/// What its exit statuses mean, and how it is called.
+pub const ROW: Row = Row {
+    command: "plan",
+    fine: "the switch would go well",
+    unfit: Some("an extension is incompatible, a policy failed, or the switch would be refused"),
+    unknown: Some(
+        "the policies could not be asked: the operating system that the extensions are for is not known, say",
+    ),
+    examples: &[
+        "srctl plan",
+        "srctl plan initrd.img --list | grep ^keep",
+        "srctl plan initrd.img --explain /var/log/boot.log --as file,size=70000",
+        "srctl plan initrd.img --os-release /mnt/etc/os-release --format html -o plan.html",
+    ],
+    ..GROUP
+};
+
 /// Runs the command.
 pub fn run(command: &Plan, progress: &dyn Progress) -> Result<Outcome> {
-    if command.list && command.format != PlanFormat::Text {
-        let reason = "--list is a format of its own; leave --format out";
-        command::usage(ErrorKind::ArgumentConflict, reason);
-    }
     let (path, machine) = match &command.image {
         Some(path) => (path.clone(), None),
         None => {

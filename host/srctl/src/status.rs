@@ -7,20 +7,69 @@ mod read;
 mod text;
 mod wait;
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use clap::{Args, ValueEnum};
 use switch_root_core::error::{Kind, Result};
 use switch_root_core::escape;
+use switch_root_core::locations::REPORT_PATH;
 use switch_root_core::progress::Progress;
 use tracing::warn;
 
-use crate::command::{Status, StatusFormat};
+use crate::command::row::Row;
 use crate::input::shown;
 use crate::outcome::Outcome;
 use crate::print;
 
 pub use complaints::complaints;
 pub use read::parse;
+
+/// `srctl status`.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// The report.
+    #[arg(long, value_name = "FILE", default_value = REPORT_PATH)]
+    pub report: PathBuf,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: StatusFormat,
+    /// Write there rather than to standard output: whole or not at all. Everybody may read
+    /// the file.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Wait so long for the deletion of the initramfs to end, if it has not.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=86400))]
+    pub wait: Option<u32>,
+}
+
+/// How a report is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum StatusFormat {
+    /// For people.
+    #[default]
+    #[value(alias = "table")]
+    Text,
+    /// The report as it is.
+    Json,
+    /// Metrics in the text format of Prometheus, for node_exporter's textfile collector.
+    Prometheus,
+}
+
+/// What its exit statuses mean, and how it is called.
+pub const ROW: Row = Row {
+    command: "status",
+    fine: "all is well",
+    failed: "there is no report, or none that can be read (as metrics, 3 where there is none: the metrics say so)",
+    unfit: Some(
+        "a policy failed, an extension was left out, something could not be carried or deleted, there are warnings, or what `--wait` waited for did not come",
+    ),
+    unknown: Some("nothing is wrong in what is known of a report of a newer schema"),
+    examples: &[
+        "srctl status",
+        "srctl status --wait 30 --format prometheus -o /var/lib/prometheus/node-exporter/switch-root.prom",
+    ],
+};
 
 /// Runs the command.
 pub fn run(command: &Status, progress: &dyn Progress) -> Result<Outcome> {

@@ -3,8 +3,10 @@
 
 use clap::Command;
 
-use super::row::{GROUP, MAKER, Row};
-use crate::{extension, image, policy};
+use super::row::{GROUP, Row};
+use crate::{
+    completions, config, diff, doctor, extension, image, man, plan, policy, rehearse, status,
+};
 
 /// Every command, in the order of the help.
 pub const ROWS: &[Row] = &[
@@ -18,32 +20,9 @@ pub const ROWS: &[Row] = &[
     extension::validate::ROW,
     extension::pack::ROW,
     extension::install::ROW,
-    Row {
-        command: "config",
-        examples: &[
-            "srctl config add-extension machine.yaml ghcr.io/siderolabs/gvisor:20240101.0",
-            "srctl config remove-extension machine.yaml ghcr.io/siderolabs/gvisor:20240101.0 -o new.yaml",
-        ],
-        ..MAKER
-    },
-    Row {
-        command: "config add-extension",
-        fine: "the image is in the configuration now",
-        examples: &[
-            "srctl config add-extension machine.yaml ghcr.io/siderolabs/gvisor:20240101.0",
-            "srctl config add-extension machine.yaml ghcr.io/siderolabs/gvisor:20240101.0 -o -",
-        ],
-        ..MAKER
-    },
-    Row {
-        command: "config remove-extension",
-        fine: "the image is out of the configuration now",
-        examples: &[
-            "srctl config remove-extension machine.yaml ghcr.io/siderolabs/gvisor:20240101.0",
-            "srctl config remove-extension machine.yaml ghcr.io/siderolabs/gvisor:20240101.0 -o -",
-        ],
-        ..MAKER
-    },
+    config::ROW,
+    config::ADD_EXTENSION,
+    config::REMOVE_EXTENSION,
     policy::ROW,
     policy::new::ROW,
     policy::build::ROW,
@@ -59,97 +38,14 @@ pub const ROWS: &[Row] = &[
     image::ROW,
     image::add_policy::ROW,
     image::stage::ROW,
-    Row {
-        command: "plan",
-        fine: "the switch would go well",
-        unfit: Some(
-            "an extension is incompatible, a policy failed, or the switch would be refused",
-        ),
-        unknown: Some(
-            "the policies could not be asked: the operating system that the extensions are for is not known, say",
-        ),
-        examples: &[
-            "srctl plan",
-            "srctl plan initrd.img --list | grep ^keep",
-            "srctl plan initrd.img --explain /var/log/boot.log --as file,size=70000",
-            "srctl plan initrd.img --os-release /mnt/etc/os-release --format html -o plan.html",
-        ],
-        ..GROUP
-    },
-    Row {
-        command: "diff",
-        fine: "both are the same",
-        unfit: Some("the two differ"),
-        unknown: Some(
-            "what is known of both is the same, and something is not known, as in `plan`",
-        ),
-        examples: &[
-            "srctl diff old.img new.img",
-            "srctl diff policies.d new-policies.d --image initrd.img",
-        ],
-        ..GROUP
-    },
-    Row {
-        command: "rehearse",
-        fine: "it switched, as planned and well",
-        failed: "something failed, or it did not go as planned; what, is printed",
-        unfit: Some("as planned, but one of the reasons of `plan`"),
-        unknown: Some(
-            "as planned, and the operating system that the extensions are for is not known",
-        ),
-        examples: &[
-            "srctl rehearse initrd.img",
-            "srctl rehearse initrd.img --vm --kernel vmlinuz --os-release /etc/os-release",
-        ],
-    },
-    Row {
-        command: "status",
-        fine: "all is well",
-        failed: "there is no report, or none that can be read (as metrics, 3 where there is none: the metrics say so)",
-        unfit: Some(
-            "a policy failed, an extension was left out, something could not be carried or deleted, there are warnings, or what `--wait` waited for did not come",
-        ),
-        unknown: Some("nothing is wrong in what is known of a report of a newer schema"),
-        examples: &[
-            "srctl status",
-            "srctl status --wait 30 --format prometheus -o /var/lib/prometheus/node-exporter/switch-root.prom",
-        ],
-    },
-    Row {
-        command: "doctor",
-        fine: "there is no problem, though perhaps warnings",
-        failed: "nothing could be examined",
-        unfit: Some("there is a problem"),
-        unknown: Some("there is no problem in what could be examined, and not all could be"),
-        examples: &[
-            "srctl doctor",
-            "srctl doctor initrd.img --root /mnt --format json",
-        ],
-    },
-    Row {
-        command: "completions",
-        fine: "they were printed",
-        examples: &[
-            "srctl completions bash > /etc/bash_completion.d/srctl",
-            "srctl completions zsh > /usr/local/share/zsh/site-functions/_srctl",
-        ],
-        ..MAKER
-    },
-    Row {
-        command: "man",
-        fine: "they were printed or written",
-        examples: &[
-            "srctl man | man -l -",
-            "srctl man -o /usr/local/share/man/man1",
-        ],
-        ..MAKER
-    },
+    plan::ROW,
+    diff::ROW,
+    rehearse::ROW,
+    status::ROW,
+    doctor::ROW,
+    completions::ROW,
+    man::ROW,
 ];
-
-/// The row of a command, by the words after `srctl`.
-pub fn row(command: &str) -> Option<&'static Row> {
-    ROWS.iter().find(|row| row.command == command)
-}
 
 /// Gives each command its exit statuses and examples.
 pub fn described(command: Command) -> Command {
@@ -157,7 +53,7 @@ pub fn described(command: Command) -> Command {
 }
 
 fn with_rows(mut command: Command, path: &str) -> Command {
-    if let Some(row) = row(path) {
+    if let Some(row) = ROWS.iter().find(|row| row.command == path) {
         command = command.after_help(text(row));
     }
     command.mut_subcommands(|below| {

@@ -27,17 +27,17 @@ use toolkit::loading::quietly;
 use super::finding::{Finding, Findings};
 use super::keys;
 use super::policies;
-use crate::command::Doctor;
-use crate::command::options::MachineOptions;
+use crate::command::options::{LimitOptions, MachineOptions};
 use crate::input::shown;
 
 /// Warnings about the contents of an image that are told.
 const TOLD: usize = 5;
 
-/// Reads an image. What cannot be read is a finding.
+/// Reads an image, which the command line may have `named`. What cannot be read is a finding.
 pub fn read(
     path: &Path,
-    command: &Doctor,
+    limits: &LimitOptions,
+    named: bool,
     progress: &dyn Progress,
     findings: &mut Vec<Finding>,
 ) -> Option<Image> {
@@ -52,11 +52,11 @@ pub fn read(
         );
         return None;
     }
-    match crate::plan::read(path, &command.limits, &Wanted::of_plan(), progress) {
+    match crate::plan::read(path, limits, &Wanted::of_plan(), progress) {
         Ok(image) => Some(image),
         Err(error) => {
             // Who names it may have named another file than was meant.
-            let remedy = match command.image.is_some() {
+            let remedy = match named {
                 true => {
                     "check the path; an image that is encrypted or within another file is to be taken out first, and one that is damaged made again"
                 }

@@ -1,81 +1,44 @@
-//! `srctl completions` and `srctl man`: made of the definition of the command line, so
-//! that they say what it does.
+//! `srctl man`: made of the definition of the command line, so that the pages say what it does.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::PathBuf;
 
-use clap::{Command, ValueHint};
-use clap_complete::Shell;
-use clap_mangen::Man;
+use clap::{Args, Command};
 use clap_mangen::roff::{Roff, bold, roman};
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::Shown;
 use switch_root_core::output::AtomicFile;
 
-use crate::command::definition;
-use crate::command::row::Row;
-use crate::command::statuses;
+use crate::command::row::{MAKER, Row};
 use crate::outcome::Outcome;
 use crate::print::print;
+
+/// `srctl man`.
+#[derive(Debug, Args)]
+pub struct Man {
+    /// A folder that gets a page for each command. Without it the page of srctl is printed.
+    #[arg(long, short, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+}
+
+/// What its exit statuses mean, and how it is called.
+pub const ROW: Row = Row {
+    command: "man",
+    fine: "they were printed or written",
+    examples: &[
+        "srctl man | man -l -",
+        "srctl man -o /usr/local/share/man/man1",
+    ],
+    ..MAKER
+};
 
 /// The section of manuals that commands are in.
 const SECTION: &str = "1";
 
-/// Prints the completions of a shell.
-pub fn completions(shell: Shell) -> Result<Outcome> {
-    let mut script = Vec::new();
-    let mut definition = definition();
-    clap_complete::generate(shell, &mut definition, "srctl", &mut script);
-    let script = String::from_utf8_lossy(&script);
-    match shell {
-        Shell::Bash => print(&files_first(&script))?,
-        _ => print(&script)?,
-    }
-    Ok(Outcome::Fine)
-}
-
-/// What bash completes, with files where a command takes one, and options where somebody
-/// begins one: the generator offers options for every word. No reply has bash offer files.
-fn files_first(script: &str) -> String {
-    let mut takers = Vec::new();
-    collect_takers(&definition(), "srctl", &mut takers);
-    const OPTIONS: &str = r#"            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )"#;
-    let mut taker = false;
-    let lines = script.lines().map(|line| {
-        let label = line
-            .strip_prefix("        srctl")
-            .and_then(|it| it.strip_suffix(')'));
-        if let Some(label) = label {
-            taker = takers.contains(&format!("srctl{label}"));
-        }
-        match line.trim_start() {
-            test if taker && test.starts_with("if [[ ${cur} == -* ||") => {
-                "            if [[ ${cur} == -* ]] ; then"
-            }
-            _ if taker && line == OPTIONS => "            COMPREPLY=()",
-            _ => line,
-        }
-    });
-    lines.collect::<Vec<_>>().join("\n") + "\n"
-}
-
-/// The labels of commands that take a file or folder without an option, as the generator
-/// makes them.
-fn collect_takers(command: &Command, label: &str, takers: &mut Vec<String>) {
-    let mut free = command.get_positionals();
-    if free.any(|argument| argument.get_value_hint() == ValueHint::AnyPath) {
-        takers.push(label.to_owned());
-    }
-    for below in command.get_subcommands() {
-        let name = below.get_name().replace('-', "__subcmd__");
-        collect_takers(below, &format!("{label}__subcmd__{name}"), takers);
-    }
-}
-
 /// Prints the page of srctl, or writes those of all commands into a folder.
-pub fn man(folder: Option<&Path>) -> Result<Outcome> {
-    let pages = pages()?;
-    let Some(folder) = folder else {
+pub fn run(command: &Man, definition: Command, rows: &[Row]) -> Result<Outcome> {
+    let pages = pages(definition, rows)?;
+    let Some(folder) = &command.output else {
         let (_, page) = &pages[0];
         print(&String::from_utf8_lossy(page))?;
         return Ok(Outcome::Fine);
@@ -95,12 +58,12 @@ pub fn man(folder: Option<&Path>) -> Result<Outcome> {
 }
 
 /// The name and the text of each page, that of srctl first.
-fn pages() -> Result<Vec<(String, Vec<u8>)>> {
+fn pages(definition: Command, rows: &[Row]) -> Result<Vec<(String, Vec<u8>)>> {
     // `help` explains nothing that the pages do not.
-    let mut definition = definition().disable_help_subcommand(true);
+    let mut definition = definition.disable_help_subcommand(true);
     definition.build();
     let mut pages = Vec::new();
-    add(&definition, "", &[], &mut pages)
+    add(&definition, rows, "", &[], &mut pages)
         .map_err(|error| Error::system("cannot make the manual pages", &error))?;
     Ok(pages)
 }
@@ -109,6 +72,7 @@ fn pages() -> Result<Vec<(String, Vec<u8>)>> {
 /// `srctl`, and `others` the pages that a reader of this one may want, too.
 fn add(
     command: &Command,
+    rows: &[Row],
     path: &str,
     others: &[String],
     pages: &mut Vec<(String, Vec<u8>)>,
@@ -116,7 +80,7 @@ fn add(
     let name = name(command);
     let below: Vec<&Command> = shown(command).collect();
     let mut page = title(&name).into_bytes();
-    let man = Man::new(command.clone());
+    let man = clap_mangen::Man::new(command.clone());
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
     man.render_description_section(&mut page)?;
@@ -124,7 +88,7 @@ fn add(
     if !below.is_empty() {
         man.render_subcommands_section(&mut page)?;
     }
-    if let Some(row) = statuses::row(path) {
+    if let Some(row) = rows.iter().find(|row| row.command == path) {
         exit_status(row, &mut page)?;
         examples(row, &mut page)?;
     }
@@ -136,7 +100,7 @@ fn add(
     related.extend(names);
     for command in below {
         let path = format!("{path} {}", command.get_name());
-        add(command, path.trim_start(), &related, pages)?;
+        add(command, rows, path.trim_start(), &related, pages)?;
     }
     Ok(())
 }
@@ -207,8 +171,15 @@ fn shown(command: &Command) -> impl Iterator<Item = &Command> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::command::definition;
+    use crate::command::statuses::ROWS;
+
+    fn written() -> Vec<(String, Vec<u8>)> {
+        pages(definition(), ROWS).unwrap()
+    }
 
     /// The names of all commands below one, with dashes, and whether they are shown.
     fn commands(command: &Command, prefix: &str, shown: bool, all: &mut Vec<(String, bool)>) {
@@ -229,7 +200,7 @@ mod tests {
             .filter(|(_, shown)| *shown)
             .map(|(name, _)| name.clone())
             .collect();
-        let pages = pages().unwrap();
+        let pages = written();
         assert_eq!(pages[0].0, "srctl");
         let found: BTreeSet<_> = pages.into_iter().map(|(name, _)| name).collect();
         assert_eq!(found, expected);
@@ -245,6 +216,7 @@ mod tests {
         let mut pages = Vec::new();
         add(
             &definition.disable_help_subcommand(true),
+            &[],
             "",
             &[],
             &mut pages,
@@ -260,7 +232,7 @@ mod tests {
 
     #[test]
     fn sections_of_pages_have_their_usual_names() {
-        for (name, page) in pages().unwrap() {
+        for (name, page) in written() {
             let page = String::from_utf8_lossy(&page);
             let sections: Vec<_> = page
                 .lines()
@@ -278,7 +250,7 @@ mod tests {
 
     #[test]
     fn pages_refer_to_each_other() {
-        let pages = pages().unwrap();
+        let pages = written();
         let names: BTreeSet<_> = pages.iter().map(|(name, _)| name.as_str()).collect();
         for (name, page) in &pages {
             let page = String::from_utf8_lossy(page);
