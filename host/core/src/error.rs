@@ -153,6 +153,15 @@ impl Error {
             message: format!("{text}: {}", self.message),
         }
     }
+
+    /// The same failure, with the name of what it is about in front.
+    #[must_use]
+    pub fn about(self, what: &str) -> Self {
+        Self {
+            message: format!("{what}: {}", self.message),
+            ..self
+        }
+    }
 }
 
 impl fmt::Display for Error {

@@ -5,15 +5,16 @@
 //! What is signed is the component, so its signature travels as an annotation. The
 //! settings of a policy are the operator's, and do not travel at all.
 
-mod config;
-mod manifest;
+pub(crate) mod config;
+pub(crate) mod manifest;
 mod push;
-mod signature;
+pub(crate) mod signature;
 
 use policy::description;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 use switch_root_core::limits::fixed;
+use switch_root_core::outcome::Message;
 
 use crate::access::Access;
 use crate::pull::Platform;
@@ -23,6 +24,17 @@ use crate::reference::{ImageRef, Source};
 pub use policy::description::Description;
 pub use push::Push;
 pub use signature::check_signature;
+
+switch_root_core::outcomes! {
+    /// Why an artifact is not a policy.
+    pub enum Unusable in "artifacts" {
+        /// What the artifact is said to be and what it holds differ. Push the policy again, with
+        /// `srctl policy push`.
+        "SR-O80" Unfit { image: String } = "cannot use {image}",
+        /// Another artifact was named, or the component was not built with the policy SDK.
+        "SR-O81" NotAPolicy { name: String, reason: String } = "{name} {reason}",
+    }
+}
 
 /// What was pushed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,13 +107,17 @@ pub fn pull(from: &ImageRef, expected: Option<&str>, access: &Access<'_>) -> Res
     };
     let received = artifacts::receive(from, &choice, access)?;
     let shown = escape::message(&from.text, 300);
-    config::check(&received.manifest, &received.config)
-        .map_err(|error| error.within(format!("cannot use {shown}")))?;
+    config::check(&received.manifest, &received.config).map_err(|error| {
+        error.within(Unusable::Unfit {
+            image: shown.clone(),
+        })
+    })?;
     let description = check(&received.layer, &format!("the file in {shown}"))?;
     let signature = manifest::signature(&received.manifest);
     if let Some(signature) = signature {
         check_signature(signature).map_err(|reason| {
-            Error::input(format!("the signature that came with {shown} {reason}"))
+            let of = |reason: &str| format!("the signature that came with {shown} {reason}");
+            Error::input(Message::from(reason).reworded(of))
         })?;
     }
     Ok(Policy {
@@ -118,7 +134,10 @@ pub fn pull(from: &ImageRef, expected: Option<&str>, access: &Access<'_>) -> Res
 fn check(wasm: &[u8], name: &str) -> Result<Description> {
     let checked = description::describe(wasm)
         .and_then(|description| description.check_policy().map(|()| description));
-    checked.map_err(|reason| Error::input(format!("{name} {reason}")))
+    checked.map_err(|reason| {
+        let name = name.to_owned();
+        Error::input(Unusable::NotAPolicy { name, reason })
+    })
 }
 
 /// What names an artifact by its digest, wherever its tag leads later.

@@ -1,6 +1,54 @@
 //! All outcomes of this crate, for documents.
 
-use switch_root_core::outcome::Table;
+use switch_root_core::outcome::{Outcomes, Table};
+
+use crate::{artifact, pull, reference, unpack};
 
 /// What documents say of them.
-pub const TABLES: &[Table] = &[];
+pub const TABLES: &[Table] = &[
+    artifact::Unusable::TABLE,
+    artifact::config::Unfit::TABLE,
+    artifact::manifest::NotWasm::TABLE,
+    artifact::signature::NotASignature::TABLE,
+    pull::Exchange::TABLE,
+    pull::artifacts::Refused::TABLE,
+    pull::client::Refused::TABLE,
+    pull::client::Unhelpful::TABLE,
+    pull::client::authentication::NoToken::TABLE,
+    pull::client::authentication::Unknown::TABLE,
+    pull::client::sending::NotTaken::TABLE,
+    pull::digest::Differs::TABLE,
+    pull::docker_archive::NoArchive::TABLE,
+    pull::docker_config::HelperFailed::TABLE,
+    pull::docker_config::Unusable::TABLE,
+    pull::document::Unread::TABLE,
+    pull::endpoint::Nowhere::TABLE,
+    pull::files::Holds::TABLE,
+    pull::files::NoArchive::TABLE,
+    pull::folder::Unfit::TABLE,
+    pull::image::Unfit::TABLE,
+    pull::layout::NoLayout::TABLE,
+    pull::layout_writer::Unfit::TABLE,
+    pull::platform::Unfit::TABLE,
+    pull::proxy::Unusable::TABLE,
+    pull::repository::NotFound::TABLE,
+    pull::resolve::Unfit::TABLE,
+    pull::resume::NotReceived::TABLE,
+    pull::sender::NotSent::TABLE,
+    pull::stop::Ended::TABLE,
+    pull::store::TooLarge::TABLE,
+    pull::transport::NotAUrl::TABLE,
+    pull::transport::Redirects::TABLE,
+    pull::transport::failure::Failure::TABLE,
+    pull::trust::Unusable::TABLE,
+    reference::NotAnImage::TABLE,
+    unpack::Unfit::TABLE,
+    unpack::attributes::Unread::TABLE,
+    unpack::failure::Malformed::TABLE,
+    unpack::marks::TooMany::TABLE,
+    unpack::meter::TooLarge::TABLE,
+    unpack::name::Misnamed::TABLE,
+    unpack::tree::Unfit::TABLE,
+    unpack::tree::directory::Unmade::TABLE,
+    unpack::tree::lookup::NoPlace::TABLE,
+];

@@ -11,33 +11,54 @@
 mod ahead;
 pub(crate) mod artifacts;
 mod challenge;
-mod client;
+
+pub(crate) mod client;
 mod configuration;
 mod credentials;
-mod digest;
-mod docker_archive;
-mod docker_config;
-mod document;
-mod endpoint;
-mod files;
-mod folder;
+
+pub(crate) mod digest;
+
+pub(crate) mod docker_archive;
+
+pub(crate) mod docker_config;
+
+pub(crate) mod document;
+
+pub(crate) mod endpoint;
+
+pub(crate) mod files;
+
+pub(crate) mod folder;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-mod image;
+
+pub(crate) mod image;
 mod index;
-mod layout;
-mod layout_writer;
-mod platform;
-mod proxy;
+
+pub(crate) mod layout;
+
+pub(crate) mod layout_writer;
+
+pub(crate) mod platform;
+
+pub(crate) mod proxy;
 mod registry;
-mod repository;
-mod resolve;
-mod resume;
-mod sender;
-mod stop;
-mod store;
-mod transport;
-mod trust;
+
+pub(crate) mod repository;
+
+pub(crate) mod resolve;
+
+pub(crate) mod resume;
+
+pub(crate) mod sender;
+
+pub(crate) mod stop;
+
+pub(crate) mod store;
+
+pub(crate) mod transport;
+
+pub(crate) mod trust;
 
 #[cfg(test)]
 mod server;
@@ -66,6 +87,18 @@ use crate::unpack::Dropped;
 
 pub(crate) use document::essence;
 pub use platform::Platform;
+
+switch_root_core::outcomes! {
+    /// What images and artifacts are for, and what of that failed.
+    pub enum Exchange in "pulling" {
+        /// The reason follows, with what to do.
+        "SR-O01" Pull { image: String } = "cannot pull {image}",
+        "SR-O02" Push { image: String } = "cannot push to {image}",
+        /// A list of images names each once.
+        "SR-O03" Twice { image: String } = "the image {image} is named twice; remove one of them",
+        "SR-O04" TwiceOtherwise { image: String, other: String } = "the image {image} is named twice, once as {other}; remove one of them",
+    }
+}
 
 /// How images are pulled.
 pub struct Options<'a> {
@@ -272,7 +305,9 @@ fn one(
     };
     get().map_err(|error| match error.kind {
         Kind::Interrupted => error,
-        _ => error.within(format!("cannot pull {}", escape::message(&image.text, 300))),
+        _ => error.within(Exchange::Pull {
+            image: escape::message(&image.text, 300),
+        }),
     })
 }
 
@@ -282,14 +317,12 @@ fn refuse_duplicates(images: &[ImageRef]) -> Result<()> {
             .iter()
             .find(|other| other.source == image.source)
         {
-            return Err(Error::input(format!(
-                "the image {} is named twice{}; remove one of them",
-                escape::message(&image.text, 300),
-                match other.text == image.text {
-                    true => String::new(),
-                    false => format!(", once as {}", escape::message(&other.text, 300)),
-                }
-            )));
+            let shown = |image: &ImageRef| escape::message(&image.text, 300);
+            let (same, image, other) = (other.text == image.text, shown(image), shown(other));
+            return Err(Error::input(match same {
+                true => Exchange::Twice { image },
+                false => Exchange::TwiceOtherwise { image, other },
+            }));
         }
     }
     Ok(())

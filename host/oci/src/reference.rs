@@ -7,6 +7,20 @@ use std::str::FromStr;
 
 use oci_spec::distribution::{ParseError, Reference};
 use switch_root_core::error::{Error, Result};
+use switch_root_core::outcome::Message;
+
+switch_root_core::outcomes! {
+    /// Why a text names no image.
+    pub enum NotAnImage in "image-names" {
+        /// Correct the name.
+        "SR-Q90" NoPath { text: String, what: &'static str } = "the image `{text}` names no {what}; write `{text}PATH`",
+        /// What follows stands within: `TEXT is not an image: ...`.
+        "SR-Q91" Digest { digest: String } = "the digest `{digest}` is not `sha256:` and 64 hexadecimal digits",
+        "SR-Q92" Tag { tag: String } = "the tag `{tag}` is not 1 to 128 letters, digits, `_`, `.` and `-`",
+        "SR-Q93" Capitals { name: String } = "the name `{name}` has capital letters",
+        "SR-Q94" Malformed { error: ParseError } = "{error}",
+    }
+}
 
 /// A host that is none, by RFC 6761.
 const PLACEHOLDER: &str = "address.invalid";
@@ -78,11 +92,10 @@ impl FromStr for ImageRef {
             }
             _ => (PathBuf::from(rest), None),
         };
-        let empty = |rest: &str, what: &str| {
+        let empty = |rest: &str, what: &'static str| {
             if rest.is_empty() {
-                return Err(Error::input(format!(
-                    "the image `{text}` names no {what}; write `{text}PATH`"
-                )));
+                let text = text.to_owned();
+                return Err(Error::input(NotAnImage::NoPath { text, what }));
             }
             Ok(())
         };
@@ -100,10 +113,12 @@ impl FromStr for ImageRef {
             Source::DockerArchive { file, name }
         } else {
             Source::Registry(registry(text).map_err(|error| {
-                let reason = why(text).unwrap_or_else(|| error.to_string());
-                Error::input(format!(
-                    "`{text}` is not an image: {reason}; images are written REGISTRY/NAME:TAG, REGISTRY/NAME@sha256:DIGEST, oci:FOLDER, oci-archive:FILE or docker-archive:FILE"
-                ))
+                let reason = why(text).unwrap_or(NotAnImage::Malformed { error });
+                Error::input(Message::from(reason).reworded(|reason| {
+                    format!(
+                        "`{text}` is not an image: {reason}; images are written REGISTRY/NAME:TAG, REGISTRY/NAME@sha256:DIGEST, oci:FOLDER, oci-archive:FILE or docker-archive:FILE"
+                    )
+                }))
             })?)
         };
         Ok(Self {
@@ -114,7 +129,7 @@ impl FromStr for ImageRef {
 }
 
 /// What is wrong with a reference to an image of a registry, quoted, where it can be told.
-fn why(text: &str) -> Option<String> {
+fn why(text: &str) -> Option<NotAnImage> {
     let (text, digest) = match text.split_once('@') {
         Some((text, digest)) => (text, Some(digest)),
         None => (text, None),
@@ -123,9 +138,8 @@ fn why(text: &str) -> Option<String> {
         let hex = digest.strip_prefix("sha256:");
         let is_hex = |it: &str| it.len() == 64 && it.bytes().all(|b| b.is_ascii_hexdigit());
         if !hex.is_some_and(is_hex) && !digest.starts_with("sha512:") {
-            return Some(format!(
-                "the digest `{digest}` is not `sha256:` and 64 hexadecimal digits"
-            ));
+            let digest = digest.to_owned();
+            return Some(NotAnImage::Digest { digest });
         }
     }
     let (path, tag) = match text.rsplit_once(':') {
@@ -140,16 +154,17 @@ fn why(text: &str) -> Option<String> {
                 || tag.starts_with(['.', '-'])
                 || !tag.chars().all(of_tag) =>
         {
-            return Some(format!(
-                "the tag `{tag}` is not 1 to 128 letters, digits, `_`, `.` and `-`"
-            ));
+            let tag = tag.to_owned();
+            return Some(NotAnImage::Tag { tag });
         }
         _ => {}
     }
     let (_, name) = path.split_once('/').unwrap_or(("", path));
     name.chars()
         .any(|c| c.is_ascii_uppercase())
-        .then(|| format!("the name `{name}` has capital letters"))
+        .then(|| NotAnImage::Capitals {
+            name: name.to_owned(),
+        })
 }
 
 /// A reference to an image of a registry, which may be named by an address of IPv6 in

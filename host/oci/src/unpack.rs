@@ -6,14 +6,14 @@
 //! it away. Owners and times of an archive do not matter: layers belong to root in
 //! the end. Extended attributes are dropped, and reported by [`Unpacker::complete`].
 
-mod attributes;
+pub(crate) mod attributes;
 mod decompress;
-mod failure;
+pub(crate) mod failure;
 mod headers;
-mod marks;
-mod meter;
-mod name;
-mod tree;
+pub(crate) mod marks;
+pub(crate) mod meter;
+pub(crate) mod name;
+pub(crate) mod tree;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -24,6 +24,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use failure::broken;
+pub(crate) use failure::unread;
 use headers::Headers;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::{escape, interrupt};
@@ -34,6 +35,22 @@ pub use decompress::decompress;
 pub use marks::{Dropped, Special};
 pub(crate) use meter::Gauge;
 pub use tree::Modes;
+
+switch_root_core::outcomes! {
+    /// Why a layer is not unpacked.
+    pub enum Unfit in "unpacking" {
+        /// It is not an image of an extension, or one that was made to fill a disk.
+        "SR-Q11" Entries { most: u64 } = "the image has more than {most} entries, which no extension has",
+        /// The tool that made the layer writes what others do not read. Build the image with another
+        /// one.
+        "SR-Q12" NoName { name: String } = "the layer has an entry `{name}` that is no directory; its name is missing",
+        "SR-Q13" Whiteout { name: String } = "the layer has a whiteout `{name}`, which names nothing in its directory",
+        "SR-Q14" Kind { path: String, kind: String } = "the layer's entry {path} is of type `{kind}`, which is not read; an extension may hold files, directories and links only",
+        "SR-Q15" NoTarget { path: String } = "the layer's entry {path} is a link without a target",
+        "SR-Q16" ZeroInTarget { path: String } = "the layer's entry {path} is a link whose target holds a zero byte",
+        "SR-Q17" LongTarget { path: String } = "the layer's entry {path} is a link whose target is longer than Linux takes",
+    }
+}
 
 /// Entries that all layers of an image may have together.
 pub const ENTRIES: u64 = 1_000_000;
@@ -88,9 +105,7 @@ impl Unpacker {
             interrupt::check()?;
             self.entries += 1;
             if self.entries > ENTRIES {
-                return Err(Error::input(format!(
-                    "the image has more than {ENTRIES} entries, which no extension has"
-                )));
+                return Err(Error::input(Unfit::Entries { most: ENTRIES }));
             }
             self.entry(&mut entry)?;
             // Also what nobody wanted: the next header stands behind it.
@@ -133,10 +148,10 @@ impl Unpacker {
         let Some((last, parents)) = path.split_last() else {
             return match kind {
                 EntryType::Directory => Ok(()),
-                _ => Err(Error::input(format!(
-                    "the layer has an entry `{}` that is no directory; its name is missing",
-                    escape::path(&name)
-                ))),
+                _ => {
+                    let name = escape::path(&name);
+                    Err(Error::input(Unfit::NoName { name }))
+                }
             };
         };
         if let Some(hidden) = last.strip_prefix(b".wh.") {
@@ -144,17 +159,17 @@ impl Unpacker {
                 b".wh..opq" => self.tree.clear(parents),
                 // Notes of aufs to itself.
                 _ if hidden.starts_with(b".wh.") => Ok(()),
-                b"" | b"." | b".." => Err(Error::input(format!(
-                    "the layer has a whiteout `{}`, which names nothing in its directory",
-                    escape::path(&name)
-                ))),
+                b"" | b"." | b".." => {
+                    let name = escape::path(&name);
+                    Err(Error::input(Unfit::Whiteout { name }))
+                }
                 _ => self.tree.remove(parents, hidden),
             };
         }
         let mode = entry
             .header()
             .mode()
-            .map_err(|error| broken(&error).within(escape::path(&name)))?
+            .map_err(|error| broken(&error).about(&escape::path(&name)))?
             & 0o7777;
         let tree = &mut self.tree;
         let real = match kind {
@@ -172,11 +187,10 @@ impl Unpacker {
             EntryType::Char | EntryType::Block => return tree.refuse(&path, Special::Device),
             EntryType::Fifo => return tree.refuse(&path, Special::Fifo),
             other => {
-                return Err(Error::input(format!(
-                    "the layer's entry {} is of type `{}`, which is not read; an extension may hold files, directories and links only",
-                    escape::path(&name),
-                    escape::path(&[other.as_byte()])
-                )));
+                return Err(Error::input(Unfit::Kind {
+                    path: escape::path(&name),
+                    kind: escape::path(&[other.as_byte()]),
+                }));
             }
         };
         tree.marks.drop_attributes(real, &attributes);
@@ -187,17 +201,15 @@ impl Unpacker {
 /// A link's target, as the archive spells it.
 fn link_target(entry: &tar::Entry<'_, impl Read>, name: &[u8]) -> Result<Vec<u8>> {
     let target = entry.link_name_bytes().unwrap_or_default().into_owned();
+    let path = || escape::path(name);
     let wrong = if target.is_empty() {
-        "without a target"
+        Unfit::NoTarget { path: path() }
     } else if target.contains(&0) {
-        "whose target holds a zero byte"
+        Unfit::ZeroInTarget { path: path() }
     } else if target.len() >= name::LENGTH {
-        "whose target is longer than Linux takes"
+        Unfit::LongTarget { path: path() }
     } else {
         return Ok(target);
     };
-    Err(Error::input(format!(
-        "the layer's entry {} is a link {wrong}",
-        escape::path(name)
-    )))
+    Err(Error::input(wrong))
 }

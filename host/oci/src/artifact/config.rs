@@ -12,6 +12,20 @@ use switch_root_core::escape;
 use super::push::Push;
 use crate::pull::essence;
 
+switch_root_core::outcomes! {
+    /// Why the configuration of an artifact is not written or taken.
+    pub enum Unfit in "artifacts" {
+        /// The time comes from `SOURCE_DATE_EPOCH`.
+        "SR-O83" TooLate { time: u64 } = "the time {time} is after the year 9999, which no artifact can be made in; it is seconds since 1970",
+        /// This is a fault of ours. Report it.
+        "SR-O84" Unwritten { error: serde_json::Error } = "cannot write the configuration: {error}",
+        /// The tool that pushed the policy writes something else than others read.
+        "SR-O85" Malformed { digest: String, why: String } = "the configuration {digest} is malformed: {why}",
+        "SR-O86" Architecture { architecture: String } = "its configuration is for the architecture `{architecture}`, not for wasm",
+        "SR-O87" Layers = "its configuration names other layers than its manifest; push the policy again",
+    }
+}
+
 /// What configurations are.
 pub(super) const MEDIA_TYPE: &str = "application/vnd.wasm.config.v0+json";
 /// What all of them are for.
@@ -54,10 +68,7 @@ struct Read {
 pub(super) fn write(push: &Push<'_>, description: &Description) -> Result<Vec<u8>> {
     const YEAR_10000: u64 = 253_402_300_800;
     if push.created >= YEAR_10000 {
-        return Err(Error::input(format!(
-            "the time {} is after the year 9999, which no artifact can be made in; it is seconds since 1970",
-            push.created
-        )));
+        return Err(Error::input(Unfit::TooLate { time: push.created }));
     }
     let created = UNIX_EPOCH + Duration::from_secs(push.created);
     let written = Written {
@@ -73,8 +84,7 @@ pub(super) fn write(push: &Push<'_>, description: &Description) -> Result<Vec<u8
             target: target(description),
         },
     };
-    serde_json::to_vec(&written)
-        .map_err(|error| Error::input(format!("cannot write the configuration: {error}")))
+    serde_json::to_vec(&written).map_err(|error| Error::input(Unfit::Unwritten { error }))
 }
 
 /// The world that a component is made for, where it answers one question alone: the
@@ -99,25 +109,21 @@ pub(super) fn check(manifest: &ImageManifest, config: &[u8]) -> Result<()> {
     }
     let digest = manifest.config().digest();
     let read: Read = serde_json::from_slice(config).map_err(|error| {
-        Error::input(format!(
-            "the configuration {digest} is malformed: {}",
-            escape::message(&error.to_string(), 200)
-        ))
+        Error::input(Unfit::Malformed {
+            digest: digest.to_string(),
+            why: escape::message(&error.to_string(), 200),
+        })
     })?;
     if read.architecture != ARCHITECTURE {
-        return Err(Error::input(format!(
-            "its configuration is for the architecture `{}`, not for {ARCHITECTURE}",
-            escape::message(&read.architecture, 100)
-        )));
+        let architecture = escape::message(&read.architecture, 100);
+        return Err(Error::input(Unfit::Architecture { architecture }));
     }
     let layers = manifest.layers().iter();
     if !layers
         .map(|layer| layer.digest().as_ref())
         .eq(read.layer_digests.iter().map(String::as_str))
     {
-        return Err(Error::input(
-            "its configuration names other layers than its manifest; push the policy again",
-        ));
+        return Err(Error::input(Unfit::Layers));
     }
     Ok(())
 }

@@ -7,11 +7,24 @@ use policy::description::Description;
 use serde::Serialize;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
+use switch_root_core::outcome::Message;
 
 use super::config;
 use super::push::Push;
 use super::signature::check_signature;
 use crate::pull::essence;
+
+switch_root_core::outcomes! {
+    /// Why an artifact is not one of a policy.
+    pub enum NotWasm in "artifacts" {
+        /// `wac` composes components.
+        "SR-O90" Several { count: usize } = "it is a Wasm artifact of {count} layers, and one of a policy has a single one; compose the components into one",
+        /// Something else is under that name.
+        "SR-O91" Other { what: &'static str, of: String, layers: String } = "it is no Wasm artifact but {what} (of the type `{of}`, with layers of {layers}); policies are put there with `srctl policy push`",
+        /// This is a fault of ours. Report it.
+        "SR-O92" Unwritten { error: serde_json::Error } = "cannot write the manifest: {error}",
+    }
+}
 
 /// What manifests are.
 pub(super) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -83,7 +96,10 @@ pub(super) fn write(push: &Push<'_>, config: &[u8], description: &Description) -
     annotations.insert(TITLE, push.name);
     if let Some(signature) = push.signature {
         check_signature(signature)
-            .map_err(|reason| Error::input(format!("the signature {reason}")))?;
+            .map_err(Message::from)
+            .map_err(|reason| {
+                Error::input(reason.reworded(|reason| format!("the signature {reason}")))
+            })?;
         annotations.insert(SIGNATURE, signature);
     }
     let mut layer = Named::new(LAYER, push.wasm);
@@ -96,8 +112,7 @@ pub(super) fn write(push: &Push<'_>, config: &[u8], description: &Description) -
         layers: [layer],
         annotations,
     };
-    serde_json::to_vec(&written)
-        .map_err(|error| Error::input(format!("cannot write the manifest: {error}")))
+    serde_json::to_vec(&written).map_err(|error| Error::input(NotWasm::Unwritten { error }))
 }
 
 /// The layer with the component.
@@ -113,10 +128,11 @@ pub(super) fn layer(manifest: &ImageManifest) -> Result<Descriptor> {
     };
     match &**manifest.layers() {
         [only] if is_wasm(only) => Ok(only.clone()),
-        layers if layers.len() > 1 && layers.iter().all(is_wasm) => Err(Error::input(format!(
-            "it is a Wasm artifact of {} layers, and one of a policy has a single one; compose the components into one",
-            layers.len()
-        ))),
+        layers if layers.len() > 1 && layers.iter().all(is_wasm) => {
+            Err(Error::input(NotWasm::Several {
+                count: layers.len(),
+            }))
+        }
         layers => {
             let mut types: Vec<&str> = layers
                 .iter()
@@ -125,15 +141,14 @@ pub(super) fn layer(manifest: &ImageManifest) -> Result<Descriptor> {
             types.dedup();
             types.truncate(4);
             let of = manifest.artifact_type().as_ref().map_or(of, AsRef::as_ref);
-            Err(Error::input(format!(
-                "it is no Wasm artifact but {} (of the type `{}`, with layers of {}); policies are put there with `srctl policy push`",
-                kind(of),
-                escape::message(of, 200),
-                match types.is_empty() {
+            Err(Error::input(NotWasm::Other {
+                what: kind(of),
+                of: escape::message(of, 200),
+                layers: match types.is_empty() {
                     true => "nothing".to_owned(),
                     false => format!("`{}`", escape::message(&types.join("`, `"), 600)),
-                }
-            )))
+                },
+            }))
         }
     }
 }

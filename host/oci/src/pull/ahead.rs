@@ -4,12 +4,13 @@
 use std::io::{self, BufRead, Read};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 
-use switch_root_core::error::{Error, Result};
+use switch_root_core::error::{Attempt, Error, Result};
 use switch_root_core::progress::Task;
 
 use super::digest::Checked;
 use super::stop::{NOTICE, Stop};
 use super::store::{Layer, Store};
+use crate::unpack::unread;
 
 /// Bytes that are handed over at a time.
 const CHUNK: usize = 256 << 10;
@@ -94,8 +95,10 @@ impl Sender {
             stop.check()?;
             let mut chunk = self.reusable.try_recv().unwrap_or_default();
             chunk.resize(CHUNK, 0);
-            let length = fill(&mut blob, &mut chunk)
-                .map_err(|error| Error::system(format!("cannot read {what}"), &error))?;
+            let length = fill(&mut blob, &mut chunk).map_err(|error| {
+                let path = what.clone();
+                Error::system(Attempt::Read { path }, &error)
+            })?;
             if length == 0 {
                 return Ok(true);
             }
@@ -144,7 +147,7 @@ impl Layers<'_> {
     pub(super) fn finish(&mut self) -> Result<()> {
         io::copy(self, &mut io::sink())
             .map(drop)
-            .map_err(|error| Error::system("cannot read the layer", &error))
+            .map_err(|error| unread(&error))
     }
 }
 

@@ -8,7 +8,6 @@ use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::escape;
 use switch_root_core::progress::Task;
 
-use super::attend;
 use super::client::Client;
 use super::digest;
 use super::document::{Document, LIMIT};
@@ -20,8 +19,22 @@ use super::resolve;
 use super::sender::Sender;
 use super::stop::Stop;
 use super::store::{Store, whole};
+use super::{Exchange, attend};
 use crate::access::Access;
 use crate::reference::{ImageRef, Source};
+
+switch_root_core::outcomes! {
+    /// Why an artifact is not fetched or sent.
+    pub enum Refused in "artifacts" {
+        /// Correct the reference.
+        "SR-O10" Digest { named: String, digest: String } = "the reference names the digest {named}, and what is pushed has {digest}; push to a tag",
+        "SR-O11" ByItself = "the reference names a digest, which what is pushed has by itself; push to a name",
+        "SR-O12" ReadOnly = "an oci-archive is read and not written; push to an OCI image layout (oci:FOLDER), and pack that with tar",
+        "SR-O13" NoArtifacts = "a docker-archive holds container images alone; name a registry, or an OCI image layout (oci:FOLDER)",
+        /// Tags are names that can be given to something else.
+        "SR-O14" Moved { digest: String, expected: String } = "it leads to {digest} now, and {expected} was expected: somebody has put something else there; look at what changed before you expect the new digest",
+    }
+}
 
 /// An artifact as it was found. Everything is what its digest says.
 pub(crate) struct Received {
@@ -110,7 +123,7 @@ pub(crate) fn receive(
         }
         Source::DockerArchive { .. } => Err(no_archive()),
     });
-    received.map_err(|error| named("cannot pull", &name, error))
+    received.map_err(|error| named(Exchange::Pull { image: name }, error))
 }
 
 /// Sends an artifact: its blobs, and then the manifest, so that nobody finds one that
@@ -129,9 +142,8 @@ pub(crate) fn send(image: &ImageRef, parcel: &Parcel<'_>, access: &Access<'_>) -
             if let Some(named) = reference.digest()
                 && named != digest
             {
-                return Err(Error::input(format!(
-                    "the reference names the digest {named}, and what is pushed has {digest}; push to a tag"
-                )));
+                let named = named.to_owned();
+                return Err(Error::input(Refused::Digest { named, digest }));
             }
             let sender = Sender::new(client, reference);
             for blob in parcel.blobs {
@@ -142,9 +154,7 @@ pub(crate) fn send(image: &ImageRef, parcel: &Parcel<'_>, access: &Access<'_>) -
         }
         Source::Layout { folder, name } => {
             if name.as_ref().is_some_and(|name| name.starts_with('@')) {
-                return Err(Error::input(
-                    "the reference names a digest, which what is pushed has by itself; push to a name",
-                ));
+                return Err(Error::input(Refused::ByItself));
             }
             let writer = LayoutWriter::open(folder)?;
             for blob in parcel.blobs {
@@ -153,37 +163,33 @@ pub(crate) fn send(image: &ImageRef, parcel: &Parcel<'_>, access: &Access<'_>) -
             }
             writer.manifest(name.as_deref(), parcel.manifest, parcel.media_type)
         }
-        Source::OciArchive { .. } => Err(Error::input(
-            "an oci-archive is read and not written; push to an OCI image layout (oci:FOLDER), and pack that with tar",
-        )),
+        Source::OciArchive { .. } => Err(Error::input(Refused::ReadOnly)),
         Source::DockerArchive { .. } => Err(no_archive()),
     });
-    sent.map_err(|error| named("cannot push to", &name, error))
+    sent.map_err(|error| named(Exchange::Push { image: name }, error))
 }
 
-fn named(attempt: &str, name: &str, error: Error) -> Error {
+fn named(attempt: Exchange, error: Error) -> Error {
     match error.kind {
         Kind::Interrupted => error,
-        _ => error.within(format!("{attempt} {name}")),
+        _ => error.within(attempt),
     }
 }
 
 fn no_archive() -> Error {
-    Error::input(
-        "a docker-archive holds container images alone; name a registry, or an OCI image layout (oci:FOLDER)",
-    )
+    Error::input(Refused::NoArtifacts)
 }
 
 fn check_moved(start: &Document, expected: &str) -> Result<()> {
     let wanted = digest::parse(expected)?;
     match digest::verify(&start.bytes, &wanted, "") {
-        Err(error) if error.kind == Kind::Corrupt => Err(Error::new(
-            Kind::Corrupt,
-            format!(
-                "it leads to {} now, and {expected} was expected: somebody has put something else there; look at what changed before you expect the new digest",
-                start.digest
-            ),
-        )),
+        Err(error) if error.kind == Kind::Corrupt => {
+            let moved = Refused::Moved {
+                digest: start.digest.clone(),
+                expected: expected.to_owned(),
+            };
+            Err(Error::new(Kind::Corrupt, moved))
+        }
         other => other,
     }
 }

@@ -1,8 +1,8 @@
 //! Talking to a registry: who asks, and what is done where it says no, later,
 //! or nothing.
 
-mod authentication;
-mod sending;
+pub(crate) mod authentication;
+pub(crate) mod sending;
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
-use switch_root_core::error::{Error, Kind, Result};
+use switch_root_core::error::{Error, Kind, Result, Words};
 use switch_root_core::escape;
 use ureq::Body;
 use ureq::http::header::RETRY_AFTER;
@@ -24,6 +24,38 @@ use super::transport::{
     Answer, Method, Question, Transport, lock, origin, parse, pause, unreachable,
 };
 use crate::registries::{Credentials, Registries};
+
+switch_root_core::outcomes! {
+    /// Why a registry, or a place that it names, cannot be reached: what follows its name in a
+    /// sentence.
+    pub enum Unhelpful in "registries" {
+        /// The manifest of the image is to be corrected, or the host allowed.
+        "SR-O25" WithUser = "the manifest names it for a layer with a user, and nobody elsewhere is told who asks",
+        "SR-O26" WithoutTls = "the manifest names it for a layer, by plain HTTP, which is not asked; --plain-http HOST allows it",
+        /// The place has not, or does not give, what the manifest says to be there.
+        "SR-O27" NoLayer { status: u16 } = "the manifest names it for a layer, and it answers with the status {status}",
+        /// Wait, or ask those who run it.
+        "SR-O28" Fails { status: u16 } = "it fails with the status {status}, also when asked again",
+        "SR-O29" Redirects { elsewhere: String, status: u16, what: String } = "it redirects to {elsewhere}, which answers with the status {status} for {what}",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// What a registry answers that does not help.
+    pub enum Refused in "registries" {
+        /// Registries give anonymous users less than others.
+        "SR-O20" TooMany { host: String, seconds: f64, most: u64 } = "the registry {host} has had too many requests and asks to come back in {seconds} seconds; at most {most} seconds in all are waited for an image, so try again then, or log in for a higher limit",
+        /// Some registries say so of what is not there, too: check the name. Otherwise log in with Docker
+        /// or Podman, as somebody who may read it.
+        "SR-O21" NotGiven { host: String, what: String, status: u16, why: String, places: String } = "the registry {host} does not give {what} to who asks (status {status}{why}); credentials are looked for in {places}",
+        /// Names are those of the registry, without its host.
+        "SR-O22" Missing { host: String, what: String, why: String } = "the registry {host} has no {what} (status 404{why}); check the name and the tag",
+        /// A registry on this machine is asked without TLS.
+        "SR-O23" Plain { host: String, what: String, why: String } = "the registry {host} answers with the status 400 for {what}{why}; it was asked by plain HTTP and may want TLS, which settings such as tls.ca of that host turn on",
+        /// The registry's own words follow, where it has any.
+        "SR-O24" Other { host: String, status: u16, what: String, why: String } = "the registry {host} answers with the status {status} for {what}{why}",
+    }
+}
 
 pub(super) use sending::Order;
 
@@ -171,17 +203,11 @@ impl<'a> Client<'a> {
             .authority()
             .is_some_and(|at| at.as_str().contains('@'));
         if named {
-            return Err(unreachable(
-                &host,
-                "the manifest names it for a layer with a user, and nobody elsewhere is told who asks",
-            ));
+            return Err(unreachable(&host, Unhelpful::WithUser));
         }
         let from = registry.map_or(("https", ""), Endpoint::origin);
         if !self.transport.may_lead(from, (&scheme, &host)) {
-            return Err(unreachable(
-                &host,
-                "the manifest names it for a layer, by plain HTTP, which is not asked; --plain-http HOST allows it",
-            ));
+            return Err(unreachable(&host, Unhelpful::WithoutTls));
         }
         let question = Question {
             url: url.to_owned(),
@@ -195,12 +221,7 @@ impl<'a> Client<'a> {
         let answer = self.polite(&host, &question, patience)?;
         match answer.response.status().as_u16() {
             200 | 206 => Ok(answer.response),
-            status => Err(unreachable(
-                &host,
-                &format!(
-                    "the manifest names it for a layer, and it answers with the status {status}"
-                ),
-            )),
+            status => Err(unreachable(&host, Unhelpful::NoLayer { status })),
         }
     }
 
@@ -251,10 +272,8 @@ impl<'a> Client<'a> {
             } else if (500..600).contains(&status) {
                 failures += 1;
                 if failures > ATTEMPTS {
-                    return Err(unreachable(
-                        answer.elsewhere.as_deref().unwrap_or(host),
-                        &format!("it fails with the status {status}, also when asked again"),
-                    ));
+                    let host = answer.elsewhere.as_deref().unwrap_or(host);
+                    return Err(unreachable(host, Unhelpful::Fails { status }));
                 }
                 drop(answer);
                 self.stop.sleep(pause(failures))?;
@@ -270,15 +289,12 @@ impl<'a> Client<'a> {
         {
             let mut left = lock(&patience.0);
             let Some(rest) = left.checked_sub(asked) else {
-                return Err(Error::new(
-                    Kind::TooManyRequests,
-                    format!(
-                        "the registry {} has had too many requests and asks to come back in {} seconds; at most {} seconds in all are waited for an image, so try again then, or log in for a higher limit",
-                        escape::message(host, 200),
-                        asked.as_secs_f64().ceil(),
-                        PATIENCE.as_secs()
-                    ),
-                ));
+                let too_many = Refused::TooMany {
+                    host: escape::message(host, 200),
+                    seconds: asked.as_secs_f64().ceil(),
+                    most: PATIENCE.as_secs(),
+                };
+                return Err(Error::new(Kind::TooManyRequests, too_many));
             };
             *left = rest;
         }
@@ -293,7 +309,7 @@ impl<'a> Client<'a> {
         status: u16,
         answer: &mut Answer,
     ) -> Error {
-        let host = &endpoint.host;
+        let host = endpoint.host.clone();
         let what = format!(
             "{}/{}",
             wanted.repository,
@@ -301,39 +317,42 @@ impl<'a> Client<'a> {
         );
         let why = reason(&mut answer.response);
         if let Some(elsewhere) = &answer.elsewhere {
-            return redirected(host, elsewhere, status, &format!("{what}{why}"));
+            return redirected(&host, elsewhere, status, format!("{what}{why}"));
         }
         match status {
-            401 | 403 => unauthorized(format!(
-                "the registry {host} does not give {what} to who asks (status {status}{why}); credentials are looked for in {}",
-                self.keyring.places(host)
-            )),
-            404 => Error::new(
-                Kind::NotFound,
-                format!(
-                    "the registry {host} has no {what} (status 404{why}); check the name and the tag"
-                ),
-            ),
-            400 if endpoint.is_plain() => Error::input(format!(
-                "the registry {host} answers with the status 400 for {what}{why}; it was asked by plain HTTP and may want TLS, which settings such as tls.ca of that host turn on"
-            )),
-            _ => Error::input(format!(
-                "the registry {host} answers with the status {status} for {what}{why}"
-            )),
+            401 | 403 => unauthorized(Refused::NotGiven {
+                places: self.keyring.places(&host),
+                host,
+                what,
+                status,
+                why,
+            }),
+            404 => Error::new(Kind::NotFound, Refused::Missing { host, what, why }),
+            400 if endpoint.is_plain() => Error::input(Refused::Plain { host, what, why }),
+            _ => Error::input(Refused::Other {
+                host,
+                status,
+                what,
+                why,
+            }),
         }
     }
 }
 
 /// That a registry sends whoever asks to another place, which does not give or take it.
-fn redirected(host: &str, elsewhere: &str, status: u16, what: &str) -> Error {
+fn redirected(host: &str, elsewhere: &str, status: u16, what: String) -> Error {
     let elsewhere = escape::message(elsewhere, 200);
     unreachable(
         host,
-        &format!("it redirects to {elsewhere}, which answers with the status {status} for {what}"),
+        Unhelpful::Redirects {
+            elsewhere,
+            status,
+            what,
+        },
     )
 }
 
-fn unauthorized(message: String) -> Error {
+fn unauthorized(message: impl Words) -> Error {
     Error::new(Kind::Unauthorized, message)
 }
 

@@ -8,7 +8,7 @@ use switch_root_core::escape;
 use switch_root_core::progress::Silent;
 
 use super::document::{LIMIT, essence, json};
-use super::platform::Platform;
+use super::platform::{Platform, Unfit};
 use super::store::{Store, whole};
 
 /// What of an image's configuration matters here.
@@ -40,13 +40,11 @@ impl Configuration {
         if there.os.is_empty() || there.architecture.is_empty() || platform.takes(&there) {
             return Ok(());
         }
-        Err(Error::new(
-            Kind::NotFound,
-            format!(
-                "the image has nothing for the platform {platform}; it is there for {}",
-                escape::message(&there.to_string(), 100)
-            ),
-        ))
+        let others = Unfit::Others {
+            platform: platform.to_string(),
+            there: escape::message(&there.to_string(), 100),
+        };
+        Err(Error::new(Kind::NotFound, others))
     }
 }
 

@@ -8,16 +8,27 @@ use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::escape;
 use switch_root_core::text::hexadecimal;
 
+switch_root_core::outcomes! {
+    /// Why content is not taken.
+    pub enum Differs in "manifests" {
+        /// Only content that can be checked is used.
+        "SR-O55" NotADigest { text: String } = "`{text}` is not a digest; digests are written sha256:HEX",
+        "SR-O56" Algorithm { digest: String } = "the digest {digest} is of an algorithm other than sha256, sha384 and sha512, so what it names cannot be checked",
+        /// Fetch it again. If it stays so, somebody changes it on the way: do not use it.
+        "SR-O57" Content { what: String, algorithm: String, got: String, expected: String } = "{what} is not what it should be: its digest is {algorithm}:{got}, {expected} was expected; it was damaged or replaced on the way",
+        "SR-O58" Short { what: String, got: u64, size: u64 } = "{what} has only {got} bytes, {size} were expected",
+        "SR-O59" Long { what: String, got: u64, size: u64 } = "{what} has more than {got} bytes, {size} were expected",
+    }
+}
+
 /// A digest, as somebody wrote it.
 ///
 /// # Errors
 /// It is none, or of an algorithm that is not computed.
 pub(super) fn parse(text: &str) -> Result<Digest> {
     let digest: Digest = text.parse().map_err(|_| {
-        Error::input(format!(
-            "`{}` is not a digest; digests are written sha256:HEX",
-            escape::message(text, 200)
-        ))
+        let text = escape::message(text, 200);
+        Error::input(Differs::NotADigest { text })
     })?;
     Hasher::new(&digest)?;
     Ok(digest)
@@ -49,10 +60,10 @@ impl Hasher {
             DigestAlgorithm::Sha256 => Ok(Self::Sha256(Sha256::new())),
             DigestAlgorithm::Sha384 => Ok(Self::Sha384(Sha384::new())),
             DigestAlgorithm::Sha512 => Ok(Self::Sha512(Sha512::new())),
-            _ => Err(Error::input(format!(
-                "the digest {} is of an algorithm other than sha256, sha384 and sha512, so what it names cannot be checked",
-                escape::message(digest.as_ref(), 200)
-            ))),
+            _ => {
+                let digest = escape::message(digest.as_ref(), 200);
+                Err(Error::input(Differs::Algorithm { digest }))
+            }
         }
     }
 
@@ -73,13 +84,13 @@ impl Hasher {
         if got == expected.digest() {
             return Ok(());
         }
-        Err(Error::new(
-            Kind::Corrupt,
-            format!(
-                "{what} is not what it should be: its digest is {}:{got}, {expected} was expected; it was damaged or replaced on the way",
-                expected.algorithm()
-            ),
-        ))
+        let differs = Differs::Content {
+            what: what.to_owned(),
+            algorithm: expected.algorithm().to_string(),
+            got,
+            expected: expected.to_string(),
+        };
+        Err(Error::new(Kind::Corrupt, differs))
     }
 }
 
@@ -123,13 +134,12 @@ impl<R: Read> Read for Checked<R> {
         self.got += read as u64;
         let size = self.size.unwrap_or(self.got);
         if self.got > size || (read == 0 && self.got < size) {
-            let than = if read == 0 { "only " } else { "more than " };
-            let (what, got) = (&self.what, self.got.min(size));
-            return Err(Error::new(
-                Kind::Corrupt,
-                format!("{what} has {than}{got} bytes, {size} were expected"),
-            )
-            .into());
+            let (what, got) = (self.what.clone(), self.got.min(size));
+            let differs = match read {
+                0 => Differs::Short { what, got, size },
+                _ => Differs::Long { what, got, size },
+            };
+            return Err(Error::new(Kind::Corrupt, differs).into());
         }
         if read == 0
             && let Some(hasher) = self.hasher.take()

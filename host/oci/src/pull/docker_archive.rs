@@ -13,10 +13,20 @@ use switch_root_core::escape;
 use super::configuration::Configuration;
 use super::digest;
 use super::document::json;
-use super::files::{Archive, Files};
+use super::files::{Archive, Files, Holds};
 use super::layout::Layout;
 use super::platform::Platform;
 use super::store::{Image, Layer, Store};
+
+switch_root_core::outcomes! {
+    /// Why a file is no archive of images.
+    pub enum NoArchive in "manifests" {
+        /// `docker save` and `skopeo copy` write such archives.
+        "SR-O60" NoImages { place: String } = "{place} is not an archive of images: it has neither `manifest.json` nor `index.json`",
+        /// The tool that made the archive writes what others do not read. Make it with another one.
+        "SR-O61" Layers { what: String, digests: usize, layers: usize } = "{what} has the digests of {digests} layers, manifest.json has {layers}",
+    }
+}
 
 /// An archive of images.
 pub(super) enum DockerArchive {
@@ -62,10 +72,8 @@ impl DockerArchive {
         if archive.has("index.json") {
             return Ok(Self::Oci(Layout::new(archive)?));
         }
-        Err(Error::input(format!(
-            "{} is not an archive of images: it has neither `manifest.json` nor `index.json`",
-            archive.place()
-        )))
+        let place = archive.place();
+        Err(Error::input(NoArchive::NoImages { place }))
     }
 
     /// The image of that name; where there is one alone, it needs no name.
@@ -80,7 +88,7 @@ impl DockerArchive {
         };
         let what = format!("manifest.json of {}", archive.place());
         let entries: Vec<Entry> = json(&archive.read("manifest.json")?, &what)?;
-        let entry = choose(&entries, name, &archive.place())?;
+        let entry = choose(&entries, name, archive.place())?;
         let bytes = archive.read(&entry.config)?;
         let what = format!(
             "the configuration {} of {}",
@@ -95,11 +103,11 @@ impl DockerArchive {
         configuration.check(platform)?;
         let diff_ids = &configuration.rootfs.diff_ids;
         if diff_ids.len() != entry.layers.len() {
-            return Err(Error::input(format!(
-                "{what} has the digests of {} layers, manifest.json has {}",
-                diff_ids.len(),
-                entry.layers.len()
-            )));
+            return Err(Error::input(NoArchive::Layers {
+                what,
+                digests: diff_ids.len(),
+                layers: entry.layers.len(),
+            }));
         }
         let layers = entry
             .layers
@@ -122,7 +130,7 @@ impl DockerArchive {
     }
 }
 
-fn choose<'a>(entries: &'a [Entry], name: Option<&str>, place: &str) -> Result<&'a Entry> {
+fn choose<'a>(entries: &'a [Entry], name: Option<&str>, place: String) -> Result<&'a Entry> {
     let tags = || {
         let tags: Vec<&str> = entries
             .iter()
@@ -133,23 +141,18 @@ fn choose<'a>(entries: &'a [Entry], name: Option<&str>, place: &str) -> Result<&
     };
     match (name, entries) {
         (None, [only]) => Ok(only),
-        (None, []) => Err(Error::new(
-            Kind::NotFound,
-            format!("{place} holds no image"),
-        )),
-        (None, _) => Err(Error::input(format!(
-            "{place} holds several images; say which, by adding `:NAME`: {}",
-            tags()
-        ))),
+        (None, []) => Err(Error::new(Kind::NotFound, Holds::Nothing { place })),
+        (None, _) => Err(Error::input(Holds::Several {
+            place,
+            names: tags(),
+        })),
         (Some(name), _) => entries.iter().find(|entry| entry.is(name)).ok_or_else(|| {
-            Error::new(
-                Kind::NotFound,
-                format!(
-                    "{place} holds no image `{}`; it holds: {}",
-                    escape::message(name, 200),
-                    tags()
-                ),
-            )
+            let others = Holds::Others {
+                place,
+                name: escape::message(name, 200),
+                names: tags(),
+            };
+            Error::new(Kind::NotFound, others)
         }),
     }
 }

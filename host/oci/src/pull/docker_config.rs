@@ -7,17 +7,39 @@ use std::ffi::OsString;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::escape;
+use switch_root_core::outcome::Message;
 
 use super::transport::aliases;
 use crate::registries::Credentials;
 use switch_root_core::reading::{self, cannot_read};
+
+switch_root_core::outcomes! {
+    /// Why a program that keeps credentials gives none: what follows its name in a sentence.
+    pub enum HelperFailed in "registries" {
+        /// Docker's configuration names such programs in `credHelpers` and `credsStore`. Install the
+        /// program, log in again, or remove it from there.
+        "SR-Q64" Path = "its name is a path",
+        "SR-Q65" NotRun { error: std::io::Error } = "{error}",
+        "SR-Q66" Status { status: ExitStatus, output: String } = "{status}: {output}",
+        "SR-Q67" Answer = "its answer is not what such a program answers",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// Why credentials of Docker or Podman are not used.
+    pub enum Unusable in "registries" {
+        /// `podman login` and `docker login` write such files.
+        "SR-Q62" NotCredentials { path: String, line: usize, column: usize } = "cannot read {path}: it is not a file of credentials of Docker or Podman (line {line} column {column}); correct or remove it",
+        "SR-Q63" NotBase64 { key: String } = "auths.{key}.auth of the credentials of Docker or Podman is not NAME:PASSWORD in base64; log in again",
+    }
+}
 
 /// Bytes of the file, and of what a program answers.
 const LIMIT: u64 = 4 << 20;
@@ -108,11 +130,11 @@ impl DockerConfig {
             .map_err(|error| cannot_read(path, &error))?;
         // The parser's own words might quote a secret.
         serde_json::from_slice(&bytes).map_err(|error| {
-            Error::input(format!(
-                "cannot read {shown}: it is not a file of credentials of Docker or Podman (line {} column {}); correct or remove it",
-                error.line(),
-                error.column()
-            ))
+            Error::input(Unusable::NotCredentials {
+                path: shown,
+                line: error.line(),
+                column: error.column(),
+            })
         })
     }
 
@@ -211,10 +233,8 @@ impl Stored {
                     Some((username.to_owned(), password.to_owned()))
                 })
                 .ok_or_else(|| {
-                    Error::input(format!(
-                        "auths.{}.auth of the credentials of Docker or Podman is not NAME:PASSWORD in base64; log in again",
-                        escape::message(key, 200)
-                    ))
+                    let key = escape::message(key, 200);
+                    Error::input(Unusable::NotBase64 { key })
                 })?
         };
         Ok((!username.is_empty()).then_some(Credentials::Basic { username, password }))
@@ -235,18 +255,18 @@ struct Kept {
 fn ask(name: &str, server: &str) -> Result<Option<Credentials>> {
     let program = format!("docker-credential-{name}");
     let answer = match name.contains('/') {
-        true => Err("its name is a path".to_owned()),
+        true => Err(HelperFailed::Path),
         false => converse(Command::new(&program).arg("get"), server),
     };
     answer.map_err(|why| {
-        Error::new(
-            Kind::Unauthorized,
+        let failed = |why: &str| {
             format!(
                 "{}, which Docker's configuration names for the credentials of {}, failed: {why}",
                 escape::message(&program, 200),
                 escape::message(server, 200)
-            ),
-        )
+            )
+        };
+        Error::new(Kind::Unauthorized, Message::from(why).reworded(failed))
     })
 }
 
@@ -254,7 +274,7 @@ fn ask(name: &str, server: &str) -> Result<Option<Credentials>> {
 fn converse(
     program: &mut Command,
     server: &str,
-) -> std::result::Result<Option<Credentials>, String> {
+) -> std::result::Result<Option<Credentials>, HelperFailed> {
     let mut run = || -> std::io::Result<_> {
         let mut child = program
             .stdin(Stdio::piped())
@@ -271,17 +291,17 @@ fn converse(
         }
         Ok((child.wait()?, output))
     };
-    let (status, output) = run().map_err(|error| error.to_string())?;
+    let (status, output) = run().map_err(|error| HelperFailed::NotRun { error })?;
     if !status.success() {
         // By the protocol errors are on the standard output, too.
         let output = String::from_utf8_lossy(&output);
         if output.trim().starts_with("credentials not found") {
             return Ok(None);
         }
-        return Err(format!("{status}: {}", escape::message(output.trim(), 300)));
+        let output = escape::message(output.trim(), 300);
+        return Err(HelperFailed::Status { status, output });
     }
-    let kept: Kept = serde_json::from_slice(&output)
-        .map_err(|_| "its answer is not what such a program answers".to_owned())?;
+    let kept: Kept = serde_json::from_slice(&output).map_err(|_| HelperFailed::Answer)?;
     Ok(match (kept.username.as_str(), kept.secret) {
         (_, secret) if secret.is_empty() => None,
         ("<token>", secret) => Some(Credentials::IdentityToken(secret)),
@@ -450,8 +470,9 @@ mod tests {
 
     #[test]
     fn a_program_is_asked_for_the_server_and_answers_in_its_own_words() {
-        let answer =
-            |script: &str| converse(Command::new("sh").args(["-c", script]), "r.example:1");
+        let answer = |script: &str| {
+            converse(Command::new("sh").args(["-c", script]), "r.example:1").map_err(String::from)
+        };
         assert_eq!(
             answer(
                 r#"read server; echo "{\"ServerURL\": \"x\", \"Username\": \"$server\", \"Secret\": \"s\"}""#

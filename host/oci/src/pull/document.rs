@@ -6,6 +6,20 @@ use serde::de::DeserializeOwned;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 
+switch_root_core::outcomes! {
+    /// Why a manifest or an index is not read.
+    pub enum Unread in "manifests" {
+        /// Something else is in the place of a manifest.
+        "SR-O65" Oversized { what: String, most: u64 } = "the manifest {what} is larger than {most} bytes, which no manifest is",
+        /// The tool that pushed the image writes what others do not read, or read otherwise. Push it
+        /// again with another one.
+        "SR-O66" Ambiguous { digest: String } = "the manifest {digest} is an index and an image at once, so readers differ about it",
+        "SR-O67" MediaType { digest: String, media_type: String } = "the manifest {digest} is of the media type `{media_type}`, which is not an image",
+        "SR-O68" Schema1 { digest: String } = "the manifest {digest} is of Docker's schema 1, which has no digests of its layers as they are and is not read; push the image again with a tool of today",
+        "SR-O69" Malformed { what: String, why: String } = "{what} is malformed: {why}",
+    }
+}
+
 /// Bytes of a manifest, an index or a configuration.
 pub(super) const LIMIT: u64 = 4 << 20;
 
@@ -29,10 +43,10 @@ pub(super) struct Document {
 
 /// A manifest that is too large.
 pub(super) fn oversized(what: &str) -> Error {
-    Error::input(format!(
-        "the manifest {} is larger than {LIMIT} bytes, which no manifest is",
-        escape::message(what, 200)
-    ))
+    Error::input(Unread::Oversized {
+        what: escape::message(what, 200),
+        most: LIMIT,
+    })
 }
 
 /// What a document turned out to be.
@@ -66,10 +80,8 @@ pub(super) fn is_manifest(bytes: &[u8]) -> bool {
 pub(super) fn read(document: &Document) -> Result<Parsed> {
     let probe: Probe = json(&document.bytes, &document.digest)?;
     if probe.manifests.is_some() && probe.layers.is_some() {
-        return Err(Error::input(format!(
-            "the manifest {} is an index and an image at once, so readers differ about it",
-            document.digest
-        )));
+        let digest = document.digest.clone();
+        return Err(Error::input(Unread::Ambiguous { digest }));
     }
     let media_type = probe.media_type.as_deref().map(essence).or_else(|| {
         // `text/plain` and the like say nothing about it.
@@ -96,29 +108,25 @@ pub(super) fn read(document: &Document) -> Result<Parsed> {
         None if probe.layers.is_some() => {
             Ok(Parsed::Image(json(&document.bytes, &document.digest)?))
         }
-        other => Err(Error::input(format!(
-            "the manifest {} is of the media type `{}`, which is not an image",
-            document.digest,
-            escape::message(other.unwrap_or("unknown"), 200)
-        ))),
+        other => Err(Error::input(Unread::MediaType {
+            digest: document.digest.clone(),
+            media_type: escape::message(other.unwrap_or("unknown"), 200),
+        })),
     }
 }
 
 fn schema1(document: &Document) -> Error {
-    Error::input(format!(
-        "the manifest {} is of Docker's schema 1, which has no digests of its layers as they are and is not read; push the image again with a tool of today",
-        document.digest
-    ))
+    let digest = document.digest.clone();
+    Error::input(Unread::Schema1 { digest })
 }
 
 /// Parses a document of an image.
 pub(super) fn json<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T> {
     serde_json::from_slice(bytes).map_err(|error| {
-        Error::input(format!(
-            "{} is malformed: {}",
-            escape::message(what, 200),
-            escape::message(&error.to_string(), 200)
-        ))
+        Error::input(Unread::Malformed {
+            what: escape::message(what, 200),
+            why: escape::message(&error.to_string(), 200),
+        })
     })
 }
 

@@ -8,6 +8,16 @@ use ureq::http::Uri;
 use super::transport::{Transport, origin};
 use crate::registries::MirrorEndpoint;
 
+switch_root_core::outcomes! {
+    /// Why there is nowhere to look for an image.
+    pub enum Nowhere in "registries" {
+        /// The mirrors are those of `machine.registries.mirrors`.
+        "SR-Q52" NoEndpoints { registry: String } = "the mirrors of {registry} have no endpoints, and skipFallback forbids asking it; remove one of the two",
+        "SR-Q53" Credentials { registry: String } = "an endpoint of the mirrors of {registry} holds an `@`; credentials stand in machine.registries.config, not in a URL",
+        "SR-Q54" NotAUrl { url: String, registry: String } = "the endpoint `{url}` of the mirrors of {registry} is not a URL such as https://mirror.example/path",
+    }
+}
+
 /// Where a registry's interface is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Endpoint {
@@ -60,9 +70,8 @@ pub(super) fn endpoints(transport: &Transport<'_>, reference: &Reference) -> Res
         }
     }
     if endpoints.is_empty() {
-        return Err(Error::input(format!(
-            "the mirrors of {registry} have no endpoints, and skipFallback forbids asking it; remove one of the two"
-        )));
+        let registry = registry.to_owned();
+        return Err(Error::input(Nowhere::NoEndpoints { registry }));
     }
     Ok(endpoints)
 }
@@ -86,15 +95,14 @@ fn of_mirror(endpoint: &MirrorEndpoint, registry: &str, reference: &Reference) -
     let url = &endpoint.url;
     if url.contains('@') {
         // Not shown: it may hold a password.
-        return Err(Error::input(format!(
-            "an endpoint of the mirrors of {registry} holds an `@`; credentials stand in machine.registries.config, not in a URL"
-        )));
+        let registry = registry.to_owned();
+        return Err(Error::input(Nowhere::Credentials { registry }));
     }
     let wrong = || {
-        Error::input(format!(
-            "the endpoint `{}` of the mirrors of {registry} is not a URL such as https://mirror.example/path",
-            escape::message(url, 300)
-        ))
+        Error::input(Nowhere::NotAUrl {
+            url: escape::message(url, 300),
+            registry: registry.to_owned(),
+        })
     };
     let uri: Uri = url.parse().map_err(|_| wrong())?;
     let (scheme, host) = origin(&uri).map_err(|_| wrong())?;

@@ -8,13 +8,36 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use switch_root_core::error::{Error, Kind, Result};
+use switch_root_core::error::{Attempt, Error, Kind, Result};
 use switch_root_core::escape;
 use tar::EntryType;
 
 use super::document::{LIMIT, oversized};
 use crate::unpack::Gauge;
 use switch_root_core::reading::{self, cannot_read};
+
+switch_root_core::outcomes! {
+    /// Why a file is no archive.
+    pub enum NoArchive in "manifests" {
+        /// Layers are compressed by themselves already.
+        "SR-O74" Compressed { path: String, program: &'static str } = "{path} is compressed; its layers are read where they are, so decompress it first: {program} {path}",
+        /// Another file was named, or it was damaged or cut off.
+        "SR-O75" NotTar { path: String, why: String } = "{path} is not a tar archive that can be read: {why}",
+        "SR-O76" Members { path: String, most: usize } = "{path} has more than {most} members, which no archive of images has",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// What a folder or an archive of images holds, where that is not what is wanted.
+    pub enum Holds in "manifests" {
+        /// The names of images follow those of folder or file, with a colon between them.
+        "SR-O62" Nothing { place: String } = "{place} holds no image",
+        "SR-O63" Several { place: String, names: String } = "{place} holds several images; say which, by adding `:NAME`: {names}",
+        "SR-O64" Others { place: String, name: String, names: String } = "{place} holds no image `{name}`; it holds: {names}",
+        /// It was not copied, or not written, to its end.
+        "SR-O77" NoFile { place: String, name: String } = "{place} holds no {name}",
+    }
+}
 
 /// Members of an archive of images.
 const MEMBERS: usize = 100_000;
@@ -41,10 +64,8 @@ pub(super) trait Files: Sync {
             .take(LIMIT)
             .read_to_end(&mut bytes)
             .map_err(|error| {
-                Error::system(
-                    format!("cannot read {} of {}", shown(name), self.place()),
-                    &error,
-                )
+                let path = format!("{} of {}", shown(name), self.place());
+                Error::system(Attempt::Read { path }, &error)
             })?;
         Ok(bytes)
     }
@@ -106,18 +127,15 @@ impl Archive {
             .read_at(&mut magic, 0)
             .map_err(|error| cannot_read(path, &error))?;
         if let Some(program) = compression(&magic[..read]) {
-            return Err(Error::input(format!(
-                "{shown} is compressed; its layers are read where they are, so decompress it first: {program} {shown}"
-            )));
+            let path = shown;
+            return Err(Error::input(NoArchive::Compressed { path, program }));
         }
         let malformed = |error: &io::Error| {
-            Error::new(
-                Kind::Corrupt,
-                format!(
-                    "{shown} is not a tar archive that can be read: {}",
-                    escape::message(&error.to_string(), 200)
-                ),
-            )
+            let not_tar = NoArchive::NotTar {
+                path: shown.clone(),
+                why: escape::message(&error.to_string(), 200),
+            };
+            Error::new(Kind::Corrupt, not_tar)
         };
         let gauge = Gauge::new(u64::MAX);
         let reader = BufReader::with_capacity(16 << 10, &file);
@@ -152,9 +170,10 @@ impl Archive {
             let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
             members.insert(normal("", &name), member);
             if members.len() > MEMBERS {
-                return Err(Error::input(format!(
-                    "{shown} has more than {MEMBERS} members, which no archive of images has"
-                )));
+                return Err(Error::input(NoArchive::Members {
+                    path: shown.clone(),
+                    most: MEMBERS,
+                }));
             }
         }
         Ok(Self {
@@ -214,10 +233,11 @@ impl Files for Archive {
 
     fn open(&self, name: &str) -> Result<(Box<dyn Read + Send + '_>, u64)> {
         let Some((offset, size)) = self.find(name) else {
-            return Err(Error::new(
-                Kind::NotFound,
-                format!("{} holds no {}", self.place(), shown(name)),
-            ));
+            let no_file = Holds::NoFile {
+                place: self.place(),
+                name: shown(name),
+            };
+            return Err(Error::new(Kind::NotFound, no_file));
         };
         let reader = Part {
             file: &self.file,

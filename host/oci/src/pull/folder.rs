@@ -6,11 +6,22 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use switch_root_core::error::{Error, Result};
+use switch_root_core::error::{Attempt, Error, Result};
 use switch_root_core::escape;
 use tempfile::TempDir;
 
 use crate::unpack::Modes;
+
+switch_root_core::outcomes! {
+    /// Why nothing is unpacked into a folder.
+    pub enum Unfit in "pulling" {
+        /// Nothing is written over.
+        "SR-O05" Taken { path: String } = "{path} is there already; remove it, or pull into another folder",
+        "SR-O06" NotAFolder { path: String } = "cannot unpack into {path}: it is not a folder; name one, or one that is not there yet",
+        /// The system's own words follow: permissions, or a full disk.
+        "SR-O07" Refused { path: String } = "cannot make a folder in {path}",
+    }
+}
 
 /// Of the root of an image. A layer's own entry for it says nothing that is
 /// worth a folder that others cannot read.
@@ -31,17 +42,13 @@ impl Output {
         for name in names {
             let folder = path.join(name);
             if folder.symlink_metadata().is_ok() {
-                return Err(Error::input(format!(
-                    "{} is there already; remove it, or pull into another folder",
-                    shown(&folder)
-                )));
+                let path = shown(&folder);
+                return Err(Error::input(Unfit::Taken { path }));
             }
         }
         if path.exists() && !path.is_dir() {
-            return Err(Error::input(format!(
-                "cannot unpack into {}: it is not a folder; name one, or one that is not there yet",
-                shown(path)
-            )));
+            let path = shown(path);
+            return Err(Error::input(Unfit::NotAFolder { path }));
         }
         let mut missing: Vec<PathBuf> = path
             .ancestors()
@@ -64,10 +71,8 @@ impl Output {
                 // Somebody else has made it meanwhile, or `a/../a` was asked for.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => {
-                    return Err(Error::system(
-                        format!("cannot make the folder {}", shown(&directory)),
-                        &error,
-                    ));
+                    let path = shown(&directory);
+                    return Err(Error::system(Attempt::MakeFolder { path }, &error));
                 }
             }
         }
@@ -80,10 +85,8 @@ impl Output {
     /// The system refuses.
     pub(super) fn stage(&self) -> Result<Staged> {
         let cannot = |error: &std::io::Error| {
-            Error::system(
-                format!("cannot make a folder in {}", shown(&self.path)),
-                error,
-            )
+            let path = shown(&self.path);
+            Error::system(Unfit::Refused { path }, error)
         };
         let folder = tempfile::Builder::new()
             .prefix(".pull-")
@@ -124,7 +127,8 @@ impl Output {
             fs::set_permissions(&kept, fs::Permissions::from_mode(MODE))
                 .and_then(|()| fs::rename(&kept, &target))
                 .map_err(|error| {
-                    Error::system(format!("cannot make {}", shown(&target)), &error)
+                    let path = shown(&target);
+                    Error::system(Attempt::Make { path }, &error)
                 })?;
             named.0.pop();
             named.0.push(target);

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use oci_spec::image::Descriptor;
-use switch_root_core::error::{Error, Result};
+use switch_root_core::error::Result;
 use ureq::http::{HeaderMap, HeaderValue, header::WWW_AUTHENTICATE};
 
 use super::challenge::{self, Challenge};
@@ -15,6 +15,7 @@ use super::document::Document;
 use super::platform::Platform;
 use super::resolve::resolve;
 use super::store::{Layer, Store};
+use crate::unpack::unread;
 
 /// A store in which the same bytes stand behind every name.
 struct Everywhere<'a>(&'a [u8]);
@@ -64,8 +65,7 @@ pub fn archived(
     let image = archive.resolve(name, platform)?;
     let read = |layer: Layer| {
         let mut blob = archive.blob(&layer.key, layer.size)?;
-        let bytes = io::copy(&mut blob, &mut io::sink())
-            .map_err(|error| Error::system("cannot read a layer", &error))?;
+        let bytes = io::copy(&mut blob, &mut io::sink()).map_err(|error| unread(&error))?;
         Ok((layer.key, bytes))
     };
     image.layers.into_iter().map(read).collect()

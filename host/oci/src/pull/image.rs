@@ -12,7 +12,17 @@ use super::ahead;
 use super::digest::Checked;
 use super::stop::Stop;
 use super::store::{Image, Layer, Store};
-use crate::unpack::{Dropped, Modes, Unpacker, decompress};
+use crate::unpack::{Dropped, Modes, Special, Unpacker, decompress};
+
+switch_root_core::outcomes! {
+    /// Why an image is not unpacked.
+    pub enum Unfit in "pulling" {
+        /// The reason follows.
+        "SR-O08" Layer { key: String } = "cannot unpack the layer {key}",
+        /// Talos refuses such extensions. Build the image without them.
+        "SR-Q10" Special { kind: Special, path: String, others: String } = "the image holds {kind} at {path}{others}; an extension may hold plain files, directories and links only",
+    }
+}
 
 /// Unpacks the layers of `image` into the empty `folder`. Modes of directories
 /// are what is left to be done; and what has lost attributes is told, see
@@ -41,10 +51,9 @@ pub(super) fn unpack(
             layers.next();
             apply(&mut unpacker, layer, &mut layers).map_err(|error| match error.kind {
                 Kind::Interrupted => error,
-                _ => error.within(format!(
-                    "cannot unpack the layer {}",
-                    escape::message(&layer.key, 200)
-                )),
+                _ => error.within(Unfit::Layer {
+                    key: escape::message(&layer.key, 200),
+                }),
             })?;
         }
         Ok(())
@@ -83,8 +92,9 @@ fn check(unpacker: &Unpacker) -> Result<()> {
         [] => String::new(),
         others => format!(" (and others at {})", others.join(", ")),
     };
-    Err(Error::input(format!(
-        "the image holds {kind} at {}{others}; an extension may hold plain files, directories and links only",
-        shown(path)
-    )))
+    Err(Error::input(Unfit::Special {
+        kind: *kind,
+        path: shown(path),
+        others,
+    }))
 }

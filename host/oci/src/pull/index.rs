@@ -6,7 +6,7 @@ use oci_spec::image::Descriptor;
 use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::escape;
 
-use super::platform::Platform;
+use super::platform::{Platform, Unfit};
 
 /// The entry of an index for a platform, and whether it says that it is.
 pub(super) fn choose<'a>(
@@ -36,16 +36,12 @@ pub(super) fn choose<'a>(
         .map(|platform| escape::message(&Platform::from(platform).to_string(), 60))
         .collect();
     there.truncate(30);
-    Err(Error::new(
-        Kind::NotFound,
-        match there.len() {
-            0 => format!("the image has nothing for the platform {platform}, nor for any other"),
-            _ => format!(
-                "the image has nothing for the platform {platform}; it is there for {}",
-                there.join(", ")
-            ),
-        },
-    ))
+    let (platform, there) = (platform.to_string(), there.join(", "));
+    let unfit = match there.is_empty() {
+        true => Unfit::None { platform },
+        false => Unfit::Others { platform, there },
+    };
+    Err(Error::new(Kind::NotFound, unfit))
 }
 
 /// Whether an entry of an index is something that is attached to images, such as an

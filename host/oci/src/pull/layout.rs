@@ -5,16 +5,29 @@ use std::path::Path;
 
 use oci_spec::image::{Descriptor, ImageIndex};
 use serde::Deserialize;
-use switch_root_core::error::{Error, Kind, Result};
+use switch_root_core::error::{Attempt, Error, Kind, Result};
 use switch_root_core::escape;
 
 use super::digest;
 use super::document::{Document, LIMIT, json, oversized};
-use super::files::{Archive, Files, Folder};
+use super::files::{Archive, Files, Folder, Holds};
 use super::index::choose;
 use super::platform::Platform;
 use super::resolve::resolve;
 use super::store::{Image, Store, fetch};
+
+switch_root_core::outcomes! {
+    /// Why there is no layout.
+    pub enum NoLayout in "manifests" {
+        /// Another file or folder was named.
+        "SR-O78" DockerSave { place: String } = "{place} is what `docker save` writes, not an OCI archive; name it docker-archive:{place}",
+        "SR-O79" NoMarker { place: String } = "{place} is not an OCI image layout: it has no file `oci-layout`",
+        /// A tool of another time has made it.
+        "SR-O71" Version { what: String, version: String } = "{what} is of version {version}; 1.0.0 is read",
+        /// The digest is that of a manifest or an index.
+        "SR-O72" NoDigest { place: String, digest: String } = "{place} holds nothing with the digest {digest}",
+    }
+}
 
 /// By which images in a layout are named.
 pub(super) const NAME: &str = "org.opencontainers.image.ref.name";
@@ -53,10 +66,8 @@ impl Layout<Archive> {
     pub(super) fn archive(path: &Path) -> Result<Self> {
         let archive = Archive::open(path)?;
         if !archive.has("oci-layout") && archive.has("manifest.json") {
-            return Err(Error::input(format!(
-                "{place} is what `docker save` writes, not an OCI archive; name it docker-archive:{place}",
-                place = archive.place()
-            )));
+            let place = archive.place();
+            return Err(Error::input(NoLayout::DockerSave { place }));
         }
         Self::new(archive)
     }
@@ -67,21 +78,14 @@ impl<F: Files> Layout<F> {
     /// It is no layout, or one of a version that is not known.
     pub(super) fn new(files: F) -> Result<Self> {
         if !files.has("oci-layout") {
-            return Err(Error::new(
-                Kind::NotFound,
-                format!(
-                    "{} is not an OCI image layout: it has no file `oci-layout`",
-                    files.place()
-                ),
-            ));
+            let place = files.place();
+            return Err(Error::new(Kind::NotFound, NoLayout::NoMarker { place }));
         }
         let what = format!("oci-layout of {}", files.place());
         let marker: Marker = json(&files.read("oci-layout")?, &what)?;
         if !marker.image_layout_version.starts_with("1.") {
-            return Err(Error::input(format!(
-                "{what} is of version {}; 1.0.0 is read",
-                escape::message(&marker.image_layout_version, 100)
-            )));
+            let version = escape::message(&marker.image_layout_version, 100);
+            return Err(Error::input(NoLayout::Version { what, version }));
         }
         Ok(Self { files })
     }
@@ -99,13 +103,11 @@ impl<F: Files> Layout<F> {
         let digest = digest::parse(digest)?;
         let blob = path(digest.as_ref())?;
         if !self.files.has(&blob) {
-            return Err(Error::new(
-                Kind::NotFound,
-                format!(
-                    "{} holds nothing with the digest {digest}",
-                    self.files.place()
-                ),
-            ));
+            let none = NoLayout::NoDigest {
+                place: self.files.place(),
+                digest: digest.to_string(),
+            };
+            return Err(Error::new(Kind::NotFound, none));
         }
         let bytes = self.files.read(&blob)?;
         digest::verify(&bytes, &digest, &format!("the manifest {digest}"))?;
@@ -144,21 +146,16 @@ impl<F: Files> Layout<F> {
         };
         let descriptor = match (&*found, name) {
             ([], Some(name)) => {
-                return Err(Error::new(
-                    Kind::NotFound,
-                    format!(
-                        "{} holds no image `{}`; it holds: {}",
-                        self.files.place(),
-                        escape::message(name, 200),
-                        listed()
-                    ),
-                ));
+                let others = Holds::Others {
+                    place: self.files.place(),
+                    name: escape::message(name, 200),
+                    names: listed(),
+                };
+                return Err(Error::new(Kind::NotFound, others));
             }
             ([], None) => {
-                return Err(Error::new(
-                    Kind::NotFound,
-                    format!("{} holds no image", self.files.place()),
-                ));
+                let place = self.files.place();
+                return Err(Error::new(Kind::NotFound, Holds::Nothing { place }));
             }
             ([only], _) => only,
             // An image may have several names.
@@ -173,11 +170,10 @@ impl<F: Files> Layout<F> {
                 choose(several, platform)?.0
             }
             _ => {
-                return Err(Error::input(format!(
-                    "{} holds several images; say which, by adding `:NAME`: {}",
-                    self.files.place(),
-                    listed()
-                )));
+                return Err(Error::input(Holds::Several {
+                    place: self.files.place(),
+                    names: listed(),
+                }));
             }
         };
         fetch(self, descriptor)
@@ -202,7 +198,10 @@ impl<F: Files> Store for Layout<F> {
         reader
             .take(LIMIT)
             .read_to_end(&mut bytes)
-            .map_err(|error| Error::system(format!("cannot read {digest}"), &error))?;
+            .map_err(|error| {
+                let path = digest.to_string();
+                Error::system(Attempt::Read { path }, &error)
+            })?;
         Ok(bytes)
     }
 

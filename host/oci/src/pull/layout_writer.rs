@@ -14,6 +14,14 @@ use super::digest;
 use super::files::{Files, Folder};
 use super::layout::{Layout, NAME, path};
 
+switch_root_core::outcomes! {
+    /// Why nothing is put into a layout.
+    pub enum Unfit in "manifests" {
+        /// The file was damaged, or written by hand. Push to a new folder.
+        "SR-O73" NoManifests { place: String } = "index.json of {place} has no list of manifests",
+    }
+}
+
 const MARKER: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
@@ -49,10 +57,8 @@ impl LayoutWriter {
             index,
         };
         if !this.index["manifests"].is_array() {
-            return Err(Error::input(format!(
-                "index.json of {} has no list of manifests",
-                escape::path(folder.as_os_str().as_bytes())
-            )));
+            let place = escape::path(folder.as_os_str().as_bytes());
+            return Err(Error::input(Unfit::NoManifests { place }));
         }
         if fresh {
             this.write("oci-layout", MARKER.as_bytes())?;

@@ -6,6 +6,17 @@ use std::str::FromStr;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 
+switch_root_core::outcomes! {
+    /// Why there is nothing for a platform.
+    pub enum Unfit in "manifests" {
+        /// `uname -m` names the architecture of a machine, in other words.
+        "SR-O50" NotAPlatform { text: String } = "`{text}` is no platform; write OS/ARCHITECTURE or OS/ARCHITECTURE/VARIANT, such as linux/amd64",
+        /// The image is not built for that platform: choose another with `--platform`, or another tag.
+        "SR-O51" Others { platform: String, there: String } = "the image has nothing for the platform {platform}; it is there for {there}",
+        "SR-O52" None { platform: String } = "the image has nothing for the platform {platform}, nor for any other",
+    }
+}
+
 /// An operating system and an architecture, in the words of Go, which images
 /// use: `linux/amd64`, `linux/arm/v7`. Other words for the same are read, too.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,10 +67,10 @@ impl FromStr for Platform {
             {
                 Ok(Self::new(&os, &architecture, variant.as_deref()))
             }
-            _ => Err(Error::input(format!(
-                "`{}` is no platform; write OS/ARCHITECTURE or OS/ARCHITECTURE/VARIANT, such as linux/amd64",
-                escape::message(text, 100)
-            ))),
+            _ => {
+                let text = escape::message(text, 100);
+                Err(Error::input(Unfit::NotAPlatform { text }))
+            }
         }
     }
 }

@@ -4,6 +4,16 @@ use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 use ureq::Proxy;
 
+switch_root_core::outcomes! {
+    /// Why a proxy is not used.
+    pub enum Unusable in "registries" {
+        /// The environment names it.
+        "SR-Q55" NotAUrl { variable: String, value: String } = "{variable} names `{value}`, which is not the URL of a proxy; set it to http://HOST:PORT, or unset it",
+        "SR-Q56" Port { variable: String, value: String } = "{variable} names `{value}`, whose port is not a number from 1 to 65535; set it to http://HOST:PORT, or unset it",
+        "SR-Q57" Protocol { variable: String, value: String } = "{variable} names `{value}`, which is not a proxy of HTTP; set it to http://HOST:PORT, or unset it",
+    }
+}
+
 /// A proxy, and where it is named.
 pub(super) struct Chosen {
     /// What asks by it.
@@ -45,18 +55,24 @@ pub(super) fn choose(
     {
         return Ok(None);
     }
-    let wrong = |why: &str| {
-        Error::input(format!(
-            "{name} names `{}`, {why}; set it to http://HOST:PORT, or unset it",
-            escape::message(without_password(&value), 200)
-        ))
+    let shown = escape::message(without_password(&value), 200);
+    let Ok(proxy) = Proxy::new(value.trim()) else {
+        return Err(Error::input(Unusable::NotAUrl {
+            variable: name,
+            value: shown,
+        }));
     };
-    let proxy = Proxy::new(value.trim()).map_err(|_| wrong("which is not the URL of a proxy"))?;
     if !has_port(value.trim()) {
-        return Err(wrong("whose port is not a number from 1 to 65535"));
+        return Err(Error::input(Unusable::Port {
+            variable: name,
+            value: shown,
+        }));
     }
     if !matches!(proxy.protocol().to_string().as_str(), "HTTP" | "HTTPS") {
-        return Err(wrong("which is not a proxy of HTTP"));
+        return Err(Error::input(Unusable::Protocol {
+            variable: name,
+            value: shown,
+        }));
     }
     let shown = format!(
         "the proxy {}:{} ({name})",

@@ -16,6 +16,19 @@ use super::document::{Document, LIMIT, MANIFESTS, is_manifest, oversized};
 use super::endpoint::{Endpoint, endpoints};
 use super::transport::io_reason;
 
+switch_root_core::outcomes! {
+    /// Why no endpoint has what is wanted.
+    pub enum NotFound in "registries" {
+        /// Registry and mirrors are asked one after the other; each one's reason follows.
+        "SR-Q70" All { count: usize, reasons: String } = "all {count} endpoints failed: {reasons}",
+        "SR-Q71" NoEndpoints = "the registry has no endpoints",
+        /// A proxy or a firewall answers in the registry's place, perhaps.
+        "SR-Q72" NotAManifest { host: String, name: String, media_type: String } = "the registry {host} answers for the manifest {name} with what is no manifest (its media type is `{media_type}`); it may be a page to log in at, or not a registry",
+        /// The connection broke. Try again.
+        "SR-Q73" Unread { name: String, host: String, why: String } = "cannot read the manifest {name} from {host}: {why}",
+    }
+}
+
 /// One repository, at its registry and its mirrors.
 pub(super) struct Repository<'a> {
     pub(super) client: &'a Client<'a>,
@@ -89,7 +102,7 @@ impl<'a> Repository<'a> {
                 })
                 .and_then(|document| {
                     let giver = format!("the registry {}", endpoint.host);
-                    check(document).map_err(|error| error.within(giver))
+                    check(document).map_err(|error| error.about(&giver))
                 })
                 .and_then(|document| manifest_of(endpoint, name, document));
             match found {
@@ -122,12 +135,13 @@ pub(super) fn all_failed(mut failures: Vec<Error>) -> Error {
                 .enumerate()
                 .map(|(position, error)| format!("({}) {error}", position + 1))
                 .collect();
-            Error::new(
-                kind,
-                format!("all {} endpoints failed: {}", told.len(), told.join("; ")),
-            )
+            let all = NotFound::All {
+                count: told.len(),
+                reasons: told.join("; "),
+            };
+            Error::new(kind, all)
         }
-        (None, _) => Error::input("the registry has no endpoints"),
+        (None, _) => Error::input(NotFound::NoEndpoints),
     }
 }
 
@@ -137,15 +151,12 @@ fn manifest_of(endpoint: &Endpoint, name: &str, document: Document) -> Result<Do
         return Ok(document);
     }
     let media_type = document.media_type.as_deref().unwrap_or_default();
-    Err(Error::new(
-        Kind::Corrupt,
-        format!(
-            "the registry {} answers for the manifest {} with what is no manifest (its media type is `{}`); it may be a page to log in at, or not a registry",
-            endpoint.host,
-            escape::message(name, 200),
-            escape::message(media_type, 100)
-        ),
-    ))
+    let other = NotFound::NotAManifest {
+        host: endpoint.host.clone(),
+        name: escape::message(name, 200),
+        media_type: escape::message(media_type, 100),
+    };
+    Err(Error::new(Kind::Corrupt, other))
 }
 
 fn read(endpoint: &Endpoint, name: &str, response: Response<Body>) -> Result<Document> {
@@ -162,15 +173,12 @@ fn read(endpoint: &Endpoint, name: &str, response: Response<Body>) -> Result<Doc
         .take(LIMIT + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| {
-            Error::new(
-                Kind::Unreachable,
-                format!(
-                    "cannot read the manifest {} from {}: {}",
-                    escape::message(name, 200),
-                    endpoint.host,
-                    io_reason(&error)
-                ),
-            )
+            let unread = NotFound::Unread {
+                name: escape::message(name, 200),
+                host: endpoint.host.clone(),
+                why: io_reason(&error).to_string(),
+            };
+            Error::new(Kind::Unreachable, unread)
         })?;
     if bytes.len() as u64 > LIMIT {
         return Err(oversized(name));

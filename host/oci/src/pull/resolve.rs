@@ -11,6 +11,17 @@ use super::index::choose;
 use super::platform::Platform;
 use super::store::{Image, Layer, Store, fetch};
 
+switch_root_core::outcomes! {
+    /// Why an image is not one that is unpacked.
+    pub enum Unfit in "manifests" {
+        /// No tool writes such images.
+        "SR-O46" Nesting { most: usize } = "the image has more than {most} indexes in each other",
+        /// Something else is under that name.
+        "SR-O47" Component = "it is a component of WebAssembly and no container image; a policy is pulled with `srctl policy pull`",
+        "SR-O48" MediaType { digest: String, media_type: String } = "the layer {digest} is of the media type `{media_type}`, which is not unpacked",
+    }
+}
+
 /// Indexes in each other.
 const NESTING: usize = 4;
 
@@ -74,9 +85,7 @@ pub(super) fn manifest(store: &dyn Store, start: Document, platform: &Platform) 
             }
         }
     }
-    Err(Error::input(format!(
-        "the image has more than {NESTING} indexes in each other"
-    )))
+    Err(Error::input(Unfit::Nesting { most: NESTING }))
 }
 
 fn layers(manifest: &ImageManifest) -> Result<Vec<Layer>> {
@@ -86,16 +95,13 @@ fn layers(manifest: &ImageManifest) -> Result<Vec<Layer>> {
         .map(|layer| {
             let text = essence(layer.media_type().as_ref());
             if text == "application/wasm" || text.ends_with(".wasm.content.layer.v1+wasm") {
-                return Err(Error::input(
-                    "it is a component of WebAssembly and no container image; a policy is pulled with `srctl policy pull`",
-                ));
+                return Err(Error::input(Unfit::Component));
             }
             if !is_layer(&text) {
-                return Err(Error::input(format!(
-                    "the layer {} is of the media type `{}`, which is not unpacked",
-                    layer.digest(),
-                    escape::message(&text, 200)
-                )));
+                return Err(Error::input(Unfit::MediaType {
+                    digest: layer.digest().to_string(),
+                    media_type: escape::message(&text, 200),
+                }));
             }
             Ok(Layer {
                 key: layer.digest().to_string(),

@@ -12,7 +12,21 @@ use ureq::{Body, BodyReader};
 use super::client::Wanted;
 use super::document::essence;
 use super::repository::{Repository, all_failed, order};
-use super::transport::{io_reason, origin, parse, pause, unreachable};
+use super::transport::{Failure, io_reason, origin, parse, pause, unreachable};
+
+switch_root_core::outcomes! {
+    /// Why a blob is not received.
+    pub enum NotReceived in "registries" {
+        /// A proxy or a firewall answers in the registry's place, perhaps.
+        "SR-Q75" Page { host: String, digest: String } = "{host} answers for the blob {digest} with a page of HTML; it may be one to log in at",
+        /// What answers does not keep to the protocol. Try again, or without the proxy between.
+        "SR-Q76" UnsaidPart { host: String, digest: String } = "{host} answers for the blob {digest} with a part of it, and does not say which",
+        "SR-Q77" OtherPart { host: String, digest: String, start: u64, total: String, wanted: u64, size: u64 } = "{host} answers for the blob {digest} with the bytes from {start} on of {total}, where those from {wanted} on of {size} were asked for",
+        "SR-Q78" OtherSize { host: String, digest: String, length: u64, size: u64 } = "{host} answers for the blob {digest} with {length} bytes, {size} were expected",
+        /// The network is bad. Try again.
+        "SR-Q79" Broken { host: String, digest: String, attempts: u32, got: u64, size: u64, why: String } = "the connection to {host} broke within the blob {digest}, and {attempts} further attempts brought nothing: {got} of {size} bytes were received ({why})",
+    }
+}
 
 /// Attempts in a row, at one endpoint, that bring no byte.
 const ATTEMPTS: u32 = 5;
@@ -139,40 +153,46 @@ impl<'r> Blob<'r> {
 
     /// Makes an answer one that begins where it should.
     fn position(&self, host: &str, response: Response<Body>) -> Result<BodyReader<'static>> {
-        let wrong = |what: String| {
-            Error::new(
-                Kind::Corrupt,
-                format!("{host} answers for the blob {} with {what}", self.digest),
-            )
-        };
+        let corrupt = |why: NotReceived| Error::new(Kind::Corrupt, why);
+        let (host_name, digest) = (host.to_owned(), self.digest.clone());
+
         let headers = response.headers();
         let status = response.status().as_u16();
         let media_type = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
         if media_type.is_some_and(|it| essence(it) == "text/html") {
-            return Err(wrong(
-                "a page of HTML; it may be one to log in at".to_owned(),
-            ));
+            return Err(corrupt(NotReceived::Page {
+                host: host_name,
+                digest,
+            }));
         }
         if status == 206 {
-            let (start, total) = content_range(headers)
-                .ok_or_else(|| wrong("a part of it, and does not say which".to_owned()))?;
+            let Some((start, total)) = content_range(headers) else {
+                return Err(corrupt(NotReceived::UnsaidPart {
+                    host: host_name,
+                    digest,
+                }));
+            };
             if start != self.got || total.is_some_and(|total| total != self.size) {
-                return Err(wrong(format!(
-                    "the bytes from {start} on of {}, where those from {} on of {} were asked for",
-                    total.map_or_else(|| "*".to_owned(), |total| total.to_string()),
-                    self.got,
-                    self.size
-                )));
+                return Err(corrupt(NotReceived::OtherPart {
+                    host: host_name,
+                    digest,
+                    start,
+                    total: total.map_or_else(|| "*".to_owned(), |total| total.to_string()),
+                    wanted: self.got,
+                    size: self.size,
+                }));
             }
             return Ok(response.into_body().into_reader());
         }
         if let Some(length) = number(headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()))
             && length != self.size
         {
-            return Err(wrong(format!(
-                "{length} bytes, {} were expected",
-                self.size
-            )));
+            return Err(corrupt(NotReceived::OtherSize {
+                host: host_name,
+                digest,
+                length,
+                size: self.size,
+            }));
         }
         let mut reader = response.into_body().into_reader();
         // Who does not know how to go on begins anew.
@@ -184,29 +204,28 @@ impl<'r> Blob<'r> {
                 .len()
                 .min(usize::try_from(again).unwrap_or(usize::MAX));
             let why = match reader.read(&mut buffer[..want]) {
-                Ok(0) => "it ended early".to_owned(),
+                Ok(0) => Failure::EndedEarly,
                 Ok(read) => {
                     again -= read as u64;
                     continue;
                 }
                 Err(error) => io_reason(&error),
             };
-            return Err(unreachable(host, &why));
+            return Err(unreachable(host, why));
         }
         Ok(reader)
     }
 
     fn broken(&self, host: &str, why: &str) -> Error {
-        Error::new(
-            Kind::Unreachable,
-            format!(
-                "the connection to {host} broke within the blob {}, and {ATTEMPTS} further attempts brought nothing: {} of {} bytes were received ({})",
-                self.digest,
-                self.got,
-                self.size,
-                escape::message(why, 300)
-            ),
-        )
+        let broken = NotReceived::Broken {
+            host: host.to_owned(),
+            digest: self.digest.clone(),
+            attempts: ATTEMPTS,
+            got: self.got,
+            size: self.size,
+            why: escape::message(why, 300),
+        };
+        Error::new(Kind::Unreachable, broken)
     }
 }
 
@@ -223,7 +242,7 @@ impl Read for Blob<'_> {
                     self.done = true;
                     break;
                 }
-                Ok(0) => "it ended early".to_owned(),
+                Ok(0) => Failure::EndedEarly,
                 Ok(read) => {
                     self.got += read as u64;
                     self.attempts = 0;
@@ -231,7 +250,7 @@ impl Read for Blob<'_> {
                 }
                 Err(error) => io_reason(&error),
             };
-            self.failed(&why)?;
+            self.failed(&why.to_string())?;
         }
         Ok(0)
     }

@@ -12,6 +12,19 @@ use super::client::{Client, Order, Patience};
 use super::endpoint::{self, Endpoint};
 use super::transport::{Method, Upload, follow, origin, parse};
 
+switch_root_core::outcomes! {
+    /// Why a registry is not sent what is pushed.
+    pub enum NotSent in "registries" {
+        /// Push again, over another network.
+        "SR-Q80" Changed { host: String, what: String, kept: String, digest: String } = "the registry {host} keeps {what} as {kept}, and {digest} was sent; it was changed on the way, so do not use what is there",
+        /// What answers does not keep to the protocol of registries.
+        "SR-Q81" NoLocation { host: String } = "the registry {host} begins an upload and does not say where it goes",
+        "SR-Q82" NoUrl { host: String } = "the registry {host} sends an upload to what is no URL",
+        /// What is pushed, and who pushes it, is for that registry alone.
+        "SR-Q83" Elsewhere { host: String, scheme: String, place: String } = "the registry {host} sends the upload to {scheme}://{place}, which is another place and not followed; where both are the same registry, its configuration has to say by which name it is reached",
+    }
+}
+
 /// One repository, at its registry. Mirrors are never written to.
 pub(super) struct Sender<'a> {
     client: &'a Client<'a>,
@@ -84,14 +97,15 @@ impl<'a> Sender<'a> {
         let answer = self.client.push(&self.endpoint, order, &self.patience)?;
         let kept = answer.headers().get("docker-content-digest");
         match kept.and_then(|kept| kept.to_str().ok()) {
-            Some(kept) if kept != digest => Err(Error::new(
-                Kind::Corrupt,
-                format!(
-                    "the registry {} keeps {what} as {}, and {digest} was sent; it was changed on the way, so do not use what is there",
-                    self.endpoint.host,
-                    escape::message(kept, 200)
-                ),
-            )),
+            Some(kept) if kept != digest => {
+                let changed = NotSent::Changed {
+                    host: self.endpoint.host.clone(),
+                    what,
+                    kept: escape::message(kept, 200),
+                    digest: digest.to_owned(),
+                };
+                Err(Error::new(Kind::Corrupt, changed))
+            }
             _ => Ok(()),
         }
     }
@@ -131,28 +145,27 @@ impl<'a> Sender<'a> {
     /// Where an upload goes that was begun. It has to stay at the registry: it is
     /// sent the policy, and who pushes it.
     fn place(&self, asked: &str, begun: &Response<Body>) -> Result<String> {
-        let host = &self.endpoint.host;
-        let wrong = |what: &str| Error::input(format!("the registry {host} {what}"));
+        let host = || self.endpoint.host.clone();
+        let no_url = || Error::input(NotSent::NoUrl { host: host() });
         let asked = parse(asked)?;
         let here = origin(&asked)?;
         let location = begun.headers().get(LOCATION);
         let location = location
             .and_then(|location| location.to_str().ok())
-            .ok_or_else(|| wrong("begins an upload and does not say where it goes"))?;
-        let url =
-            follow(&asked, location).map_err(|_| wrong("sends an upload to what is no URL"))?;
+            .ok_or_else(|| Error::input(NotSent::NoLocation { host: host() }))?;
+        let url = follow(&asked, location).map_err(|_| no_url())?;
         // Such a URL may be as good as a password, so it is not shown.
         let there = parse(&url)
             .and_then(|url| origin(&url))
-            .map_err(|_| wrong("sends an upload to what is no URL"))?;
+            .map_err(|_| no_url())?;
         if explicit(&there) == explicit(&here) {
             return Ok(url);
         }
-        Err(wrong(&format!(
-            "sends the upload to {}://{}, which is another place and not followed; where both are the same registry, its configuration has to say by which name it is reached",
-            there.0,
-            escape::message(&there.1, 200)
-        )))
+        Err(Error::input(NotSent::Elsewhere {
+            host: host(),
+            scheme: there.0,
+            place: escape::message(&there.1, 200),
+        }))
     }
 }
 

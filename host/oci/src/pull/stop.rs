@@ -7,6 +7,14 @@ use std::time::{Duration, Instant};
 use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::interrupt;
 
+switch_root_core::outcomes! {
+    /// Why work is given up that had not failed itself.
+    pub enum Ended in "pulling" {
+        /// All images of one call come, or none.
+        "SR-O09" Another = "given up, since another image failed",
+    }
+}
+
 /// How long something that waits may take to notice.
 pub(super) const NOTICE: Duration = Duration::from_millis(50);
 
@@ -25,10 +33,7 @@ impl Stop {
     pub(super) fn check(&self) -> Result<()> {
         interrupt::check()?;
         if self.0.load(Ordering::Relaxed) {
-            return Err(Error::new(
-                Kind::Interrupted,
-                "given up, since another image failed",
-            ));
+            return Err(Error::new(Kind::Interrupted, Ended::Another));
         }
         Ok(())
     }

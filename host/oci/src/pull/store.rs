@@ -3,11 +3,19 @@
 use std::io::{self, Read};
 
 use oci_spec::image::{Descriptor, Digest};
-use switch_root_core::error::{Error, Result};
+use switch_root_core::error::{Attempt, Error, Result};
 use switch_root_core::progress::Task;
 
 use super::digest::{self, Checked};
 use super::document::{Document, LIMIT, oversized};
+
+switch_root_core::outcomes! {
+    /// Why a blob is not held in memory.
+    pub enum TooLarge in "manifests" {
+        /// Something else is in the place of a policy or a configuration.
+        "SR-O70" Blob { what: String, size: u64, limit: u64 } = "{what} has {size} bytes, and at most {limit} are read",
+    }
+}
 
 /// A layer, in the words of the store that it is in.
 #[derive(Clone, Debug)]
@@ -84,9 +92,8 @@ pub(super) fn whole(
 ) -> Result<Vec<u8>> {
     let size = descriptor.size();
     if size > limit {
-        return Err(Error::input(format!(
-            "{what} has {size} bytes, and at most {limit} are read"
-        )));
+        let what = what.to_owned();
+        return Err(Error::input(TooLarge::Blob { what, size, limit }));
     }
     let digest = digest::parse(descriptor.digest().as_ref())?;
     let blob = store.blob(digest.as_ref(), size)?;
@@ -101,7 +108,10 @@ pub(super) fn whole(
                 task.advance(read as u64);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Error::of_copy(format!("cannot read {what}"), &error)),
+            Err(error) => {
+                let path = what.to_owned();
+                return Err(Error::of_copy(Attempt::Read { path }, &error));
+            }
         }
     }
 }

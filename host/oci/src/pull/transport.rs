@@ -1,7 +1,7 @@
 //! One request and its answer: connections, redirects, and what a failure is
 //! called. Knows nothing of registries but how their hosts are reached.
 
-mod failure;
+pub(crate) mod failure;
 mod method;
 mod timeouts;
 
@@ -11,8 +11,9 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use failure::{is_break, reason};
-use switch_root_core::error::{Error, Kind, Result};
+use switch_root_core::error::{Error, Kind, Result, Words};
 use switch_root_core::escape;
+use switch_root_core::outcome::Message;
 use timeouts::{CONNECT, SILENCE};
 use ureq::http::header::LOCATION;
 use ureq::http::{Response, Uri};
@@ -23,7 +24,27 @@ use super::stop::Stop;
 use super::{proxy, trust};
 use crate::registries::{Host, Registries};
 
-pub(super) use failure::io_reason;
+switch_root_core::outcomes! {
+    /// Why a text is not asked.
+    pub enum NotAUrl in "registries" {
+        /// Registries, mirrors and manifests name URLs. Correct the one that is named.
+        "SR-Q50" Malformed { url: String } = "`{url}` is not a URL",
+        "SR-Q51" NoHost { url: String } = "`{url}` is not a URL with http or https and a host",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// Why a redirect is not followed: what follows the name of the host in a sentence.
+    pub enum Redirects in "registries" {
+        /// What answers is not the registry, or is set up wrongly.
+        "SR-Q46" Sent = "it redirects what is sent to it, which is not followed",
+        "SR-Q47" NoUrl = "it redirects to what is no URL",
+        "SR-Q48" WithoutTls = "it redirects to plain HTTP, which is not followed: from HTTPS never, and to this machine itself only where the registry is on it; --plain-http HOST allows it",
+        "SR-Q49" TooOften = "it redirects more than five times in a row",
+    }
+}
+
+pub(super) use failure::{Failure, io_reason};
 pub(super) use method::{Method, Upload};
 
 /// Answers that name another place, in a row.
@@ -159,10 +180,7 @@ impl<'a> Transport<'a> {
                 });
             }
             if question.method.sends() {
-                return Err(unreachable(
-                    &at.1,
-                    "it redirects what is sent to it, which is not followed",
-                ));
+                return Err(unreachable(&at.1, Redirects::Sent));
             }
             let location = response
                 .headers()
@@ -173,18 +191,12 @@ impl<'a> Transport<'a> {
             // Such a URL is often as good as a password, so it is not shown.
             let next = parse(&url)
                 .and_then(|url| origin(&url))
-                .map_err(|_| unreachable(&at.1, "it redirects to what is no URL"))?;
+                .map_err(|_| unreachable(&at.1, Redirects::NoUrl))?;
             if !self.may_lead((&at.0, &at.1), (&next.0, &next.1)) {
-                return Err(unreachable(
-                    &at.1,
-                    "it redirects to plain HTTP, which is not followed: from HTTPS never, and to this machine itself only where the registry is on it; --plain-http HOST allows it",
-                ));
+                return Err(unreachable(&at.1, Redirects::WithoutTls));
             }
         }
-        Err(unreachable(
-            &asked.1,
-            "it redirects more than five times in a row",
-        ))
+        Err(unreachable(&asked.1, Redirects::TooOften))
     }
 
     fn send(
@@ -210,10 +222,12 @@ impl<'a> Transport<'a> {
             failures += 1;
             if failures > AGAIN || !is_break(&error) {
                 self.stop.check()?;
-                let why = reason(&error);
+                let why = Message::from(reason(&error));
                 return Err(match proxy {
-                    None => unreachable(&at.1, &why),
-                    Some(proxy) => unreachable(&at.1, &format!("by {proxy}: {why}")),
+                    None => unreachable(&at.1, why),
+                    Some(proxy) => {
+                        unreachable(&at.1, why.reworded(|why| format!("by {proxy}: {why}")))
+                    }
                 });
             }
             self.stop.sleep(pause(failures))?;
@@ -261,10 +275,12 @@ pub(super) fn pause(failures: u32) -> Duration {
 }
 
 /// A failure to talk to a host.
-pub(super) fn unreachable(host: &str, why: &str) -> Error {
+pub(super) fn unreachable(host: &str, why: impl Words) -> Error {
+    let host = escape::message(host, 200);
+    let why = why.message();
     Error::new(
         Kind::Unreachable,
-        format!("cannot reach {}: {why}", escape::message(host, 200)),
+        why.reworded(|why| format!("cannot reach {host}: {why}")),
     )
 }
 
@@ -312,8 +328,10 @@ fn numeric(name: &str) -> Option<Ipv4Addr> {
 }
 
 pub(super) fn parse(url: &str) -> Result<Uri> {
-    url.parse()
-        .map_err(|_| Error::input(format!("`{}` is not a URL", escape::message(url, 300))))
+    url.parse().map_err(|_| {
+        let url = escape::message(url, 300);
+        Error::input(NotAUrl::Malformed { url })
+    })
 }
 
 /// Scheme, and host with its port where that is said.
@@ -324,17 +342,17 @@ pub(super) fn origin(uri: &Uri) -> Result<(String, String)> {
             let host = authority.as_str().rsplit('@').next().unwrap_or_default();
             Ok((scheme.to_owned(), host.to_ascii_lowercase()))
         }
-        _ => Err(Error::input(format!(
-            "`{}` is not a URL with http or https and a host",
-            escape::message(&uri.to_string(), 300)
-        ))),
+        _ => {
+            let url = escape::message(&uri.to_string(), 300);
+            Err(Error::input(NotAUrl::NoHost { url }))
+        }
     }
 }
 
 /// The URL that a `Location` names, as it was read at another one: see RFC 3986, 5.2.
 pub(super) fn follow(at: &Uri, location: &str) -> Result<String> {
     let (scheme, host) = origin(at)?;
-    let wrong = || Err(unreachable(&host, "it redirects to what is no URL"));
+    let wrong = || Err(unreachable(&host, Redirects::NoUrl));
     let location = location.split('#').next().unwrap_or_default().trim();
     if location.starts_with("http://") || location.starts_with("https://") {
         return Ok(location.to_owned());

@@ -10,6 +10,17 @@ use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConf
 
 use crate::registries::Host;
 
+switch_root_core::outcomes! {
+    /// Why settings of TLS are not used.
+    pub enum Unusable in "registries" {
+        /// They are those of `machine.registries.config`.
+        "SR-Q58" NoCertificate { name: String } = "tls.ca of the registry {name} holds no certificate; it must be PEM, in base64",
+        "SR-Q59" Key { name: String } = "tls.clientIdentity of the registry {name} cannot be used: its key is not PEM",
+        "SR-Q60" Empty { name: String } = "tls.clientIdentity of the registry {name} cannot be used: it holds no certificate in PEM",
+        "SR-Q61" Identity { name: String, error: rustls::Error } = "tls.clientIdentity of the registry {name} cannot be used: {error}",
+    }
+}
+
 /// The system's certificates, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name; none where
 /// there are none.
 pub(super) fn system() -> Vec<Certificate<'static>> {
@@ -54,9 +65,8 @@ pub(super) fn tls(
         if let Some(pem) = &settings.ca {
             let own = certificates(pem);
             if own.is_empty() {
-                return Err(Error::input(format!(
-                    "tls.ca of the registry {name} holds no certificate; it must be PEM, in base64"
-                )));
+                let name = name.to_owned();
+                return Err(Error::input(Unusable::NoCertificate { name }));
             }
             roots.extend(own);
         }
@@ -74,21 +84,25 @@ pub(super) fn tls(
 }
 
 fn identity(name: &str, certificate: &[u8], key: &[u8]) -> Result<ClientCert> {
-    let wrong = |why: &dyn std::fmt::Display| {
-        Error::input(format!(
-            "tls.clientIdentity of the registry {name} cannot be used: {why}"
-        ))
+    let name = || name.to_owned();
+    let wrong = |error| {
+        Error::input(Unusable::Identity {
+            name: name(),
+            error,
+        })
     };
+    let no_key = || Error::input(Unusable::Key { name: name() });
+
     let chain = certificates(certificate);
-    let private = PrivateKey::from_pem(key).map_err(|_| wrong(&"its key is not PEM"))?;
+    let private = PrivateKey::from_pem(key).map_err(|_| no_key())?;
     if chain.is_empty() {
-        return Err(wrong(&"it holds no certificate in PEM"));
+        return Err(Error::input(Unusable::Empty { name: name() }));
     }
     // ureq takes for granted that they fit.
-    let der = PrivateKeyDer::from_pem_slice(key).map_err(|_| wrong(&"its key is not PEM"))?;
+    let der = PrivateKeyDer::from_pem_slice(key).map_err(|_| no_key())?;
     rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| wrong(&error))?
+        .map_err(wrong)?
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_client_auth_cert(
             chain
@@ -97,7 +111,7 @@ fn identity(name: &str, certificate: &[u8], key: &[u8]) -> Result<ClientCert> {
                 .collect(),
             der,
         )
-        .map_err(|error| wrong(&error))?;
+        .map_err(wrong)?;
     Ok(ClientCert::new_with_certs(&chain, private))
 }
 

@@ -8,6 +8,14 @@ use tar::{Entry, EntryType};
 
 use super::failure::broken;
 
+switch_root_core::outcomes! {
+    /// Why an entry is not read.
+    pub enum Unread in "unpacking" {
+        /// No tool writes sparse files into layers of itself, and readers differ about them.
+        "SR-Q18" Sparse { path: String } = "the layer's entry {path} is a sparse file, which is not read; build the image without `--sparse`",
+    }
+}
+
 /// How records begin that bring an extended attribute, whose name follows: those of star
 /// and GNU tar, and of libarchive.
 const NAMED: [&str; 2] = ["SCHILY.xattr.", "LIBARCHIVE.xattr."];
@@ -39,10 +47,8 @@ pub(super) fn names(entry: &mut Entry<'_, impl Read>) -> Result<Vec<String>> {
         }
     }
     if sparse {
-        return Err(Error::input(format!(
-            "the layer's entry {} is a sparse file, which is not read; build the image without `--sparse`",
-            escape::path(&entry.path_bytes())
-        )));
+        let path = escape::path(&entry.path_bytes());
+        return Err(Error::input(Unread::Sparse { path }));
     }
     names.sort();
     names.dedup();

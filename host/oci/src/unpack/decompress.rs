@@ -3,7 +3,9 @@
 use std::io::{BufRead, BufReader, Read};
 
 use initramfs::compression::kernel::is_skippable_frame;
-use switch_root_core::error::{Error, Result};
+use switch_root_core::error::Result;
+
+use super::failure::unread;
 
 /// More than what a decompressor gives at once for a header, less than what is
 /// asked for when a file is copied, which then goes by this buffer.
@@ -16,7 +18,7 @@ const BUFFER: usize = 64 << 10;
 /// # Errors
 /// The layer cannot be read.
 pub fn decompress<'a>(mut layer: impl BufRead + 'a) -> Result<Box<dyn Read + 'a>> {
-    let failed = |error: std::io::Error| Error::system("cannot read the layer", &error);
+    let failed = |error: std::io::Error| unread(&error);
     let start = layer.fill_buf().map_err(failed)?;
     Ok(if start.starts_with(&[0x1f, 0x8b]) {
         let plain = flate2::bufread::MultiGzDecoder::new(layer);

@@ -7,6 +7,14 @@ use std::fmt;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 
+switch_root_core::outcomes! {
+    /// Why an image is not unpacked to its end.
+    pub enum TooMany in "unpacking" {
+        /// It is not an image of an extension.
+        "SR-Q20" Special { most: usize } = "the image has more than {most} device nodes, named pipes and setuid programs, which no extension has",
+    }
+}
+
 /// Entries of a kind that are remembered: each has a path.
 const MOST: usize = 10_000;
 /// Names of attributes of one file that are remembered, in bytes.
@@ -58,9 +66,7 @@ impl Marks {
     /// There is too much of it.
     pub(super) fn refuse(&mut self, real: Vec<u8>, special: Special) -> Result<()> {
         if self.refused.len() >= MOST {
-            return Err(Error::input(format!(
-                "the image has more than {MOST} device nodes, named pipes and setuid programs, which no extension has"
-            )));
+            return Err(Error::input(TooMany::Special { most: MOST }));
         }
         self.refused.insert(real, special);
         Ok(())

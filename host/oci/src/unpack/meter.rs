@@ -6,6 +6,15 @@ use std::rc::Rc;
 
 use switch_root_core::error::Error;
 
+switch_root_core::outcomes! {
+    /// Why an archive is not read to its end.
+    pub enum TooLarge in "unpacking" {
+        /// It is not an image of an extension, or one that was made to fill a disk or memory.
+        "SR-Q21" Bytes { most: u64 } = "the archive has more than {most} bytes unpacked, which no extension has",
+        "SR-Q22" Headers = "the archive has headers of more than a mebibyte for one entry",
+    }
+}
+
 /// Counts what several readers read together.
 #[derive(Clone)]
 pub(crate) struct Gauge(Rc<Counters>);
@@ -46,19 +55,15 @@ impl Gauge {
         let bytes = bytes as u64;
         let counters = &*self.0;
         let Some(left) = counters.left.get().checked_sub(bytes) else {
-            return Err(Error::input(format!(
-                "the archive has more than {} bytes unpacked, which no extension has",
-                counters.total
-            ))
+            return Err(Error::input(TooLarge::Bytes {
+                most: counters.total,
+            })
             .into());
         };
         counters.left.set(left);
         if let Some(now) = counters.now.get() {
             let Some(now) = now.checked_sub(bytes) else {
-                return Err(Error::input(
-                    "the archive has headers of more than a mebibyte for one entry",
-                )
-                .into());
+                return Err(Error::input(TooLarge::Headers).into());
             };
             counters.now.set(Some(now));
         }

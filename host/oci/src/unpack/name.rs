@@ -3,6 +3,16 @@
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 
+switch_root_core::outcomes! {
+    /// Why a layer has no place for an entry.
+    pub enum Misnamed in "unpacking" {
+        /// No tool writes such names: the image was made to write to other places. Do not use it.
+        "SR-Q23" TooLong { name: String } = "the layer has an entry `{name}`, whose name is longer than Linux takes",
+        "SR-Q24" Zero { name: String } = "the layer has an entry `{name}`, whose name holds a zero byte",
+        "SR-Q25" Outside { name: String } = "the layer has an entry `{name}`, which points outside of the image with `..`",
+    }
+}
+
 /// Bytes of a name or a link's target, as Linux has it.
 pub(super) const LENGTH: usize = 4096;
 
@@ -12,24 +22,20 @@ pub(super) const LENGTH: usize = 4096;
 /// # Errors
 /// The name points outside or is no name.
 pub(super) fn components(name: &[u8]) -> Result<Vec<&[u8]>> {
-    let wrong = |what: &str| {
-        Err(Error::input(format!(
-            "the layer has an entry `{}`, {what}",
-            escape::message(&escape::path(name), 300)
-        )))
-    };
+    let shown = || escape::message(&escape::path(name), 300);
+
     if name.len() >= LENGTH {
-        return wrong("whose name is longer than Linux takes");
+        return Err(Error::input(Misnamed::TooLong { name: shown() }));
     }
     if name.contains(&0) {
-        return wrong("whose name holds a zero byte");
+        return Err(Error::input(Misnamed::Zero { name: shown() }));
     }
     let path: Vec<&[u8]> = name
         .split(|&byte| byte == b'/')
         .filter(|part| !part.is_empty() && part != b".")
         .collect();
     if path.contains(&&b".."[..]) {
-        return wrong("which points outside of the image with `..`");
+        return Err(Error::input(Misnamed::Outside { name: shown() }));
     }
     Ok(path)
 }

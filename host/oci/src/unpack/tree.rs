@@ -2,8 +2,8 @@
 //! root, one component at a time and never through a symlink by the kernel:
 //! a symlink among the parents is followed here, with the folder as its `/`.
 
-mod directory;
-mod lookup;
+pub(crate) mod directory;
+pub(crate) mod lookup;
 mod removal;
 
 use std::collections::{BTreeMap, HashSet};
@@ -20,6 +20,20 @@ use switch_root_core::{escape, interrupt};
 use super::failure::broken;
 use super::marks::{Marks, Special};
 use super::name::components;
+
+switch_root_core::outcomes! {
+    /// Why an entry is not unpacked.
+    pub enum Unfit in "unpacking" {
+        /// The image was cut off. Fetch it again.
+        "SR-Q26" Truncated { path: String, there: u64, size: u64 } = "the layer ends within {path}: {there} of its {size} bytes are there",
+        /// The tool that made the layer writes what others do not read. Build the image with another
+        /// one.
+        "SR-Q27" LinkRefused { path: String, target: String } = "the layer's entry {path} is a hard link to {target}, refused",
+        "SR-Q28" LinkToRoot { path: String, target: String } = "the layer's entry {path} is a hard link to {target}, the root of the image",
+        "SR-Q29" LinkToNothing { path: String, target: String } = "the layer's entry {path} is a hard link to {target}, which is not in the image (a link stands behind its target)",
+        "SR-Q30" LinkToDirectory { path: String, target: String } = "the layer's entry {path} is a hard link to {target}, a directory",
+    }
+}
 
 /// The folder.
 pub(super) struct Tree {
@@ -126,16 +140,14 @@ impl Tree {
                 .min(usize::try_from(left).unwrap_or(usize::MAX));
             let read = content
                 .read(&mut buffer[..want])
-                .map_err(|error| broken(&error).within(escape::path(&real)))?;
+                .map_err(|error| broken(&error).about(&escape::path(&real)))?;
             if read == 0 {
-                return Err(Error::new(
-                    Kind::Corrupt,
-                    format!(
-                        "the layer ends within {}: {} of its {size} bytes are there",
-                        escape::path(&real),
-                        size - left
-                    ),
-                ));
+                let truncated = Unfit::Truncated {
+                    path: escape::path(&real),
+                    there: size - left,
+                    size,
+                };
+                return Err(Error::new(Kind::Corrupt, truncated));
             }
             let mut rest = &buffer[..read];
             while !rest.is_empty() {
@@ -171,31 +183,28 @@ impl Tree {
     pub(super) fn hardlink(&mut self, path: &[&[u8]], target: &[u8]) -> Result<()> {
         let (parent, name) = self.parent(path)?;
         let real = parent.child(name);
-        let cannot = |why: &str| {
-            Error::input(format!(
-                "the layer's entry {} is a hard link to {}, {why}",
-                escape::path(&real),
-                escape::path(target)
-            ))
-        };
-        let target_path = components(target).map_err(|error| error.within(cannot("refused")))?;
+        let (path, to) = (escape::path(&real), escape::path(target));
+        let target_path = components(target).map_err(|error| {
+            let (path, target) = (path.clone(), to.clone());
+            error.within(Unfit::LinkRefused { path, target })
+        })?;
         let Some((target_name, target_parents)) = target_path.split_last() else {
-            return Err(cannot("the root of the image"));
+            return Err(Error::input(Unfit::LinkToRoot { path, target: to }));
         };
-        let missing = || cannot("which is not in the image (a link stands behind its target)");
+        let missing = |path, target| Error::input(Unfit::LinkToNothing { path, target });
         let Some(target_parent) = self.walk(target_parents, false)? else {
-            return Err(missing());
+            return Err(missing(path, to));
         };
         let stat = |directory: &Directory, name: &[u8]| {
             fs::statat(&directory.fd, name, AtFlags::SYMLINK_NOFOLLOW)
         };
         let found = match stat(&target_parent, target_name) {
             Ok(found) => found,
-            Err(Errno::NOENT) => return Err(missing()),
+            Err(Errno::NOENT) => return Err(missing(path, to)),
             Err(error) => return Err(failed("look at", target, error)),
         };
         if FileType::from_raw_mode(found.st_mode) == FileType::Directory {
-            return Err(cannot("a directory"));
+            return Err(Error::input(Unfit::LinkToDirectory { path, target: to }));
         }
         // A link to itself would remove its own content.
         let same = stat(&parent, name)

@@ -94,13 +94,17 @@ fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
 
 fn signature(path: &Path, bytes: Vec<u8>) -> Result<String> {
     let text = String::from_utf8(bytes).map_err(|_| "is not text".to_owned());
-    text.and_then(|text| artifact::check_signature(&text).map(|()| text))
-        .map_err(|reason| {
-            Error::input(format!(
-                "the signature {} {reason}, or remove it",
-                shown(path)
-            ))
-        })
+    text.and_then(|text| {
+        artifact::check_signature(&text)
+            .map_err(String::from)
+            .map(|()| text)
+    })
+    .map_err(|reason| {
+        Error::input(format!(
+            "the signature {} {reason}, or remove it",
+            shown(path)
+        ))
+    })
 }
 
 /// When the artifact was made, as those say who make the same bytes again:

@@ -14,6 +14,32 @@ use super::super::transport::{Answer, Method, Question, origin, unreachable};
 use super::{Client, Patience, Right, body, unauthorized};
 use crate::registries::Credentials;
 
+switch_root_core::outcomes! {
+    /// Why a token server cannot be reached: what follows its name in a sentence.
+    pub enum NoToken in "registries" {
+        /// Wait, or ask those who run it.
+        "SR-O37" Status { host: String, status: u16 } = "as the token server of {host} it answers with the status {status}",
+        "SR-O38" NotAToken { host: String } = "as the token server of {host} it answers with what is no token",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// Why a registry is not told who asks.
+    pub enum Unknown in "registries" {
+        /// Log in with Docker or Podman, or put credentials into `machine.registries.config`.
+        "SR-O30" NoCredentials { host: String, places: String } = "the registry {host} wants to know who asks, and there are no credentials for it; they are looked for in {places}",
+        "SR-O31" IdentityToken { host: String, places: String } = "the registry {host} wants a name and a password, and there is only an identity token for it in {places}",
+        /// Such registries are not supported.
+        "SR-O32" OtherWay { host: String } = "the registry {host} wants to know who asks in a way other than Basic and Bearer",
+        /// They were revoked, perhaps. Log in again.
+        "SR-O33" NotAccepted { server: String, host: String, status: u16, places: String } = "the token server {server} of the registry {host} does not accept the credentials (status {status}); they are from {places}",
+        "SR-O34" NoToken { server: String, host: String, status: u16, places: String } = "the token server {server} of the registry {host} gives no token to who does not say who asks (status {status}); credentials are looked for in {places}",
+        /// What answers is not the registry, or is set up wrongly: credentials are not sent there.
+        "SR-O35" ServerIsNoUrl { host: String, realm: String } = "the registry {host} names a token server `{realm}` that is no URL",
+        "SR-O36" ServerWithoutTls { host: String, realm: String } = "the registry {host} names a token server `{realm}` without TLS, which is not asked",
+    }
+}
+
 /// What may not stand in the value of a query as it is. A library for whole URLs would bring some
 /// twenty crates of Unicode's tables into `srctl`, for names that are ASCII.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
@@ -37,10 +63,10 @@ impl Client<'_> {
         let host = &endpoint.host;
         let credentials = self.keyring.find(host, repository)?;
         let missing = || {
-            unauthorized(format!(
-                "the registry {host} wants to know who asks, and there are no credentials for it; they are looked for in {}",
-                self.keyring.places(host)
-            ))
+            unauthorized(Unknown::NoCredentials {
+                host: host.clone(),
+                places: self.keyring.places(host),
+            })
         };
         match (challenge::choose(answer.response.headers()), credentials) {
             (_, Some(Credentials::RegistryToken(token))) => Ok(format!("Bearer {token}")),
@@ -48,10 +74,10 @@ impl Client<'_> {
                 Ok(basic(&username, &password))
             }
             (Some(Challenge::Basic), Some(Credentials::IdentityToken(_))) => {
-                Err(unauthorized(format!(
-                    "the registry {host} wants a name and a password, and there is only an identity token for it in {}",
-                    self.keyring.places(host)
-                )))
+                Err(unauthorized(Unknown::IdentityToken {
+                    host: host.clone(),
+                    places: self.keyring.places(host),
+                }))
             }
             (Some(Challenge::Basic), None) => Err(missing()),
             (
@@ -73,9 +99,10 @@ impl Client<'_> {
                     .map(|token| format!("Bearer {token}"))
             }
             (None, None) => Err(missing()),
-            (None, Some(_)) => Err(unauthorized(format!(
-                "the registry {host} wants to know who asks in a way other than Basic and Bearer"
-            ))),
+            (None, Some(_)) => {
+                let host = host.clone();
+                Err(unauthorized(Unknown::OtherWay { host }))
+            }
         }
     }
 
@@ -113,41 +140,42 @@ impl Client<'_> {
         match answer.response.status().as_u16() {
             200 => {}
             status @ (400 | 401 | 403) => {
-                let place = self.keyring.places(host);
+                let places = self.keyring.places(host);
+                let host = host.to_owned();
                 return Err(unauthorized(match credentials {
-                    Some(_) => format!(
-                        "the token server {server} of the registry {host} does not accept the credentials (status {status}); they are from {place}"
-                    ),
-                    None => format!(
-                        "the token server {server} of the registry {host} gives no token to who does not say who asks (status {status}); credentials are looked for in {place}"
-                    ),
+                    Some(_) => Unknown::NotAccepted {
+                        server,
+                        host,
+                        status,
+                        places,
+                    },
+                    None => Unknown::NoToken {
+                        server,
+                        host,
+                        status,
+                        places,
+                    },
                 }));
             }
             status => {
-                return Err(unreachable(
-                    &server,
-                    &format!("as the token server of {host} it answers with the status {status}"),
-                ));
+                let host = host.to_owned();
+                return Err(unreachable(&server, NoToken::Status { host, status }));
             }
         }
         let body = body(&mut answer.response);
         // It breaks off where we have closed the connection.
         self.stop.check()?;
-        let issued: Issued = document::json(&body, "").map_err(|_| {
-            unreachable(
-                &server,
-                &format!("as the token server of {host} it answers with what is no token"),
-            )
-        })?;
+        let no_token = || {
+            let host = host.to_owned();
+            unreachable(&server, NoToken::NotAToken { host })
+        };
+        let issued: Issued = document::json(&body, "").map_err(|_| no_token())?;
         let given = [issued.token, issued.access_token];
         let mut given = given.into_iter().flatten();
         let text = given.find(|text| !text.is_empty()).unwrap_or_default();
         // What could not be in a header could not be sent.
         if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(unreachable(
-                &server,
-                &format!("as the token server of {host} it answers with what is no token"),
-            ));
+            return Err(no_token());
         }
         Ok(text)
     }
@@ -155,24 +183,21 @@ impl Client<'_> {
     /// The host of a token server. It is given credentials, so it has to be
     /// reached as safely as the registry.
     fn token_server(&self, token: &Token<'_>) -> Result<String> {
-        let wrong = |why: &str| {
-            Err(unauthorized(format!(
-                "the registry {} names a token server `{}` {why}",
-                token.host,
-                escape::message(token.realm, 200)
-            )))
-        };
+        let names = || (token.host.to_owned(), escape::message(token.realm, 200));
+
         let Ok((scheme, server)) = token
             .realm
             .parse()
             .map_err(drop)
             .and_then(|uri| origin(&uri).map_err(drop))
         else {
-            return wrong("that is no URL");
+            let (host, realm) = names();
+            return Err(unauthorized(Unknown::ServerIsNoUrl { host, realm }));
         };
         let registry = ("https", token.host);
         if !self.transport.may_lead(registry, (&scheme, &server)) {
-            return wrong("without TLS, which is not asked");
+            let (host, realm) = names();
+            return Err(unauthorized(Unknown::ServerWithoutTls { host, realm }));
         }
         Ok(server)
     }

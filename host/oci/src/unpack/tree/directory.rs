@@ -8,6 +8,16 @@ use rustix::io::Errno;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 
+switch_root_core::outcomes! {
+    /// Why an image's tree is not made.
+    pub enum Unmade in "unpacking" {
+        /// It is not an image of an extension.
+        "SR-Q31" TooDeep { most: usize, path: String } = "the layer has more than {most} directories in each other: {path}",
+        /// The system's own words follow, often of a full disk or of missing permissions.
+        "SR-Q32" Refused { what: &'static str, path: String } = "cannot {what} {path} of the image",
+    }
+}
+
 /// Directories in each other. Bounds the recursion that removing takes.
 const DEPTH: usize = 128;
 
@@ -61,16 +71,13 @@ pub(super) fn check_depth(real: &[u8]) -> Result<()> {
     if real.iter().filter(|&&byte| byte == b'/').count() < DEPTH {
         return Ok(());
     }
-    Err(Error::input(format!(
-        "the layer has more than {DIRECTORIES} directories in each other: {}",
-        escape::message(&escape::path(real), 300),
-        DIRECTORIES = DEPTH
-    )))
+    Err(Error::input(Unmade::TooDeep {
+        most: DEPTH,
+        path: escape::message(&escape::path(real), 300),
+    }))
 }
 
-pub(super) fn failed(what: &str, path: &[u8], error: Errno) -> Error {
-    Error::system(
-        format!("cannot {what} {} of the image", escape::path(path)),
-        &error.into(),
-    )
+pub(super) fn failed(what: &'static str, path: &[u8], error: Errno) -> Error {
+    let path = escape::path(path);
+    Error::system(Unmade::Refused { what, path }, &error.into())
 }

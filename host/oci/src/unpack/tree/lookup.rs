@@ -11,6 +11,18 @@ use switch_root_core::escape;
 use super::Tree;
 use super::directory::{DIRECTORY, Directory, check_depth, failed, reopen};
 
+switch_root_core::outcomes! {
+    /// Why an entry has no place.
+    pub enum NoPlace in "unpacking" {
+        /// The tool that made the layer writes what others do not read. Build the image with another
+        /// one.
+        "SR-Q33" NoName = "the layer has an entry without a name",
+        "SR-Q34" NotMade { path: String } = "the directory {path} cannot be made",
+        "SR-Q35" BelowAFile { entry: String, path: String } = "the layer has an entry in {entry}, but {path} is no directory",
+        "SR-Q36" Links { entry: String, path: String, target: String, most: usize } = "the layer has an entry in {entry}, which leads through the symlink {path} to {target} and through more than {most} in all",
+    }
+}
+
 /// Symlinks on the way to one entry, as Linux has it.
 const LINKS: usize = 40;
 
@@ -19,7 +31,7 @@ impl Tree {
     /// entry's name there.
     pub(super) fn parent<'a>(&mut self, path: &[&'a [u8]]) -> Result<(Arc<Directory>, &'a [u8])> {
         let Some((name, parents)) = path.split_last() else {
-            return Err(Error::input("the layer has an entry without a name"));
+            return Err(Error::input(NoPlace::NoName));
         };
         let spelling = parents.join(&b'/');
         if let Some((last, directory)) = &self.last
@@ -28,10 +40,8 @@ impl Tree {
             return Ok((directory.clone(), name));
         }
         let Some(directory) = self.walk(parents, true)? else {
-            return Err(Error::input(format!(
-                "the directory {} cannot be made",
-                escape::path(&spelling)
-            )));
+            let path = escape::path(&spelling);
+            return Err(Error::input(NoPlace::NotMade { path }));
         };
         self.last = Some((spelling, directory.clone()));
         Ok((directory, name))
@@ -73,22 +83,21 @@ impl Tree {
                         Ok(target) => target.into_bytes(),
                         Err(Errno::INVAL) if !make => return Ok(None),
                         Err(Errno::INVAL) => {
-                            return Err(Error::input(format!(
-                                "the layer has an entry in {}, but {} is no directory",
-                                spelling(),
-                                escape::path(&real)
-                            )));
+                            return Err(Error::input(NoPlace::BelowAFile {
+                                entry: spelling(),
+                                path: escape::path(&real),
+                            }));
                         }
                         Err(error) => return Err(cannot(error)),
                     };
                     links += 1;
                     if links > LINKS {
-                        return Err(Error::input(format!(
-                            "the layer has an entry in {}, which leads through the symlink {} to {} and through more than {LINKS} in all",
-                            spelling(),
-                            escape::path(&real),
-                            escape::path(&target)
-                        )));
+                        return Err(Error::input(NoPlace::Links {
+                            entry: spelling(),
+                            path: escape::path(&real),
+                            target: escape::path(&target),
+                            most: LINKS,
+                        }));
                     }
                     if target.starts_with(b"/") {
                         current = self.root.clone();
