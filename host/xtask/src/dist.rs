@@ -11,7 +11,7 @@ use crate::engine::{EMBEDDED, PROFILE};
 use crate::native;
 use crate::policies;
 use crate::programs::{self, install};
-use crate::run::{cargo, files_below, run, step, target};
+use crate::run::{cargo, files_below, run, step, target, workspace};
 use crate::setup::{self, STATIC};
 use crate::sizes;
 
@@ -29,6 +29,11 @@ const INSTALLED: [&str; 3] = [BUILDS[0].0, BUILDS[1].0, "srctl"];
 
 /// cargo's profile of the boot binaries that are installed.
 const BOOT: &str = "release";
+
+/// What makes the linker leave out the tables by which a stack is unwound, a twelfth of the small
+/// program: a panic ends these programs where it happens, and nothing reads them. The compiler
+/// cannot leave out those of the standard library.
+const WITHOUT_UNWINDING: &str = "host/switch/without-unwinding.ld";
 
 /// Where a program is built for, and how.
 #[derive(Clone, Copy)]
@@ -156,11 +161,28 @@ pub fn compile(
     setup::c_compiler(name, way.target)?;
     let native = native::default_policy(way.target)?;
     step(&format!("{name} ({}, {})", way.target, way.profile));
-    run(cargo()
-        .args(["build", "--locked", "--profile", way.profile])
-        .args(["--target", way.target])
+    let mut build = cargo();
+    build
+        .args(["rustc", "--locked", "--profile", way.profile])
+        .args(["--target", way.target, "--bin", program])
         .args(arguments)
-        .env(EMBEDDED, &native))?;
+        .env(EMBEDDED, &native);
+    if way.profile == BOOT {
+        // Rust's own linker takes its options itself, a compiler hands them on.
+        let prefix = match way.target.starts_with("x86_64") {
+            true => "-Wl,",
+            false => "",
+        };
+        let script = workspace().join(WITHOUT_UNWINDING);
+        build.arg("--");
+        for option in [
+            "--no-eh-frame-hdr",
+            &format!("--script={}", script.display()),
+        ] {
+            build.args(["-C", &format!("link-arg={prefix}{option}")]);
+        }
+    }
+    run(&mut build)?;
     let built = target().join(way.target).join(way.profile).join(program);
     let installed = folder.join(name);
     install(&built, &installed)?;
