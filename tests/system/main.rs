@@ -61,6 +61,7 @@ mod shells;
 mod shipped;
 mod shortages;
 mod signing;
+mod squashed;
 mod srctl;
 mod staging;
 mod status;
@@ -123,6 +124,7 @@ fn main() {
         interrupting::cases(),
         installed::cases(),
         planning::cases(),
+        squashed::cases(),
         not_planning::cases(),
         unconfined::cases(),
         comparing::cases(),

@@ -7,17 +7,31 @@ use std::path::{Path, PathBuf};
 
 use policy::source::Source;
 use switch_root_core::architecture::{self, HEADER};
-use switch_root_core::error::Result;
+use switch_root_core::error::{Kind, Result, Words};
 use switch_root_core::file_kind::FileKind;
 use switch_root_core::limits::fixed;
+use switch_root_core::outcome::Message;
 use switch_root_core::reading::cannot_read;
 use switch_root_core::{escape, os_release};
 
 use crate::boot_program::Binary;
 use crate::files::Files;
+use crate::inner;
 use crate::machine::{EROFS_IMAGE, Machine, ROOT_IMAGES, Unread, kernel_release, look_into};
 use crate::segments::Part;
 use crate::tree::{Id, Limits, Stored, Tree, Wanted};
+
+switch_root_core::outcomes! {
+    /// What is not known of an image, or cannot be done with it, for the image inside it.
+    pub enum Around in "images" {
+        /// The reason behind it is one of the others of this table.
+        "SR-Q26" Unread { path: &'static str } = "what boots: the image inside {path}, which the initramfs switches to, cannot be read",
+        /// An image that dracut made with its module `squash`. Leave that module out, or put what is
+        /// to be added into the image when dracut makes it.
+        "SR-Q27" Unchanged { attempt: &'static str, name: String, path: &'static str } = "cannot {attempt} {name}: it boots from the image inside {path}, which nothing is added to; make it without the module squash of dracut, or let dracut put the files into it",
+        "SR-Q28" Unrehearsed { name: String, path: &'static str } = "{name} cannot be rehearsed: it boots from the image inside {path}, with an overlay as its root, and a rehearsal unpacks archives alone; `srctl plan` reads it",
+    }
+}
 
 /// What the kernel executes.
 const INIT: &[u8] = b"/init";
@@ -39,8 +53,22 @@ pub struct Image {
     pub bytes: u64,
     /// Its parts; a folder has none.
     pub parts: Vec<Part>,
-    /// What it holds.
+    /// What it boots from: what it holds, or what the image inside it holds.
     pub tree: Tree,
+    /// The image inside it that it boots from.
+    pub inner: Option<Inner>,
+    /// Why that is not read, where there is one: a half of a sentence that says what is not
+    /// known.
+    pub unread: Option<Message>,
+}
+
+/// The image inside an image.
+#[derive(Debug)]
+pub struct Inner {
+    /// Where it is.
+    pub path: &'static str,
+    /// What is around it: what mounts it, and switches to it.
+    pub around: Tree,
 }
 
 impl Image {
@@ -67,13 +95,34 @@ impl Image {
             let (tree, parts) = Tree::read_wanted(path, limits, wanted)?;
             (tree, parts, metadata.len())
         };
-        Ok(Self {
+        let mut image = Self {
             path: path.to_owned(),
             name: shown,
             bytes,
             parts,
             tree,
-        })
+            inner: None,
+            unread: None,
+        };
+        image.enter(limits, wanted)?;
+        Ok(image)
+    }
+
+    /// Goes into the image inside it, if there is one.
+    fn enter(&mut self, limits: &Limits, wanted: &Wanted) -> Result<()> {
+        let Some((path, id)) = inner::find(&self.tree) else {
+            return Ok(());
+        };
+        let (stored, size) = (self.tree.stored(id), self.tree.node(id).size);
+        match inner::read(path, stored, size, &self.path, limits, wanted) {
+            Ok(tree) => {
+                let around = std::mem::replace(&mut self.tree, tree);
+                self.inner = Some(Inner { path, around });
+            }
+            Err(error) if error.kind == Kind::Interrupted => return Err(error),
+            Err(error) => self.unread = Some(error.within(Around::Unread { path }).message()),
+        }
+        Ok(())
     }
 
     /// What the image tells of the machine. Its root image is looked into where it is
@@ -123,6 +172,19 @@ impl Image {
                 let id = self.tree.find(&path)?;
                 (self.tree.node(id).kind == FileKind::Regular).then_some((path, id))
             })
+    }
+
+    /// What the kernel unpacks.
+    pub fn outermost(&self) -> &Tree {
+        self.inner
+            .as_ref()
+            .map_or(&self.tree, |inner| &inner.around)
+    }
+
+    /// Where the image inside it is that it boots from, read or not.
+    pub fn has_inner(&self) -> Option<&'static str> {
+        let inner = self.inner.as_ref().map(|inner| inner.path);
+        inner.or_else(|| inner::find(&self.tree).map(|(path, _)| path))
     }
 
     /// Whether it is booted whole: the program that the kernel executes is the boot program, or

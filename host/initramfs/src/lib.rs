@@ -11,6 +11,7 @@ pub mod called;
 pub mod compression;
 pub mod files;
 pub mod image;
+pub mod inner;
 pub mod kept;
 pub mod machine;
 pub mod members;

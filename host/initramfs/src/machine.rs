@@ -20,6 +20,7 @@ use switch_root_core::limits::fixed;
 use switch_root_core::locations::{self, in_archive};
 use switch_root_core::os_release;
 
+use crate::inner;
 use crate::kept::{Kept, copy};
 use crate::segments;
 
@@ -65,6 +66,8 @@ pub struct Machine {
     pub root: Root,
     /// What could not be looked into, as a sentence.
     pub problem: Option<String>,
+    /// Where the image inside is that it boots from, if it is one of those.
+    pub inner: Option<&'static str>,
 }
 
 /// Walks through an initramfs, and keeps its policies and the signers that it accepts;
@@ -78,6 +81,7 @@ pub fn examine(input: &Path, policies: &mut Kept, work: &Path) -> Result<Machine
     segments::scan(input, &mut |_, member, contents| {
         let path = member.path();
         machine.kernel_releases.extend(kernel_release(path));
+        machine.inner = machine.inner.or(inner::place(member));
         if policies.take(member, contents)? {
             return Ok(());
         }

@@ -2,7 +2,9 @@
 
 use switch_root_core::outcome::{Outcomes, Table};
 
-use crate::{archive, called, compression, files, machine, members, segments, squashfs, tree};
+use crate::{
+    archive, called, compression, files, image, inner, machine, members, segments, squashfs, tree,
+};
 
 /// What documents say of them.
 pub const TABLES: &[Table] = &[
@@ -13,6 +15,9 @@ pub const TABLES: &[Table] = &[
     compression::encode::NotCompressed::TABLE,
     compression::kernel::NotRead::TABLE,
     files::NoFolder::TABLE,
+    image::Around::TABLE,
+    inner::Doubt::TABLE,
+    inner::Unread::TABLE,
     machine::Unread::TABLE,
     members::TooMany::TABLE,
     segments::NotTaken::TABLE,
@@ -22,6 +27,7 @@ pub const TABLES: &[Table] = &[
     squashfs::NoLayer::TABLE,
     squashfs::file::Unsteady::TABLE,
     squashfs::tree::Refused::TABLE,
+    tree::Exceeded::TABLE,
     tree::More::TABLE,
     tree::folder::NotRead::TABLE,
     tree::insert::NotInserted::TABLE,

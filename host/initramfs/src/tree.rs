@@ -1,6 +1,7 @@
 //! An initramfs in memory: every file and directory as it would stand in the
 //! machine's rootfs, and the contents of the few files that matter to a plan.
 
+mod budget;
 mod count;
 pub(crate) mod folder;
 pub(crate) mod insert;
@@ -9,6 +10,7 @@ mod node;
 pub(crate) mod read;
 pub(crate) mod store;
 pub(crate) mod unpack;
+mod volume;
 mod wanted;
 
 use std::collections::{BTreeMap, HashMap};
@@ -19,6 +21,8 @@ use switch_root_core::contract::Entry;
 use switch_root_core::file_kind::FileKind;
 use switch_root_core::outcome::Message;
 
+pub(crate) use budget::Budget;
+pub use budget::Exceeded;
 pub use count::Sum;
 pub use node::{Id, Node};
 pub use store::Stored;

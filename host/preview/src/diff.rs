@@ -13,7 +13,7 @@ use switch_root_core::report::ExtensionReport;
 
 use crate::plan::{Fate, Report};
 
-pub use entries::{Entry, entries};
+pub use entries::{Entry, compared, entries};
 
 /// The version of the schema of [`Difference`].
 pub const SCHEMA: u32 = 1;

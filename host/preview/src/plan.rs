@@ -14,7 +14,7 @@ use branch::Branches;
 use explain::Watch;
 use extension::known_keys;
 use initramfs::called;
-use initramfs::image::Image;
+use initramfs::image::{Image, Inner};
 use policy::folder::{self, Policy};
 use policy::session::Session;
 use policy::{account, compatibility, preservation};
@@ -165,12 +165,14 @@ pub fn make(image: &Image, asking: &Asking<'_>) -> Result<Plan> {
         warnings,
         notes: notes(options.mode == Mode::Preserve, &policies)
             .into_iter()
+            .chain(image.inner.as_ref().map(of_inner))
             .chain(more_notes.drain(..))
             .collect(),
         unknown: unknown
             .into_iter()
             .chain(of_the_plan)
             .chain(image.cut_off())
+            .chain(image.unread.as_ref().map(|unread| unread.text.clone()))
             .collect(),
     };
     session.take_dismissed().wait();
@@ -191,6 +193,14 @@ fn notes(by_systemd: bool, policies: &[Policy]) -> Vec<String> {
         ))
     });
     systemd.into_iter().chain(masked).collect()
+}
+
+/// Of what image the plan is.
+fn of_inner(inner: &Inner) -> String {
+    format!(
+        "what is planned is the image inside {}, which the rest of the initramfs mounts and switches to: nothing of that rest is in the plan",
+        inner.path
+    )
 }
 
 /// What could not be found out here and would decide, a sentence each.

@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use initramfs::called;
-use initramfs::image::Image;
+use initramfs::image::{Around, Image};
 use initramfs::machine::{Machine, RootNode};
 use initramfs::tree::Id;
 use messages::{End, NewRoot, Node, NodeKind, Played, Request, Settings};
@@ -147,6 +147,10 @@ pub fn rehearse(image: &Image, options: &Options) -> Result<Rehearsed> {
         return Err(Error::input(format!(
             "{shown} is a folder, and a rehearsal takes an image; make one of it, such as with `find . | cpio -o -H newc`"
         )));
+    }
+    if let Some(path) = image.has_inner() {
+        let name = shown;
+        return Err(Error::input(Around::Unrehearsed { name, path }));
     }
     let file = std::path::absolute(&image.path)
         .map_err(|error| Error::system(format!("cannot find {shown}"), &error))?;

@@ -151,6 +151,8 @@ mod tests {
             bytes: 0,
             parts: Vec::new(),
             tree,
+            inner: None,
+            unread: None,
         }
     }
 

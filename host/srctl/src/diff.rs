@@ -6,7 +6,7 @@ use clap::Args;
 use initramfs::files::Files;
 use initramfs::tree::{Tree, Wanted};
 use policy::folder::{self, Policy};
-use preview::diff::{Change, Difference, Entry, Survival, Verdict, entries};
+use preview::diff::{Change, Difference, Entry, Survival, Verdict, compared};
 use serde::Serialize;
 use serde_json::Value;
 use switch_root_core::error::{Error, Result};
@@ -128,7 +128,7 @@ fn of_images(command: &Diff, progress: &dyn Progress) -> Result<Difference> {
     let read = |path| plan::read(path, &command.asking.limits, &wanted, progress);
     let (before, after) = (read(&command.before)?, read(&command.after)?);
     let mut difference = Difference::none();
-    difference.entries = entries(&before.tree, &after.tree);
+    difference.entries = compared(&before, &after);
     let more = command.asking.policies.as_deref();
     difference.sets(
         &folder::discover_in(&Files(&before.tree), more),

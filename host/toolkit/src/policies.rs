@@ -8,6 +8,7 @@ use std::path::Path;
 use initramfs::archive::{Writer, room};
 use initramfs::boot_program::{Binary, LIMIT};
 use initramfs::compression::{self, Compression};
+use initramfs::inner;
 use initramfs::kept::Kept;
 use initramfs::machine::program_for;
 use initramfs::segments::{self, Replaced};
@@ -35,6 +36,8 @@ pub struct Image {
     folders: BTreeSet<String>,
     /// Its last archive ends without a trailer: it may have been cut off.
     pub cut_off: bool,
+    /// Where the image inside is that it boots from, if it is one of those.
+    pub inner: Option<&'static str>,
     /// Files of policies that have several names.
     linked: BTreeSet<String>,
 }
@@ -98,6 +101,7 @@ pub fn survey(input: &Path, root: &Path) -> Result<Image> {
     let below_trust = format!("{}/", TRUST.trim_start_matches('/'));
     let mut programs = [const { None }; BOOT_PROGRAM_PLACES.len()];
     let parts = segments::scan(input, &mut |_, member, contents| {
+        image.inner = image.inner.or(inner::place(member));
         let path = member.path();
         let text = std::str::from_utf8(path).unwrap_or_default();
         // What is found through it is not known here, nor whether signatures are demanded.

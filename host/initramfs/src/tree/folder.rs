@@ -14,20 +14,18 @@ use switch_root_core::file_kind::FileKind;
 use switch_root_core::resolve::{self, Within};
 use switch_root_core::{interrupt, path};
 
+use super::budget::{Budget, Exceeded};
 use super::store::{Keeper, Kept, Stored};
 use super::unpack::Unpacker;
+use super::volume::PLACE;
 use super::{Limits, Tree, Want, Wanted};
 use crate::archive::Member;
-use crate::segments::Place;
 
 switch_root_core::outcomes! {
     /// Why a folder is not read as if an image were made of it.
     pub enum NotRead in "images" {
         /// Another folder was named, perhaps, than that of the image.
-        "SR-G36" Entries { folder: String, most: u64 } = "cannot read {folder}: it has more than {most} entries; --max-entries allows more",
-        "SR-G37" Bytes { folder: String, most: u64 } = "cannot read {folder}: its files have more than {most} bytes; --max-bytes allows more",
-        /// The format of images has 32 bits for the size of a file.
-        "SR-G38" Size { folder: String, path: String, size: u64, most: u32 } = "cannot read {folder}: {path} has {size} bytes, and files of an initramfs have at most {most}",
+        "SR-G36" Exceeded { folder: String, reason: Exceeded } = "cannot read {folder}: {reason}",
         /// The system's own words follow.
         "SR-G39" Refused { path: String, folder: String } = "cannot read {path} in {folder}",
     }
@@ -47,9 +45,7 @@ const FILE: OFlags = OFlags::NOFOLLOW
 struct Walk<'a> {
     folder: &'a Path,
     root: OwnedFd,
-    limits: Limits,
-    entries: u64,
-    bytes: u64,
+    budget: Budget,
     /// The numbers that files of several names have in the image.
     numbers: HashMap<(u64, u64), u32>,
 }
@@ -76,9 +72,7 @@ impl Tree {
         let mut walk = Walk {
             folder,
             root,
-            limits: *limits,
-            entries: 0,
-            bytes: 0,
+            budget: Budget::new(limits),
             numbers: HashMap::new(),
         };
         let mut tree = Self::of_kernel();
@@ -109,14 +103,6 @@ impl Tree {
         Ok(tree)
     }
 }
-
-/// Contents of a folder are in no image.
-const PLACE: Place = Place {
-    part: 1,
-    archive: 0,
-    contents: None,
-    continues: false,
-};
 
 impl Walk<'_> {
     fn directory(
@@ -169,31 +155,11 @@ impl Walk<'_> {
 
     /// What an image would say of a file.
     fn member(&mut self, path: &[u8], stat: &Stat) -> Result<Member> {
-        let folder = || self.folder.shown();
-
-        self.entries += 1;
-        if self.entries > self.limits.entries {
-            return Err(Error::input(NotRead::Entries {
-                folder: folder(),
-                most: self.limits.entries,
-            }));
-        }
         let regular = FileKind::of_mode(stat.st_mode) == Some(FileKind::Regular);
         let size = if regular { stat.st_size as u64 } else { 0 };
-        self.bytes += size;
-        if self.bytes > self.limits.bytes {
-            return Err(Error::input(NotRead::Bytes {
-                folder: folder(),
-                most: self.limits.bytes,
-            }));
-        }
-        let size = u32::try_from(size).map_err(|_| {
-            Error::input(NotRead::Size {
-                folder: folder(),
-                path: escape::path(path),
-                size,
-                most: u32::MAX,
-            })
+        let size = self.budget.take(path, size).map_err(|reason| {
+            let folder = self.folder.shown();
+            Error::input(NotRead::Exceeded { folder, reason })
         })?;
         // Those of one name need no number.
         let number = self.numbers.len() as u32 + 1;

@@ -38,6 +38,19 @@ pub enum Stored {
     File(File),
 }
 
+impl Stored {
+    /// A copy of the contents of the file at a path.
+    pub(super) fn copy(path: &[u8], contents: &mut dyn Read) -> Result<Self> {
+        let name = || escape::path(path);
+        let mut copy = tempfile::tempfile()
+            .map_err(|error| Error::system(NotKept::NoCopy { name: name() }, &error))?;
+        io::copy(contents, &mut copy)
+            .and_then(|_| copy.rewind())
+            .map_err(|error| Error::of_copy(Attempt::ReadInside { name: name() }, &error))?;
+        Ok(Self::File(copy))
+    }
+}
+
 /// Reads contents, all of them, and keeps what is wanted.
 pub(super) struct Keeper<'a> {
     pub wanted: &'a Wanted,
@@ -101,14 +114,7 @@ impl<'a> Keeper<'a> {
             }
             Some(Want::Place) => Some(match at {
                 Some(offset) => Stored::At(offset, size),
-                None => {
-                    let mut copy = tempfile::tempfile()
-                        .map_err(|error| Error::system(NotKept::NoCopy { name: name() }, &error))?;
-                    io::copy(&mut input, &mut copy)
-                        .and_then(|_| copy.rewind())
-                        .map_err(failed)?;
-                    Stored::File(copy)
-                }
+                None => Stored::copy(path, &mut input)?,
             }),
         };
         if self.wanted.digests {

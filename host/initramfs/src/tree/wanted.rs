@@ -48,6 +48,9 @@ impl Wanted {
         for name in crate::machine::ROOT_IMAGES {
             wanted = wanted.file(&format!("/{name}"), Want::Place);
         }
+        for path in crate::inner::PLACES {
+            wanted = wanted.file(path, Want::Place);
+        }
         wanted
     }
 

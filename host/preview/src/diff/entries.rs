@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use initramfs::image::Image;
 use initramfs::tree::{Id, Tree};
 use serde::Serialize;
 use switch_root_core::file_kind::FileKind;
@@ -31,6 +32,23 @@ pub struct Entry {
     pub digest: Option<String>,
     /// Files in a directory that is only on one side; those are not mentioned.
     pub files: Option<u64>,
+}
+
+/// Compares two images that have digests. What is in the image inside each is shown as if that
+/// were a directory.
+pub fn compared(before: &Image, after: &Image) -> Vec<Change<Entry>> {
+    let (Some(inner), Some(new_inner)) = (&before.inner, &after.inner) else {
+        return entries(before.outermost(), after.outermost());
+    };
+    let mut changes = entries(&inner.around, &new_inner.around);
+    for change in entries(&before.tree, &after.tree) {
+        let name = [new_inner.path.as_bytes(), &change.name.0[..]].concat();
+        changes.push(Change {
+            name: Path(name),
+            ..change
+        });
+    }
+    changes
 }
 
 /// Compares two trees that have digests. Of a directory that is only on one side, what

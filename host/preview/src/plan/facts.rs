@@ -4,9 +4,10 @@
 use initramfs::called;
 use initramfs::files::Files;
 use initramfs::image::Image;
+use initramfs::tree::Tree;
 use policy::source::Source;
 use switch_root::planner::{
-    Compatibility, Facts, ImageFacts, List, Mode, Options, left_out, no_root_image,
+    Compatibility, Facts, ImageFacts, Initramfs, List, Mode, Options, left_out, no_root_image,
     unusable_root_image,
 };
 use switch_root_core::contract::HostFacts;
@@ -27,6 +28,7 @@ pub fn gather(image: &Image, host: Option<&HostFacts>) -> (Facts, Options) {
     } else {
         Mode::Switch
     };
+    let overlay = image.inner.is_some();
     let options = Options::of(&parameters, mode);
     let facts = Facts {
         image: (mode == Mode::ImageBoot).then(|| ImageFacts {
@@ -35,10 +37,22 @@ pub fn gather(image: &Image, host: Option<&HostFacts>) -> (Facts, Options) {
         }),
         list: list(image, options.extensions),
         host: host.cloned(),
-        warnings: image.tree.warnings(),
+        warnings: trees(image).flat_map(Tree::warnings).collect(),
+        initramfs: Initramfs {
+            // What boots from an image inside has an overlay of it as its root.
+            memory: !overlay,
+            overlay,
+            ..Initramfs::default()
+        },
         ..Facts::default()
     };
     (facts, options)
+}
+
+/// What is in the image, and what is around the one that it boots from.
+fn trees(image: &Image) -> impl Iterator<Item = &Tree> {
+    let around = image.inner.as_ref().map(|inner| &inner.around);
+    around.into_iter().chain([&image.tree])
 }
 
 /// What the kernel's command line says, where it is known.

@@ -9,6 +9,7 @@ use extension::configuration::{self, Configuration};
 use extension::pack::{self, Layer};
 use extension::validate::{self, Checked};
 use extension::{conflict, folder};
+use initramfs::image::Around;
 use initramfs::kept::Kept;
 use initramfs::machine::{self, Root};
 use initramfs::segments::{self, Replaced};
@@ -123,6 +124,13 @@ pub fn run(command: &Install, progress: &dyn Progress) -> Result<Outcome> {
     task.say("reading");
     let found = machine::examine(&command.initramfs, &mut policies, work.path())?;
     drop(task);
+    if let Some(path) = found.inner {
+        return Err(Error::input(Around::Unchanged {
+            attempt: "install extensions into",
+            name: command.initramfs.shown().to_string(),
+            path,
+        }));
+    }
     if let Some(problem) = &found.problem {
         tracing::warn!("{problem}");
     }

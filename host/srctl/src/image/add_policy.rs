@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use initramfs::boot_program::Binary;
+use initramfs::image::Around;
 use initramfs::kept::Kept;
 use policy::session::Session;
 use policy::sidecar::Sidecar;
@@ -104,6 +105,13 @@ pub fn run(command: &AddPolicy, progress: &dyn Progress) -> Result<Outcome> {
     let mut image = policies::survey(&command.initramfs, &root)?;
     // Its thread ends with it, and whoever loads the policies must be alone.
     drop(task);
+    if let Some(path) = image.inner {
+        return Err(Error::input(Around::Unchanged {
+            attempt: "add a policy to",
+            name: shown(&command.initramfs),
+            path,
+        }));
+    }
     if image.cut_off {
         tracing::warn!(
             "{} ends without a trailer: if it was cut off there, what followed is missing, and with what is added nothing will show it",

@@ -139,6 +139,8 @@ fn cell(message: &str) -> String {
 #[test]
 fn every_message_of_the_boot_program_is_explained() {
     let mut found = messages::below(&repository(), &SOURCES);
+    // What says of tables what is wrong with them.
+    found.retain(|_, files| files.iter().any(|file| !file.ends_with("document.rs")));
     // What doctor says of parameters that are given.
     for effect in TABLE.iter().flat_map(Parameter::effects) {
         let text = effect.what;

@@ -1,12 +1,14 @@
 //! Binary formats: components, native code, modules, root images.
 
 use initramfs::boot_program::Binary;
+use initramfs::inner;
 use initramfs::machine::{Machine, look_into};
+use initramfs::tree::{Id, Limits, Stored, Wanted};
 use policy::engine::split_native;
 use switch_root_core::{escape, file as policy_file};
 use toolkit::inspect::sections;
 
-use crate::{Target, file};
+use crate::{Target, assert_shown, file};
 
 /// A component, and what is told of it.
 // The validator makes room for as many items as there are said to be, up to its limits: of
@@ -18,6 +20,10 @@ pub const NATIVE_CODE: Target = Target::new("native_code", native_code);
 pub const MODULE_ELF: Target = Target::new("module_elf", module_elf);
 /// A root image of squashfs.
 pub const ROOT_IMAGE: Target = Target::new("root_image", root_image).with_memory(64);
+/// The image inside a boot image.
+// The reader of erofs makes room for a directory of the size that it is said to have, up to
+// half a GiB, before it finds that the image is not so large.
+pub const INNER_IMAGE: Target = Target::new("inner_image", inner_image).with_memory(600);
 
 fn component(data: &[u8]) {
     let described = policy::description::describe(data);
@@ -73,6 +79,23 @@ fn root_image(data: &[u8]) {
         assert!(release.len() <= 3 * (64 << 10), "{}", release.len());
         for path in machine.root.0.keys() {
             assert!(!path.starts_with(b"/"), "{}", escape::path(path));
+        }
+    }
+}
+
+fn inner_image(data: &[u8]) {
+    let (file, path) = file(data);
+    let limits = Limits {
+        entries: 1000,
+        bytes: 1 << 20,
+    };
+    let stored = Stored::File(file);
+    for place in inner::PLACES {
+        let size = data.len() as u64;
+        let wanted = Wanted::of_plan();
+        match inner::read(place, Some(&stored), size, &path, &limits, &wanted) {
+            Ok(tree) => assert!(tree.sum(Id::ROOT).files <= limits.entries),
+            Err(error) => assert_shown(&error.to_string()),
         }
     }
 }

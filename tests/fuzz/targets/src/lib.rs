@@ -81,6 +81,7 @@ pub const ALL: &[Target] = &[
     binaries::MODULE_ELF,
     binaries::NATIVE_CODE,
     binaries::ROOT_IMAGE,
+    binaries::INNER_IMAGE,
     boot::COMMAND_LINE,
     boot::MODULE,
     boot::MODULE_INDEXES,
