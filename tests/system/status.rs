@@ -81,6 +81,7 @@ pub fn well() -> Value {
             "by": ["00-default"],
             "carried_to": "/etc/extensions.yaml",
             "note": null,
+            "code": null,
         }],
         "extensions": [{
             "image": "0.sqsh", "name": "tools", "version": "1.2", "verdict": "compatible",
@@ -127,8 +128,9 @@ pub fn unwell() -> Value {
     report["survivors"].as_array_mut().unwrap().push(json!({
         "path": "/rootfs.sqsh", "kind": "file", "by": ["host"], "carried_to": null,
         "note": "the new root is made of it",
+        "code": null,
     }));
-    report["deletion"]["failed"] = json!([{"path": "/a", "error": "EPERM"}]);
+    report["deletion"]["failed"] = json!([{"path": "/a", "error": "EPERM", "code": "SR-D04"}]);
     report["deletion"]["failed_more"] = json!(2);
     report["deletion"]["skipped_mounts"] = json!(["/mnt"]);
     report["warnings"] = json!(["/dev cannot be made private"]);
@@ -154,8 +156,8 @@ pub fn delegated() -> Value {
     report["deletion"]["reason"] = json!("another program switches");
     report["copied"] = json!({
         "files": 7, "directories": 2, "bytes": 4096,
-        "failed": [{"path": "/a", "error": "EIO"}], "failed_more": 1, "skipped_mounts": [],
-        "missing": [{"path": "/b", "error": "ENOSPC"}], "time_us": 1500,
+        "failed": [{"path": "/a", "error": "EIO", "code": "SR-W75"}], "failed_more": 1, "skipped_mounts": [],
+        "missing": [{"path": "/b", "error": "ENOSPC", "code": null}], "time_us": 1500,
     });
     report
 }
@@ -338,7 +340,10 @@ fn each_thing_that_is_not_well_is_told_by_the_exit_status() -> Checked {
         ),
         (
             "a name that stayed",
-            |report| report["deletion"]["failed"] = json!([{"path": "/a", "error": "EPERM"}]),
+            |report| {
+                report["deletion"]["failed"] =
+                    json!([{"path": "/a", "error": "EPERM", "code": "SR-D04"}])
+            },
             "not well: 1 name not deleted",
         ),
         (

@@ -78,19 +78,19 @@ impl Words for Message {
 
 impl Words for String {
     fn message(self) -> Message {
-        self.into()
+        Message::quoted(self)
     }
 }
 
 impl Words for &str {
     fn message(self) -> Message {
-        self.into()
+        Message::quoted(self)
     }
 }
 
 impl Words for fmt::Arguments<'_> {
     fn message(self) -> Message {
-        self.to_string().into()
+        Message::quoted(self.to_string())
     }
 }
 

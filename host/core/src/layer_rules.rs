@@ -5,17 +5,28 @@
 //! The boot holds mounted trees against these rules, and packing what is in archives: the rules
 //! ask of both what [`Place`] asks.
 
-use crate::escape;
+use crate::path::Path;
+
+crate::outcomes! {
+    /// What a layer must not do: what follows its name in a sentence.
+    pub enum Breach in "layers" {
+        /// The layer holds a whiteout. Layers add, they take nothing away: repack it without.
+        "SR-L06" Deletes { path: Path } = "would delete {path}",
+        /// With that the system may not start, so that the layer is to be repacked, as the boot says
+        /// behind these words. Often a layer with `/lib` where the root image has a link to
+        /// `usr/lib`: put the files below `/usr/lib`.
+        "SR-L20" Directory { path: Path } = "would replace the directory {path} of the root image",
+        "SR-L21" Link { path: Path } = "would replace the link to a directory {path} of the root image",
+        "SR-L22" File { path: Path } = "would replace by a directory the file {path} of the root image",
+        "SR-L23" Rights { path: Path, mode: u32, owner: String, own_mode: u32, own_owner: String } = "would give mode {mode:04o} and owner {owner}, rather than {own_mode:04o} and {own_owner}, to the directory {path} of the root image",
+        /// It is no extension but a system.
+        "SR-L24" Many = "has more than {DIRECTORIES} directories in common with the root image",
+    }
+}
 
 /// Directories that a layer may have in common with the root image: more than any
 /// extension has, and few enough to be examined while a machine starts.
 pub const DIRECTORIES: usize = 20_000;
-
-/// What a layer is that has more than [`DIRECTORIES`] in common with the root image, in a
-/// sentence.
-pub fn too_many() -> String {
-    format!("has more than {DIRECTORIES} directories in common with the root image")
-}
 
 /// Who may do what with a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +47,10 @@ impl Rights {
             layer: self,
             root: own,
         })
+    }
+
+    fn owner(self) -> String {
+        format!("{}:{}", self.user, self.group)
     }
 }
 
@@ -134,23 +149,22 @@ pub fn effect<P: Place>(place: &P) -> Result<Effect, P::Error> {
 }
 
 impl Harm {
-    /// What follows the layer's name in a sentence, where it is done at this path.
-    pub fn at(self, path: &[u8]) -> String {
-        let path = escape::path(path);
-        let harm = match self {
-            Self::Deletes => return format!("would delete {path}"),
-            Self::ReplacesDirectory => "would replace the directory".to_owned(),
-            Self::ReplacesLink => "would replace the link to a directory".to_owned(),
-            Self::ReplacesFile => "would replace by a directory the file".to_owned(),
-            Self::ChangesRights { layer, root } => {
-                let Rights { mode, user, group } = layer;
-                let (own_mode, own_user, own_group) = (root.mode, root.user, root.group);
-                format!(
-                    "would give mode {mode:04o} and owner {user}:{group}, rather than {own_mode:04o} and {own_user}:{own_group}, to the directory"
-                )
-            }
-        };
-        format!("{harm} {path} of the root image")
+    /// The same, done at this path.
+    pub fn at(self, path: &[u8]) -> Breach {
+        let path = path.into();
+        match self {
+            Self::Deletes => Breach::Deletes { path },
+            Self::ReplacesDirectory => Breach::Directory { path },
+            Self::ReplacesLink => Breach::Link { path },
+            Self::ReplacesFile => Breach::File { path },
+            Self::ChangesRights { layer, root } => Breach::Rights {
+                path,
+                mode: layer.mode,
+                owner: layer.owner(),
+                own_mode: root.mode,
+                own_owner: root.owner(),
+            },
+        }
     }
 }
 
@@ -237,9 +251,9 @@ mod tests {
 
     #[test]
     fn harm_names_the_path_and_both_rights() {
-        assert_eq!(Harm::Deletes.at(b"/etc"), "would delete /etc");
+        assert_eq!(Harm::Deletes.at(b"/etc").to_string(), "would delete /etc");
         assert_eq!(
-            OTHER.instead_of(OWN).unwrap().at(b"/a"),
+            OTHER.instead_of(OWN).unwrap().at(b"/a").to_string(),
             "would give mode 0700 and owner 0:0, rather than 0755 and 0:0, to the directory /a of the root image"
         );
     }

@@ -1,14 +1,23 @@
 //! os-release(5): which operating system the new root holds.
 
 use crate::locations::OS_RELEASE;
+use crate::outcome::Message;
+
+crate::outcomes! {
+    /// What extensions are judged without.
+    pub enum Unusable in "init-warnings" {
+        /// `os-release` cannot be used, so that extensions are judged without it. Repair the image.
+        "SR-N55" Because { path: &'static str, reason: Message } = "{path} of the new root {reason}",
+    }
+}
 
 /// The text of the new root's os-release: of the first of its two files that can be read.
 /// The second value holds why others could not. `read` gives what is at a path of the new root,
 /// if that is a regular file of at most [`OS_RELEASE`](crate::limits::fixed::OS_RELEASE) bytes,
 /// and otherwise what follows the path in a sentence.
 pub fn find(
-    mut read: impl FnMut(&'static str) -> Result<Option<Vec<u8>>, String>,
-) -> (Option<String>, Vec<String>) {
+    mut read: impl FnMut(&'static str) -> Result<Option<Vec<u8>>, Message>,
+) -> (Option<String>, Vec<Unusable>) {
     let mut warnings = Vec::new();
     for path in OS_RELEASE {
         match read(path) {
@@ -16,7 +25,7 @@ pub fn find(
                 return (Some(String::from_utf8_lossy(&bytes).into_owned()), warnings);
             }
             Ok(None) => {}
-            Err(reason) => warnings.push(format!("{path} of the new root {reason}")),
+            Err(reason) => warnings.push(Unusable::Because { path, reason }),
         }
     }
     (None, warnings)
@@ -61,24 +70,26 @@ fn unquote(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::file::Unreadable;
 
     #[test]
     fn the_first_os_release_that_can_be_read_counts() {
-        let of = |first: Result<Option<&str>, &str>| {
-            find(|path| match path == OS_RELEASE[0] {
-                true => first
-                    .map(|text| text.map(|text| text.as_bytes().to_vec()))
-                    .map_err(str::to_owned),
-                false => Ok(Some(b"second".to_vec())),
-            })
+        let of = |first: Result<Option<&str>, Unreadable>| {
+            let mut first = Some(first);
+            let (text, warnings) = find(|_| match first.take() {
+                Some(first) => Ok(first?.map(|text| text.as_bytes().to_vec())),
+                None => Ok(Some(b"second".to_vec())),
+            });
+            let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+            (text, warnings)
         };
         let text = |text: &str| Some(text.to_owned());
         assert_eq!(of(Ok(Some("first"))), (text("first"), vec![]));
         assert_eq!(of(Ok(None)), (text("second"), vec![]));
         let warning = "/etc/os-release of the new root is not a regular file".to_owned();
         let expected = (text("second"), vec![warning]);
-        assert_eq!(of(Err("is not a regular file")), expected);
-        assert_eq!(find(|_| Ok(None)), (None, vec![]));
+        assert_eq!(of(Err(Unreadable::NotRegular)), expected);
+        assert_eq!(find(|_| Ok(None)).0, None);
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod message;
 
 pub use code::Code;
 pub use document::Document;
-pub use message::{Message, split, text};
+pub use message::{Message, error, split, text, warn};
 
 /// An enum of [`outcomes!`](crate::outcomes!).
 pub trait Outcomes: std::error::Error {

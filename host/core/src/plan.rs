@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use crate::judged::ExtensionReport;
 use crate::keep::Keep;
-use crate::outcome::Message;
+use crate::outcome::{Code, Message};
 use crate::path::Path;
 use crate::preserved::{Survivor, is_shown};
 use crate::text::{bytes, count};
@@ -226,6 +226,8 @@ pub struct LeftOut {
     pub path: Path,
     /// Why it is not copied.
     pub reason: String,
+    /// The code of that reason.
+    pub code: Option<Code>,
 }
 
 /// A file that is written anew.
@@ -273,6 +275,9 @@ pub struct Move {
     /// new root.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The code of that reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
 }
 
 /// See [`Move`].
@@ -445,7 +450,21 @@ impl Serialize for Plan {
     }
 }
 
+impl LeftOut {
+    /// Why it is not copied.
+    pub fn why(&self) -> Message {
+        let (code, text) = (self.code, self.reason.clone());
+        Message { code, text }
+    }
+}
+
 impl Move {
+    /// Why it is detached where the new root has no mount there.
+    pub fn why(&self) -> Option<Message> {
+        let (code, text) = (self.code, self.reason.clone()?);
+        Some(Message { code, text })
+    }
+
     /// Where its place is in the new root, without the slash that it begins with.
     pub fn in_new_root(&self) -> &[u8] {
         &self.leads_to.as_ref().unwrap_or(&self.path).0[1..]
@@ -580,7 +599,7 @@ fn write_copies(copies: &Copies, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let paths = count(paths.len() as u64, "path", "paths");
         writeln!(f, "copy       {paths} to {to}, for root alone")?;
     }
-    for LeftOut { path, reason } in &copies.left_out {
+    for LeftOut { path, reason, .. } in &copies.left_out {
         writeln!(f, "lose       {path}: {reason}")?;
     }
     for point in &copies.mounts {

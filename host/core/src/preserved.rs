@@ -3,8 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::file_kind::FileKind;
+use crate::outcome::{Code, Message};
 use crate::path::{Path, is_at_or_below};
 use serde::{Serialize, Serializer};
+
+crate::outcomes! {
+    /// Why what a policy carries is not bound at its target, whatever the new root has there.
+    pub enum NotBound in "carried-paths" {
+        /// Carry what the link leads to, to where the link leads to.
+        "SR-V09" Link = "a symbolic link cannot be bound",
+        /// Two policies carry the same. The first one's target counts.
+        "SR-V20" Already { target: Path } = "it is bound at {target} already",
+        "SR-V21" Taken { path: Path } = "{path} is bound there already",
+        /// What is bound is read-only: nothing can be made within it, and what is bound above would
+        /// hide it. The first one counts.
+        "SR-V22" Within { path: Path, target: Path } = "{path} is bound at {target} already, and of two places one within the other only one can be used",
+    }
+}
 
 /// The name under which the host itself keeps something.
 pub const HOST: &str = "host";
@@ -23,6 +38,24 @@ pub struct Survivor {
     pub carried_to: Option<Carry>,
     /// Why it survives where no policy said so, or is not bound where one did.
     pub note: Option<String>,
+    /// The code of the note.
+    pub code: Option<Code>,
+}
+
+impl Survivor {
+    /// Notes something, where nothing is noted yet.
+    fn note(&mut self, note: Message) {
+        if self.note.is_none() {
+            self.code = note.code;
+            self.note = Some(note.text);
+        }
+    }
+
+    /// The note with its code.
+    pub fn noted(&self) -> Option<Message> {
+        let (code, text) = (self.code, self.note.clone()?);
+        Some(Message { code, text })
+    }
 }
 
 /// Where something is bound in the new root.
@@ -69,7 +102,7 @@ pub struct Kept {
     /// What is there.
     pub kind: FileKind,
     /// Why it survives, as a sentence.
-    pub why: String,
+    pub why: Message,
 }
 
 /// Joins what policies and host keep, by path; `name` is that of a policy by its index.
@@ -81,7 +114,7 @@ pub fn join(
     claims: &[Claim],
     kept: &[Kept],
     name: impl Fn(usize) -> String,
-    mut place: impl FnMut(&[u8], FileKind) -> Result<Carry, String>,
+    mut place: impl FnMut(&[u8], FileKind) -> Result<Carry, Message>,
 ) -> Vec<Survivor> {
     let mut survivors: BTreeMap<&[u8], Survivor> = BTreeMap::new();
     let mut taken = Taken::default();
@@ -94,20 +127,23 @@ pub fn join(
         let Some(target) = &claim.target else {
             continue;
         };
-        let placed: Result<Carry, String> = match &survivor.carried_to {
+        let placed: Result<Carry, Message> = match &survivor.carried_to {
             Some(first) if first.target.0 == *target => continue,
-            Some(first) => Err(format!("it is bound at {} already", first.target)),
-            None if claim.kind == FileKind::Symlink => {
-                Err("a symbolic link cannot be bound".into())
+            Some(first) => {
+                let target = first.target.clone();
+                Err(NotBound::Already { target }.into())
             }
-            None => place(target, claim.kind)
-                .and_then(|carry| taken.take(&carry, &claim.path).map(|()| carry)),
+            None if claim.kind == FileKind::Symlink => Err(NotBound::Link.into()),
+            None => place(target, claim.kind).and_then(|carry| {
+                taken.take(&carry, &claim.path)?;
+                Ok(carry)
+            }),
         };
         match placed {
             Ok(carry) => survivor.carried_to = Some(carry),
             Err(reason) => {
-                let note = format!("not bound at {}: {reason}", Path::from(target.as_slice()));
-                survivor.note.get_or_insert(note);
+                let target = Path::from(target.as_slice());
+                survivor.note(reason.reworded(|why| format!("not bound at {target}: {why}")));
             }
         }
     }
@@ -118,7 +154,7 @@ pub fn join(
         if !survivor.by.iter().any(|by| by == HOST) {
             survivor.by.push(HOST.into());
         }
-        survivor.note.get_or_insert_with(|| why.clone());
+        survivor.note(why.clone());
     }
     survivors.into_values().collect()
 }
@@ -130,10 +166,11 @@ struct Taken<'a>(BTreeMap<Vec<u8>, &'a [u8]>);
 impl<'a> Taken<'a> {
     /// Takes a place for something, unless what is bound would hide something else that
     /// is, or could not be made within it: survivors are read-only.
-    fn take(&mut self, carry: &Carry, path: &'a [u8]) -> Result<(), String> {
+    fn take(&mut self, carry: &Carry, path: &'a [u8]) -> Result<(), NotBound> {
         let place = &carry.real.0;
         if let Some(other) = self.0.get(place) {
-            return Err(format!("{} is bound there already", Path::from(*other)));
+            let path = (*other).into();
+            return Err(NotBound::Taken { path });
         }
         let mut above = (1..place.len()).filter(|end| place[*end] == b'/');
         let around = above.find_map(|end| self.0.get_key_value(&place[..end]));
@@ -142,11 +179,10 @@ impl<'a> Taken<'a> {
         let within = self.0.range(below.clone()..).next();
         let within = within.filter(|(taken, _)| taken.starts_with(&below));
         if let Some((taken, other)) = around.or(within) {
-            return Err(format!(
-                "{} is bound at {} already, and of two places one within the other only one can be used",
-                Path::from(*other),
-                Path::from(taken.as_slice())
-            ));
+            return Err(NotBound::Within {
+                path: (*other).into(),
+                target: taken.as_slice().into(),
+            });
         }
         self.0.insert(place.clone(), path);
         Ok(())
@@ -160,6 +196,7 @@ fn nobodys(path: &[u8], kind: FileKind) -> Survivor {
         by: Vec::new(),
         carried_to: None,
         note: None,
+        code: None,
     }
 }
 
@@ -207,6 +244,7 @@ mod tests {
             by: by.iter().map(|by| (*by).to_owned()).collect(),
             carried_to: None,
             note: None,
+            code: None,
         }
     }
 

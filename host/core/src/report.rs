@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::lenient;
-use crate::outcome::{Code, Message};
+use crate::outcome::{self, Code, Message};
 use crate::path::Path;
 use crate::plan::{Process, Strategy};
 use crate::preserved::Survivor;
@@ -70,10 +70,10 @@ pub struct Report {
 impl Report {
     /// Records something that is not as it should be, and logs it.
     pub fn warn(&mut self, warning: impl Into<Message>) {
-        let Message { code, text } = warning.into();
-        tracing::warn!("{text}");
-        self.warnings.push(text);
-        self.warning_codes.push(code);
+        let warning = warning.into();
+        outcome::warn(&warning);
+        self.warnings.push(warning.text);
+        self.warning_codes.push(warning.code);
     }
 }
 
@@ -240,6 +240,17 @@ pub struct Failed {
     /// Why.
     #[serde(deserialize_with = "lenient::value")]
     pub error: String,
+    /// The code of what is said of it.
+    #[serde(deserialize_with = "lenient::value")]
+    pub code: Option<Code>,
+}
+
+impl Failed {
+    /// Why.
+    pub fn why(&self) -> Message {
+        let (code, text) = (self.code, self.error.clone());
+        Message { code, text }
+    }
 }
 
 /// What a walk came upon, or copied.

@@ -3,7 +3,7 @@
 #[cfg(feature = "tools")]
 use crate::error;
 use crate::outcome::{Outcomes, Table};
-use crate::{extensions, failure, file, parameters, yaml};
+use crate::{extensions, failure, file, layer_rules, os_release, parameters, preserved, yaml};
 
 /// What documents say of those of the boot program.
 pub const TABLES: &[Table] = &[
@@ -13,8 +13,11 @@ pub const TABLES: &[Table] = &[
     failure::Untried::TABLE,
     file::NoComponent::TABLE,
     file::Unreadable::TABLE,
+    layer_rules::Breach::TABLE,
+    os_release::Unusable::TABLE,
     parameters::Unusable::TABLE,
     parameters::Unused::TABLE,
+    preserved::NotBound::TABLE,
     yaml::Malformed::TABLE,
 ];
 

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 
 use initramfs::machine::{Root, RootNode as Node};
 use switch_root_core::file_kind::FileKind;
-use switch_root_core::layer_rules::{self, DIRECTORIES, Effect, Has, Place, Rights};
+use switch_root_core::layer_rules::{self, Breach, DIRECTORIES, Effect, Has, Place, Rights};
 
 use crate::contents::{Contents, Entry};
 
@@ -24,7 +24,7 @@ pub fn conflict(root: &Root, contents: &Contents) -> Option<String> {
             Effect::Fine => None,
             Effect::Shared => {
                 shared += 1;
-                (shared > DIRECTORIES).then(layer_rules::too_many)
+                (shared > DIRECTORIES).then_some(Breach::Many)
             }
             Effect::Harm(harm) => Some(harm.at(&[b"/", &entry.path[..]].concat())),
         }

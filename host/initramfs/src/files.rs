@@ -60,7 +60,8 @@ impl Source for Files<'_> {
             let size = node.size;
             Err(Unreadable::TooLarge { size, limit })?;
         }
-        let bytes = self.0.contents(path.as_os_str().as_bytes())?.to_vec();
+        let contents = self.0.contents(path.as_os_str().as_bytes());
+        let bytes = contents.map_err(Message::quoted)?.to_vec();
         Ok(Some(Contents {
             bytes,
             uid: node.uid,

@@ -205,7 +205,7 @@ pub fn look_into(
     });
     // The boot goes on without one that it refuses.
     machine.os_release = text.or_else(|| (!refused.is_empty()).then(String::new));
-    machine.problem = refused.into_iter().next();
+    machine.problem = refused.first().map(ToString::to_string);
     Ok(())
 }
 

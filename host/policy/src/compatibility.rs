@@ -169,7 +169,8 @@ fn judge(
                 // The judge has cut and escaped it; one that lies may not have.
                 let limit = fixed::ERROR_MESSAGE * ESCAPED + VERDICT;
                 let reason = switch_root_core::escape::message(reason, limit);
-                reasons.push((session.policies()[*policy].name.clone(), reason.into()));
+                let name = session.policies()[*policy].name.clone();
+                reasons.push((name, Message::quoted(reason)));
             }
         }
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use switch_root_core::limits::fixed;
+use switch_root_core::outcome::Code;
 use switch_root_core::text::hexadecimal;
 use wasmtime::{Config, Engine, ModuleVersionStrategy};
 #[cfg(feature = "compile")]
@@ -42,6 +43,9 @@ pub const MAGIC: &[u8] = FORMAT.as_bytes();
 
 /// The line that is [`MAGIC`].
 pub const FORMAT: &str = "switch-root ahead-of-time policy 1\n";
+
+/// The code of what is said of code of another engine.
+pub const OTHER_ENGINE: Code = Code::declared("SR-C09");
 
 /// What a `.cwasm` file says of its origin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -21,7 +21,7 @@ use switch_root_core::failure::{Failure, Kind};
 use switch_root_core::file::Unreadable;
 use switch_root_core::limits::fixed;
 use switch_root_core::locations::{OPERATOR, TRUST, VENDOR};
-use switch_root_core::outcome::Message;
+use switch_root_core::outcome::{self, Message, warn};
 
 use crate::engine;
 use crate::native::{Native, NativeFile};
@@ -63,6 +63,9 @@ switch_root_core::outcomes! {
         /// For a reason of [the next table](#code-compiled-ahead-of-time). It costs time at each
         /// boot.
         "SR-P72" Native { cwasm: String, reason: Message } = "{cwasm} is not used: it {reason}; the policy is compiled instead",
+        /// The same: the boot program was updated, and the `.cwasm` was not. Compile it again with the
+        /// `srctl` of the same release.
+        "SR-P75" OtherEngine { cwasm: String, reason: Message } = "{cwasm} is not used: it {reason}; the policy is compiled instead",
         /// The same, since nothing proves what it was compiled from. Make the image again with
         /// `srctl image stage` or `srctl image add-policy`, which list what they compile.
         "SR-P74" Unlisted { cwasm: String, reason: Unlisted } = "{cwasm} is not used: it {reason}; the policy is compiled instead",
@@ -76,6 +79,9 @@ switch_root_core::outcomes! {
         "SR-S52" Used { reason: OutsideValidity, now: Time } = "it {reason}; the clock says {now}, which may be wrong while the machine starts, so it is used all the same",
     }
 }
+
+/// The code of a warning that says that compiled code is of another engine.
+pub const OF_OTHER_ENGINE: outcome::Code = outcome::Code::declared("SR-P75");
 
 /// The name of the embedded policy.
 pub const DEFAULT: &str = "00-default";
@@ -340,7 +346,7 @@ fn assemble(stem: &[u8], files: &Files<'_>, demand: &Demand) -> Assembled {
             // A sidecar alone is what is left of a policy that was removed, or
             // a misspelt name: said, but no reason not to delete anything.
             let sidecar = files.sidecar.as_ref().map(File::shown).unwrap_or_default();
-            tracing::warn!("{}", Unused::Sidecar { sidecar });
+            warn(&Unused::Sidecar { sidecar }.into());
             return Assembled::Nothing;
         }
     };
@@ -429,9 +435,11 @@ fn add_native(
         }
         Err(reason) if code.wasm.is_some() => {
             let cwasm = shown;
-            policy
-                .warnings
-                .push(Unused::Native { cwasm, reason }.into());
+            let unused = match reason.code {
+                Some(engine::OTHER_ENGINE) => Unused::OtherEngine { cwasm, reason },
+                _ => Unused::Native { cwasm, reason },
+            };
+            policy.warnings.push(unused.into());
         }
         Err(reason) => {
             let reason = reason.reworded(|reason| format!("{shown} {reason}"));

@@ -42,7 +42,7 @@ pub fn survivors(
     review: &Review,
     kept: &[Kept],
     session: &Session<'_>,
-    place: impl FnMut(&[u8], FileKind) -> Result<Carry, String>,
+    place: impl FnMut(&[u8], FileKind) -> Result<Carry, Message>,
 ) -> Vec<Survivor> {
     let name = |policy: usize| session.policies()[policy].name.clone();
     preserved::join(&review.claims, kept, name, place)

@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn a_frame_is_taken_whole_or_not_yet() {
         let mut buffer = Vec::new();
-        push_frame(&mut buffer, &Reply::Warning("w".into())).unwrap();
+        push_frame(&mut buffer, &Reply::Warning(Message::quoted("w"))).unwrap();
         let length = buffer.len();
         push_frame(&mut buffer, &Reply::Panic("p".into())).unwrap();
         for short in 0..length {
@@ -299,7 +299,7 @@ mod tests {
         // A list that claims more elements than the frame has bytes.
         assert!(take_frame::<Reply>(&[6, 0, 0, 0, 3, 0, 0xff, 0xff, 0xff, 0x0f], 100).is_err());
         let mut buffer = Vec::new();
-        push_frame(&mut buffer, &Reply::Warning("w".into())).unwrap();
+        push_frame(&mut buffer, &Reply::Warning(Message::quoted("w"))).unwrap();
         buffer.push(0);
         buffer[0] += 1;
         assert!(

@@ -111,7 +111,7 @@ impl Disk {
 
 impl Source for Disk {
     fn names(&self, directory: &Path) -> Result<Option<Vec<OsString>>, Message> {
-        let unreadable = |error: Errno| Message::from(io::Error::from(error).to_string());
+        let unreadable = |error: Errno| Message::quoted(io::Error::from(error).to_string());
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened = match rustix::fs::open(self.place(directory), flags, Mode::empty()) {
             Err(Errno::NOENT) => return Ok(None),

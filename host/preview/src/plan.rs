@@ -25,7 +25,7 @@ use switch_root_core::escape::Shown;
 use switch_root_core::extensions;
 use switch_root_core::failure::Failure;
 use switch_root_core::keep::Keep;
-use switch_root_core::outcome;
+use switch_root_core::outcome::{self, Message};
 use switch_root_core::plan::{Deletion, Outline};
 use switch_root_core::report::{ExtensionReport, PolicyReport};
 
@@ -108,7 +108,6 @@ pub fn make(image: &Image, asking: &Asking<'_>) -> Result<Plan> {
             }
         },
     );
-    let review = review.map_err(String::from);
     session.dismiss();
     let unknown = not_found_out(&session, review.as_ref().err());
     let decisions = Decisions::of(&session, compatibility, review);
@@ -125,8 +124,9 @@ pub fn make(image: &Image, asking: &Asking<'_>) -> Result<Plan> {
         notes: mut more_notes,
         unknown: of_the_plan,
     } = outline;
-    let (mut warnings, _) = outcome::split(&warnings);
-    warnings.extend(unknown_keys(&facts.list, &decisions.compatibility));
+    let mut warnings = warnings;
+    let unknown_keys = unknown_keys(&facts.list, &decisions.compatibility);
+    warnings.extend(unknown_keys.into_iter().map(Message::quoted));
     let stays = refused.is_some() || deletion != Deletion::Delete;
     let keep = match stays {
         true => Keep::Whole,
@@ -136,9 +136,9 @@ pub fn make(image: &Image, asking: &Asking<'_>) -> Result<Plan> {
     let branches = Branches::new(tree, &keep, &preserved, &in_use, asking.full);
     let (root, summary) = branches.build();
     if summary.in_use.files > 0 {
-        warnings.push(
-            "the root image and the layers are in use when the rest is deleted: their names go, and their memory does not".into(),
-        );
+        warnings.push(Message::quoted(
+            "the root image and the layers are in use when the rest is deleted: their names go, and their memory does not",
+        ));
     }
     let explanation = watch.map(|watch| {
         let fate = branches.fate(watch.real());
@@ -149,6 +149,7 @@ pub fn make(image: &Image, asking: &Asking<'_>) -> Result<Plan> {
         };
         watch.explain(&session, fate, &preserved, stays, asking.supposed)
     });
+    let (warnings, warning_codes) = outcome::split(&warnings);
     let report = Report {
         schema: SCHEMA,
         image: ImageReport::of(image),
@@ -160,9 +161,11 @@ pub fn make(image: &Image, asking: &Asking<'_>) -> Result<Plan> {
             .map(|one| Survivor::of(tree, one))
             .collect(),
         deletion,
-        refused,
+        refused_code: refused.as_ref().and_then(|reason| reason.code),
+        refused: refused.map(|reason| reason.text),
         summary,
         warnings,
+        warning_codes,
         notes: notes(options.mode == Mode::Preserve, &policies)
             .into_iter()
             .chain(image.inner.as_ref().map(of_inner))
@@ -204,7 +207,7 @@ fn of_inner(inner: &Inner) -> String {
 }
 
 /// What could not be found out here and would decide, a sentence each.
-fn not_found_out(session: &Session<'_>, unreviewed: Option<&String>) -> Vec<String> {
+fn not_found_out(session: &Session<'_>, unreviewed: Option<&Message>) -> Vec<String> {
     let untried = session.policies().iter().zip(session.accounts());
     let untried = untried.filter_map(|(policy, account)| {
         let failure = account.failures.iter().find(|one| one.is_untried())?;

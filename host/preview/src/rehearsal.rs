@@ -310,7 +310,8 @@ fn without_root_image(image: &Image, kernel_command_line: &str) -> Option<String
     if !image.is_init_mode() {
         return None;
     }
-    plan::root_image(image, &parameters::parse(kernel_command_line)).err()
+    let root = plan::root_image(image, &parameters::parse(kernel_command_line));
+    root.err().map(|reason| reason.to_string())
 }
 
 fn absolute(path: Option<&Path>) -> Result<Option<PathBuf>> {

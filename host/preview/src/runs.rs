@@ -11,11 +11,12 @@ use initramfs::called;
 use initramfs::files::Files;
 use initramfs::image::Image;
 use policy::engine::{self, Record};
-use policy::folder::{self, Found, Policy};
+use policy::folder::{self, Found, OF_OTHER_ENGINE, Policy};
 use policy::source::Source;
 use switch_root_core::escape;
 use switch_root_core::failure::{Failure, Kind, NoCompiler};
 use switch_root_core::limits::fixed;
+use switch_root_core::outcome::Message;
 
 /// The policies of an image, and of a folder `more` whose files replace those of the same
 /// name, as a boot finds them. One that the image's boot program cannot run has failed;
@@ -90,22 +91,21 @@ fn judge(
         (_, true) => None,
         (Some((shown, record)), false) => Some(Failure::load(
             Kind::Unreadable,
-            format!(
+            Message::quoted(format!(
                 "{shown} was compiled by {}, and the image's switch_root is {}",
                 escape::message(&record.engine, 128),
                 program.name()
-            ),
+            )),
         )),
         (None, false) => None,
     };
     if let Some(failure) = failure {
         policy.code = Err(failure);
-    } else if let Some((shown, _)) = compiled.filter(|_| fits) {
+    } else if fits {
         // True of this program, and not of the one that is asked about.
-        let ours = format!("{shown} is not used: it was compiled by");
         policy
             .warnings
-            .retain(|warning| !warning.text.starts_with(&ours));
+            .retain(|warning| warning.code != Some(OF_OTHER_ENGINE));
     }
 }
 

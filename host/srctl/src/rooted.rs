@@ -117,7 +117,7 @@ impl Rooted {
 
 impl Source for Rooted {
     fn names(&self, directory: &Path) -> Result<Option<Vec<OsString>>, Message> {
-        let unreadable = |error: Errno| Message::from(io::Error::from(error).to_string());
+        let unreadable = |error: Errno| Message::quoted(io::Error::from(error).to_string());
         let opened = match self.at(directory, OFlags::RDONLY | OFlags::DIRECTORY) {
             Err(Errno::NOENT) => return Ok(None),
             // Something above it is no directory, rather than what stands there.

@@ -15,9 +15,24 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{ForkResult, fork, pipe2};
+use switch_root_core::outcome::warn;
 use switch_root_core::path::Path;
 
 use crate::mounts::Mount;
+
+switch_root_core::outcomes! {
+    /// That a file system does not answer.
+    #[derive(PartialEq, Eq)]
+    pub enum Silent in "new-root" {
+        /// The file system that is named waits for a server or a program: NFS with the network down,
+        /// FUSE whose program was stopped. Where it is not on the new root, the way there leads through
+        /// it, or the new root is made of it.
+        "SR-N60" NewRoot { path: Path, seconds: u64, suspects: String } = "examining the new root {path} took more than {seconds} s, since {suspects}; check its server, the network or the program that serves it, and switch again",
+        /// A warning: there was no memory for a process. The new root, or where a layer of an overlay
+        /// lies, is examined without a deadline.
+        "SR-N61" Unwatched { error: Errno } = "failed to start a process that examines file systems ahead: {error}; one that does not answer would block the boot",
+    }
+}
 
 /// How long the new root may take to be examined.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -87,7 +102,7 @@ pub fn examine_ahead(
     new_root: &[u8],
     patience: Duration,
     examine: impl FnOnce(),
-) -> Result<(), String> {
+) -> Result<(), Silent> {
     let suspects = suspects(mounts, new_root);
     if suspects.is_empty() {
         return Ok(());
@@ -95,12 +110,11 @@ pub fn examine_ahead(
     if comes_back(examine, patience) {
         return Ok(());
     }
-    Err(format!(
-        "examining the new root {} took more than {} s, since {}; check its server, the network or the program that serves it, and switch again",
-        Path::from(new_root),
-        patience.as_secs(),
-        accuse(&suspects),
-    ))
+    Err(Silent::NewRoot {
+        path: new_root.into(),
+        seconds: patience.as_secs(),
+        suspects: accuse(&suspects),
+    })
 }
 
 /// Says which mount does not answer, as far as that is known.
@@ -132,9 +146,7 @@ pub fn look_up<T>(mounts: &[Mount], patience: Duration, find: impl Fn() -> T) ->
 /// Whether a child comes back from a job in time.
 fn comes_back(job: impl FnOnce(), patience: Duration) -> bool {
     in_a_child(job, patience).unwrap_or_else(|error| {
-        tracing::warn!(
-            "failed to start a process that examines file systems ahead: {error}; one that does not answer would block the boot"
-        );
+        warn(&Silent::Unwatched { error }.into());
         // It may answer all the same.
         true
     })
@@ -247,6 +259,7 @@ mod tests {
         let started = Instant::now();
         let short = Duration::from_millis(50);
         let refusal = examine_ahead(&table("nfs4"), b"/sysroot", short, wait).unwrap_err();
+        let refusal = refusal.to_string();
         assert!(started.elapsed() < Duration::from_secs(30));
         assert!(
             refusal.contains("one of these does not answer: the nfs4 mounted on /sysroot"),

@@ -13,6 +13,36 @@ use switch_root_core::path::Path;
 
 use crate::planner::{Mode, Options, StrategyChoice};
 
+switch_root_core::outcomes! {
+    /// What is wrong with a command line.
+    pub enum BadUsage in "start" {
+        /// An option that does not exist, lacks its value, or stands in the wrong place: options come
+        /// before the new root, what follows the init is the init's.
+        "SR-A01" Because { error: lexopt::Error, program: String } = "{error}; `{program} --help` lists what there is",
+        /// The first argument is missing: the directory that the real root is mounted on.
+        "SR-A02" NoNewRoot = "no new root is given",
+        /// The second argument is missing: the init's path in the new root, such as `/sbin/init`.
+        "SR-A03" NoInit = "no init is given",
+        /// `--format` has another value.
+        "SR-A04" Format = "the formats are text and json",
+        /// `--strategy` has another value.
+        "SR-A05" Strategy = "the strategies are auto, move and pivot",
+        /// `run-init -d` takes the names of capabilities(7), with or without `CAP_`, with commas
+        /// between them.
+        "SR-A06" Capability { name: String } = "`{name}` is not a capability",
+        /// Leave that option out, or `--preserve`.
+        "SR-A07" OfTheSwitch { option: &'static str } = "with --preserve another program switches, and {option} is about the switch",
+        /// Give its arguments to the program that switches.
+        "SR-A08" InitArguments { argument: String } = "with --preserve no init is executed, and `{argument}` follows it; options stand before the new root",
+    }
+}
+
+impl From<BadUsage> for lexopt::Error {
+    fn from(wrong: BadUsage) -> Self {
+        Self::Custom(wrong.into())
+    }
+}
+
 /// How the plan is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -162,7 +192,7 @@ pub fn is_init(arguments: &[OsString]) -> bool {
 ///
 /// # Errors
 /// A sentence for the operator.
-pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, String> {
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, BadUsage> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     if is_init(&arguments) {
         return Ok(Request::Print(INIT.to_owned()));
@@ -171,8 +201,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, S
     let program = parser.bin_name().unwrap_or("switch_root").to_owned();
     let run_init = OsStr::new(&program).as_bytes().ends_with(b"run-init");
     let usage = if run_init { RUN_INIT } else { SWITCH_ROOT };
-    read(&mut parser, run_init, usage)
-        .map_err(|error| format!("{error}; `{program} --help` lists what there is"))
+    read(&mut parser, run_init, usage).map_err(|error| BadUsage::Because { error, program })
 }
 
 fn read(
@@ -218,7 +247,7 @@ fn read(
                 format = parser.value()?.parse_with(|text| match text {
                     "text" => Ok(Format::Text),
                     "json" => Ok(Format::Json),
-                    _ => Err("the formats are text and json"),
+                    _ => Err(BadUsage::Format),
                 })?;
             }
             Long("foreground") => {
@@ -232,7 +261,7 @@ fn read(
                     "auto" => Ok(StrategyChoice::Auto),
                     "move" => Ok(StrategyChoice::Move),
                     "pivot" => Ok(StrategyChoice::Pivot),
-                    _ => Err("the strategies are auto, move and pivot"),
+                    _ => Err(BadUsage::Strategy),
                 })?;
                 of_the_switch.get_or_insert("--strategy");
             }
@@ -245,27 +274,19 @@ fn read(
         }
     }
     if let Some(option) = of_the_switch.filter(|_| preserve) {
-        return Err(format!(
-            "with --preserve another program switches, and {option} is about the switch"
-        )
-        .into());
+        Err(BadUsage::OfTheSwitch { option })?;
     }
-    let Some(new_root) = new_root else {
-        return Err("no new root is given".into());
-    };
+    let new_root = new_root.ok_or(BadUsage::NoNewRoot)?;
     // Everything from here on belongs to the init, options included.
     let mut rest = parser.raw_args()?;
     let init = rest.next();
     if init.is_none() && !preserve {
-        return Err("no init is given".into());
+        Err(BadUsage::NoInit)?;
     }
     let init_arguments: Vec<OsString> = rest.collect();
     if let Some(argument) = init_arguments.first().filter(|_| preserve) {
         let argument = switch_root_core::escape::path(argument.as_bytes());
-        return Err(format!(
-            "with --preserve no init is executed, and `{argument}` follows it; options stand before the new root"
-        )
-        .into());
+        Err(BadUsage::InitArguments { argument })?;
     }
     Ok(Request::Switch(Box::new(Arguments {
         new_root,
@@ -289,7 +310,7 @@ fn read(
     })))
 }
 
-fn capabilities(list: &str) -> Result<Vec<Capability>, String> {
+fn capabilities(list: &str) -> Result<Vec<Capability>, BadUsage> {
     list.split(',')
         .filter(|name| !name.is_empty())
         .map(|name| {
@@ -299,7 +320,9 @@ fn capabilities(list: &str) -> Result<Vec<Capability>, String> {
             } else {
                 format!("CAP_{upper}")
             };
-            Capability::from_str(&full).map_err(|_| format!("`{name}` is not a capability"))
+            Capability::from_str(&full).map_err(|_| BadUsage::Capability {
+                name: name.to_owned(),
+            })
         })
         .collect()
 }
@@ -316,7 +339,8 @@ mod tests {
     }
 
     fn error(line: &str) -> String {
-        parse(line.split(' ').map(OsString::from)).unwrap_err()
+        let wrong = parse(line.split(' ').map(OsString::from));
+        wrong.unwrap_err().to_string()
     }
 
     #[test]

@@ -7,12 +7,13 @@ use std::time::Instant;
 use nix::sys::prctl;
 use nix::unistd::{ForkResult, fork};
 use rustix::fs::{self, Mode, OFlags};
+use switch_root_core::outcome::{self, Outcomes};
 use switch_root_core::plan::{Deletion, Plan};
 use switch_root_core::report::{DeletionState, DeletionTally, Failed, Report};
 use switch_root_core::text::{bytes, count};
 
 use crate::deletion::{self, Action};
-use crate::preserved::Later;
+use crate::preserved::{Hidden, Later};
 use crate::proc::Proc;
 use crate::report;
 use crate::{kernel_log, start};
@@ -57,7 +58,9 @@ pub fn start(work: Work<'_>, mut report: Report) {
                 "",
                 |_| "; root finds all of it at /run/switch-root/private/initramfs",
             );
-            tracing::warn!("nothing of the initramfs is deleted: {reason}{place}");
+            let what =
+                |reason: &str| format!("nothing of the initramfs is deleted: {reason}{place}");
+            outcome::warn(&reason.clone().reworded(what));
             report.deletion.state = DeletionState::Skipped;
             report.deletion.reason = Some(reason.text.clone());
             report.deletion.code = reason.code;
@@ -101,11 +104,14 @@ fn delete(work: &Work<'_>, mut report: Report) {
         .and_then(|root| deletion::run(root, &keep, Action::Delete));
     let outcome = outcome.unwrap_or_else(|error| {
         let mut tally = DeletionTally::default();
+        let text = error.to_string();
+        let nothing = Undeleted::Nothing { error };
         tally.failed.push(Failed {
             path: "/".into(),
-            error: error.to_string(),
+            error: text,
+            code: Some(nothing.code()),
         });
-        report.warn(Undeleted::Nothing { error });
+        report.warn(nothing);
         tally
     });
     let time = started.elapsed();
@@ -157,9 +163,7 @@ fn show(work: &Work<'_>, report: &mut Report) {
         return;
     }
     if let Some(Err(error)) = work.later.as_ref().map(Later::show) {
-        report.warn(format!(
-            "/run/switch-root/preserved cannot be mounted: {error}; root finds what survives at /run/switch-root/private/initramfs"
-        ));
+        report.warn(Hidden::Preserved { error });
     }
 }
 

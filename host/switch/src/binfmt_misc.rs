@@ -15,6 +15,18 @@ use crate::head::Head;
 use crate::mount_calls::make;
 use crate::proc::Proc;
 
+switch_root_core::outcomes! {
+    /// That nobody knows what is registered.
+    pub enum Unknown in "init-warnings" {
+        /// The kernel itself does not execute the file, and whether an interpreter is registered for
+        /// it cannot be found out. The reason is one of the next, or the kernel's word.
+        "SR-X35" Because { why: String } = "what is registered with binfmt_misc is not known: {why}",
+        "SR-X36" Table { error: io::Error } = "/proc/filesystems cannot be read: {error}",
+        "SR-X37" Namespace { error: Errno } = "/proc/self/ns/user cannot be read: {error}",
+        "SR-X38" UserNamespace = "the program runs in a user namespace",
+    }
+}
+
 const KIND: &str = "binfmt_misc";
 
 /// The most that is read of an entry, in bytes. The kernel prints less than a page.
@@ -30,24 +42,20 @@ const INITIAL: &[u8] = b"user:[4026531837]";
 /// `path`. Entries outlive the mount that they were registered by, and /proc/sys/fs/binfmt_misc
 /// may be an automount that nobody serves any more: they are read from a mount of our own.
 pub fn find(proc: &Proc, head: &Head, path: &[u8]) -> Registered {
-    let unknown = |why: String| {
-        Registered::Unknown(format!(
-            "what is registered with binfmt_misc is not known: {why}"
-        ))
-    };
+    let unknown = |why: String| Registered::Unknown(Unknown::Because { why }.into());
     match proc.read("filesystems") {
         Ok(table) if !has(&table) => return Registered::No,
         Ok(_) => {}
-        Err(error) => return unknown(format!("/proc/filesystems cannot be read: {error}")),
+        Err(error) => return unknown(Unknown::Table { error }.to_string()),
     }
     // In a user namespace a mount would hide what is registered outside.
     match proc.link("self/ns/user") {
         Ok(namespace) if namespace != INITIAL => {
-            return unknown("the program runs in a user namespace".into());
+            return unknown(Unknown::UserNamespace.to_string());
         }
         // Kernels without user namespaces have no such link.
         Ok(_) | Err(Errno::NOENT) => {}
-        Err(error) => return unknown(format!("/proc/self/ns/user cannot be read: {error}")),
+        Err(error) => return unknown(Unknown::Namespace { error }.to_string()),
     }
     let directory = match make(KIND, &[], MountAttrFlags::empty()) {
         Ok(directory) => directory,

@@ -11,11 +11,30 @@ mod image;
 mod loop_device;
 mod modules;
 mod mounted;
+pub mod outcomes;
 mod overlay;
 mod pseudo;
 mod rescue;
 mod top;
 mod usable;
+
+switch_root_core::outcomes! {
+    /// What is said of an initramfs that the kernel unpacked, where no extension may be missing.
+    pub enum Unpacking in "root-image" {
+        /// The archive with the extensions may be the one that is damaged.
+        "SR-B24" Failed { failure: String } = "{failure}; switch_root.incompatible=halt is given, and extensions may be among them: start once with switch_root.incompatible=skip to go on without",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// What is not as it should be with a boot.
+    pub enum Doubtful in "boot-warnings" {
+        /// Asked for by `switch_root.incompatible=halt`. The reason is one of the next.
+        "SR-B03" Unpacking { why: Message } = "it is not known whether the kernel unpacked the whole initramfs, extensions included: {why}",
+        /// The running system says that it is not the one that the policies were asked about.
+        "SR-B04" Replaces { name: String, path: &'static str } = "the layer {name} replaces {path}, and the extensions were reviewed against the os-release of the root image; take the file out of the layer",
+    }
+}
 
 /// What the fuzzer drives of the parts of a boot.
 #[cfg(feature = "fuzzing")]
@@ -40,7 +59,7 @@ use policy::session::Session;
 use rustix::fs::OFlags;
 use switch_root_core::contract::HostFacts;
 use switch_root_core::locations::{self, NEW_ROOT, ROOT_IMAGES};
-use switch_root_core::outcome::Message;
+use switch_root_core::outcome::{Message, warn};
 use switch_root_core::parameters::Parameters;
 use switch_root_core::path::Path;
 use switch_root_core::resolve::in_root;
@@ -53,7 +72,7 @@ use crate::kernel_log::{self, Unpacked};
 use crate::mount_calls::open_directory;
 use crate::old_root;
 use crate::parameters;
-use crate::planner::{self, Compatibility, Facts, ImageFacts, List, Mode, Options};
+use crate::planner::{self, Compatibility, Facts, ImageFacts, List, Mode, NoRootImage, Options};
 use crate::proc::Proc;
 use crate::stages::{self, Planned};
 use crate::{capabilities, log, machine, processes, start};
@@ -64,14 +83,12 @@ pub fn run(arguments: Vec<OsString>, started: Instant) -> c_int {
     let warnings = pseudo::mount_all();
     start::use_console();
     log::start(true);
-    for warning in &warnings {
-        tracing::warn!("{warning}");
-    }
+    warnings.iter().for_each(warn);
     let mut rescue = None;
     let mut mounted = Vec::new();
     let Err(stop) = boot(arguments, warnings, &mut rescue, &mut mounted, started);
     let (message, changed) = match stop {
-        Stop::Refused(reason) => (refusal(&reason, &mounted), false),
+        Stop::Refused(reason) => (refusal(reason, &mounted), false),
         Stop::NoInit(reason) => (reason, true),
     };
     log::complain(true, &message);
@@ -84,24 +101,26 @@ pub fn run(arguments: Vec<OsString>, started: Instant) -> c_int {
 }
 
 /// Says why the machine cannot be started, and what was mounted for it until then.
-fn refusal(reason: &str, mounted: &[Path]) -> String {
-    let Some((root, layers)) = mounted.split_first() else {
-        return format!("the machine cannot be started: {reason}");
-    };
-    let layers = count(layers.len() as u64, "layer", "layers");
-    format!(
-        "the machine cannot be started: {reason}; by then {root} and {layers} had been mounted, and nothing was deleted"
-    )
+fn refusal(reason: Message, mounted: &[Path]) -> Message {
+    reason.reworded(|reason| {
+        let Some((root, layers)) = mounted.split_first() else {
+            return format!("the machine cannot be started: {reason}");
+        };
+        let layers = count(layers.len() as u64, "layer", "layers");
+        format!(
+            "the machine cannot be started: {reason}; by then {root} and {layers} had been mounted, and nothing was deleted"
+        )
+    })
 }
 
 fn boot(
     arguments: Vec<OsString>,
-    warnings: Vec<String>,
+    warnings: Vec<Message>,
     rescue: &mut Option<String>,
     mounted: &mut Vec<Path>,
     started: Instant,
 ) -> Result<Infallible, Stop> {
-    let proc = Proc::open().map_err(Stop::Refused)?;
+    let proc = Proc::open().map_err(Stop::refused)?;
     let (command_line, parameters) = parameters::read(&proc);
     rescue.clone_from(&parameters.rescue);
     if let Some(level) = parameters.log {
@@ -117,20 +136,20 @@ fn boot(
             .collect(),
         ..Options::of(&parameters, Mode::ImageBoot)
     };
-    let (old_root, initramfs) = old_root::examine().map_err(Stop::Refused)?;
+    let (old_root, initramfs) = old_root::examine().map_err(Stop::refused)?;
     let mut facts = Facts {
         initramfs,
         said: parameters.warnings.clone(),
         ..Facts::default()
     };
-    facts.said.extend(warnings.into_iter().map(Message::from));
-    planner::refuse_to_delete(&initramfs, &options).map_err(Stop::Refused)?;
-    capabilities::check().map_err(Stop::Refused)?;
+    facts.said.extend(warnings);
+    planner::refuse_to_delete(&initramfs, &options).map_err(Stop::refused)?;
+    capabilities::check().map_err(Stop::refused)?;
     // First: later there are processes of our own.
     let others = processes::find(&proc);
     let found = stages::policies(&parameters);
     let mut session = Session::new(&found.policies);
-    stages::refuse_unsigned(&session).map_err(Stop::Refused)?;
+    stages::refuse_unsigned(&session).map_err(Stop::refused)?;
     // It gets ready while the root image is mounted.
     session.begin();
     let assembled = assemble(
@@ -175,7 +194,7 @@ fn assemble(
     facts: &mut Facts,
     mounted: &mut Vec<Path>,
     proc: &Proc,
-) -> Result<(String, Compatibility), String> {
+) -> Result<(String, Compatibility), Message> {
     let unpacking = if options.halt {
         check_unpacking()?
     } else {
@@ -184,18 +203,18 @@ fn assemble(
     let mut modules = Modules::default();
     // What the kernel did not unpack is not missing in the image.
     let root_image = root_image(parameters)
-        .map_err(|reason| kernel_log::failure().map_or(reason, String::from))?;
+        .map_err(|reason| kernel_log::failure().map_or(reason.into(), Message::from))?;
     modules.loop_devices()?;
     let root = Mounted::new(&root_image, "root", &mut modules)
-        .map_err(|reason| format!("the root image {} {reason}", root_image.path))?;
+        .map_err(|reason| unusable(&root_image.path.0, &reason))?;
     mounted.push(root_image.path.clone());
     let (host, warnings) = machine::facts(root.directory.as_fd(), command_line);
-    let warn = |facts: &mut Facts, warning: String| {
-        tracing::warn!("{warning}");
-        facts.said.push(warning.into());
+    let say = |facts: &mut Facts, warning: Message| {
+        warn(&warning);
+        facts.said.push(warning);
     };
-    for warning in warnings.into_iter().chain(unpacking) {
-        warn(facts, warning);
+    for warning in warnings.into_iter().chain(unpacking.map(Message::from)) {
+        say(facts, warning);
     }
     facts.list = machine::list(options.extensions);
     facts.host = Some(host);
@@ -221,7 +240,7 @@ fn assemble(
             .map(|(name, _)| format!("/{name}").as_bytes().into()),
     );
     for warning in replaced_os_release(facts.host.as_ref(), &activation) {
-        warn(facts, warning);
+        say(facts, warning.into());
     }
     facts.image = Some(ImageFacts {
         root: Ok(root_image.path.clone()),
@@ -236,22 +255,19 @@ fn assemble(
 ///
 /// # Errors
 /// A sentence for the operator.
-fn check_unpacking() -> Result<Option<String>, String> {
+fn check_unpacking() -> Result<Option<Doubtful>, Unpacking> {
     match kernel_log::unpacked() {
         Unpacked::Whole => Ok(None),
-        Unpacked::Unknown(why) => Ok(Some(format!(
-            "it is not known whether the kernel unpacked the whole initramfs, extensions included: {why}"
-        ))),
-        Unpacked::Failed(reason) => Err(format!(
-            "{}; switch_root.incompatible=halt is given, and extensions may be among them: start once with switch_root.incompatible=skip to go on without",
-            kernel_log::about(&reason)
-        )),
+        Unpacked::Unknown(why) => Ok(Some(Doubtful::Unpacking { why })),
+        Unpacked::Failed(reason) => Err(Unpacking::Failed {
+            failure: kernel_log::about(&reason).to_string(),
+        }),
     }
 }
 
 /// Where the running system is another one than the extensions were judged for: the
 /// policies were asked before any layer was mounted.
-fn replaced_os_release(judged_for: Option<&HostFacts>, activation: &Activation) -> Vec<String> {
+fn replaced_os_release(judged_for: Option<&HostFacts>, activation: &Activation) -> Vec<Doubtful> {
     let running = open_directory(NEW_ROOT, OFlags::RDONLY)
         .map(|new_root| machine::os_release(new_root.as_fd()).0);
     let same = |running| judged_for.is_some_and(|it| it.os_release == running);
@@ -270,9 +286,8 @@ fn replaced_os_release(judged_for: Option<&HostFacts>, activation: &Activation) 
     for (name, layer) in activation.activated() {
         for path in locations::OS_RELEASE {
             if has(&layer.mounted.directory, path) {
-                warnings.push(format!(
-                    "the layer {name} replaces {path}, and the extensions were reviewed against the os-release of the root image; take the file out of the layer"
-                ));
+                let name = name.clone();
+                warnings.push(Doubtful::Replaces { name, path });
             }
         }
     }
@@ -303,7 +318,7 @@ fn read_by_ourselves(answer: Compatibility, facts: &Facts) -> Compatibility {
     }
 }
 
-fn root_image(parameters: &Parameters) -> Result<Image, String> {
+fn root_image(parameters: &Parameters) -> Result<Image, NoRootImage> {
     if let Some(path) = &parameters.root {
         let path = path.as_bytes();
         return Image::open(path).map_err(|reason| planner::unusable_root_image(path, &reason));
@@ -311,11 +326,18 @@ fn root_image(parameters: &Parameters) -> Result<Image, String> {
     for path in ROOT_IMAGES {
         match Image::open(path.as_bytes()) {
             Ok(image) => return Ok(image),
-            Err(reason) if !reason.is_missing() => {
-                return Err(format!("the root image {path} {reason}"));
+            Err(reason) if !image::is_missing(&reason) => {
+                return Err(unusable(path.as_bytes(), &reason));
             }
             Err(_) => {}
         }
     }
     Err(planner::no_root_image())
+}
+
+fn unusable(path: &[u8], reason: &Message) -> NoRootImage {
+    NoRootImage::Unusable {
+        path: path.into(),
+        reason: reason.text.clone(),
+    }
 }

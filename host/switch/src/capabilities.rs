@@ -89,12 +89,12 @@ fn named(capabilities: &[u8]) -> impl Iterator<Item = Capability> {
 ///
 /// # Errors
 /// A sentence for the operator.
-pub fn check() -> Result<(), String> {
+pub fn check() -> Result<(), Powerless> {
     for capability in [Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_CHROOT] {
         let held = caps::has_cap(None, CapSet::Effective, capability)
             .map_err(|error| Powerless::Unread { error })?;
         if !held {
-            Err(Powerless::Lacks { capability })?;
+            return Err(Powerless::Lacks { capability });
         }
     }
     Ok(())

@@ -12,8 +12,20 @@ use rustix::fs::{self, AtFlags, FileType, StatVfsMountFlags};
 use rustix::io::Errno;
 use switch_root_core::escape;
 use switch_root_core::keep::Keep;
+use switch_root_core::outcome::{Outcomes, warn};
 use switch_root_core::report::{DeletionTally, Failed, MAX_LISTED};
 use switch_root_core::walk::{self, Pair, Visitor, Walk};
+
+switch_root_core::outcomes! {
+    /// What is not deleted.
+    pub enum Undeleted in "deletion" {
+        /// A reason why nothing was deleted: the memory is not freed before the machine restarts.
+        "SR-D02" NotInMemory = "not on tmpfs or ramfs",
+        /// It is named in the report under `deletion.failed`: mostly a file with the attribute `i`
+        /// (chattr), or a mount that appeared meanwhile. The rest is gone.
+        "SR-D04" Path { path: String, error: io::Error } = "{path} cannot be deleted: {error}",
+    }
+}
 
 /// Whether files go, or are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +66,7 @@ pub fn run(root: OwnedFd, keep: &Keep, action: Action) -> io::Result<DeletionTal
     if action == Action::Delete && !is_memory(&root)? {
         return Err(io::Error::new(
             io::ErrorKind::Unsupported,
-            "not on tmpfs or ramfs",
+            Undeleted::NotInMemory,
         ));
     }
     let tally = DeletionTally::default();
@@ -193,11 +205,14 @@ impl<'k> Visitor for Deleter<'k> {
         ) {
             self.tally.skipped_mounts.push(path);
         } else if self.tally.failed.len() < MAX_LISTED {
-            tracing::warn!("{path} cannot be deleted: {error}");
+            let (shown, text) = (path.clone(), error.to_string());
+            let undeleted = Undeleted::Path { path, error };
             self.tally.failed.push(Failed {
-                path,
-                error: error.to_string(),
+                path: shown,
+                error: text,
+                code: Some(undeleted.code()),
             });
+            warn(&undeleted.into());
         } else {
             self.tally.failed_more += 1;
         }

@@ -3,12 +3,14 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{self, Gid, Mode, OFlags, Uid};
+use rustix::io::Errno;
 
-/// Says that /run/switch-root cannot be made.
-pub fn no_directory(error: &rustix::io::Errno) -> String {
-    format!(
-        "/run/switch-root cannot be made: {error}; there is no report, and what survives cannot be reached"
-    )
+switch_root_core::outcomes! {
+    /// That /run/switch-root cannot be made.
+    pub enum NoDirectory in "switch-warnings" {
+        /// `/run` of the new root is full or cannot be written to, or something else has that name.
+        "SR-W10" Because { error: Errno } = "/run/switch-root cannot be made: {error}; there is no report, and what survives cannot be reached",
+    }
 }
 
 /// Makes a directory, unless it is there.
@@ -17,7 +19,7 @@ pub fn no_directory(error: &rustix::io::Errno) -> String {
 /// Those of mkdir(2).
 pub fn make_directory(parent: impl AsFd, name: &str) -> rustix::io::Result<()> {
     match fs::mkdirat(parent, name, Mode::from_raw_mode(0o755)) {
-        Err(rustix::io::Errno::EXIST) => Ok(()),
+        Err(Errno::EXIST) => Ok(()),
         outcome => outcome,
     }
 }
@@ -32,9 +34,7 @@ pub fn directory_of_root(parent: impl AsFd, name: &str, mode: Mode) -> rustix::i
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let directory = fs::openat(parent, name, flags, Mode::empty()).map_err(|error| {
         // Why it could not be made says more than that it is not there.
-        made.err()
-            .filter(|it| *it != rustix::io::Errno::EXIST)
-            .unwrap_or(error)
+        made.err().filter(|it| *it != Errno::EXIST).unwrap_or(error)
     })?;
     if made.is_err() {
         fs::fchown(&directory, Some(Uid::ROOT), Some(Gid::ROOT))?;

@@ -10,6 +10,24 @@ use libc::{Elf32_Ehdr, Elf32_Phdr, Elf64_Ehdr, Elf64_Phdr};
 
 use crate::head::Head;
 
+switch_root_core::outcomes! {
+    /// Why no kernel for this architecture executes a file, as the end of a sentence.
+    #[derive(PartialEq, Eq)]
+    pub enum Unfit in "unfit-inits" {
+        /// The image is for another machine, or has a loader of another architecture.
+        "SR-X15" Architecture { name: String } = "is an ELF file for another architecture ({name})",
+        /// It was not written or copied whole, or is an object file.
+        "SR-X16" Kind = "is an ELF file of a kind that is not executed",
+        "SR-X17" NoHeaders = "is an ELF file without program headers",
+        "SR-X18" ManyHeaders = "is an ELF file with more program headers than the kernel reads",
+        "SR-X19" LongLoader = "is an ELF file whose loader has a path that the kernel does not read",
+        "SR-X20" EndlessLoader = "is an ELF file whose loader has a path without an end",
+        "SR-X21" EmptyLoader = "is an ELF file whose loader has an empty path",
+        "SR-X22" CutOff = "is an ELF file that was cut off",
+        "SR-X23" Damaged = "is a damaged ELF file",
+    }
+}
+
 /// The most program headers that the kernel reads, in bytes.
 const HEADERS: usize = 64 << 10;
 
@@ -94,14 +112,14 @@ const MACHINES: &[Machine] = &[];
 #[derive(Debug)]
 pub enum Fault {
     /// It is not a file that any kernel for this architecture executes.
-    Unfit(String),
+    Unfit(Unfit),
     /// It cannot be read, so that nobody knows.
     Unread(io::Error),
 }
 
-impl From<&str> for Fault {
-    fn from(reason: &str) -> Self {
-        Self::Unfit(reason.to_owned())
+impl From<Unfit> for Fault {
+    fn from(reason: Unfit) -> Self {
+        Self::Unfit(reason)
     }
 }
 
@@ -129,17 +147,17 @@ impl Elf {
         }
         let kind = number(head, TYPE_AT, 2) as u16;
         if !matches!(kind, libc::ET_EXEC | libc::ET_DYN) {
-            return Err("is an ELF file of a kind that is not executed".into());
+            return Err(Unfit::Kind.into());
         }
         let machine = machine(head)?;
         let layout = &machine.layout;
         let count = number(head, layout.header_count_at, 2) as usize;
         let size = count * layout.header_size;
         if size == 0 {
-            return Err("is an ELF file without program headers".into());
+            return Err(Unfit::NoHeaders.into());
         }
         if size > HEADERS {
-            return Err("is an ELF file with more program headers than the kernel reads".into());
+            return Err(Unfit::ManyHeaders.into());
         }
         let at = number(head, layout.headers_at, layout.word);
         let headers = read(file, at, size)?;
@@ -160,18 +178,16 @@ impl Elf {
         };
         let length = number(header, layout.length_at, layout.word);
         if !(2..=LONGEST_PATH).contains(&length) {
-            return Err(
-                "is an ELF file whose loader has a path that the kernel does not read".into(),
-            );
+            return Err(Unfit::LongLoader.into());
         }
         let at = number(header, layout.offset_at, layout.word);
         let mut path = read(file, at, length as usize)?;
         if path.last() != Some(&0) {
-            return Err("is an ELF file whose loader has a path without an end".into());
+            return Err(Unfit::EndlessLoader.into());
         }
         path.truncate(path.iter().position(|byte| *byte == 0).unwrap_or(0));
         if path.is_empty() {
-            return Err("is an ELF file whose loader has an empty path".into());
+            return Err(Unfit::EmptyLoader.into());
         }
         Ok(Some(path))
     }
@@ -179,21 +195,18 @@ impl Elf {
 
 /// Finds the kind that the kernel would take a file for. It looks at neither the class nor
 /// the byte order that the file says it has.
-fn machine(head: &Head) -> Result<&'static Machine, Fault> {
+fn machine(head: &Head) -> Result<&'static Machine, Unfit> {
     let given = number(head, MACHINE_AT, 2) as u16;
     let mut same = MACHINES.iter().filter(|one| one.number == given).peekable();
     if same.peek().is_none() {
-        return Err(Fault::Unfit(format!(
-            "is an ELF file for another architecture ({})",
-            name(given)
-        )));
+        let name = name(given);
+        return Err(Unfit::Architecture { name });
     }
     let sized = |one: &&Machine| {
         let size = number(head, one.layout.header_size_at, 2) as usize;
         size == one.layout.header_size
     };
-    same.find(sized)
-        .ok_or_else(|| "is a damaged ELF file".into())
+    same.find(sized).ok_or(Unfit::Damaged)
 }
 
 fn name(machine: u16) -> String {
@@ -216,13 +229,11 @@ fn read(file: &impl FileExt, at: u64, length: usize) -> Result<Vec<u8>, Fault> {
     // What ends beyond the largest file is an error of another kind.
     let end = at.checked_add(length as u64);
     if end.is_none_or(|end| i64::try_from(end).is_err()) {
-        return Err("is an ELF file that was cut off".into());
+        return Err(Unfit::CutOff.into());
     }
     match file.read_exact_at(&mut bytes, at) {
         Ok(()) => Ok(bytes),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            Err("is an ELF file that was cut off".into())
-        }
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Unfit::CutOff.into()),
         Err(error) => Err(Fault::Unread(error)),
     }
 }

@@ -10,10 +10,56 @@ use std::os::unix::fs::FileExt;
 use rustix::fs::{self, FileType, OFlags, Stat, StatVfsMountFlags};
 use rustix::io::Errno;
 use switch_root_core::escape;
+use switch_root_core::outcome::Message;
 
 use crate::elf::{Elf, Fault};
 use crate::head::HEAD;
 use crate::head::Head;
+
+switch_root_core::outcomes! {
+    /// Why the kernel will not execute a program: a half of a sentence about it. Others are those
+    /// of its ELF file.
+    pub enum Failure in "unfit-inits" {
+        /// The image lacks a package, `/usr` is not mounted, or the init was built for another C
+        /// library.
+        "SR-X01" Missing { named: String } = "{named} is not in the new root",
+        "SR-X02" Loop { named: String } = "{named} is a symbolic link loop",
+        "SR-X03" Long { named: String } = "{named} is longer than a path can be",
+        /// Repair the image, or mount the file system without `noexec`.
+        "SR-X04" NotRegular { named: String } = "{named} is not a regular file",
+        "SR-X05" NotExecutable { named: String, mode: u32 } = "{named} is not executable (mode {mode:04o})",
+        "SR-X06" NoExec { named: String } = "{named} lies on a file system mounted noexec",
+        /// The kernel executes such files only where binfmt_misc knows them; a loader is always an
+        /// ELF file.
+        "SR-X07" Unknown { name: String } = "{name} is neither an ELF file nor a script that begins with #!",
+        "SR-X08" NotElf { name: String } = "{name} is not an ELF file",
+        /// The first line of a script is `#!/path`; the kernel reads 256 bytes of it.
+        "SR-X09" NoInterpreter { name: String } = "{name} is a script that names no interpreter",
+        "SR-X10" LongInterpreter { name: String } = "{name} is a script whose interpreter has a longer path than the kernel reads",
+        /// The kernel's error is `ELOOP`. Often a script that is its own interpreter.
+        "SR-X11" Scripts = "it is the first of more than {SCRIPTS} scripts that are interpreters of each other, and the kernel follows no more of them",
+        /// The image is for another machine, or has a loader of another architecture.
+        "SR-X12" OtherKind { name: String } = "{name} is an ELF file of another kind than the program",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// Why it is not known whether the kernel executes a program.
+    pub enum Doubt in "init-warnings" {
+        /// Its file system may be damaged.
+        "SR-X30" Reading { name: String, error: io::Error } = "{name} cannot be read: {error}",
+        "SR-X31" Examining { name: String, error: Errno } = "{name} cannot be examined: {error}",
+        /// An interpreter or loader below `/dev`, `/proc`, `/sys` or `/run`: whether it is there by
+        /// then is up to what is mounted.
+        "SR-X32" Covered { name: String } = "{name} lies where another file system is mounted before it is executed",
+        /// A compat class: i386 and x32 on x86_64, arm on aarch64. The kernel may lack it, or not be
+        /// started with it.
+        "SR-X33" Optional { name: String, machine: &'static str } = "{name} is a program for {machine}, which only kernels execute that were built so",
+        /// The kernel itself does not execute the file, and whether an interpreter is registered for
+        /// it cannot be found out.
+        "SR-X34" Registered { reason: String, why: String } = "{reason}, and {why}",
+    }
+}
 
 /// How many scripts may be in a row. The kernel gives up (ELOOP) where the last of them
 /// names an interpreter, whatever that is.
@@ -51,7 +97,7 @@ pub enum Registered {
     /// An interpreter by its path.
     Interpreter(Vec<u8>),
     /// Why nobody knows, as half a sentence.
-    Unknown(String),
+    Unknown(Message),
 }
 
 /// The chain from a program to what the kernel loads in the end.
@@ -60,9 +106,9 @@ pub struct Chain {
     /// Device numbers and inodes of all interpreters, the loader, and the ways to them.
     pub trail: Vec<(u64, u64)>,
     /// Why the kernel will not execute the program, as a half of a sentence about it.
-    pub failure: Option<String>,
+    pub failure: Option<Message>,
     /// Why that is not known.
-    pub doubt: Option<String>,
+    pub doubt: Option<Message>,
 }
 
 /// Why a file cannot be executed, whatever it holds.
@@ -109,9 +155,21 @@ enum Next {
 
 /// Why there is no next step: halves of a sentence, about the file that is executed.
 enum Stop {
-    Fails(String),
-    Unknown(String),
+    Fails(Message),
+    Unknown(Message),
     Unfollowed(Errno),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Fails(failure.into())
+    }
+}
+
+impl From<Doubt> for Stop {
+    fn from(doubt: Doubt) -> Self {
+        Self::Unknown(doubt.into())
+    }
 }
 
 /// Follows the chain of an open program, which is executed by `path`.
@@ -143,9 +201,7 @@ pub fn follow(program: File, path: &[u8], root: &dyn Root) -> Result<Chain, Errn
             Err(Stop::Unfollowed(error)) => return Err(error),
         }
     }
-    chain.failure = Some(format!(
-        "it is the first of more than {SCRIPTS} scripts that are interpreters of each other, and the kernel follows no more of them"
-    ));
+    chain.failure = Some(Failure::Scripts.into());
     Ok(chain)
 }
 
@@ -158,15 +214,17 @@ fn step(
     root: &dyn Root,
     chain: &mut Chain,
 ) -> Result<Next, Stop> {
-    let head =
-        head(file).map_err(|error| Stop::Unknown(format!("{name} cannot be read: {error}")))?;
+    let head = head(file).map_err(|error| unread(name, error))?;
     let stop = match native(file, &head, name, root, chain) {
         Err(Stop::Fails(reason)) => reason,
         other => return other,
     };
     match root.registered(&head, path) {
         Registered::No => Err(Stop::Fails(stop)),
-        Registered::Unknown(why) => Err(Stop::Unknown(format!("{stop}, and {why}"))),
+        Registered::Unknown(why) => {
+            let (reason, why) = (stop.text, why.text);
+            Err(Doubt::Registered { reason, why }.into())
+        }
         Registered::Open => Ok(Next::End),
         Registered::Interpreter(interpreter) => {
             let named = format!("binfmt_misc names for {name} the interpreter");
@@ -199,15 +257,13 @@ fn native(
     chain: &mut Chain,
 ) -> Result<Next, Stop> {
     if head.starts_with(b"#!") {
-        let interpreter = interpreter(head)
-            .map_err(|reason| Stop::Fails(format!("{name} is a script {reason}")))?;
+        let interpreter = interpreter(head, name)?;
         let named = format!("{name} names the interpreter");
         return program(&named, interpreter, root, chain);
     }
     if !Elf::is(head) {
-        return Err(Stop::Fails(format!(
-            "{name} is neither an ELF file nor a script that begins with #!"
-        )));
+        let name = name.to_owned();
+        return Err(Failure::Unknown { name }.into());
     }
     let about = |fault| about(name, fault);
     let Some(elf) = Elf::read(file, head).map_err(about)? else {
@@ -224,24 +280,24 @@ fn native(
         }
     }
     if let Some(machine) = elf.machine.optional {
-        return Err(Stop::Unknown(format!(
-            "{name} is a program for {machine}, which only kernels execute that were built so"
-        )));
+        let name = name.to_owned();
+        return Err(Doubt::Optional { name, machine }.into());
     }
     Ok(Next::End)
 }
 
 /// Checks the loader of a program, which must be an ELF file of the same kind.
 fn load(program: &Elf, file: &File, name: &str) -> Result<(), Stop> {
-    let head =
-        head(file).map_err(|error| Stop::Unknown(format!("{name} cannot be read: {error}")))?;
+    let head = head(file).map_err(|error| unread(name, error))?;
     if !Elf::is(&head) {
-        return Err(Stop::Fails(format!("{name} is not an ELF file")));
+        let name = name.to_owned();
+        return Err(Failure::NotElf { name }.into());
     }
     match Elf::read(file, &head) {
-        Ok(Some(loader)) if loader.machine != program.machine => Err(Stop::Fails(format!(
-            "{name} is an ELF file of another kind than the program"
-        ))),
+        Ok(Some(loader)) if loader.machine != program.machine => {
+            let name = name.to_owned();
+            Err(Failure::OtherKind { name }.into())
+        }
         Ok(_) => Ok(()),
         Err(fault) => Err(about(name, fault)),
     }
@@ -249,9 +305,17 @@ fn load(program: &Elf, file: &File, name: &str) -> Result<(), Stop> {
 
 fn about(name: &str, fault: Fault) -> Stop {
     match fault {
-        Fault::Unfit(reason) => Stop::Fails(format!("{name} {reason}")),
-        Fault::Unread(error) => Stop::Unknown(format!("{name} cannot be read: {error}")),
+        Fault::Unfit(reason) => {
+            let reason = Message::from(reason);
+            Stop::Fails(reason.reworded(|reason| format!("{name} {reason}")))
+        }
+        Fault::Unread(error) => unread(name, error),
     }
+}
+
+fn unread(name: &str, error: io::Error) -> Stop {
+    let name = name.to_owned();
+    Doubt::Reading { name, error }.into()
 }
 
 /// Opens a program that `named` (half a sentence) names.
@@ -260,27 +324,31 @@ fn program(named: &str, path: &[u8], root: &dyn Root, chain: &mut Chain) -> Resu
     let way = root.way(path).map_err(Stop::Unfollowed)?;
     chain.trail.extend(way.passed);
     if way.covered {
-        return Err(Stop::Unknown(format!(
-            "{named} lies where another file system is mounted before it is executed"
-        )));
+        return Err(Doubt::Covered { name: named }.into());
     }
-    let unknown = |error: Errno| Stop::Unknown(format!("{named} cannot be examined: {error}"));
-    let place = root.open(path, OFlags::PATH).map_err(|error| match error {
-        Errno::NOENT | Errno::NOTDIR => Stop::Fails(format!("{named} is not in the new root")),
-        Errno::LOOP => Stop::Fails(format!("{named} is a symbolic link loop")),
-        Errno::NAMETOOLONG => Stop::Fails(format!("{named} is longer than a path can be")),
-        error => unknown(error),
-    })?;
-    let fails = |reason: &str| Stop::Fails(format!("{named} {reason}"));
-    fit(&place).map_err(|unfit| match unfit {
-        Unfit::Directory | Unfit::NotRegular => fails("is not a regular file"),
-        Unfit::NotExecutable(mode) => fails(&format!("is not executable (mode {mode:04o})")),
-        Unfit::NoExec => fails("lies on a file system mounted noexec"),
-        Unfit::Unknown(error) => unknown(error),
-    })?;
+    let unknown = |name, error| Stop::from(Doubt::Examining { name, error });
+    let place = match root.open(path, OFlags::PATH) {
+        Ok(place) => place,
+        Err(error) => {
+            return Err(match error {
+                Errno::NOENT | Errno::NOTDIR => Failure::Missing { named }.into(),
+                Errno::LOOP => Failure::Loop { named }.into(),
+                Errno::NAMETOOLONG => Failure::Long { named }.into(),
+                error => unknown(named, error),
+            });
+        }
+    };
+    if let Err(unfit) = fit(&place) {
+        return Err(match unfit {
+            Unfit::Directory | Unfit::NotRegular => Failure::NotRegular { named }.into(),
+            Unfit::NotExecutable(mode) => Failure::NotExecutable { named, mode }.into(),
+            Unfit::NoExec => Failure::NoExec { named }.into(),
+            Unfit::Unknown(error) => unknown(named, error),
+        });
+    }
     let file = root
         .open(path, OFlags::RDONLY | OFlags::NONBLOCK)
-        .map_err(unknown)?;
+        .map_err(|error| unknown(named, error))?;
     Ok(Next::Program {
         path: path.to_vec(),
         file: file.into(),
@@ -290,8 +358,8 @@ fn program(named: &str, path: &[u8], root: &dyn Root, chain: &mut Chain) -> Resu
 /// The interpreter that the first line of a script names, as the kernel reads it.
 ///
 /// # Errors
-/// Why it reads none: what follows "a script" in a sentence.
-fn interpreter(head: &Head) -> Result<&[u8], &'static str> {
+/// Why it reads none of the script of this name.
+fn interpreter<'h>(head: &'h Head, name: &str) -> Result<&'h [u8], Failure> {
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
     let line = &head[2..];
     // It looks for the end of the line no further than the first NUL.
@@ -299,14 +367,17 @@ fn interpreter(head: &Head) -> Result<&[u8], &'static str> {
     let line = &line[..end.unwrap_or(line.len())];
     let start = line.iter().position(|byte| !is_blank(byte));
     let Some(start) = start else {
-        return Err("that names no interpreter");
+        let name = name.to_owned();
+        return Err(Failure::NoInterpreter { name });
     };
     let line = &line[start..];
     match line.iter().position(is_blank) {
         Some(blank) => Ok(&line[..blank]),
         None if end.is_some() => Ok(line),
         // It does not execute what may be the beginning of a path alone.
-        None => Err("whose interpreter has a longer path than the kernel reads"),
+        None => Err(Failure::LongInterpreter {
+            name: name.to_owned(),
+        }),
     }
 }
 

@@ -12,10 +12,12 @@ use switch_root_core::parameters::Parameters;
 use switch_root_core::path::Path;
 
 use crate::deletion::is_overlay;
+use crate::init::NoInit;
 use crate::initramfs::Initramfs;
 use crate::layers::{self, OfThisMachine};
 use crate::mounts::{self, Mount, inside};
-use crate::new_root;
+use crate::new_root::{self, Unsuitable};
+use crate::old_root::NoInitramfs;
 use crate::planner::{
     self, Copied, Decisions, Facts, Init, Kinds, Layers, Machine, Mode, NewRoot, Options,
 };
@@ -23,6 +25,17 @@ use crate::preserve::{self, Store, ToCopy, Uncovered, View};
 use crate::proc::Proc;
 use crate::processes::Others;
 use crate::{answering, carry, init, listing, machine, places};
+
+switch_root_core::outcomes! {
+    /// Why it is not known what is mounted.
+    pub enum NoMounts in "start" {
+        /// `/proc/self/mountinfo` is not there, or of another process: the proc mounted there may be
+        /// that of another PID namespace.
+        "SR-A24" Unread { error: std::io::Error } = "the table of mounts cannot be read: {error}; mount proc on /proc before the switch",
+        /// The root directory was changed without its mount: it is not the one that would be deleted.
+        "SR-A26" NoRoot = "the table of mounts does not have the mount on /; start the program outside of a chroot",
+    }
+}
 
 /// What is gathered of.
 #[derive(Clone, Copy)]
@@ -57,18 +70,16 @@ pub struct Open {
 ///
 /// # Errors
 /// A sentence for the operator.
-pub fn table_of_mounts(proc: &Proc) -> Result<Vec<Mount>, String> {
-    let table = proc.read("self/mountinfo").map_err(|error| {
-        format!(
-            "the table of mounts cannot be read: {error}; mount proc on /proc before the switch"
-        )
-    })?;
-    mounts::parse(&table)
+pub fn table_of_mounts(proc: &Proc) -> Result<Vec<Mount>, Message> {
+    let table = proc
+        .read("self/mountinfo")
+        .map_err(|error| NoMounts::Unread { error })?;
+    Ok(mounts::parse(&table)?)
 }
 
 /// That the new root is missing, if it is. On a machine that runs, `/` is no initramfs, and
 /// what is named wrongly on the command line is said before that.
-pub fn without_new_root(given: &OsStr, proc: &Proc) -> Option<String> {
+pub fn without_new_root(given: &OsStr, proc: &Proc) -> Option<Unsuitable> {
     let mounts = table_of_mounts(proc).ok()?;
     let open = || drop(new_root::directory(given));
     answering::examine_ahead(&mounts, given.as_bytes(), answering::PATIENCE, open).ok()?;
@@ -85,7 +96,7 @@ pub fn machine(
     old_root: OwnedFd,
     facts: &mut Facts,
     ready: impl FnOnce(),
-) -> Result<(Open, Option<ToCopy>), String> {
+) -> Result<(Open, Option<ToCopy>), Message> {
     let Wanted {
         command_line,
         proc,
@@ -126,21 +137,18 @@ pub fn machine(
         Path::from(new_root.path.as_slice()),
         Path::from(init.resolved.as_slice())
     );
-    let root_id =
-        listing::mount_id(&old_root).map_err(|error| format!("/ cannot be examined: {error}"))?;
-    let root = mounts.iter().find(|mount| mount.id == root_id).ok_or(
-        "the table of mounts does not have the mount on /; start the program outside of a chroot",
-    )?;
+    let root_id = listing::mount_id(&old_root).map_err(|error| NoInitramfs::Examining { error })?;
+    let root = mounts
+        .iter()
+        .find(|mount| mount.id == root_id)
+        .ok_or(NoMounts::NoRoot)?;
     // In init mode it is that of the root image, without layers.
     facts.host.get_or_insert_with(|| {
         let (host, failures) = machine::facts(fd.as_fd(), command_line);
-        facts
-            .warnings
-            .extend(failures.into_iter().map(Message::from));
+        facts.warnings.extend(failures);
         host
     });
-    let of_init = init.warnings.iter().cloned();
-    facts.warnings.extend(of_init.map(Message::from));
+    facts.warnings.extend(init.warnings.iter().cloned());
     let places = examine_places(&fd, &new_root);
     let (mut to_copy, mut copied) = (None, None);
     if options.mode == Mode::Preserve {
@@ -182,7 +190,7 @@ fn examine_init(
     wanted: &Wanted<'_>,
     fd: &OwnedFd,
     new_root: &NewRoot,
-) -> Result<(Vec<u8>, Init), String> {
+) -> Result<(Vec<u8>, Init), NoInit> {
     let place = init::Place {
         new_root: fd.as_fd(),
         mounted_at: &new_root.path,

@@ -8,6 +8,7 @@ use rustix::fs::{self, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use switch_root_core::escape;
 use switch_root_core::locations::MOVED;
+use switch_root_core::outcome::Message;
 use switch_root_core::path::is_at_or_below;
 use switch_root_core::resolve::in_root;
 
@@ -16,6 +17,45 @@ use crate::executable::{self, Registered, Root, Unfit, Way};
 use crate::head::Head;
 use crate::planner::Init;
 use crate::proc::Proc;
+
+switch_root_core::outcomes! {
+    /// Why there is no init that can be executed.
+    pub enum NoInit in "new-root" {
+        /// `switch_root` executes nothing that it has not seen.
+        "SR-N30" Missing { path: String, new_root: String } = "init {path} is not in {new_root}; check the path, and that the right file system is mounted there",
+        /// Often a link that is right on the running system, and whose target lies on a file system
+        /// that is not mounted yet, such as `/usr`: mount that below the new root first.
+        "SR-N31" Dangling { path: String, target: String, new_root: String } = "init {path} is a symbolic link to {target}, which is not in {new_root}; links are resolved as if the new root were the root already",
+        /// Repair the image.
+        "SR-N32" Loop { path: String, new_root: String } = "init {path} in {new_root} is a symbolic link that leads in circles; repair it in the image",
+        "SR-N33" Resolving { path: String, new_root: String, error: io::Error } = "init {path} in {new_root} cannot be resolved: {error}",
+        "SR-N34" Examining { path: String, done: &'static str, error: io::Error } = "init {path} cannot be {done}: {error}",
+        /// The second argument is not the path of a program.
+        "SR-N35" Directory { path: String, new_root: String } = "init {path} is a directory of {new_root}; name the program in it",
+        "SR-N36" NotRegular { path: String, new_root: String } = "init {path} in {new_root} is not a regular file; name a program",
+        /// No bit of execution is set.
+        "SR-N37" NotExecutable { path: String, new_root: String, mode: u32 } = "init {path} in {new_root} is not executable (mode {mode:04o}); chmod it in the image",
+        /// The kernel would refuse to execute it, after the switch.
+        "SR-N38" NoExec { path: String, new_root: String } = "init {path} lies on a file system mounted noexec; mount {new_root} without it",
+        /// It would be hidden before it is executed.
+        "SR-N39" Covered { path: String, new_root: String, covered: &'static str } = "init {path} in {new_root} lies below {covered}, where the kernel's or the running system's own is mounted; put it elsewhere, such as at /sbin/init",
+        /// The reason is one of [the next table](#an-init-that-is-not-executed). The kernel would not
+        /// have executed it after the switch.
+        "SR-N40" Unfit { path: String, reason: String } = "init {path} cannot be executed: {reason}; repair the image, or start once with the kernel parameter switch_root.unchecked_init to try it all the same",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// Why executing the init may fail.
+    pub enum Doubtful in "init-warnings" {
+        /// The reason is one of those of an init that is not executed.
+        "SR-N50" Unchecked { path: String, reason: String } = "init {path} cannot be executed: {reason}; it is tried all the same, since switch_root.unchecked_init is given",
+        /// The reason is one of the next.
+        "SR-N51" Unknown { path: String, reason: String } = "it is not known whether init {path} can be executed: {reason}",
+        /// It has no permission to be read, or its file system is damaged.
+        "SR-N52" Unreadable { path: String, error: Errno } = "init {path} cannot be read ({error}); whether it can be executed is not known",
+    }
+}
 
 /// What is executed where the kernel's `init=` says nothing: the first that can
 /// be, as the kernel has it, but for its shell, which anybody could use.
@@ -62,26 +102,29 @@ impl Root for Place<'_> {
 ///
 /// # Errors
 /// Why it cannot be the init: a sentence for the operator.
-pub fn check(root: Place<'_>, path: &[u8]) -> Result<Init, String> {
-    let shown = escape::path(path);
-    let place = format!("the new root {}", escape::path(root.mounted_at));
+pub fn check(root: Place<'_>, path: &[u8]) -> Result<Init, NoInit> {
+    let shown = || escape::path(path);
+    let place = || format!("the new root {}", escape::path(root.mounted_at));
     let file = in_root(root.new_root, path, OFlags::PATH)
-        .map_err(|error| unresolved(root.new_root, path, error, &place))?;
-    let failed = |what: &str, error: io::Error| format!("init {shown} cannot be {what}: {error}");
-    let stat = executable::fit(&file).map_err(|unfit| match unfit {
-        Unfit::Directory => {
-            format!("init {shown} is a directory of {place}; name the program in it")
+        .map_err(|error| unresolved(root.new_root, path, error, place()))?;
+    let failed = |done, error: io::Error| NoInit::Examining {
+        path: shown(),
+        done,
+        error,
+    };
+    let stat = executable::fit(&file).map_err(|unfit| {
+        let (path, new_root) = (shown(), place());
+        match unfit {
+            Unfit::Directory => NoInit::Directory { path, new_root },
+            Unfit::NotRegular => NoInit::NotRegular { path, new_root },
+            Unfit::NotExecutable(mode) => NoInit::NotExecutable {
+                path,
+                new_root,
+                mode,
+            },
+            Unfit::NoExec => NoInit::NoExec { path, new_root },
+            Unfit::Unknown(error) => failed("examined", error.into()),
         }
-        Unfit::NotRegular => {
-            format!("init {shown} in {place} is not a regular file; name a program")
-        }
-        Unfit::NotExecutable(mode) => format!(
-            "init {shown} in {place} is not executable (mode {mode:04o}); chmod it in the image"
-        ),
-        Unfit::NoExec => {
-            format!("init {shown} lies on a file system mounted noexec; mount {place} without it")
-        }
-        Unfit::Unknown(error) => failed("examined", error.into()),
     })?;
     let path_now = root
         .proc
@@ -97,9 +140,11 @@ pub fn check(root: Place<'_>, path: &[u8]) -> Result<Init, String> {
             .iter()
             .any(|path| is_at_or_below(path, covered.as_bytes()))
         {
-            return Err(format!(
-                "init {shown} in {place} lies below {covered}, where the kernel's or the running system's own is mounted; put it elsewhere, such as at /sbin/init"
-            ));
+            return Err(NoInit::Covered {
+                path: shown(),
+                new_root: place(),
+                covered,
+            });
         }
     }
     let unfollowed = |error: Errno| failed("followed", error.into());
@@ -110,22 +155,21 @@ pub fn check(root: Place<'_>, path: &[u8]) -> Result<Init, String> {
             let chain = executable::follow(file.into(), path, &root).map_err(unfollowed)?;
             trail.extend(chain.trail);
             if let Some(reason) = chain.failure {
+                let (path, reason) = (shown(), reason.text);
                 if !root.unchecked {
-                    return Err(format!(
-                        "init {shown} cannot be executed: {reason}; repair the image, or start once with the kernel parameter switch_root.unchecked_init to try it all the same"
-                    ));
+                    return Err(NoInit::Unfit { path, reason });
                 }
-                warnings.push(format!(
-                    "init {shown} cannot be executed: {reason}; it is tried all the same, since switch_root.unchecked_init is given"
-                ));
+                warnings.push(Doubtful::Unchecked { path, reason }.into());
             }
             warnings.extend(chain.doubt.map(|reason| {
-                format!("it is not known whether init {shown} can be executed: {reason}")
+                let (path, reason) = (shown(), reason.text);
+                Message::from(Doubtful::Unknown { path, reason })
             }));
         }
-        Err(error) => warnings.push(format!(
-            "init {shown} cannot be read ({error}); whether it can be executed is not known"
-        )),
+        Err(error) => {
+            let path = shown();
+            warnings.push(Doubtful::Unreadable { path, error }.into());
+        }
     }
     Ok(Init {
         paths,
@@ -141,46 +185,40 @@ pub fn check(root: Place<'_>, path: &[u8]) -> Result<Init, String> {
 ///
 /// # Errors
 /// Why there is none: a sentence for the operator.
-pub fn find(root: Place<'_>, of_the_kernel: &Option<String>) -> Result<(Vec<u8>, Init), String> {
-    let candidates = match of_the_kernel {
-        Some(init) => vec![init.as_str()],
-        None => OF_SYSTEMD.into_iter().chain(USUAL).collect(),
-    };
-    let mut failure = String::new();
-    for candidate in candidates {
-        match check(root, candidate.as_bytes()) {
-            Ok(init) => return Ok((candidate.into(), init)),
-            // Most readers know the usual one alone.
-            Err(reason) if failure.is_empty() || candidate == USUAL[0] => failure = reason,
-            Err(_) => {}
-        }
+pub fn find(root: Place<'_>, of_the_kernel: &Option<String>) -> Result<(Vec<u8>, Init), NoInit> {
+    let examine = |path: &str| check(root, path.as_bytes()).map(|init| (path.into(), init));
+    if let Some(path) = of_the_kernel {
+        return examine(path);
     }
-    Err(failure)
+    let mut found = examine(OF_SYSTEMD[0]);
+    for path in OF_SYSTEMD[1..].iter().chain(&USUAL) {
+        let Err(before) = found else { break };
+        // Most readers know the usual one alone.
+        let is_known = *path == USUAL[0];
+        found = examine(path).map_err(|reason| if is_known { reason } else { before });
+    }
+    found
 }
 
 /// Says why there is nothing at the path, and how far it can be followed.
-fn unresolved(new_root: BorrowedFd<'_>, path: &[u8], error: Errno, place: &str) -> String {
-    let shown = escape::path(path);
-    let link = in_root(new_root, path, OFlags::PATH | OFlags::NOFOLLOW)
+fn unresolved(root: BorrowedFd<'_>, path: &[u8], error: Errno, new_root: String) -> NoInit {
+    let link = in_root(root, path, OFlags::PATH | OFlags::NOFOLLOW)
         .ok()
         .and_then(|link| fs::readlinkat(&link, c"", Vec::new()).ok());
+    let path = escape::path(path);
     match (error, link) {
-        (Errno::NOENT, Some(target)) => format!(
-            "init {shown} is a symbolic link to {}, which is not in {place}; links are resolved as if the new root were the root already",
-            escape::path(target.to_bytes())
-        ),
-        (Errno::NOENT, None) => format!(
-            "init {shown} is not in {place}; check the path, and that the right file system is mounted there"
-        ),
-        (Errno::LOOP, _) => {
-            format!(
-                "init {shown} in {place} is a symbolic link that leads in circles; repair it in the image"
-            )
-        }
-        (error, _) => format!(
-            "init {shown} in {place} cannot be resolved: {}",
-            io::Error::from(error)
-        ),
+        (Errno::NOENT, Some(target)) => NoInit::Dangling {
+            path,
+            target: escape::path(target.to_bytes()),
+            new_root,
+        },
+        (Errno::NOENT, None) => NoInit::Missing { path, new_root },
+        (Errno::LOOP, _) => NoInit::Loop { path, new_root },
+        (error, _) => NoInit::Resolving {
+            path,
+            new_root,
+            error: error.into(),
+        },
     }
 }
 

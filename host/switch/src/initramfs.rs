@@ -16,11 +16,21 @@ use rustix::fs::{self, AtFlags, OFlags, RawDir, Statx, StatxFlags};
 use rustix::io::Errno;
 use switch_root_core::contract::Entry;
 use switch_root_core::file_kind::FileKind;
+use switch_root_core::outcome::warn;
 use switch_root_core::path::join;
 
 use crate::listing::{kind, open};
 use crate::mount_calls::without_mounts;
 use crate::mounts::Mount;
+
+switch_root_core::outcomes! {
+    /// That the initramfs is examined less exactly.
+    pub enum Covered in "kept-by-the-host" {
+        /// The kernel gives no copy of the mount of `/` (open_tree(2)): memory is short, or the kernel
+        /// is older than 5.2. The switch goes on; what policies see of mount points is less exact.
+        "SR-V36" ByMounts { error: Errno } = "failed to open the initramfs without its mounts: {error}; it is examined with them, and one that does not answer blocks the switch",
+    }
+}
 
 /// What is found out about a file.
 const WANTED: StatxFlags = StatxFlags::TYPE
@@ -161,9 +171,8 @@ impl<'a> Initramfs<'a> {
         let make = || {
             without_mounts(self.root)
                 .inspect_err(|error| {
-                    tracing::warn!(
-                        "failed to open the initramfs without its mounts: {error}; it is examined with them, and one that does not answer blocks the switch"
-                    );
+                    let error = *error;
+                    warn(&Covered::ByMounts { error }.into());
                 })
                 .ok()
         };

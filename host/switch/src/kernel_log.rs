@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 
 use switch_root_core::escape;
+use switch_root_core::outcome::Message;
 
 switch_root_core::outcomes! {
     /// That the initramfs is not whole.
@@ -53,7 +54,7 @@ pub enum Unpacked {
     /// It failed, for this reason.
     Failed(String),
     /// What it said is not known any more, or cannot be read; with the reason.
-    Unknown(String),
+    Unknown(Message),
 }
 
 /// Reads the kernel's log.

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
+use switch_root_core::outcome::warn;
 use switch_root_core::path::{Path, join};
 use switch_root_core::resolve::in_root;
 
@@ -22,6 +23,15 @@ use crate::mounts::{self, Layer, Mount};
 use crate::planner::{self, Layers};
 use crate::proc::Proc;
 use crate::{answering, listing};
+
+switch_root_core::outcomes! {
+    /// That a layer of an overlay is not located.
+    pub enum Unlocated in "new-root" {
+        /// A warning: its path leads to a network or FUSE file system whose server is out of reach.
+        /// Check that; nothing is deleted where the layer may lie in the initramfs.
+        "SR-N62" Silent { path: Path, seconds: u64 } = "locating {path}, which an overlay is or may be made of, took more than {seconds} s, since a mount there does not answer; where nothing else locates it, the whole initramfs is kept",
+    }
+}
 
 /// Where a path leads: the number of the mount, and the path without links.
 pub type Located = (u64, Vec<u8>);
@@ -265,11 +275,8 @@ impl<'a> OfThisMachine<'a> {
     fn over_mounts<T>(&self, what: &[u8], find: impl Fn() -> T) -> io::Result<T> {
         let patience = self.patience.get();
         answering::look_up(self.mounts, patience, find).ok_or_else(|| {
-            tracing::warn!(
-                "locating {}, which an overlay is or may be made of, took more than {} s, since a mount there does not answer; where nothing else locates it, the whole initramfs is kept",
-                Path::from(what),
-                patience.as_secs()
-            );
+            let (path, seconds) = (what.into(), patience.as_secs());
+            warn(&Unlocated::Silent { path, seconds }.into());
             self.patience.set(IMPATIENCE);
             io::ErrorKind::TimedOut.into()
         })

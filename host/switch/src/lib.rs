@@ -60,10 +60,18 @@ use processes::Others;
 use report::Account;
 use serde::Serialize;
 use stages::Planned;
-use switch_root_core::outcome::{self, Code};
+use switch_root_core::outcome::{self, Code, Message};
 use switch_root_core::plan::{Deletion, Plan};
 use switch_root_core::report::{DeletionTally, ExtensionReport, PolicyReport};
 use switch_root_core::text::count;
+
+switch_root_core::outcomes! {
+    /// That another process than the first one cannot switch.
+    pub enum NotFirst in "start" {
+        /// A script called it instead of becoming it.
+        "SR-A09" Process { number: u32 } = "this is process {number}, and only PID 1 can hand its place to the init; start it as PID 1 (in a script: `exec switch_root ...`), or use --plan to see what it would do",
+    }
+}
 
 /// Runs the program with its arguments, the first of which is its name. Returns
 /// the exit status, where no init has taken the process over.
@@ -78,7 +86,9 @@ pub fn run(arguments: Vec<OsString>, started: Instant) -> c_int {
         Ok(text) => c_int::from(std::io::stdout().write_all(text.as_bytes()).is_err()),
         Err(stop) => {
             let message = match stop {
-                Stop::Refused(reason) => format!("nothing was changed: {reason}"),
+                Stop::Refused(reason) => {
+                    reason.reworded(|reason| format!("nothing was changed: {reason}"))
+                }
                 Stop::NoInit(reason) => reason,
             };
             log::complain(pid_1, &message);
@@ -90,17 +100,15 @@ pub fn run(arguments: Vec<OsString>, started: Instant) -> c_int {
 /// Everything up to the exec of init. Returns what is to be printed, where
 /// that is all that was asked for.
 fn switch(arguments: Vec<OsString>, pid_1: bool, started: Instant) -> Result<String, Stop> {
-    let arguments = match arguments::parse(arguments).map_err(Stop::Refused)? {
+    let arguments = match arguments::parse(arguments).map_err(Stop::refused)? {
         Request::Print(text) => return Ok(text),
         Request::Switch(arguments) => arguments,
     };
     if !pid_1 && !arguments.preserve && arguments.plan.is_none() {
-        return Err(Stop::Refused(format!(
-            "this is process {}, and only PID 1 can hand its place to the init; start it as PID 1 (in a script: `exec switch_root ...`), or use --plan to see what it would do",
-            std::process::id()
-        )));
+        let number = std::process::id();
+        return Err(Stop::refused(NotFirst::Process { number }));
     }
-    let proc = Proc::open().map_err(Stop::Refused)?;
+    let proc = Proc::open().map_err(Stop::refused)?;
     let (command_line, parameters) = parameters::read(&proc);
     if let Some(level) = parameters.log.or(arguments.log) {
         log::set_level(level);
@@ -159,7 +167,7 @@ fn switch(arguments: Vec<OsString>, pid_1: bool, started: Instant) -> Result<Str
 }
 
 /// Opens the initramfs, and refuses what it and this process are no good for.
-fn begin(wanted: &Wanted<'_>, to_act: bool) -> Result<(OwnedFd, Facts), String> {
+fn begin(wanted: &Wanted<'_>, to_act: bool) -> Result<(OwnedFd, Facts), Message> {
     let (old_root, initramfs) = old_root::examine()?;
     let facts = Facts {
         initramfs,
@@ -167,7 +175,8 @@ fn begin(wanted: &Wanted<'_>, to_act: bool) -> Result<(OwnedFd, Facts), String> 
         ..Facts::default()
     };
     planner::refuse_to_delete(&initramfs, wanted.options).map_err(|refusal| {
-        gather::without_new_root(wanted.new_root, wanted.proc).unwrap_or(refusal)
+        let missing = gather::without_new_root(wanted.new_root, wanted.proc);
+        missing.map_or_else(|| refusal.into(), Message::from)
     })?;
     if to_act {
         capabilities::check()?;

@@ -8,6 +8,15 @@ use rustix::fs::{self, AtFlags, OFlags, StatxFlags};
 use switch_root_core::file_kind::FileKind;
 use switch_root_core::resolve::{self, Within};
 
+switch_root_core::outcomes! {
+    /// That mounts cannot be told apart.
+    pub enum NoIds in "start" {
+        /// The kernel is older than 5.8. Nothing may be deleted where mounts cannot be told apart: take
+        /// a newer kernel.
+        "SR-A27" Statx = "the kernel does not tell mounts apart (statx without STATX_MNT_ID; Linux 5.12 or newer is needed)",
+    }
+}
+
 /// The longest part of a path that is resolved in one call; the kernel's limit
 /// counts the NUL byte.
 const PART: usize = libc::PATH_MAX as usize - 1;
@@ -41,10 +50,7 @@ pub fn open(root: impl AsFd, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> 
 pub fn mount_id(fd: impl AsFd) -> io::Result<u64> {
     let stat = fs::statx(fd, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?;
     if stat.stx_mask & StatxFlags::MNT_ID.bits() == 0 {
-        return Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            "the kernel does not tell mounts apart (statx without STATX_MNT_ID; Linux 5.12 or newer is needed)",
-        ));
+        return Err(io::Error::new(io::ErrorKind::Unsupported, NoIds::Statx));
     }
     Ok(stat.stx_mnt_id)
 }

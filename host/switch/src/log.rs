@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use rustix::fs::fstat;
+use switch_root_core::outcome;
 use switch_root_core::parameters::Level;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -162,10 +163,10 @@ impl Visit for Message {
 
 /// Says why the program ends. The kernel's log is all that remains on a screen
 /// after a panic, but a caller's terminal must hear of it too.
-pub fn complain(pid_1: bool, message: &str) {
-    tracing::error!("{message}");
+pub fn complain(pid_1: bool, message: &outcome::Message) {
+    outcome::error(message);
     if !is_stderr(pid_1) {
-        let message = switch_root_core::escape::visible(message);
+        let message = switch_root_core::escape::visible(&message.text);
         let line = format!("switch_root: error: {message}\n");
         let _ = std::io::stderr().write_all(line.as_bytes());
     }

@@ -9,22 +9,33 @@ use rustix::io::Errno;
 use switch_root_core::contract::HostFacts;
 use switch_root_core::file::{self, Links, Unreadable};
 use switch_root_core::limits::fixed;
+use switch_root_core::os_release::{self, Unusable};
+use switch_root_core::outcome::Message;
 use switch_root_core::parameters::Extensions;
 use switch_root_core::resolve::in_root;
-use switch_root_core::{extensions, locations, os_release};
+use switch_root_core::{extensions, locations};
 
 use crate::planner::List;
 
+switch_root_core::outcomes! {
+    /// What extensions are judged without.
+    pub enum Unknown in "init-warnings" {
+        /// uname(2) fails. Extensions are judged without it.
+        "SR-N53" Release { error: nix::Error } = "the kernel does not tell its release: {error}",
+    }
+}
+
 /// Collects the facts. The second value holds what could not be found out.
-pub fn facts(new_root: BorrowedFd<'_>, command_line: &str) -> (HostFacts, Vec<String>) {
-    let (os_release, mut warnings) = os_release(new_root);
+pub fn facts(new_root: BorrowedFd<'_>, command_line: &str) -> (HostFacts, Vec<Message>) {
+    let (os_release, unusable) = os_release(new_root);
+    let mut warnings: Vec<Message> = unusable.into_iter().map(Message::from).collect();
     let (kernel_release, architecture) = match nix::sys::utsname::uname() {
         Ok(names) => (
             names.release().to_string_lossy().into_owned(),
             names.machine().to_string_lossy().into_owned(),
         ),
         Err(error) => {
-            warnings.push(format!("the kernel does not tell its release: {error}"));
+            warnings.push(Unknown::Release { error }.into());
             Default::default()
         }
     };
@@ -41,7 +52,7 @@ pub fn facts(new_root: BorrowedFd<'_>, command_line: &str) -> (HostFacts, Vec<St
 }
 
 /// The fields of a new root's os-release. The second value holds what could not be read.
-pub fn os_release(new_root: BorrowedFd<'_>) -> (Vec<(String, String)>, Vec<String>) {
+pub fn os_release(new_root: BorrowedFd<'_>) -> (Vec<(String, String)>, Vec<Unusable>) {
     let (text, warnings) = os_release::find(|path| {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK;
         match in_root(new_root, path.as_bytes(), flags) {
@@ -74,8 +85,7 @@ pub fn list(extensions: Extensions) -> List {
             Ok(Some((bytes, _))) => return List::Read(path, bytes),
             Ok(None) => {}
             Err(reason) => {
-                let unusable = extensions::unusable(path, &reason.to_string());
-                return List::Unusable(unusable.to_string());
+                return List::Unusable(extensions::unusable(path, &reason.to_string()).into());
             }
         }
     }

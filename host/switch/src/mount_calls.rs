@@ -119,6 +119,8 @@ impl fmt::Display for NotMade {
     }
 }
 
+impl std::error::Error for NotMade {}
+
 /// Makes a file system whose mount is attached nowhere yet.
 ///
 /// # Errors

@@ -5,6 +5,15 @@
 
 use switch_root_core::path::{is_at_or_below, join};
 
+switch_root_core::outcomes! {
+    /// That the table is not as it is known.
+    pub enum Malformed in "start" {
+        /// Something else is mounted on `/proc`, or the kernel is newer than this program knows. Report
+        /// it with the line.
+        "SR-A25" Line { line: String } = "/proc/self/mountinfo has a line of another form: {line}",
+    }
+}
+
 /// One mount that can be reached from the root directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
@@ -32,16 +41,13 @@ pub struct Mount {
 ///
 /// # Errors
 /// The line that cannot be read.
-pub fn parse(table: &[u8]) -> Result<Vec<Mount>, String> {
+pub fn parse(table: &[u8]) -> Result<Vec<Mount>, Malformed> {
     table
         .split(|byte| *byte == b'\n')
         .filter(|line| !line.is_empty())
         .map(|line| {
-            parse_line(line).ok_or_else(|| {
-                format!(
-                    "/proc/self/mountinfo has a line of another form: {}",
-                    switch_root_core::escape::path(line)
-                )
+            parse_line(line).ok_or_else(|| Malformed::Line {
+                line: switch_root_core::escape::path(line),
             })
         })
         .collect()
@@ -240,6 +246,7 @@ mod tests {
         assert!(
             parse(b"22 1 253:1 /\n")
                 .unwrap_err()
+                .to_string()
                 .contains("22 1 253:1 /")
         );
     }

@@ -1,5 +1,6 @@
 //! What this machine's kernel command line says to the program.
 
+use switch_root_core::outcome::warn;
 use switch_root_core::parameters::{Parameters, parse};
 
 use crate::proc::Proc;
@@ -14,9 +15,7 @@ switch_root_core::outcomes! {
 
 /// Logs what was not understood: at once, since it may be why the machine does not start.
 pub fn log_warnings(parameters: &Parameters) {
-    for warning in &parameters.warnings {
-        tracing::warn!("{warning}");
-    }
+    parameters.warnings.iter().for_each(warn);
 }
 
 /// Reads the kernel's command line, and gives it back with what it says. Where it cannot

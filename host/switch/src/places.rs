@@ -18,6 +18,30 @@ use crate::mounts::Mount;
 use crate::planner::{NewRoot, Place, State};
 use crate::proc::Proc;
 
+switch_root_core::outcomes! {
+    /// Why nothing can be mounted at a place of the new root.
+    pub enum Unusable in "new-root" {
+        /// It is a file or a device, or a symbolic link to one.
+        "SR-N13" NotDirectory { point: &'static str, path: String } = "{point} of the new root {path} is not a directory, so that {point} cannot be moved there; make it one in its image",
+        "SR-N14" Leads { point: &'static str, path: String, target: String } = "{point} of the new root {path} leads to {target}, which is not a directory, so that {point} cannot be moved there; make it one in its image",
+        /// The file system that is mounted there is damaged or gone; the error says why.
+        "SR-N15" Examining { point: &'static str, path: String, error: std::io::Error } = "{point} of the new root {path} cannot be examined: {error}",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// What a link of the new root leads to: half a sentence about the new root.
+    pub enum Nowhere in "lacking-places" {
+        /// Links are followed as if the new root were the root already. Repair it in the image.
+        "SR-N81" Dangling { point: &'static str } = "has a {point} that is a dangling symbolic link",
+        "SR-N82" Loop { point: &'static str } = "has a {point} that is a symbolic link loop",
+        "SR-N83" Itself { point: &'static str } = "has a {point} that is a symbolic link to the new root itself",
+        "SR-N84" Following { point: &'static str, error: std::io::Error } = "has a {point} that is a symbolic link which cannot be followed ({error})",
+        "SR-N85" Examining { point: &'static str, error: std::io::Error } = "has a {point} that is a symbolic link whose target cannot be examined ({error})",
+        "SR-N86" Locating { point: &'static str } = "has a {point} that is a symbolic link whose target cannot be located",
+    }
+}
+
 /// The new root, as its places are examined.
 pub struct Of<'a> {
     /// What is known of it.
@@ -60,11 +84,10 @@ fn examine_one(of: &Of<'_>, point: &'static str) -> Place {
         identity: (0, 0),
         state,
     };
+    let path = || escape::path(&new_root.path);
     let failed = |error: std::io::Error| {
-        State::Unusable(format!(
-            "{point} of the new root {} cannot be examined: {error}",
-            escape::path(&new_root.path)
-        ))
+        let path = path();
+        State::Unusable(Unusable::Examining { point, path, error }.into())
     };
     let found = fs::openat(
         of.fd,
@@ -84,10 +107,12 @@ fn examine_one(of: &Of<'_>, point: &'static str) -> Place {
             Ok(id) => place(of.state(point, &fd, id != new_root.mount_id)),
         },
         Ok(FileType::Symlink) => follow(of, point),
-        Ok(_) => place(State::Unusable(format!(
-            "{point} of the new root {} is not a directory, so that {point} cannot be moved there; make it one in its image",
-            escape::path(&new_root.path)
-        ))),
+        Ok(_) => {
+            let path = path();
+            place(State::Unusable(
+                Unusable::NotDirectory { point, path }.into(),
+            ))
+        }
     }
 }
 
@@ -104,17 +129,17 @@ fn follow(of: &Of<'_>, point: &'static str) -> Place {
         identity: (0, 0),
         state: State::Missing,
     };
-    let lost = |what: &str| State::Nowhere(format!("has a {point} that is {what}"));
+    let lost = |leads: Nowhere| State::Nowhere(leads.into());
     let fd = match in_root(of.fd, point.as_bytes(), OFlags::PATH) {
         Ok(fd) => fd,
         Err(error) => {
             place.state = match error {
-                Errno::NOENT => lost("a dangling symbolic link"),
-                Errno::LOOP => lost("a symbolic link loop"),
-                error => lost(&format!(
-                    "a symbolic link which cannot be followed ({})",
-                    std::io::Error::from(error)
-                )),
+                Errno::NOENT => lost(Nowhere::Dangling { point }),
+                Errno::LOOP => lost(Nowhere::Loop { point }),
+                error => {
+                    let error = error.into();
+                    lost(Nowhere::Following { point, error })
+                }
             };
             return place;
         }
@@ -126,30 +151,32 @@ fn follow(of: &Of<'_>, point: &'static str) -> Place {
     let (stat, identity, path) = match examined {
         Ok(examined) => examined,
         Err(error) => {
-            place.state = lost(&format!(
-                "a symbolic link whose target cannot be examined ({error})"
-            ));
+            place.state = lost(Nowhere::Examining { point, error });
             return place;
         }
     };
     let inside = match path.strip_prefix(new_root.path.as_slice()) {
         Some(b"") => {
-            place.state = lost("a symbolic link to the new root itself");
+            place.state = lost(Nowhere::Itself { point });
             return place;
         }
         Some(inside) => inside.to_vec(),
         None => {
-            place.state = lost("a symbolic link whose target cannot be located");
+            place.state = lost(Nowhere::Locating { point });
             return place;
         }
     };
     place.identity = (identity.st_dev, identity.st_ino);
     if FileType::from_raw_mode(u32::from(stat.stx_mode)) != FileType::Directory {
-        place.state = State::Unusable(format!(
-            "{point} of the new root {} leads to {}, which is not a directory, so that {point} cannot be moved there; make it one in its image",
-            escape::path(&new_root.path),
-            escape::path(&inside)
-        ));
+        let (path, target) = (escape::path(&new_root.path), escape::path(&inside));
+        place.state = State::Unusable(
+            Unusable::Leads {
+                point,
+                path,
+                target,
+            }
+            .into(),
+        );
         return place;
     }
     let mount = stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)

@@ -9,23 +9,27 @@ mod facts;
 mod in_use;
 mod mounts;
 mod options;
+pub mod outcomes;
 mod outline;
 mod places;
 mod steps;
 #[cfg(test)]
 mod tests;
 
+use switch_root_core::outcome::Message;
 use switch_root_core::plan::{ImageBoot, Outline, Plan, Preserve, Switch};
 
 pub use copies::{is_moved_too, not_copied};
 pub use decisions::{Compatibility, Decisions};
-pub use extensions::{Selection, left_out, refuse_list};
+pub use extensions::{NotTried, Selection, left_out, refuse_list};
 pub use facts::{
     Copied, Facts, ImageFacts, InUse, Init, Initramfs, Kinds, Known, Layer, Layers, List, Machine,
     NewRoot, Others, Place, State,
 };
 pub use options::{Mode, Options, StrategyChoice};
-pub use outline::{no_root_image, refuse_to_delete, unusable_root_image};
+pub use outline::{
+    Missing, NoRootImage, Undeletable, no_root_image, refuse_to_delete, unusable_root_image,
+};
 pub use places::check_carry;
 pub use steps::to_copy;
 
@@ -33,12 +37,12 @@ pub use steps::to_copy;
 #[derive(Debug)]
 pub struct Refusal {
     /// A sentence for the operator.
-    pub reason: String,
+    pub reason: Message,
     /// What would have become of the initramfs.
     pub outline: Box<Outline>,
 }
 
-impl From<Refusal> for String {
+impl From<Refusal> for Message {
     fn from(refusal: Refusal) -> Self {
         refusal.reason
     }
@@ -48,7 +52,7 @@ impl From<Refusal> for String {
 ///
 /// # Errors
 /// A sentence for the operator.
-pub fn refuse_early(facts: &Facts, options: &Options) -> Result<(), String> {
+pub fn refuse_early(facts: &Facts, options: &Options) -> Result<(), Message> {
     refuse_list(facts, &Compatibility::NotAsked, options)?;
     match &facts.machine {
         Some(machine) => places::moves(machine, options).map(|_| ()),

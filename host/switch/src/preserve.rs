@@ -20,16 +20,17 @@ use std::time::Instant;
 use rustix::fs::{self, Mode, OFlags};
 use switch_root_core::keep::Keep;
 use switch_root_core::locations::{PRESERVED, PRIVATE, WHOLE};
+use switch_root_core::outcome::{self, Message, Outcomes};
 use switch_root_core::path::Path;
 use switch_root_core::plan::{Copies, Deletion, ForRoot, LeftOut, Outline, Steps};
 use switch_root_core::preserved::{Survivor, is_by_policy};
 use switch_root_core::report::{CopyReport, CopyTally, DeletionState, Failed, MAX_LISTED, Report};
 use switch_root_core::text::{bytes, count};
-use walk::Pair;
+use walk::{Incomplete, Pair, incomplete};
 
 use crate::carry::not_bound;
 use crate::confirm;
-use crate::directories::{self, make_directory};
+use crate::directories::{NoDirectory, make_directory};
 use crate::mount_calls::{Extent, attach, read_only_copy};
 use crate::planner::{is_moved_too, not_copied};
 use crate::preserved::{self};
@@ -41,6 +42,51 @@ use crate::{carry, kernel_log, listing};
 pub use size::{measure, room};
 pub use store::Store;
 pub use view::{Uncovered, View, uncover};
+
+switch_root_core::outcomes! {
+    /// What is lost.
+    pub enum Lost in "not-copied" {
+        /// The reason is one of the next, or the kernel's word. The report lists all under
+        /// `copied.missing`.
+        "SR-W60" Survivor { path: Path, reason: String } = "{path} does not survive: {reason}",
+        "SR-W61" More { paths: String } = "{paths} that policies keep do not survive either",
+        /// A policy keeps a path with a mount on it. Mount it below `/run`, or in the new root.
+        "SR-W69" Mount = "something else is mounted there, and mounts are not copied",
+        /// It was removed after the policies were asked, or a directory above it could not be copied.
+        "SR-W70" NoCopy = "there is no copy of it",
+        "SR-W71" Unexamined { error: io::Error } = "its copy cannot be looked at: {error}",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// What is not copied as it is.
+    pub enum Uncopied in "not-copied" {
+        /// Each is named in the report under `copied.failed`.
+        "SR-W76" Some { names: String } = "{names} of the initramfs could not be copied, or not as it is",
+        /// `/run` is read-only or full, or something else is at that path.
+        "SR-W79" All { path: Path, error: io::Error } = "nothing can be copied to {path}: {error}",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// What is not as it should be with the copies.
+    pub enum Unsealed in "copy-warnings" {
+        /// The copies are there, and root can change them.
+        "SR-W80" Copies { path: Path, error: io::Error } = "{path} cannot be made read-only: {error}",
+        /// It takes memory, for root alone.
+        "SR-W81" Earlier { path: Path, error: io::Error } = "what an earlier run has copied to {path} cannot be removed: {error}",
+    }
+}
+
+/// The outcomes of the modules of this one, for documents.
+pub const TABLES: &[outcome::Table] = &[
+    earlier::Left::TABLE,
+    entry::Lacking::TABLE,
+    store::NoRun::TABLE,
+    view::Covered::TABLE,
+    view::Why::TABLE,
+    walk::Incomplete::TABLE,
+];
 
 /// What is open for copies.
 pub struct ToCopy {
@@ -65,7 +111,7 @@ pub fn act(
     mut account: Account,
     proc: &Proc,
     started: Instant,
-) -> Result<(), String> {
+) -> Result<(), Message> {
     confirm::confirm(steps, &new_root)?;
     let mut judges = std::mem::take(&mut account.judges);
     let mut report = report::of(outline, steps, account);
@@ -78,7 +124,7 @@ pub fn act(
     let directory = match store.directory() {
         Ok(directory) => directory,
         Err(error) => {
-            report.warn(directories::no_directory(&error));
+            report.warn(NoDirectory::Because { error });
             return Ok(());
         }
     };
@@ -93,9 +139,11 @@ pub fn act(
             tally.add(more);
             copy
         });
-        outcome
-            .inspect_err(|error| report.warn(format!("nothing can be copied to {to}: {error}")))
-            .ok()
+        let warn = |error| {
+            let path = to.clone();
+            report.warn(Uncopied::All { path, error });
+        };
+        outcome.map_err(warn).ok()
     };
     let outcome = copy(&copies.paths, from, &directory, PRESERVED);
     let copy = done(outcome, &copies.to, &mut report);
@@ -107,20 +155,17 @@ pub fn act(
     if copies.for_root.is_none()
         && let Err(error) = without_private(&directory)
     {
-        report.warn(format!(
-            "what an earlier run has copied to {} cannot be removed: {error}",
-            store.whole()
-        ));
+        let path = store.whole();
+        report.warn(Unsealed::Earlier { path, error });
     }
-    for Failed { path, error } in &tally.failed {
-        tracing::warn!("{path} cannot be copied, or not as it is: {error}");
+    for failed in &tally.failed {
+        let (path, error) = (failed.path.clone(), failed.error.clone());
+        outcome::warn(&Incomplete::Copy { path, error }.into());
     }
     let failed = tally.failed.len() as u64 + tally.failed_more;
     if failed > 0 {
-        report.warn(format!(
-            "{} of the initramfs could not be copied, or not as it is",
-            count(failed, "name", "names")
-        ));
+        let names = count(failed, "name", "names");
+        report.warn(Uncopied::Some { names });
     }
     // Mounted since the plan was made.
     let new = tally.skipped_mounts.iter().filter(|point| {
@@ -135,14 +180,13 @@ pub fn act(
         (copy.as_ref(), private.as_ref()),
         &tally,
     );
-    for (path, error) in missing.iter().take(MAX_LISTED) {
-        report.warn(format!("{path} does not survive: {error}"));
+    for (path, reason) in missing.iter().take(MAX_LISTED) {
+        let (path, reason) = ((*path).clone(), reason.text.clone());
+        report.warn(Lost::Survivor { path, reason });
     }
     if let Some(more @ 1..) = missing.len().checked_sub(MAX_LISTED) {
-        report.warn(format!(
-            "{} that policies keep do not survive either",
-            count(more as u64, "path", "paths")
-        ));
+        let paths = count(more as u64, "path", "paths");
+        report.warn(Lost::More { paths });
     }
     report
         .survivors
@@ -198,10 +242,11 @@ fn copy(
     let mut tally = walk::run(pair, &keep);
     let here = entry::copy_attributes(old_root, &to, b".");
     let failed = here.unwrap_or_else(|error| vec![error]);
-    tally.failed.extend(failed.into_iter().map(|error| Failed {
-        path: "/".into(),
-        error: error.to_string(),
-    }));
+    tally.failed.extend(
+        failed
+            .into_iter()
+            .map(|error| incomplete("/".into(), &error)),
+    );
     fs::renameat(directory, unfinished.as_str(), directory, name)?;
     Ok((to, tally))
 }
@@ -215,10 +260,11 @@ fn without_private(directory: &OwnedFd) -> io::Result<()> {
     }
 }
 
-fn failure((path, error): (&Path, String)) -> Failed {
+fn failure((path, reason): (&Path, Message)) -> Failed {
     Failed {
         path: path.to_string(),
-        error,
+        error: reason.text,
+        code: reason.code,
     }
 }
 
@@ -228,17 +274,14 @@ fn missing<'a>(
     copies: &Copies,
     (copy, private): (Option<&OwnedFd>, Option<&OwnedFd>),
     tally: &CopyTally,
-) -> BTreeMap<&'a Path, String> {
-    let left_out: BTreeMap<&Path, &String> = copies
-        .left_out
-        .iter()
-        .map(|LeftOut { path, reason }| (path, reason))
-        .collect();
+) -> BTreeMap<&'a Path, Message> {
+    let left_out: BTreeMap<&Path, &LeftOut> =
+        copies.left_out.iter().map(|one| (&one.path, one)).collect();
     let mut missing = BTreeMap::new();
     for survivor in survivors {
         let path = &survivor.path;
-        if let Some(reason) = left_out.get(path) {
-            missing.insert(path, (*reason).clone());
+        if let Some(left_out) = left_out.get(path) {
+            missing.insert(path, left_out.why());
             continue;
         }
         let open = |copy: &OwnedFd| listing::open(copy, &path.0, OFlags::PATH);
@@ -253,19 +296,17 @@ fn missing<'a>(
             continue;
         }
         let failed = tally.failed.iter().find(|failed| failed.path == shown);
-        let error = match failed {
-            Some(failed) => failed.error.clone(),
-            None if copies.mounts.contains(&shown) => {
-                "something else is mounted there, and mounts are not copied".into()
-            }
+        let reason = match failed {
+            Some(failed) => failed.why(),
+            None if copies.mounts.contains(&shown) => Lost::Mount.into(),
             None => match opened {
                 Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => {
-                    format!("its copy cannot be looked at: {error}")
+                    Lost::Unexamined { error }.into()
                 }
-                _ => "there is no copy of it".into(),
+                _ => Lost::NoCopy.into(),
             },
         };
-        missing.insert(path, error);
+        missing.insert(path, reason);
     }
     missing
 }
@@ -295,6 +336,7 @@ fn seal(directory: &OwnedFd, name: &str) -> io::Result<()> {
 
 fn record_unsealed(sealed: io::Result<()>, to: &Path, report: &mut Report) {
     if let Err(error) = sealed {
-        report.warn(format!("{to} cannot be made read-only: {error}"));
+        let path = to.clone();
+        report.warn(Unsealed::Copies { path, error });
     }
 }

@@ -16,6 +16,7 @@ use rustix::fs::{self, Mode, OFlags};
 use rustix::mount::{MoveMountFlags, move_mount};
 use skeleton::Skeleton;
 use switch_root_core::locations::{PRESERVED, PRIVATE, WHOLE};
+use switch_root_core::outcome::{Outcomes, Table};
 use switch_root_core::path::Path;
 use switch_root_core::plan::Steps;
 use switch_root_core::preserved::{Survivor, by_policies, is_by_policy};
@@ -25,6 +26,33 @@ use switch_root_core::text::count;
 use crate::directories::directory_of_root;
 use crate::listing;
 use crate::mount_calls::{Extent, attach, copy, read_only_copy};
+
+switch_root_core::outcomes! {
+    /// What cannot be reached that is preserved.
+    pub enum Hidden in "switch-warnings" {
+        /// What survives is still in memory, and out of reach. Where it matters, restart.
+        "SR-W11" Whole { error: io::Error } = "the initramfs cannot be mounted on /run/switch-root/private/initramfs: {error}; what survives cannot be reached",
+        "SR-W12" Mount { point: Path, error: io::Error } = "the mount on {point} cannot be moved to /run/switch-root/preserved: {error}",
+        /// Others than root do not see it. Bind it by hand where it is needed.
+        "SR-W13" Preserved { error: io::Error } = "/run/switch-root/preserved cannot be mounted: {error}; root finds what survives at /run/switch-root/private/initramfs",
+        /// Each path that is bound is a mount of the running system. Where something cannot be
+        /// deleted, or the host keeps something, others than root do not see them at all.
+        "SR-W15" Many { paths: String } = "policies keep {paths}, and up to {MOST} are bound one by one: /run/switch-root/preserved shows them when everything else is deleted, and root finds them at /run/switch-root/private/initramfs; let the policies keep directories instead",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// What becomes of the mounts of an earlier switch.
+    pub enum Earlier in "switch-warnings" {
+        /// The machine has switched twice. What the first switch left is still in memory: unmount it
+        /// where it is not needed.
+        "SR-W16" Moved { path: String, number: u32 } = "what an earlier switch has mounted on {path} was moved to {path}.{number}",
+        "SR-W17" Covered { path: String, error: io::Error } = "what an earlier switch has mounted on {path} is covered, since it cannot be moved aside: {error}",
+    }
+}
+
+/// The outcomes of the module of this one, for documents.
+pub const TABLES: &[Table] = &[skeleton::Unbound::TABLE];
 
 /// As many paths are bound one by one: each is a mount of the running system, and takes some
 /// 20 µs to make. Where policies keep more, those that fill their directory count as one; if
@@ -104,22 +132,24 @@ impl Preserved {
             Ok(attach(&whole, place)?)
         });
         if let Err(error) = hidden {
-            report.warn(format!(
-                "the initramfs cannot be mounted on /run/switch-root/private/initramfs: {error}; what survives cannot be reached"
-            ));
+            report.warn(Hidden::Whole { error });
             return None;
         }
         let mut place = vacant(directory, PRESERVED, report)
-            .inspect_err(|error| report.warn(cannot_be_mounted(error)))
+            .map_err(|error| report.warn(Hidden::Preserved { error }))
             .ok();
         let skeleton = skeleton.filter(|skeleton| {
             let attached = place
                 .take()
                 .map(|place| skeleton.attach(&whole, place, report));
-            if let Some(Err(error)) = &attached {
-                report.warn(cannot_be_mounted(error));
+            match attached {
+                Some(Ok(())) => true,
+                Some(Err(error)) => {
+                    report.warn(Hidden::Preserved { error });
+                    false
+                }
+                None => false,
             }
-            matches!(attached, Some(Ok(())))
         });
         for point in &steps.kept_mounts {
             let shown = skeleton.as_ref().and_then(|it| it.place_of(point));
@@ -134,19 +164,17 @@ impl Preserved {
                     )
                 });
             if let Err(error) = outcome {
-                report.warn(format!(
-                    "the mount on {point} cannot be moved to /run/switch-root/preserved: {error}"
-                ));
+                let point = point.clone();
+                report.warn(Hidden::Mount { point, error });
             }
         }
         if !too_many {
             return None;
         }
         let paths = by_policies(survivors).len();
-        report.warn(format!(
-            "policies keep {}, and up to {MOST} are bound one by one: /run/switch-root/preserved shows them when everything else is deleted, and root finds them at /run/switch-root/private/initramfs; let the policies keep directories instead",
-            count(paths as u64, "path", "paths")
-        ));
+        report.warn(Hidden::Many {
+            paths: count(paths as u64, "path", "paths"),
+        });
         // What the host keeps is nobody else's business.
         let all = survivors.iter().all(is_by_policy);
         place.filter(|_| all).map(|place| Later { whole, place })
@@ -174,12 +202,6 @@ fn bring(point: &Path, place: &OwnedFd, stays: bool, old_root: &OwnedFd) -> io::
     Ok(move_mount(fs::CWD, point.0.as_slice(), place, c"", flags)?)
 }
 
-fn cannot_be_mounted(error: &io::Error) -> String {
-    format!(
-        "/run/switch-root/preserved cannot be mounted: {error}; root finds what survives at /run/switch-root/private/initramfs"
-    )
-}
-
 /// Opens the directory that root alone may enter, which is made if need be.
 ///
 /// # Errors
@@ -201,17 +223,13 @@ fn vacant(directory: &OwnedFd, name: &str, report: &mut Report) -> io::Result<Ow
     if listing::mount_id(&there)? == listing::mount_id(directory)? {
         return Ok(there);
     }
-    let shown = match name {
+    let path = match name {
         WHOLE => format!("/run/switch-root/{PRIVATE}/{WHOLE}"),
         name => format!("/run/switch-root/{name}"),
     };
     match aside(directory, name, &there) {
-        Ok(number) => report.warn(format!(
-            "what an earlier switch has mounted on {shown} was moved to {shown}.{number}"
-        )),
-        Err(error) => report.warn(format!(
-            "what an earlier switch has mounted on {shown} is covered, since it cannot be moved aside: {error}"
-        )),
+        Ok(number) => report.warn(Earlier::Moved { path, number }),
+        Err(error) => report.warn(Earlier::Covered { path, error }),
     }
     Ok(place()?)
 }

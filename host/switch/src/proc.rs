@@ -9,6 +9,14 @@ use rustix::fs::{self, AtFlags, Mode, OFlags, RawDir};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 
+switch_root_core::outcomes! {
+    /// That there is no proc file system.
+    pub enum NoProc in "start" {
+        /// The table of mounts must be known before anything is deleted.
+        "SR-A20" Unmounted { error: Errno } = "/proc is not mounted, and the kernel gives no other view of its mounts ({error}); mount proc on /proc before the switch",
+    }
+}
+
 /// A proc file system, mounted or not.
 #[derive(Debug)]
 pub struct Proc(OwnedFd);
@@ -27,7 +35,7 @@ impl Proc {
     ///
     /// # Errors
     /// A sentence for the operator.
-    pub fn open() -> Result<Self, String> {
+    pub fn open() -> Result<Self, NoProc> {
         let mounted = fs::open(
             "/proc",
             OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC,
@@ -54,9 +62,8 @@ impl Proc {
                 MountAttrFlags::empty(),
             )
         };
-        private().or_else(|error| partial.ok_or(error)).map(Self).map_err(|error| {
-            format!("/proc is not mounted, and the kernel gives no other view of its mounts ({error}); mount proc on /proc before the switch")
-        })
+        let found = private().or_else(|error| partial.ok_or(error));
+        found.map(Self).map_err(|error| NoProc::Unmounted { error })
     }
 
     /// The kernel command line, without its newline.

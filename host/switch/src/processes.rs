@@ -11,20 +11,35 @@ use std::collections::BTreeSet;
 
 use nix::errno::Errno;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
-use scan::{How, Living, Use};
+use scan::{How, Use};
 use switch_root_core::path::is_at_or_below;
 use switch_root_core::report::MAX_LISTED;
-use switch_root_core::text;
 
 use crate::mounts::{self, Mount};
 use crate::planner::{self, InUse};
 use crate::proc::Proc;
 
+switch_root_core::outcomes! {
+    /// A sentence about the processes that live on. Others say what becomes of them.
+    pub enum Living in "start" {
+        /// Followed by what becomes of them.
+        "SR-A28" One { named: String } = "1 process of the initramfs lives on: {named}",
+        "SR-A29" Some { count: usize, named: String } = "{count} processes of the initramfs live on: {named}",
+        /// Followed by the same: `/proc` could not be read. No mount is detached, and the new root's
+        /// mount is moved.
+        "SR-A30" Unlisted { error: String } = "failed to list the processes of the initramfs: {error}",
+    }
+}
+
+/// The outcomes of the module of this one, for documents.
+pub const TABLES: &[switch_root_core::outcome::Table] =
+    &[<scan::Served as switch_root_core::outcome::Outcomes>::TABLE];
+
 /// The processes that live on.
 #[derive(Debug, Default)]
 pub struct Others {
     /// Those that were found.
-    pub processes: Vec<Living>,
+    pub processes: Vec<scan::Living>,
     /// Why it is not known which there are.
     pub unknown: Option<String>,
 }
@@ -41,7 +56,7 @@ impl Others {
         let listed = self.processes.iter().take(MAX_LISTED);
         let any = !self.processes.is_empty() || self.unknown.is_some();
         planner::Others {
-            described: any.then(|| self.describe()),
+            described: any.then(|| self.describe().into()),
             listed: listed.map(|one| one.process.clone()).collect(),
             more: self.processes.len().saturating_sub(MAX_LISTED) as u64,
             serve: self.serve(),
@@ -51,24 +66,24 @@ impl Others {
     }
 
     /// A sentence about them, as far as it goes for all.
-    fn describe(&self) -> String {
+    fn describe(&self) -> Living {
         /// More names would make the sentence unreadable.
         const NAMED: usize = 5;
         if let Some(error) = &self.unknown {
-            return format!("failed to list the processes of the initramfs: {error}");
+            let error = error.clone();
+            return Living::Unlisted { error };
         }
-        let number = self.processes.len();
+        let count = self.processes.len();
         let first = self.processes.iter().take(NAMED);
         let named: Vec<String> = first
-            .map(|Living { process, .. }| format!("{} ({})", process.pid, process.name))
+            .map(|one| format!("{} ({})", one.process.pid, one.process.name))
             .collect();
-        let more = if number > NAMED { ", ..." } else { "" };
-        let live = if number == 1 { "lives on" } else { "live on" };
-        format!(
-            "{} of the initramfs {live}: {}{more}",
-            text::count(number as u64, "process", "processes"),
-            named.join(", ")
-        )
+        let more = if count > NAMED { ", ..." } else { "" };
+        let named = named.join(", ") + more;
+        match count {
+            1 => Living::One { named },
+            count => Living::Some { count, named },
+        }
     }
 
     /// Whether one of them serves a file system, or may do so.
@@ -102,7 +117,7 @@ impl Others {
                     .filter(|path| known.insert(path.clone()));
                 found.extend(new.map(|path| InUse {
                     path,
-                    why: one.why(*how),
+                    why: one.why(*how).into(),
                 }));
             }
         }
@@ -184,7 +199,7 @@ mod tests {
             path: path.as_bytes().to_vec(),
             how: *how,
         });
-        let process = Living {
+        let process = scan::Living {
             process: Process {
                 pid: 7,
                 name: b"name"[..].into(),
@@ -234,7 +249,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            found[0].why,
+            found[0].why.text,
             "process 7 (name), which serves a file system, executes it"
         );
         assert_eq!(others.mounts(&mounts).len(), mounts.len());

@@ -13,6 +13,15 @@ use switch_root_core::report::{
     SCHEMA, Timings,
 };
 
+switch_root_core::outcomes! {
+    /// That there is no report.
+    pub enum Unwritten in "deletion" {
+        /// `/run` is full. The kernel's log has the warnings.
+        "SR-D20" Again { error: io::Error } = "the report cannot be written to /run/switch-root: {error}; it is tried once more",
+        "SR-D21" Given { error: io::Error } = "the report cannot be written to /run/switch-root: {error}",
+    }
+}
+
 /// The report of a plan that is about to be acted on.
 pub fn of(outline: &Outline, steps: &Steps, account: Account) -> Report {
     let (warnings, warning_codes) = outcome::split(&outline.warnings);
@@ -55,11 +64,9 @@ pub fn of(outline: &Outline, steps: &Steps, account: Account) -> Report {
 /// what is not so.
 pub fn put(report: &mut Report, directory: &OwnedFd) {
     if let Err(error) = write(report, directory) {
-        report.warn(format!(
-            "the report cannot be written to /run/switch-root: {error}; it is tried once more"
-        ));
+        report.warn(Unwritten::Again { error });
         if let Err(error) = write(report, directory) {
-            tracing::warn!("the report cannot be written to /run/switch-root: {error}");
+            outcome::warn(&Unwritten::Given { error }.into());
         }
     }
 }

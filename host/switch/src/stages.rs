@@ -4,12 +4,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path as FilePath;
 use std::time::Instant;
 
+use policy::consequence::{self, Unsigned};
 use policy::folder::{self, Discovered};
 use policy::preservation::{self, Review};
 use policy::session::Session;
-use policy::{account, compatibility, consequence};
+use policy::{account, compatibility};
 use switch_root_core::contract::Outcome;
 use switch_root_core::escape;
+use switch_root_core::outcome::{Message, warn};
 use switch_root_core::parameters::Parameters;
 use switch_root_core::plan::{self, Plan};
 use switch_root_core::report::{JudgeReport, ReviewReport, Timings};
@@ -20,6 +22,15 @@ use crate::machine;
 use crate::planner::{self, Compatibility, Decisions, Facts, List};
 use crate::preserve::ToCopy;
 use crate::report::Account;
+
+switch_root_core::outcomes! {
+    /// What a policy says of an extension.
+    pub enum Verdict in "extension-warnings" {
+        /// The policy's own words. Called `init`, the extension is left out; otherwise whoever mounts
+        /// the layers finds the verdict in the report.
+        "SR-E54" Incompatible { image: String, policy: String, reason: String } = "extension {image} is incompatible, says policy {policy}: {reason}",
+    }
+}
 
 /// The policies that are asked. What is not as it should be with their files is logged.
 pub fn policies(parameters: &Parameters) -> Discovered {
@@ -33,7 +44,12 @@ pub fn policies(parameters: &Parameters) -> Discovered {
     };
     for policy in &found.policies {
         for warning in &policy.warnings {
-            tracing::warn!("policy {}: {warning}", policy.name);
+            let name = &policy.name;
+            warn(
+                &warning
+                    .clone()
+                    .reworded(|it| format!("policy {name}: {it}")),
+            );
         }
     }
     found
@@ -43,8 +59,8 @@ pub fn policies(parameters: &Parameters) -> Discovered {
 ///
 /// # Errors
 /// A sentence for the operator.
-pub fn refuse_unsigned(session: &Session<'_>) -> Result<(), String> {
-    consequence::unsigned(session).map_or(Ok(()), |refusal| Err(refusal.to_string()))
+pub fn refuse_unsigned(session: &Session<'_>) -> Result<(), Unsigned> {
+    consequence::unsigned(session).map_or(Ok(()), Err)
 }
 
 /// Refuses where a policy could not be asked about extensions that the machine must not boot
@@ -52,10 +68,10 @@ pub fn refuse_unsigned(session: &Session<'_>) -> Result<(), String> {
 ///
 /// # Errors
 /// A sentence for the operator.
-pub fn refuse_on_failure(session: &Session<'_>) -> Result<(), String> {
+pub fn refuse_on_failure(session: &Session<'_>) -> Result<(), Message> {
     let consequences = consequence::of(session);
     let refusal = consequences.refusal(true);
-    refusal.map_or(Ok(()), |refusal| Err(refusal.text.clone()))
+    refusal.map_or(Ok(()), |refusal| Err(refusal.clone()))
 }
 
 /// What comes of the stages.
@@ -80,7 +96,7 @@ pub fn plan(
     session: &mut Session<'_>,
     asked: Option<Compatibility>,
     started: Instant,
-) -> Result<Planned, String> {
+) -> Result<Planned, Message> {
     let (open, to_copy) = gather::machine(wanted, old_root, &mut facts, || session.begin())?;
     // Whoever has asked already has read it.
     if asked.is_none() {
@@ -170,10 +186,12 @@ pub fn ask_compatibility(session: &mut Session<'_>, facts: &Facts) -> Compatibil
             .filter(|one| one.outcome == Outcome::Incompatible);
         for one in against {
             for (policy, reason) in &one.reasons {
-                tracing::warn!(
-                    "extension {} is incompatible, says policy {policy}: {reason}",
-                    escape::message(&one.extension.image, 256)
-                );
+                let incompatible = Verdict::Incompatible {
+                    image: escape::message(&one.extension.image, 256),
+                    policy: policy.clone(),
+                    reason: reason.text.clone(),
+                };
+                warn(&incompatible.into());
             }
         }
     }
@@ -185,7 +203,7 @@ fn ask_preservation(
     session: &mut Session<'_>,
     initramfs: &Initramfs<'_>,
     facts: &Facts,
-) -> Result<Review, String> {
+) -> Result<Review, Message> {
     let inits = match &facts.machine {
         Some(machine) => machine.init.paths.as_slice(),
         None => &[],
@@ -209,16 +227,15 @@ fn say(plan: &Plan, said: usize) {
         ..
     } = plan.outline();
     for one in preserved {
-        if let Some(note) = &one.note {
-            tracing::warn!("{} survives: {note}", one.path);
+        if let Some(note) = one.noted() {
+            let path = &one.path;
+            warn(&note.reworded(|note| format!("{path} survives: {note}")));
         }
     }
     for note in notes {
         tracing::info!("{note}");
     }
-    for warning in &warnings[said..] {
-        tracing::warn!("{warning}");
-    }
+    warnings[said..].iter().for_each(warn);
     for line in plan.to_string().lines() {
         tracing::debug!("plan: {line}");
     }

@@ -54,6 +54,7 @@ mod one_or_more {
     use serde::ser::{Serialize, Serializer};
     use serde_json::Value;
     use switch_root_core::failure::Failure;
+    use switch_root_core::outcome::Message;
 
     /// A failure as cases have it: by its words alone, and not by the code of its message.
     #[derive(serde::Deserialize, serde::Serialize)]
@@ -66,7 +67,11 @@ mod one_or_more {
 
     impl From<Strict> for Failure {
         fn from(strict: Strict) -> Self {
-            Self::new(strict.question, strict.kind, strict.message)
+            Self::new(
+                strict.question,
+                strict.kind,
+                Message::quoted(strict.message),
+            )
         }
     }
 

@@ -2,11 +2,10 @@
 //! them is in the program.
 
 mod book;
-mod failures;
 mod links;
 mod markdown;
-pub mod messages;
 mod report;
+pub mod strings;
 mod threats;
 mod words;
 

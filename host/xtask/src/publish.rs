@@ -34,7 +34,7 @@ fn published() -> Result<Vec<Package>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prose::messages::strings_below;
+    use crate::prose::strings::strings_below;
     use crate::run::{files_below, output};
     use std::collections::BTreeSet;
     use std::path::PathBuf;

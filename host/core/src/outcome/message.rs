@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Code, Outcomes};
 
-/// A message to operators with its code. One without is of a place that has no codes yet, or
-/// is not this program's own.
+/// A message to operators with its code. Other crates make one of an outcome, or of the words of
+/// somebody else: that a message of ours has a code is the compiler's business.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Message {
     /// Its code.
     pub code: Option<Code>,
@@ -17,6 +18,14 @@ pub struct Message {
 }
 
 impl Message {
+    /// What somebody else says: a policy, the kernel, a file. It has no code.
+    pub fn quoted(text: impl Into<String>) -> Self {
+        Self {
+            code: None,
+            text: text.into(),
+        }
+    }
+
     /// The same message in other words: with what it is said of around them.
     #[must_use]
     pub fn reworded(self, text: impl FnOnce(&str) -> String) -> Self {
@@ -43,18 +52,6 @@ impl<O: Outcomes> From<O> for Message {
     }
 }
 
-impl From<String> for Message {
-    fn from(text: String) -> Self {
-        Self { code: None, text }
-    }
-}
-
-impl From<&str> for Message {
-    fn from(text: &str) -> Self {
-        text.to_owned().into()
-    }
-}
-
 /// For places whose failures are texts still.
 impl From<Message> for String {
     fn from(message: Message) -> Self {
@@ -69,6 +66,16 @@ impl fmt::Display for Message {
 }
 
 impl std::error::Error for Message {}
+
+/// Logs a message as a warning.
+pub fn warn(message: &Message) {
+    tracing::warn!("{message}");
+}
+
+/// Logs a message as an error.
+pub fn error(message: &Message) {
+    tracing::error!("{message}");
+}
 
 /// Messages as reports have them: the texts, and in the same order the codes.
 pub fn split(messages: &[Message]) -> (Vec<String>, Vec<Option<Code>>) {

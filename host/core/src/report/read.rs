@@ -139,6 +139,8 @@ pub struct Survivor {
     pub carried_to: Option<String>,
     #[serde(deserialize_with = "value")]
     pub note: Option<String>,
+    #[serde(deserialize_with = "value")]
+    pub code: Option<String>,
 }
 
 /// See [`ExtensionReport`](super::ExtensionReport).

@@ -16,7 +16,11 @@ fn a_policy_that_failed_before_still_goes_with_the_judge_it_ends() {
     }];
     let mut session = Session::new(&policies);
     let question = Question::Compatibility;
-    session.fail(0, question, Failure::new(question, Kind::Trap, "trapped"));
+    session.fail(
+        0,
+        question,
+        Failure::new(question, Kind::Trap, outcome::Message::quoted("trapped")),
+    );
     assert!(session.accounts[0].can_run());
     assert!(session.fail_all(question, &Worker::Ended.into()));
     // Otherwise the next judge holds it too, and the one after that.
@@ -104,7 +108,7 @@ fn a_judge_that_is_never_ready_is_given_up() {
         ),
         (&flood(&message), "flooded the host with messages"),
         (
-            &flood(&Reply::Warning("w".into())),
+            &flood(&Reply::Warning(outcome::Message::quoted("w"))),
             "flooded the host with messages",
         ),
         (
@@ -128,7 +132,10 @@ fn a_failure_that_a_judge_tells_of_is_one_line_and_counts() {
     let script = [
         printed(&Reply::Ready(Protections::default())),
         printed(&Reply::Loaded {
-            outcome: Err(Failure::load(Kind::Crash, "is\nforged")),
+            outcome: Err(Failure::load(
+                Kind::Crash,
+                outcome::Message::quoted("is\nforged"),
+            )),
             loading: Loading::default(),
         }),
         "exec sleep 100".into(),

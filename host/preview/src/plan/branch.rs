@@ -299,6 +299,7 @@ mod tests {
                 make: false,
             }),
             note: None,
+            code: None,
         }
     }
 

@@ -7,13 +7,14 @@ use initramfs::image::Image;
 use initramfs::tree::Tree;
 use policy::source::Source;
 use switch_root::planner::{
-    Compatibility, Facts, ImageFacts, Initramfs, List, Mode, Options, left_out, no_root_image,
-    unusable_root_image,
+    Compatibility, Facts, ImageFacts, Initramfs, List, Missing, Mode, NoRootImage, NotTried,
+    Options, left_out, no_root_image, unusable_root_image,
 };
 use switch_root_core::contract::HostFacts;
 use switch_root_core::file::Unreadable;
 use switch_root_core::file_kind::FileKind;
 use switch_root_core::limits::fixed;
+use switch_root_core::outcome::Message;
 use switch_root_core::parameters::{self, Extensions, Parameters};
 use switch_root_core::path::Path;
 use switch_root_core::{extensions, locations};
@@ -32,7 +33,7 @@ pub fn gather(image: &Image, host: Option<&HostFacts>) -> (Facts, Options) {
     let options = Options::of(&parameters, mode);
     let facts = Facts {
         image: (mode == Mode::ImageBoot).then(|| ImageFacts {
-            root: root_image(image, &parameters),
+            root: root_image(image, &parameters).map_err(Message::from),
             layers: Vec::new(),
         }),
         list: list(image, options.extensions),
@@ -65,7 +66,7 @@ pub fn parameters(host: Option<&HostFacts>) -> Parameters {
 ///
 /// # Errors
 /// That there is none: a sentence for the operator.
-pub fn root_image(image: &Image, parameters: &Parameters) -> Result<Path, String> {
+pub fn root_image(image: &Image, parameters: &Parameters) -> Result<Path, NoRootImage> {
     let Some(path) = &parameters.root else {
         let found = image.root_image().map(|(path, _)| path.into());
         return found.ok_or_else(no_root_image);
@@ -77,14 +78,14 @@ pub fn root_image(image: &Image, parameters: &Parameters) -> Result<Path, String
 }
 
 /// Whether a file of the image can be mounted, as far as its kind tells: half a sentence.
-fn usable(image: &Image, path: &[u8]) -> Result<(), String> {
+fn usable(image: &Image, path: &[u8]) -> Result<(), Message> {
     let Some((id, _)) = image.tree.at(path) else {
-        return Err("is missing in the initramfs".into());
+        Err(Missing::Image)?
     };
     match image.tree.node(id).kind {
         FileKind::Regular => Ok(()),
-        FileKind::Symlink => Err(Unreadable::Link.to_string()),
-        _ => Err(Unreadable::NotRegular.to_string()),
+        FileKind::Symlink => Err(Unreadable::Link.into()),
+        _ => Err(Unreadable::NotRegular.into()),
     }
 }
 
@@ -95,10 +96,10 @@ pub fn look_at_layers(image: &Image, compatibility: &Compatibility, facts: &mut 
     };
     for extension in compatibility.extensions() {
         let there = match extension.image.contains('/') {
-            true => Err("is not the name of a file in the root directory of the initramfs".into()),
+            true => Err(NotTried::NotAName.into()),
             false => usable(image, format!("/{}", extension.image).as_bytes()),
         };
-        let left_out = there.err().map(|reason: String| Err(left_out(&reason)));
+        let left_out = there.err().map(|reason| Err(left_out(reason)));
         of_image.layers.push(left_out);
     }
 }
@@ -119,7 +120,7 @@ fn list(image: &Image, asked_for: Extensions) -> List {
         return match contents {
             Ok(Some(contents)) => List::Read(path, contents.bytes),
             Ok(None) => continue,
-            Err(reason) => List::Unusable(extensions::unusable(path, &reason.text).to_string()),
+            Err(reason) => List::Unusable(extensions::unusable(path, &reason.text).into()),
         };
     }
     List::Missing

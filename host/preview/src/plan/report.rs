@@ -3,6 +3,7 @@
 use initramfs::image::Image;
 use initramfs::tree::Tree;
 use serde::Serialize;
+use switch_root_core::outcome::Code;
 use switch_root_core::plan::Deletion;
 use switch_root_core::preserved;
 use switch_root_core::report::{ExtensionReport, PolicyReport};
@@ -28,10 +29,14 @@ pub struct Report {
     pub deletion: Deletion,
     /// Why the switch would be refused.
     pub refused: Option<String>,
+    /// The code of that reason.
+    pub refused_code: Option<Code>,
     /// How much is kept, carried and deleted.
     pub summary: Summary,
     /// What is not as it should be.
     pub warnings: Vec<String>,
+    /// The codes of the warnings, in the same order.
+    pub warning_codes: Vec<Option<Code>>,
     /// What is worth knowing of the boot that is planned.
     pub notes: Vec<String>,
     /// What could not be found out and would decide: whether all is well is not known then.

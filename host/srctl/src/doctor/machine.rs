@@ -6,6 +6,7 @@ use std::path::Path;
 
 use switch_root_core::limits::fixed;
 use switch_root_core::locations::REPORT_PATH;
+use switch_root_core::outcome::Message;
 use switch_root_core::text::bytes;
 use switch_root_core::{escape, os_release};
 
@@ -71,7 +72,11 @@ impl Machine {
             kernels,
             boot_id: line("/proc/sys/kernel/random/boot_id"),
             command_line: line("/proc/cmdline").unwrap_or_default(),
-            os_release: os_release::find(|path| root.bytes(path, fixed::OS_RELEASE)).0,
+            os_release: os_release::find(|path| {
+                let bytes = root.bytes(path, fixed::OS_RELEASE);
+                bytes.map_err(Message::quoted)
+            })
+            .0,
             ..Self::default()
         }
     }

@@ -25,6 +25,7 @@ const NO_SIGNERS: Code = Code::declared("SR-S04");
 const UNCHECKED: Code = Code::declared("SR-S05");
 const OF_OTHER_FOLDER: Code = Code::declared("SR-P71");
 const UNUSED: Code = Code::declared("SR-P72");
+const OF_OTHER_ENGINE: Code = policy::folder::OF_OTHER_ENGINE;
 const UNLISTED: Code = Code::declared("SR-P74");
 const UNUSABLE: Code = Code::declared("SR-C12");
 const NO_SECCOMP: Code = Code::declared("SR-C22");
@@ -218,7 +219,7 @@ pub fn judge(
                 "make the image again, which lists what is compiled for it; or sign the .cwasm, or remove it",
             ),
             Some(NO_SECCOMP) => ("policy-compiled", ELSEWHERE),
-            Some(UNUSED | OF_OTHER_FOLDER | UNUSABLE) => (
+            Some(UNUSED | OF_OTHER_ENGINE | OF_OTHER_FOLDER | UNUSABLE) => (
                 "policy-compiled",
                 "compile it again as root, with srctl policy compile, or remove the .cwasm",
             ),

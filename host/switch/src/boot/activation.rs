@@ -8,6 +8,7 @@ use std::os::fd::AsFd;
 use policy::compatibility::Judged;
 use switch_root_core::contract::Extension;
 use switch_root_core::escape;
+use switch_root_core::outcome::{Message, warn};
 use switch_root_core::report::Reason;
 
 use super::attributes;
@@ -15,7 +16,7 @@ use super::conflict;
 use super::image::Image;
 use super::modules::Modules;
 use super::mounted::Mounted;
-use crate::planner::{Selection, left_out};
+use crate::planner::{NotTried, Selection, left_out};
 
 /// Every extension of extensions.yaml, and what became of it.
 pub struct Activation {
@@ -44,10 +45,7 @@ impl Activation {
             let outcome = selection.next(judged).and_then(|()| {
                 mount_layer(&judged.extension, number, root, modules)
                     .inspect(|_| selection.mounted(judged))
-                    .map_err(|reason| {
-                        tracing::warn!("the layer {name} {reason}");
-                        left_out(&reason)
-                    })
+                    .map_err(|reason| leave_out(&name, reason))
             });
             One { name, outcome }
         });
@@ -74,19 +72,18 @@ impl Activation {
     }
 
     /// Leaves out those that a test fails for, with its words.
-    pub fn keep_if(&mut self, mut test: impl FnMut(&Layer) -> Result<(), String>) {
+    pub fn keep_if(&mut self, mut test: impl FnMut(&Layer) -> Result<(), Message>) {
         for one in &mut self.extensions {
             let Ok(layer) = &one.outcome else { continue };
             if let Err(reason) = test(layer) {
-                tracing::warn!("the layer {} {reason}", one.name);
-                one.outcome = Err(left_out(&reason));
+                one.outcome = Err(leave_out(&one.name, reason));
             }
         }
     }
 
     /// Leaves out what is still there.
-    pub fn leave_all_out(&mut self, reason: &str) {
-        self.keep_if(|_| Err(reason.to_owned()));
+    pub fn leave_all_out(&mut self, reason: &Message) {
+        self.keep_if(|_| Err(reason.clone()));
     }
 
     /// What came of each, by its place in the file.
@@ -95,6 +92,12 @@ impl Activation {
         let each = self.extensions.iter();
         each.map(|one| Some(outcome(one))).collect()
     }
+}
+
+fn leave_out(name: &str, reason: Message) -> Vec<Reason> {
+    let named = |reason: &str| format!("the layer {name} {reason}");
+    warn(&reason.clone().reworded(named));
+    left_out(reason)
 }
 
 fn shown(extension: &Extension) -> String {
@@ -107,14 +110,14 @@ fn mount_layer(
     number: usize,
     root: &Mounted,
     modules: &mut Modules,
-) -> Result<Layer, String> {
+) -> Result<Layer, Message> {
     let name = extension.image.as_str();
     if name.contains(['/', '\0']) || matches!(name, "." | "..") {
-        return Err("is not the name of a file in the root directory of the initramfs".into());
+        Err(NotTried::NotAName)?;
     }
-    let image = Image::open(format!("/{name}").as_bytes()).map_err(|reason| reason.to_string())?;
+    let image = Image::open(format!("/{name}").as_bytes())?;
     match &extension.digest {
-        Some(digest) => image.verify(digest).map_err(|reason| reason.to_string())?,
+        Some(digest) => image.verify(digest)?,
         None => tracing::debug!("extensions.yaml has no digest of {}", shown(extension)),
     }
     let mounted = Mounted::new(&image, &number.to_string(), modules)?;

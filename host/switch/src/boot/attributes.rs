@@ -11,6 +11,17 @@ use switch_root_core::escape;
 
 use crate::mount_calls::LARGEST_ATTRIBUTE;
 
+switch_root_core::outcomes! {
+    /// What is wrong with the attributes of a directory.
+    pub enum Wrong in "layers" {
+        /// Pack the layer without extended attributes.
+        "SR-L30" Many = "its attributes take more than {MOST} bytes",
+        /// A reason why they are not restored: a tmpfs does not take it (`user.*` before Linux 6.6; any
+        /// without `CONFIG_TMPFS_XATTR`).
+        "SR-L31" Refused { name: String, error: Errno } = "attribute {name}: {error}",
+    }
+}
+
 /// By these overlayfs is directed: to hide a directory, or to take one from elsewhere. They
 /// mean something to it alone. `user.overlay.` is for overlays with the option userxattr,
 /// which is never given.
@@ -51,9 +62,7 @@ impl Attributes {
                 let length = fs::fgetxattr(&directory, name, value.as_mut_slice())?;
                 taken += length;
                 if taken > MOST {
-                    return Err(io::Error::other(format!(
-                        "its attributes take more than {MOST} bytes"
-                    )));
+                    return Err(io::Error::other(Wrong::Many));
                 }
                 Ok((name.to_vec(), value[..length].to_vec()))
             })
@@ -74,7 +83,7 @@ impl Attributes {
             match fs::fsetxattr(&to, name.as_slice(), value, XattrFlags::empty()) {
                 Err(error) if !tolerated(error) => {
                     let name = escape::path(name);
-                    return Err(io::Error::other(format!("attribute {name}: {error}")));
+                    return Err(io::Error::other(Wrong::Refused { name, error }));
                 }
                 _ => {}
             }

@@ -8,13 +8,27 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::fs::{self, AtFlags, Dir, FileType, OFlags, Stat};
 use rustix::io::Errno;
-use switch_root_core::layer_rules::{self, DIRECTORIES, Effect, Harm, Has, Place, Rights};
+use switch_root_core::layer_rules::{self, Breach, DIRECTORIES, Effect, Harm, Has, Place, Rights};
+use switch_root_core::outcome::Message;
 use switch_root_core::path::{Path, join};
 use switch_root_core::resolve::in_root;
 
 use super::attributes::Attributes;
 use super::directed;
 use crate::listing::open;
+
+switch_root_core::outcomes! {
+    /// What else a layer must not do: what follows its name in a sentence.
+    pub enum Conflict in "layers" {
+        /// One of both images is damaged.
+        "SR-L25" Comparing { path: Path, error: io::Error } = "cannot be compared with the root image at {path}: {error}",
+        /// SELinux is active, and takes no notice of labels in a tmpfs that were set before its policy
+        /// was loaded. Label the directories that the layer has in common with the root image as that
+        /// has them, `/` included. Where the system loads no policy, `selinux=0` on the kernel command
+        /// line is right.
+        "SR-L26" Label { path: Path } = "would change attributes of the directory {path} of the root image, which cannot be restored with the label that SELinux is to find there before a policy is loaded; repack it with the attributes that the root image has, or start with selinux=0",
+    }
+}
 
 /// Examines a layer, and compares all directories that it has in common with the root image.
 /// Gives back those whose attributes it changes, and all above them: the new root has to have
@@ -27,7 +41,7 @@ pub fn check(
     layer: BorrowedFd<'_>,
     root: BorrowedFd<'_>,
     labels_are_lost: bool,
-) -> Result<BTreeSet<Vec<u8>>, String> {
+) -> Result<BTreeSet<Vec<u8>>, Message> {
     directed::check(layer)?;
     let mut shared = Shared {
         layer,
@@ -35,22 +49,22 @@ pub fn check(
         to_do: vec![b"/".to_vec()],
         changed: BTreeSet::new(),
     };
-    let failed = |path: &[u8], error: io::Error| {
-        format!(
-            "cannot be compared with the root image at {}: {error}",
-            Path::from(path)
-        )
+    let failed = |path: &[u8], error| Conflict::Comparing {
+        path: path.into(),
+        error,
     };
     let mut done = 0;
     while let Some(path) = shared.to_do.pop() {
         done += 1;
         if done > DIRECTORIES {
-            return Err(layer_rules::too_many());
+            Err(Breach::Many)?;
         }
         let wrong = shared
             .compare(&path)
             .map_err(|error| failed(&path, error))?;
-        wrong.map_or(Ok(()), Err)?;
+        if let Some(wrong) = wrong {
+            return Err(wrong);
+        }
     }
     let restored = with_those_above(&shared.changed);
     if let (true, Some(first)) = (labels_are_lost, shared.changed.first()) {
@@ -58,10 +72,8 @@ pub fn check(
             let directory = open(root, path, OFlags::RDONLY | OFlags::DIRECTORY);
             let attributes = directory.and_then(Attributes::of);
             if attributes.map_err(|error| failed(path, error))?.has_label() {
-                return Err(format!(
-                    "would change attributes of the directory {} of the root image, which cannot be restored with the label that SELinux is to find there before a policy is loaded; repack it with the attributes that the root image has, or start with selinux=0",
-                    Path::from(first.as_slice())
-                ));
+                let path = first.as_slice().into();
+                Err(Conflict::Label { path })?;
             }
         }
     }
@@ -93,7 +105,7 @@ struct Shared<'a> {
 impl Shared<'_> {
     /// Compares one of them and its entries; what are directories in both is added to `to_do`.
     /// Gives back what is wrong.
-    fn compare(&mut self, path: &[u8]) -> io::Result<Option<String>> {
+    fn compare(&mut self, path: &[u8]) -> io::Result<Option<Message>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let (above, below) = (
             open(self.layer, path, flags)?,
@@ -121,8 +133,13 @@ impl Shared<'_> {
             match layer_rules::effect(&place)? {
                 Effect::Fine => {}
                 Effect::Shared => self.to_do.push(here),
-                Effect::Harm(Harm::Deletes) => return Ok(Some(Harm::Deletes.at(&here))),
-                Effect::Harm(harm) => return Ok(Some(format!("{}; repack it", harm.at(&here)))),
+                Effect::Harm(harm) => {
+                    let breach = Message::from(harm.at(&here));
+                    return Ok(Some(match harm {
+                        Harm::Deletes => breach,
+                        _ => breach.reworded(|breach| format!("{breach}; repack it")),
+                    }));
+                }
             }
         }
         Ok(None)
@@ -219,10 +236,9 @@ mod tests {
             labels_are_lost,
         );
         std::fs::remove_dir_all(folder).unwrap();
-        outcome.map(|paths| {
-            let text = |path: Vec<u8>| String::from_utf8(path).unwrap();
-            paths.into_iter().map(text).collect()
-        })
+        let text = |path: Vec<u8>| String::from_utf8(path).unwrap();
+        let outcome = outcome.map_err(|reason| reason.text)?;
+        Ok(outcome.into_iter().map(text).collect())
     }
 
     #[test]

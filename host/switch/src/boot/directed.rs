@@ -6,12 +6,35 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::fs::{self, AtFlags, Dir, FileType, OFlags};
 use rustix::io::Errno;
+use switch_root_core::outcome::Message;
 use switch_root_core::path::Path;
 use switch_root_core::path::join;
 
 use super::attributes::OVERLAY;
 use crate::listing::open;
 use crate::mount_calls::LARGEST_ATTRIBUTE;
+
+switch_root_core::outcomes! {
+    /// What is wrong with a layer: what follows its name in a sentence.
+    #[derive(PartialEq, Eq)]
+    pub enum Directed in "layers" {
+        /// An extended attribute `trusted.overlay.*`: an opaque directory, a redirect, or the like.
+        /// The layer was packed from the upper directory of an overlay: pack the files alone
+        /// (`mksquashfs -no-xattrs`).
+        "SR-L10" Attribute { name: String, path: Path } = "has the overlayfs attribute {name} on {path}, which can hide or replace what the root image has; repack it without",
+        /// Pack the layer without extended attributes as squashfs, which needs no search.
+        "SR-L11" Entries { limit: usize } = "has more than {limit} entries, too many to be searched for attributes of overlayfs",
+        "SR-L12" Paths = "has paths of more than {LONGEST} bytes, or {PENDING} bytes of them at once, too many to be searched for attributes of overlayfs",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// That a layer cannot be searched: what follows its name in a sentence.
+    pub enum Unsearched in "layers" {
+        /// The image is damaged.
+        "SR-L13" Because { error: io::Error } = "failed to be searched for attributes of overlayfs: {error}",
+    }
+}
 
 /// Entries of a layer whose extended attributes are examined: few enough to be read
 /// while a machine starts.
@@ -29,18 +52,16 @@ const SQUASHFS: i64 = 0x7371_7368;
 ///
 /// # Errors
 /// What follows the layer's name in a sentence.
-pub fn check(layer: BorrowedFd<'_>) -> Result<(), String> {
+pub fn check(layer: BorrowedFd<'_>) -> Result<(), Message> {
     match search(layer, ENTRIES) {
         Ok(None) => Ok(()),
-        Ok(Some(wrong)) => Err(wrong),
-        Err(error) => Err(format!(
-            "failed to be searched for attributes of overlayfs: {error}"
-        )),
+        Ok(Some(wrong)) => Err(wrong.into()),
+        Err(error) => Err(Unsearched::Because { error }.into()),
     }
 }
 
 /// Searches a layer of at most `limit` entries. Gives back what is wrong.
-fn search(layer: BorrowedFd<'_>, limit: usize) -> io::Result<Option<String>> {
+fn search(layer: BorrowedFd<'_>, limit: usize) -> io::Result<Option<Directed>> {
     // A squashfs image without any attribute, such as srctl makes, says so. In erofs that is
     // the answer for one directory.
     let none = fs::flistxattr(layer, &mut [0; 0][..]) == Err(Errno::OPNOTSUPP);
@@ -55,7 +76,8 @@ fn search(layer: BorrowedFd<'_>, limit: usize) -> io::Result<Option<String>> {
         let directory = open(layer, &path, OFlags::RDONLY | OFlags::DIRECTORY)?;
         let length = fs::flistxattr(&directory, names.as_mut_slice());
         if let Some(name) = directs(&names, length)? {
-            return Ok(Some(directed(&path, &name)));
+            let path = path.into();
+            return Ok(Some(Directed::Attribute { name, path }));
         }
         for entry in Dir::read_from(&directory)? {
             let entry = entry?;
@@ -65,9 +87,7 @@ fn search(layer: BorrowedFd<'_>, limit: usize) -> io::Result<Option<String>> {
             }
             done += 1;
             if done > limit {
-                return Ok(Some(format!(
-                    "has more than {limit} entries, too many to be searched for attributes of overlayfs"
-                )));
+                return Ok(Some(Directed::Entries { limit }));
             }
             let here = join(&path, name.to_bytes());
             // Not the kind that the entry tells: the image decides what stands there.
@@ -75,9 +95,7 @@ fn search(layer: BorrowedFd<'_>, limit: usize) -> io::Result<Option<String>> {
             if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
                 pending += here.len();
                 if here.len() > LONGEST || pending > PENDING {
-                    return Ok(Some(format!(
-                        "has paths of more than {LONGEST} bytes, or {PENDING} bytes of them at once, too many to be searched for attributes of overlayfs"
-                    )));
+                    return Ok(Some(Directed::Paths));
                 }
                 to_do.push(here);
                 continue;
@@ -90,7 +108,8 @@ fn search(layer: BorrowedFd<'_>, limit: usize) -> io::Result<Option<String>> {
             .concat();
             let length = fs::llistxattr(through, names.as_mut_slice());
             if let Some(name) = directs(&names, length)? {
-                return Ok(Some(directed(&here, &name)));
+                let path = here.into();
+                return Ok(Some(Directed::Attribute { name, path }));
             }
         }
     }
@@ -108,13 +127,6 @@ fn directs(names: &[u8], length: Result<usize, Errno>) -> io::Result<Option<Stri
         .split(|byte| *byte == 0)
         .find(|name| name.starts_with(OVERLAY))
         .map(|name| switch_root_core::escape::message(&String::from_utf8_lossy(name), 256)))
-}
-
-fn directed(path: &[u8], name: &str) -> String {
-    format!(
-        "has the overlayfs attribute {name} on {}, which can hide or replace what the root image has; repack it without",
-        Path::from(path)
-    )
 }
 
 #[cfg(test)]
@@ -136,7 +148,7 @@ mod tests {
         make(&layer);
         let said = search(File::open(&layer).unwrap().as_fd(), limit).unwrap();
         remove_dir_all(layer).unwrap();
-        said
+        said.map(|wrong| wrong.to_string())
     }
 
     #[test]

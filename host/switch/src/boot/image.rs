@@ -1,16 +1,19 @@
 //! Images of file systems in the initramfs: the root image, and the layers of
 //! extensions. What is wrong with one is found before the kernel is given it.
 
-use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 
 use rustix::fs::{self, FileType, Mode, OFlags};
+use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 use switch_root_core::file::Unreadable;
+use switch_root_core::outcome::{Message, Outcomes};
 use switch_root_core::{path::Path, text::bytes};
+
+use crate::planner::Missing;
 
 /// The file systems that images may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,39 +45,39 @@ pub struct Image {
     size: u64,
 }
 
-/// Why an image cannot be used: what follows its name in a sentence.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unusable {
-    reason: String,
-    missing: bool,
-}
-
-impl Unusable {
-    /// Whether there is no such file at all.
-    pub fn is_missing(&self) -> bool {
-        self.missing
+switch_root_core::outcomes! {
+    /// Why an image cannot be used: what follows its name in a sentence.
+    pub enum Unusable in "images" {
+        /// The archive that should hold it is not among those that the boot loader gives to the
+        /// kernel, or was cut.
+        "SR-I02" Empty = "is empty",
+        /// Other file systems are not mounted. An image that is compressed as a whole must be
+        /// unpacked before.
+        "SR-I03" Unknown = "is neither squashfs nor erofs",
+        /// Make it again with squashfs-tools 4 or newer.
+        "SR-I04" Version { version: u16 } = "is squashfs of version {version}, and the kernel mounts version 4",
+        /// It was not written or downloaded whole. Make it again.
+        "SR-I05" Superblock = "is truncated within the superblock of squashfs",
+        "SR-I06" Truncated { format: &'static str, used: u64, size: u64 } = "is truncated: the {format} in it is {used} bytes long, and the file {size}",
+        "SR-I07" Damaged = "has a damaged superblock of erofs",
+        /// Loop devices have whole sectors, and would hide the end.
+        "SR-I08" Unpadded = "ends within a sector: pad it to a multiple of {SECTOR} bytes (mksquashfs does, without -nopad)",
     }
 }
 
-impl fmt::Display for Unusable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reason)
+switch_root_core::outcomes! {
+    /// Why a layer is not what extensions.yaml says: what follows its name in a sentence.
+    pub enum NotListed in "layers" {
+        /// Only `sha256:` is known.
+        "SR-L04" UnknownDigest { digest: String } = "has a digest of an unknown kind in extensions.yaml: {digest}",
+        /// The image was damaged or replaced after it was installed. Install it again.
+        "SR-L05" OtherDigest { found: String, expected: String } = "is not what extensions.yaml says: its digest is sha256:{found}, not sha256:{expected}",
     }
 }
 
-impl From<String> for Unusable {
-    fn from(reason: String) -> Self {
-        Self {
-            reason,
-            missing: false,
-        }
-    }
-}
-
-impl From<Unreadable> for Unusable {
-    fn from(reason: Unreadable) -> Self {
-        String::from(reason).into()
-    }
+/// Whether there is no such file at all.
+pub fn is_missing(unusable: &Message) -> bool {
+    unusable.code == Some(Missing::Image.code())
 }
 
 /// How much is read at once for a digest.
@@ -102,23 +105,25 @@ mod erofs {
 impl Image {
     /// Opens an image and looks at its beginning. The last part of the path may
     /// not be a link.
-    pub fn open(path: &[u8]) -> Result<Self, Unusable> {
+    ///
+    /// # Errors
+    /// What follows its name in a sentence.
+    pub fn open(path: &[u8]) -> Result<Self, Message> {
         let flags = OFlags::RDONLY
             | OFlags::NOFOLLOW
             // A FIFO would block the boot.
             | OFlags::NONBLOCK
             | OFlags::NOCTTY
             | OFlags::CLOEXEC;
-        let file: OwnedFd = fs::open(path, flags, Mode::empty()).map_err(|error| Unusable {
-            reason: match error {
-                rustix::io::Errno::NOENT => "is missing in the initramfs".into(),
-                rustix::io::Errno::LOOP => Unreadable::Link.into(),
-                error => Unreadable::Opening {
-                    error: error.into(),
+        let file: OwnedFd = fs::open(path, flags, Mode::empty()).map_err(|error| -> Message {
+            match error {
+                Errno::NOENT => Missing::Image.into(),
+                Errno::LOOP => Unreadable::Link.into(),
+                error => {
+                    let error = error.into();
+                    Unreadable::Opening { error }.into()
                 }
-                .into(),
-            },
-            missing: error == rustix::io::Errno::NOENT,
+            }
         })?;
         let stat = fs::fstat(&file).map_err(|error| {
             let error = error.into();
@@ -141,24 +146,24 @@ impl Image {
     /// Compares the image with a digest, `sha256:<hex>`, by reading all of it:
     /// fs-verity, which would spread that over the time of use, is not there on
     /// the file systems of an initramfs.
-    pub fn verify(&self, digest: &str) -> Result<(), Unusable> {
-        let wanted = digest.strip_prefix("sha256:").ok_or_else(|| {
-            format!(
-                "has a digest of an unknown kind in extensions.yaml: {}",
-                switch_root_core::escape::message(digest, 128)
-            )
-        })?;
+    ///
+    /// # Errors
+    /// What follows its name in a sentence.
+    pub fn verify(&self, digest: &str) -> Result<(), Message> {
+        let shown = |text| switch_root_core::escape::message(text, 128);
+        let wanted = digest
+            .strip_prefix("sha256:")
+            .ok_or_else(|| NotListed::UnknownDigest {
+                digest: shown(digest),
+            })?;
         let found = self
             .sha256()
             .map_err(|error| Unreadable::Reading { error })?;
         if found.eq_ignore_ascii_case(wanted) {
             return Ok(());
         }
-        Err(format!(
-            "is not what extensions.yaml says: its digest is sha256:{found}, not sha256:{}",
-            switch_root_core::escape::message(wanted, 128)
-        )
-        .into())
+        let expected = shown(wanted);
+        Err(NotListed::OtherDigest { found, expected }.into())
     }
 
     fn sha256(&self) -> io::Result<String> {
@@ -189,7 +194,7 @@ impl Image {
     }
 }
 
-fn examine(file: &File, size: u64) -> Result<Format, Unusable> {
+fn examine(file: &File, size: u64) -> Result<Format, Message> {
     let mut start = [0; erofs::BLOCKS + 4];
     let mut length = 0;
     while length < start.len() {
@@ -202,19 +207,13 @@ fn examine(file: &File, size: u64) -> Result<Format, Unusable> {
     }
     let start = &start[..length];
     let (format, used) = recognize(start)?;
-    let name = format.name();
     if used > size {
-        return Err(format!(
-            "is truncated: the {name} in it is {used} bytes long, and the file {size}"
-        )
-        .into());
+        let format = format.name();
+        Err(Unusable::Truncated { format, used, size })?;
     }
     // What is behind the last whole sector cannot be read from a loop device.
     if used > size - size % SECTOR {
-        return Err(format!(
-            "ends within a sector: pad it to a multiple of {SECTOR} bytes (mksquashfs does, without -nopad)"
-        )
-        .into());
+        Err(Unusable::Unpadded)?;
     }
     Ok(format)
 }
@@ -222,20 +221,15 @@ fn examine(file: &File, size: u64) -> Result<Format, Unusable> {
 /// The format of an image, and how many bytes it needs to be whole.
 fn recognize(start: &[u8]) -> Result<(Format, u64), Unusable> {
     if start.is_empty() {
-        return Err("is empty".to_owned().into());
+        return Err(Unusable::Empty);
     }
     if start.starts_with(squashfs::MAGIC) {
         let major = number::<2>(start, squashfs::MAJOR).map(u16::from_le_bytes);
         let used = number::<8>(start, squashfs::BYTES_USED).map(u64::from_le_bytes);
         return match (major, used) {
             (Some(4), Some(used)) => Ok((Format::Squashfs, used)),
-            (Some(major), Some(_)) => Err(format!(
-                "is squashfs of version {major}, and the kernel mounts version 4"
-            )
-            .into()),
-            _ => Err("is truncated within the superblock of squashfs"
-                .to_owned()
-                .into()),
+            (Some(version), Some(_)) => Err(Unusable::Version { version }),
+            _ => Err(Unusable::Superblock),
         };
     }
     if number::<4>(start, erofs::START).map(u32::from_le_bytes) == Some(erofs::MAGIC) {
@@ -245,10 +239,10 @@ fn recognize(start: &[u8]) -> Result<(Format, u64), Unusable> {
             (Some(blocks), Some(bits)) if bits < 32 => {
                 Ok((Format::Erofs, u64::from(blocks) << bits))
             }
-            _ => Err("has a damaged superblock of erofs".to_owned().into()),
+            _ => Err(Unusable::Damaged),
         };
     }
-    Err("is neither squashfs nor erofs".to_owned().into())
+    Err(Unusable::Unknown)
 }
 
 /// How many bytes the image with this beginning needs to be whole, if it is one.

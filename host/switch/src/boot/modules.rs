@@ -12,6 +12,39 @@ use rustix::io::Errno;
 use rustix::system::{finit_module, init_module};
 use switch_root_core::escape::Shown;
 use switch_root_core::file::{self, Links};
+use switch_root_core::outcome::Message;
+
+switch_root_core::outcomes! {
+    /// That the kernel lacks a file system: what follows the name of what needs it in a sentence.
+    pub enum NoFileSystem in "images" {
+        /// The reason is one of the next.
+        "SR-I20" Because { name: &'static str, reason: Message } = "needs {name}, which the kernel lacks: {reason}",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// That there are no loop devices.
+    pub enum NoLoopDevices in "root-image" {
+        /// Images are mounted by loop devices. Put the module `loop` into the initramfs.
+        "SR-B30" Missing { reason: Message } = "the kernel lacks loop devices: {reason}",
+        "SR-B31" Opening { error: io::Error } = "the kernel has loop devices, but /dev/loop-control cannot be opened: {error}; is /dev a devtmpfs?",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// Why a module is not loaded.
+    pub enum NotLoaded in "images" {
+        /// Often an initramfs made for another kernel than the one that was started: compare the
+        /// folder's name with `uname -r`.
+        "SR-I21" NoModules { paths: String } = "the initramfs has no modules for this kernel (neither {paths}); put them there with depmod's index, or use a kernel that has it built in",
+        "SR-I22" NoModule { folder: String, name: String } = "{folder} has no module {name}; put it into the initramfs (with depmod's index), or use a kernel that has it built in",
+        /// It is damaged, is of another kernel, or is not signed where the kernel demands that.
+        "SR-I23" Loading { file: String, error: io::Error } = "the module {file} cannot be loaded: {error}",
+        "SR-I24" Large = "it is larger than {MODULE} bytes",
+        /// uname(2) fails: no module is found.
+        "SR-I25" NoRelease { error: nix::Error } = "the kernel does not tell its release: {error}",
+    }
+}
 
 /// The largest modules.dep that is read, in bytes.
 const INDEX: u64 = 16 << 20;
@@ -47,42 +80,38 @@ impl Modules {
     ///
     /// # Errors
     /// What follows the name of what needs it in a sentence.
-    pub fn file_system(&mut self, name: &str) -> Result<(), String> {
+    pub fn file_system(&mut self, name: &'static str) -> Result<(), NoFileSystem> {
         if has_file_system(name) {
             return Ok(());
         }
         self.load(name)
-            .map_err(|reason| format!("needs {name}, which the kernel lacks: {reason}"))
+            .map_err(|reason| NoFileSystem::Because { name, reason })
     }
 
     /// Makes sure that there are loop devices.
     ///
     /// # Errors
     /// A sentence for the operator.
-    pub fn loop_devices(&mut self) -> Result<(), String> {
+    pub fn loop_devices(&mut self) -> Result<(), NoLoopDevices> {
         // A node without anybody behind it cannot be opened.
         let there = || File::open("/dev/loop-control").map(drop);
         if there().is_ok() {
             return Ok(());
         }
         self.load("loop")
-            .map_err(|reason| format!("the kernel lacks loop devices: {reason}"))?;
-        there().map_err(|error| {
-            format!("the kernel has loop devices, but /dev/loop-control cannot be opened: {error}; is /dev a devtmpfs?")
-        })
+            .map_err(|reason| NoLoopDevices::Missing { reason })?;
+        there().map_err(|error| NoLoopDevices::Opening { error })
     }
 
     /// Loads a module with all that it needs.
-    fn load(&mut self, name: &str) -> Result<(), String> {
+    fn load(&mut self, name: &str) -> Result<(), Message> {
         let index = match &mut self.index {
             Some(index) => index,
             None => self.index.insert(Index::read()?),
         };
-        let files = index.files(name).ok_or_else(|| {
-            format!(
-                "{} has no module {name}; put it into the initramfs (with depmod's index), or use a kernel that has it built in",
-                index.folder.shown()
-            )
+        let files = index.files(name).ok_or_else(|| NotLoaded::NoModule {
+            folder: index.folder.shown(),
+            name: name.to_owned(),
         })?;
         for file in files {
             for soft in index.before(&file) {
@@ -91,8 +120,9 @@ impl Modules {
                     tracing::debug!("module {} is not loaded: {error}", soft.shown());
                 }
             }
-            insert(&file).map_err(|error| {
-                format!("the module {} cannot be loaded: {error}", file.shown())
+            insert(&file).map_err(|error| NotLoaded::Loading {
+                file: file.shown(),
+                error,
             })?;
             tracing::debug!("module {} is loaded", file.shown());
         }
@@ -101,9 +131,8 @@ impl Modules {
 }
 
 impl Index {
-    fn read() -> Result<Self, String> {
-        let release = nix::sys::utsname::uname()
-            .map_err(|error| format!("the kernel does not tell its release: {error}"))?;
+    fn read() -> Result<Self, Message> {
+        let release = nix::sys::utsname::uname().map_err(|error| NotLoaded::NoRelease { error })?;
         let mut looked = Vec::new();
         for above in ["/lib/modules", "/usr/lib/modules"] {
             let folder = Path::new(above).join(release.release());
@@ -123,13 +152,15 @@ impl Index {
                     });
                 }
                 Ok(None) => looked.push(index.shown()),
-                Err(reason) => return Err(format!("{} {reason}", index.shown())),
+                Err(reason) => {
+                    let index = index.shown();
+                    let reason = Message::from(reason);
+                    return Err(reason.reworded(|reason| format!("{index} {reason}")));
+                }
             }
         }
-        Err(format!(
-            "the initramfs has no modules for this kernel (neither {}); put them there with depmod's index, or use a kernel that has it built in",
-            looked.join(" nor ")
-        ))
+        let paths = looked.join(" nor ");
+        Err(NotLoaded::NoModules { paths }.into())
     }
 
     /// The files of what should be loaded before a module, and is not needed by
@@ -278,9 +309,7 @@ impl Compression {
             }
         };
         if module.len() as u64 > MODULE {
-            return Err(io::Error::other(format!(
-                "it is larger than {MODULE} bytes"
-            )));
+            return Err(io::Error::other(NotLoaded::Large));
         }
         Ok(module)
     }

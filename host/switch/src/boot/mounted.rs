@@ -1,6 +1,7 @@
 //! File systems that the new root is made of, each mounted on a directory of its
 //! own until it is.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -8,11 +9,30 @@ use nix::mount::{MntFlags, umount2};
 use rustix::fs::OFlags;
 use rustix::mount::MountAttrFlags;
 use switch_root_core::escape::Shown;
+use switch_root_core::outcome::Message;
 
 use super::image::Image;
 use super::loop_device;
 use super::modules::Modules;
 use crate::mount_calls::{Setting, attach, make, open_directory};
+
+switch_root_core::outcomes! {
+    /// Why an image is not mounted: what follows its name in a sentence.
+    pub enum Unmounted in "images" {
+        /// The kernel does not take it: it may lack the compression that the image uses. What else it
+        /// says follows `; the kernel says:`.
+        "SR-I10" Attaching { error: io::Error } = "cannot be attached to a loop device: {error}",
+        "SR-I11" Mounting { format: &'static str, reason: io::Error } = "cannot be mounted as {format}: {reason}",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// Why a file system is mounted nowhere: a reason.
+    pub enum NoFolder in "images" {
+        /// The directory for it cannot be made: `/run` is full.
+        "SR-I12" Because { path: String, error: io::Error } = "{path}: {error}",
+    }
+}
 
 /// Where they are meanwhile: short, since the names of a hundred layers must fit
 /// into one page for kernels that take them in one string.
@@ -32,15 +52,15 @@ impl Mounted {
     ///
     /// # Errors
     /// What follows the image's name in a sentence.
-    pub fn new(image: &Image, name: &str, modules: &mut Modules) -> Result<Self, String> {
+    pub fn new(image: &Image, name: &str, modules: &mut Modules) -> Result<Self, Message> {
         let format = image.format.name();
         modules.file_system(format)?;
         let device = loop_device::attach(&image.file, &image.path.0)
-            .map_err(|error| format!("cannot be attached to a loop device: {error}"))?;
+            .map_err(|error| Unmounted::Attaching { error })?;
         let source = device.path.to_string_lossy();
         let settings = [Setting::Text("source", &source), Setting::Flag("ro")];
         let mounted = Self::mount(name, format, &settings, MountAttrFlags::MOUNT_ATTR_RDONLY)
-            .map_err(|reason| format!("cannot be mounted as {format}: {reason}"))?;
+            .map_err(|reason| Unmounted::Mounting { format, reason })?;
         tracing::debug!("{} is mounted", image.describe());
         Ok(mounted)
     }
@@ -54,15 +74,16 @@ impl Mounted {
         kind: &str,
         settings: &[Setting<'_>],
         attributes: MountAttrFlags,
-    ) -> Result<Self, String> {
+    ) -> io::Result<Self> {
         let path = PathBuf::from(FOLDER).join(name);
-        std::fs::create_dir_all(&path).map_err(|error| format!("{}: {error}", path.shown()))?;
-        let tree = make(kind, settings, attributes).map_err(|failure| failure.to_string());
+        std::fs::create_dir_all(&path).map_err(|error| {
+            let path = path.shown();
+            io::Error::other(NoFolder::Because { path, error })
+        })?;
+        let tree = make(kind, settings, attributes).map_err(io::Error::other);
         let directory = tree.and_then(|tree| {
-            open_directory(&path, OFlags::PATH)
-                .and_then(|place| attach(tree, place))
-                .and_then(|()| open_directory(&path, OFlags::RDONLY))
-                .map_err(|error| error.to_string())
+            attach(tree, open_directory(&path, OFlags::PATH)?)?;
+            Ok(open_directory(&path, OFlags::RDONLY)?)
         });
         match directory {
             Ok(directory) => Ok(Self { path, directory }),

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use nix::mount::{MntFlags, MsFlags, mount as mount_by_string, umount2};
 use rustix::fs::{self, OFlags};
+use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, MoveMountFlags, move_mount};
+use switch_root_core::outcome::Message;
 use switch_root_core::path::Path;
 
 use super::activation::{Activation, Layer};
@@ -12,6 +14,34 @@ use super::modules::Modules;
 use super::mounted::Mounted;
 use super::top;
 use crate::mount_calls::{Setting, attach, make, open_directory};
+
+switch_root_core::outcomes! {
+    /// Why there is no new root.
+    pub enum NoNewRoot in "root-image" {
+        /// The initramfs has something else at `/sysroot`: remove it there.
+        "SR-B40" Making { point: String, error: std::io::Error } = "the directory {point} cannot be made: {error}",
+        "SR-B41" NoPlace { point: String, error: Errno } = "{point} cannot be mounted on: {error}; it must be a directory, not a link",
+        "SR-B42" Mounting { point: String, error: Errno } = "the root image cannot be mounted on {point}: {error}",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// Why a layer is not laid on the root image: what follows its name in a sentence.
+    pub enum NotLaid in "layers" {
+        /// With it the new root has no init that can be executed, or no directory for `/dev`, `/proc`,
+        /// `/sys` or `/run`.
+        "SR-L40" Unusable { reason: String } = "would keep the machine from starting: {reason}",
+        /// In an overlay a directory has the attributes of the uppermost layer, so that those of the
+        /// root image are given to a tmpfs above all layers. That does not take one of them, or cannot
+        /// be made. Pack the layer with the attributes of the root image for that directory, or both
+        /// without.
+        "SR-L41" Unrestored { path: Path, reason: String } = "would change attributes of the directory {path} of the root image, and restoring them failed: {reason}",
+        /// The kernel's overlay file system does not take it; its words follow.
+        "SR-L42" Refused { reason: String } = "cannot be laid over the root image: {reason}",
+        /// The kernel does not take all layers at once. Put several extensions into one layer.
+        "SR-L43" Together { reason: String } = "is good by itself, but not with the others: together each {reason}",
+    }
+}
 
 const KIND: &str = "overlay";
 
@@ -34,16 +64,18 @@ pub fn mount(
     root: &Mounted,
     activation: &mut Activation,
     modules: &mut Modules,
-    usable: &dyn Fn() -> Result<(), String>,
-) -> Result<(), String> {
+    usable: &dyn Fn() -> Result<(), Message>,
+) -> Result<(), NoNewRoot> {
     match std::fs::create_dir(point) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-            return Err(format!("the directory {point} cannot be made: {error}"));
+            let point = point.to_owned();
+            return Err(NoNewRoot::Making { point, error });
         }
         _ => {}
     }
-    open_directory(point, OFlags::PATH).map_err(|error| {
-        format!("{point} cannot be mounted on: {error}; it must be a directory, not a link")
+    open_directory(point, OFlags::PATH).map_err(|error| NoNewRoot::NoPlace {
+        point: point.to_owned(),
+        error,
     })?;
     if activation.any() {
         match modules.file_system(KIND) {
@@ -57,20 +89,21 @@ pub fn mount(
                 };
                 overlay(&stack, activation);
             }
-            Err(reason) => activation.leave_all_out(&reason),
+            Err(reason) => activation.leave_all_out(&reason.into()),
         }
     }
     if activation.any() {
         return Ok(());
     }
-    move_mount(
+    let moved = move_mount(
         fs::CWD,
         root.path.as_path(),
         fs::CWD,
         point,
         MoveMountFlags::empty(),
-    )
-    .map_err(|error| format!("the root image cannot be mounted on {point}: {error}"))
+    );
+    let point = point.to_owned();
+    moved.map_err(|error| NoNewRoot::Mounting { point, error })
 }
 
 /// Mounts what goes above the layers, so that directories stay as the root image has them;
@@ -91,10 +124,11 @@ fn top(root: &Mounted, activation: &mut Activation) -> Option<Mounted> {
                 if !layer.restored.contains(&path) {
                     return Ok(());
                 }
-                Err(format!(
-                    "would change attributes of the directory {} of the root image, and restoring them failed: {reason}",
-                    Path::from(path.as_slice())
-                ))
+                Err(NotLaid::Unrestored {
+                    path: path.as_slice().into(),
+                    reason: reason.clone(),
+                }
+                .into())
             }),
         }
     }
@@ -115,9 +149,8 @@ fn overlay(stack: &Stack<'_>, activation: &mut Activation) {
         Ok(())
     });
     if activation.any() && stack.mount(activation.layers()).is_err() {
-        activation.leave_all_out(&format!(
-            "is good by itself, but not with the others: together each {together}"
-        ));
+        let reason = together.to_string();
+        activation.leave_all_out(&NotLaid::Together { reason }.into());
     }
 }
 
@@ -127,13 +160,13 @@ struct Stack<'a> {
     root: &'a Mounted,
     /// Lies on all of them.
     top: Option<Mounted>,
-    usable: &'a dyn Fn() -> Result<(), String>,
+    usable: &'a dyn Fn() -> Result<(), Message>,
 }
 
 impl Stack<'_> {
     /// Mounts an overlay of these layers, the last one uppermost, the root image
     /// lowest. Says of a layer what is wrong with it.
-    fn mount<'l>(&self, layers: impl Iterator<Item = &'l Layer>) -> Result<(), String> {
+    fn mount<'l>(&self, layers: impl Iterator<Item = &'l Layer>) -> Result<(), NotLaid> {
         let mut paths = vec![shown(self.root)];
         paths.extend(layers.map(|layer| shown(&layer.mounted)));
         paths.extend(self.top.as_ref().map(shown));
@@ -147,10 +180,11 @@ impl Stack<'_> {
         } else {
             self.in_one_string(&paths)
         };
-        mounted.map_err(|reason| format!("cannot be laid over the root image: {reason}"))?;
+        mounted.map_err(|reason| NotLaid::Refused { reason })?;
         (self.usable)().map_err(|reason| {
             self.unmount();
-            format!("would keep the machine from starting: {reason}")
+            let reason = reason.text;
+            NotLaid::Unusable { reason }
         })
     }
 

@@ -3,31 +3,48 @@
 
 use std::ffi::CString;
 
+use nix::errno::Errno;
 use nix::unistd::execv;
+use switch_root_core::outcome::error;
 use switch_root_core::path::Path;
 
 use crate::proc::Proc;
 use crate::start;
 
+switch_root_core::outcomes! {
+    /// What becomes of the rescue program.
+    pub enum Rescue in "rescue" {
+        /// The refusal stands in the line before. The program is PID 1: the kernel panics where it
+        /// ends. It can mend what is wrong, and execute `/init` again.
+        "SR-B60" Started { path: Path } = "starting the rescue program {path}",
+        /// A machine that restarts by itself is not to offer a shell to whoever stands before it.
+        /// Start it with `panic=0` to have one.
+        "SR-B61" Restarting { path: Path, seconds: i64 } = "the rescue program {path} is not started, since the kernel is to restart the machine after a panic (panic={seconds})",
+        /// The kernel panics. The path is one of the initramfs; its loader may be missing there.
+        "SR-B62" Failed { path: Path, error: Errno } = "the rescue program {path} cannot be executed: {error}; switch_root.rescue= names it",
+    }
+}
+
 /// Executes the rescue program of the initramfs. Comes back where that cannot be,
 /// or must not: a machine that restarts by itself is not to offer a shell to
 /// whoever stands before it.
 pub fn run(program: &str, proc: Option<&Proc>) {
-    let shown = Path::from(program.as_bytes());
+    let path = Path::from(program.as_bytes());
     if let Some(seconds) = proc.and_then(restarts_after) {
-        tracing::error!(
-            "the rescue program {shown} is not started, since the kernel is to restart the machine after a panic (panic={seconds})"
-        );
-        return;
+        return error(&Rescue::Restarting { path, seconds }.into());
     }
-    tracing::error!("starting the rescue program {shown}");
-    let Ok(path) = CString::new(program) else {
+    error(&Rescue::Started { path: path.clone() }.into());
+    let Ok(name) = CString::new(program) else {
         return;
     };
     start::restore();
-    let Err(error) = execv(&path, &[&path]);
-    tracing::error!(
-        "the rescue program {shown} cannot be executed: {error}; switch_root.rescue= names it"
+    let Err(reason) = execv(&name, &[&name]);
+    error(
+        &Rescue::Failed {
+            path,
+            error: reason,
+        }
+        .into(),
     );
 }
 

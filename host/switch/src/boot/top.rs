@@ -14,6 +14,14 @@ use super::mounted::Mounted;
 use crate::listing::open;
 use crate::mount_calls::Setting;
 
+switch_root_core::outcomes! {
+    /// Why nothing can be restored.
+    pub enum NoTop in "layers" {
+        /// The kernel has no memory for another file system, or lacks tmpfs.
+        "SR-L32" Mounting { reason: io::Error } = "no tmpfs could be mounted: {reason}",
+    }
+}
+
 /// Why there is no such layer.
 pub struct NotMade {
     /// The directory that could not be restored.
@@ -34,7 +42,7 @@ pub fn make(root: &Mounted, directories: &BTreeSet<&[u8]>) -> Result<Mounted, No
     // What an overlay is made of it cannot be written to in any case.
     let settings = [Setting::Text("mode", "0700")];
     let top = Mounted::mount("top", "tmpfs", &settings, MountAttrFlags::empty())
-        .map_err(|reason| failed(b"/", format!("no tmpfs could be mounted: {reason}")))?;
+        .map_err(|reason| failed(b"/", NoTop::Mounting { reason }.into()))?;
     // All of them first: a default access control list passes to what is made below, and
     // what is made below changes the time of the directory.
     for path in directories {

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::OFlags;
 use switch_root_core::locations::{MOVED, NEW_ROOT};
+use switch_root_core::outcome::Message;
 use switch_root_core::parameters::Parameters;
 use switch_root_core::resolve::in_root;
 
@@ -13,6 +14,15 @@ use super::mounted::Mounted;
 use crate::init;
 use crate::mount_calls::open_directory;
 use crate::proc::Proc;
+
+switch_root_core::outcomes! {
+    /// What a new root lacks with a layer.
+    pub enum Lacking in "layers" {
+        /// A reason why a layer would keep the machine from starting: there is no directory for
+        /// `/dev`, `/proc`, `/sys` or `/run`.
+        "SR-L33" Directory { place: &'static str } = "{place} is no directory",
+    }
+}
 
 /// What a new root has for a start.
 struct Examined {
@@ -25,9 +35,9 @@ struct Examined {
 enum Init {
     Fine(String),
     /// With the reason.
-    Doubtful(String, String),
+    Doubtful(String, Message),
     /// Why there is none.
-    None(String),
+    None(Message),
 }
 
 impl Init {
@@ -66,7 +76,7 @@ impl<'a> Usable<'a> {
     ///
     /// # Errors
     /// What is worse, as a sentence.
-    pub fn is_no_worse(&self) -> Result<(), String> {
+    pub fn is_no_worse(&self) -> Result<(), Message> {
         let now = self.now()?;
         if now.missing.is_empty() && now.init.rank() == 0 {
             return Ok(());
@@ -82,7 +92,7 @@ impl<'a> Usable<'a> {
             .iter()
             .find(|place| !alone.missing.contains(place));
         if let Some(place) = missing {
-            return Err(format!("{place} is no directory"));
+            Err(Lacking::Directory { place })?;
         }
         let worse = now.init.rank() > alone.init.rank();
         match now.init {
@@ -100,9 +110,9 @@ impl<'a> Usable<'a> {
         }
     }
 
-    fn now(&self) -> Result<Examined, String> {
-        let new_root =
-            open_directory(NEW_ROOT, OFlags::RDONLY).map_err(|error| error.to_string())?;
+    fn now(&self) -> Result<Examined, Message> {
+        let new_root = open_directory(NEW_ROOT, OFlags::RDONLY)
+            .map_err(|error| Message::quoted(error.to_string()))?;
         Ok(self.examine(new_root.as_fd(), NEW_ROOT.as_bytes()))
     }
 
@@ -116,23 +126,24 @@ impl<'a> Usable<'a> {
             proc: self.proc,
             unchecked: self.parameters.unchecked_init,
         };
-        let mut found: Option<Init> = None;
-        for candidate in candidates(self.parameters) {
-            let next = match init::check(place, candidate.as_bytes()) {
-                Ok(init) if init.warnings.is_empty() => Init::Fine(candidate.to_owned()),
-                Ok(init) => Init::Doubtful(candidate.to_owned(), init.warnings.join("; ")),
-                Err(reason) => Init::None(reason),
+        let each = candidates(self.parameters).into_iter().map(|candidate| {
+            let init = match init::check(place, candidate.as_bytes()) {
+                Ok(init) => init,
+                Err(reason) => return Init::None(reason.into()),
             };
-            if found
-                .as_ref()
-                .is_none_or(|found| next.rank() < found.rank())
-            {
-                found = Some(next);
+            let doubts = init.warnings.into_iter();
+            let doubt = doubts.reduce(|all, one| all.reworded(|all| format!("{all}; {one}")));
+            match doubt {
+                None => Init::Fine(candidate.to_owned()),
+                Some(doubt) => Init::Doubtful(candidate.to_owned(), doubt),
             }
-        }
+        });
         Examined {
             missing: MOVED.into_iter().filter(is_missing).collect(),
-            init: found.unwrap_or(Init::None(String::new())),
+            // The first of the best.
+            init: each
+                .min_by_key(Init::rank)
+                .unwrap_or_else(|| Init::None(Message::quoted(""))),
         }
     }
 }

@@ -95,7 +95,7 @@ fn read_of(bytes: &[u8], size: u64) -> (Result<Option<Vec<u8>>, String>, usize) 
     head[..length].copy_from_slice(&bytes[..length]);
     let outcome = Elf::read(&file, &head).and_then(|elf| elf.unwrap().loader(&file));
     let outcome = outcome.map_err(|fault| match fault {
-        Fault::Unfit(reason) => reason,
+        Fault::Unfit(reason) => reason.to_string(),
         Fault::Unread(error) => error.to_string(),
     });
     let count = file.1.get();

@@ -57,14 +57,14 @@ impl Folder {
 
     fn fails(&self, part: &str) {
         let reason = self.chain().failure.expect("it does not fail");
-        assert!(reason.contains(part), "{reason}, not {part}");
+        assert!(reason.text.contains(part), "{reason}, not {part}");
     }
 
     fn is_doubtful(&self, part: &str) {
         let Chain { failure, doubt, .. } = self.chain();
         assert_eq!(failure, None);
         let reason = doubt.expect("there is no doubt");
-        assert!(reason.contains(part), "{reason}, not {part}");
+        assert!(reason.text.contains(part), "{reason}, not {part}");
     }
 
     /// Device number and inode of a path of it.
@@ -180,7 +180,7 @@ fn what_is_registered_with_binfmt_misc_is_executed_by_it() {
     folder.runs();
     folder.registered = Registered::Interpreter(b"/bin/none".to_vec());
     folder.fails("binfmt_misc names for it the interpreter /bin/none, which is not");
-    folder.registered = Registered::Unknown("nobody knows".into());
+    folder.registered = Registered::Unknown(Message::quoted("nobody knows"));
     folder.is_doubtful("(s390), and nobody knows");
     let mut folder = Folder::new().file("init", "no program");
     folder.fails("it is neither");
@@ -217,7 +217,8 @@ fn first_line_is_read_as_the_kernel_reads_it() {
         let mut head = [0; HEAD];
         let length = line.len().min(HEAD);
         head[..length].copy_from_slice(&line[..length]);
-        interpreter(&head).map(<[u8]>::to_vec)
+        let named = interpreter(&head, "it").map(<[u8]>::to_vec);
+        named.map_err(|error| error.to_string())
     };
     let path = Ok(b"/bin/sh".to_vec());
     for line in [

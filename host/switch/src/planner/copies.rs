@@ -3,13 +3,32 @@
 use std::collections::BTreeSet;
 
 use switch_root_core::locations::MOVED;
-use switch_root_core::outcome::Message;
+use switch_root_core::outcome::{Message, Outcomes};
 use switch_root_core::path::Path;
 use switch_root_core::plan::{Copies, ForRoot, LeftOut, Size};
 use switch_root_core::preserved::{Survivor, is_by_policy};
 use switch_root_core::text::{bytes, count};
 
 use super::facts::Copied;
+
+switch_root_core::outcomes! {
+    /// Why something is not copied: half a sentence about it.
+    pub enum NoRoom in "not-copied" {
+        /// A sixteenth of `/run` and half of the memory that is available are left to the running
+        /// system. Keep less, or mount a larger `/run`. Of `/` it means that a policy failed, or
+        /// `switch_root.keep_initramfs` is given, and that not everything could be kept then.
+        "SR-W65" Bytes { size: String, free: String } = "it takes {size}, and there is room for {free} in /run",
+        "SR-W66" Entries { files: String, free: u64 } = "it is made of {files}, and there is room for {free} in /run",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// What is lost.
+    pub enum Lost in "not-copied" {
+        /// A policy keeps a path with a mount on it. Mount it below `/run`, or in the new root.
+        "SR-W67" Mount { point: String } = "what is mounted on {point} is not copied, and is gone after the switch",
+    }
+}
 
 /// Chooses out of the kept, in their order, those that fit, the whole initramfs
 /// last, beside what policies keep.
@@ -48,10 +67,7 @@ pub fn choose(kept: &[Survivor], copied: &Copied, new_root: &Path) -> Copies {
                 };
                 above.extend(new);
             }
-            Err(reason) => left_out.push(LeftOut {
-                path: one.path.clone(),
-                reason,
-            }),
+            Err(reason) => left_out.push(lose(one, &reason)),
         }
     }
     let everything = kept.iter().position(|one| one.path.0 == b"/");
@@ -64,10 +80,7 @@ pub fn choose(kept: &[Survivor], copied: &Copied, new_root: &Path) -> Copies {
                 hidden = BTreeSet::from([&b"/"[..]]);
                 left_out.clear();
             }
-            Err(reason) => left_out.push(LeftOut {
-                path: kept[number].path.clone(),
-                reason,
-            }),
+            Err(reason) => left_out.push(lose(&kept[number], &reason)),
         }
     }
     Copies {
@@ -87,14 +100,23 @@ pub fn choose(kept: &[Survivor], copied: &Copied, new_root: &Path) -> Copies {
     }
 }
 
+fn lose(one: &Survivor, reason: &NoRoom) -> LeftOut {
+    LeftOut {
+        path: one.path.clone(),
+        reason: reason.to_string(),
+        code: Some(reason.code()),
+    }
+}
+
 /// What of the kept is not copied, and why that is known before.
 pub fn warnings(copies: &Copies) -> impl Iterator<Item = Message> + '_ {
     copies.mounts.iter().map(|point| not_copied(point).into())
 }
 
 /// Says that a mount is lost.
-pub fn not_copied(point: &str) -> String {
-    format!("what is mounted on {point} is not copied, and is gone after the switch")
+pub fn not_copied(point: &str) -> Lost {
+    let point = point.to_owned();
+    Lost::Mount { point }
 }
 
 /// Whether what is mounted at a path, as it is shown, is not lost: it is the new root, or is
@@ -104,25 +126,22 @@ pub fn is_moved_too(point: &str, new_root: &Path) -> bool {
 }
 
 /// The sum of both, where there is room for it.
-fn sum(taken: Size, more: Size, room: Size) -> Result<Size, String> {
+fn sum(taken: Size, more: Size, room: Size) -> Result<Size, NoRoom> {
     let sum = Size {
         bytes: taken.bytes + more.bytes,
         entries: taken.entries + more.entries,
     };
     if sum.bytes > room.bytes {
         let free = room.bytes.saturating_sub(taken.bytes);
-        return Err(format!(
-            "it takes {}, and there is room for {} in /run",
-            bytes(more.bytes),
-            bytes(free)
-        ));
+        return Err(NoRoom::Bytes {
+            size: bytes(more.bytes),
+            free: bytes(free),
+        });
     }
     if sum.entries > room.entries {
         let free = room.entries.saturating_sub(taken.entries);
-        return Err(format!(
-            "it is made of {}, and there is room for {free} in /run",
-            count(more.entries, "file or directory", "files and directories")
-        ));
+        let files = count(more.entries, "file or directory", "files and directories");
+        return Err(NoRoom::Entries { files, free });
     }
     Ok(sum)
 }

@@ -6,6 +6,7 @@ use policy::preservation::Review;
 use policy::session::Session;
 use switch_root_core::contract::Extension;
 use switch_root_core::extensions::{List, Unknown};
+use switch_root_core::outcome::Message;
 
 /// See the top of this file.
 #[derive(Clone, Debug)]
@@ -15,7 +16,7 @@ pub struct Decisions {
     /// What they say of the extensions.
     pub compatibility: Compatibility,
     /// What they keep; or why they could not be asked.
-    pub preservation: Result<Review, String>,
+    pub preservation: Result<Review, Message>,
     /// What their failures come to.
     pub consequences: Consequences,
 }
@@ -34,9 +35,9 @@ pub enum Compatibility {
         unknown: Unknown,
     },
     /// The file is malformed: half a sentence about it.
-    Malformed(String),
+    Malformed(Message),
     /// There can be no worker to ask: half a sentence about it.
-    NoWorker(String),
+    NoWorker(Message),
     /// The process that ran the policies says that the file holds what it does not.
     Contradicted,
     /// What the image boots is not known, and so nobody was asked: what the file holds, and
@@ -52,8 +53,8 @@ impl Compatibility {
                 extensions,
                 unknown: Unknown::default(),
             },
-            Err(NoReview::File(reason)) => Self::Malformed(reason.text),
-            Err(NoReview::Judge(reason)) => Self::NoWorker(reason.text),
+            Err(NoReview::File(reason)) => Self::Malformed(reason),
+            Err(NoReview::Judge(reason)) => Self::NoWorker(reason),
         }
     }
 
@@ -62,8 +63,8 @@ impl Compatibility {
         match list {
             Ok(list) if list.extensions.is_empty() => Self::NotAsked,
             Ok(list) => Self::NotKnown(list, why),
-            Err(NoReview::File(reason)) => Self::Malformed(reason.text),
-            Err(NoReview::Judge(reason)) => Self::NoWorker(reason.text),
+            Err(NoReview::File(reason)) => Self::Malformed(reason),
+            Err(NoReview::Judge(reason)) => Self::NoWorker(reason),
         }
     }
 
@@ -93,7 +94,7 @@ impl Decisions {
     pub fn of(
         session: &Session<'_>,
         compatibility: Compatibility,
-        preservation: Result<Review, String>,
+        preservation: Result<Review, Message>,
     ) -> Self {
         let policies = session.policies().iter();
         Self {

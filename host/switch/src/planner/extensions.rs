@@ -19,6 +19,49 @@ use super::decisions::{Compatibility, Decisions};
 use super::facts::{Facts, List};
 use super::options::{Mode, Options};
 
+switch_root_core::outcomes! {
+    /// Why a layer is left out before anybody tries it: what follows its name in a sentence.
+    pub enum NotTried in "layers" {
+        /// `image` of `extensions.yaml` is a path. It is the file's name alone.
+        "SR-L01" NotAName = "is not the name of a file in the root directory of the initramfs",
+        /// Remove one of the two entries.
+        "SR-L02" Twice = "is listed in extensions.yaml more than once",
+        /// Put several extensions into one layer.
+        "SR-L03" Many = "is beyond the {MOST} layers that are activated at most",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// That an extension is left out.
+    pub enum LeftOut in "extensions" {
+        /// Each one is named with its reasons, which are those of [the layers](#layers).
+        "SR-E02" Some { extensions: String } = "not every extension can be activated, and switch_root.incompatible=halt is given: {extensions}; start once with switch_root.incompatible=skip to leave them out",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// Why there is no list of extensions.
+    pub enum Refused in "extensions" {
+        /// The archive with the extensions is not among those that the boot loader gives to the
+        /// kernel, or was cut off.
+        "SR-E03" Empty { path: &'static str } = "the list of extensions, {path}, is empty, and switch_root.extensions=require is given; make the initramfs again, or start once without that parameter",
+        "SR-E04" Missing { paths: String } = "the initramfs has no list of extensions, neither {paths}, and switch_root.extensions=require is given; make the initramfs again, or start once without that parameter",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// Why none of the extensions is examined.
+    pub enum Unused in "extension-warnings" {
+        /// The reason that the report gives for extensions that were not examined.
+        "SR-E51" Ignored = "switch_root.extensions=ignore is given",
+        /// See [the policy worker](#a-policy-that-is-run).
+        "SR-E52" NoWorker { file: &'static str, reason: String } = "{file} cannot be judged, and none of its extensions is: the judge {reason}",
+        /// A policy may have taken over the policy worker. Do not use it, and report it with the
+        /// `.wasm`.
+        "SR-E53" Contradicted { file: &'static str } = "{file} is not what the process says that ran the policies; none of its extensions is activated",
+    }
+}
+
 /// Layers that are activated at most. The kernel takes more, but not in the
 /// string that older ones are given.
 const MOST: usize = 100;
@@ -36,11 +79,9 @@ impl Selection {
         if judged.outcome == Outcome::Incompatible {
             Err(account::reasons(judged))
         } else if self.0.contains(&judged.extension.image) {
-            Err(left_out("is listed in extensions.yaml more than once"))
+            Err(left_out(NotTried::Twice.into()))
         } else if self.0.len() == MOST {
-            Err(left_out(&format!(
-                "is beyond the {MOST} layers that are activated at most"
-            )))
+            Err(left_out(NotTried::Many.into()))
         } else {
             Ok(())
         }
@@ -53,10 +94,10 @@ impl Selection {
 }
 
 /// Why the layer of an extension is left out, by the word of the host: half a sentence.
-pub fn left_out(reason: &str) -> Vec<Reason> {
+pub fn left_out(reason: Message) -> Vec<Reason> {
     vec![Reason {
         policy: HOST.into(),
-        code: None,
+        code: reason.code,
         reason: format!("the layer {reason}"),
     }]
 }
@@ -70,7 +111,7 @@ pub fn extensions(
     decisions: &Decisions,
     options: &Options,
     outline: &mut Outline,
-) -> Result<(), String> {
+) -> Result<(), Message> {
     refuse_list(facts, &decisions.compatibility, options)?;
     if decisions.compatibility.is_trouble() {
         let none = none(facts, &decisions.compatibility);
@@ -111,7 +152,7 @@ pub fn refuse_list(
     facts: &Facts,
     compatibility: &Compatibility,
     options: &Options,
-) -> Result<(), String> {
+) -> Result<(), Message> {
     if let List::Unusable(reason) = &facts.list {
         return Err(reason.clone());
     }
@@ -119,14 +160,14 @@ pub fn refuse_list(
     match compatibility {
         Compatibility::Malformed(reason) => {
             let path = facts.list.path().unwrap_or_default();
-            Err(extensions::unusable(path, reason).to_string())
+            Err(extensions::unusable(path, &reason.text).into())
         }
         _ => Ok(()),
     }
 }
 
 /// For `switch_root.incompatible=halt`.
-fn refuse_to_leave_out(extensions: &[ExtensionReport]) -> Result<(), String> {
+fn refuse_to_leave_out(extensions: &[ExtensionReport]) -> Result<(), LeftOut> {
     let left_out = extensions.iter().filter(|one| one.is_left_out());
     let left_out: Vec<String> = left_out
         .map(|one| {
@@ -138,42 +179,31 @@ fn refuse_to_leave_out(extensions: &[ExtensionReport]) -> Result<(), String> {
     if left_out.is_empty() {
         return Ok(());
     }
-    Err(format!(
-        "not every extension can be activated, and switch_root.incompatible=halt is given: {}; start once with switch_root.incompatible=skip to leave them out",
-        left_out.join(", ")
-    ))
+    let extensions = left_out.join(", ");
+    Err(LeftOut::Some { extensions })
 }
 
-fn refuse_without(list: &List, options: &Options) -> Result<(), String> {
-    let what = match list {
-        _ if options.extensions != Extensions::Require => return Ok(()),
-        List::Read(path, bytes) if bytes.is_empty() => {
-            format!("the list of extensions, {path}, is empty")
-        }
-        List::Missing => format!(
-            "the initramfs has no list of extensions, neither {}",
-            locations::EXTENSIONS.join(" nor ")
-        ),
-        _ => return Ok(()),
-    };
-    Err(format!(
-        "{what}, and switch_root.extensions=require is given; make the initramfs again, or start once without that parameter"
-    ))
+fn refuse_without(list: &List, options: &Options) -> Result<(), Refused> {
+    match list {
+        _ if options.extensions != Extensions::Require => Ok(()),
+        List::Read(path, bytes) if bytes.is_empty() => Err(Refused::Empty { path }),
+        List::Missing => Err(Refused::Missing {
+            paths: locations::EXTENSIONS.join(" nor "),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Why none of the extensions could be looked at.
-fn none(facts: &Facts, compatibility: &Compatibility) -> Option<String> {
-    let path = facts.list.path()?;
+fn none(facts: &Facts, compatibility: &Compatibility) -> Option<Unused> {
+    let file = facts.list.path()?;
     match compatibility {
-        _ if matches!(facts.list, List::Ignored(_)) => {
-            Some("switch_root.extensions=ignore is given".into())
+        _ if matches!(facts.list, List::Ignored(_)) => Some(Unused::Ignored),
+        Compatibility::NoWorker(reason) => {
+            let reason = reason.text.clone();
+            Some(Unused::NoWorker { file, reason })
         }
-        Compatibility::NoWorker(reason) => Some(format!(
-            "{path} cannot be judged, and none of its extensions is: the judge {reason}"
-        )),
-        Compatibility::Contradicted => Some(format!(
-            "{path} is not what the process says that ran the policies; none of its extensions is activated"
-        )),
+        Compatibility::Contradicted => Some(Unused::Contradicted { file }),
         _ => None,
     }
 }
@@ -235,7 +265,7 @@ pub fn rewrite(
         return None;
     }
     if let Some(reason) = none(facts, &decisions.compatibility) {
-        let text = extensions::render_none(&reason);
+        let text = extensions::render_none(&reason.to_string());
         return Some(Rewrite { path, text });
     }
     let unknown = match &decisions.compatibility {

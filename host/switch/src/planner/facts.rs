@@ -30,7 +30,7 @@ pub struct Facts {
     pub kinds: Kinds,
     /// Where something is bound in the new root that is carried to this path and is of this
     /// kind, or half a sentence why it is not. Where the new root is not known: as it is asked.
-    pub targets: Known<(Vec<u8>, FileKind), Result<Carry, String>>,
+    pub targets: Known<(Vec<u8>, FileKind), Result<Carry, Message>>,
     /// What is not as it should be, and was said when it was found.
     pub said: Vec<Message>,
     /// The same, and is still to be said.
@@ -75,7 +75,7 @@ pub struct InUse {
     /// The path in the initramfs; `/` where it is all, or cannot be told.
     pub path: Vec<u8>,
     /// Why it survives.
-    pub why: String,
+    pub why: Message,
 }
 
 /// The file system on `/`.
@@ -111,7 +111,7 @@ pub enum List {
     /// One, and what it holds.
     Read(&'static str, Vec<u8>),
     /// One that cannot be used: a sentence for the operator.
-    Unusable(String),
+    Unusable(Message),
 }
 
 impl List {
@@ -128,7 +128,7 @@ impl List {
 #[derive(Clone, Debug)]
 pub struct ImageFacts {
     /// The file of the root image; or why there is none, a sentence for the operator.
-    pub root: Result<Path, String>,
+    pub root: Result<Path, Message>,
     /// What came of the layer of each extension, by its place in the list: it was mounted, or
     /// why it was left out. Absent where that is not known.
     pub layers: Vec<Option<Result<(), Vec<Reason>>>>,
@@ -182,7 +182,7 @@ pub struct Init {
     /// Device number and inode, to know it again.
     pub identity: (u64, u64),
     /// Why executing it may fail all the same, as sentences.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Message>,
 }
 
 /// A place of the new root that a mount of the initramfs is moved to.
@@ -216,9 +216,9 @@ pub enum State {
     /// Nothing.
     Missing,
     /// A link that leads to no place that could be mounted on: half a sentence.
-    Nowhere(String),
+    Nowhere(Message),
     /// Something else: a sentence for the operator.
-    Unusable(String),
+    Unusable(Message),
 }
 
 /// Other programs of the initramfs that live on.
@@ -280,5 +280,5 @@ pub struct Copied {
     /// Directories of the initramfs that are mounted on themselves, and are looked into.
     pub uncovered: Vec<Path>,
     /// Why others are not.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Message>,
 }

@@ -10,6 +10,21 @@ use super::facts::{InUse, Layer, Layers};
 use crate::mounts::inside;
 use crate::mounts::{self, Mount};
 
+switch_root_core::outcomes! {
+    /// Why a path of the initramfs survives, and by whom it is used.
+    pub enum Used in "kept-by-the-host" {
+        /// The running system uses this part of the initramfs: deleting it would delete from the new
+        /// root.
+        "SR-V31" Mount { point: Path } = "it is mounted on {point}, which outlives the switch",
+        "SR-V32" Overlay { point: Path } = "an overlay such as the one on {point} may be made of it",
+        /// A layer cannot be located where neither its name nor a mount that was moved leads to it: it
+        /// was renamed, or named by way of a mount that is gone. Everything is kept then; mount the
+        /// overlay by a name that still leads to the layer when the root is switched.
+        "SR-V33" Layer { name: Path, overlay: Path } = "the layer {name} of the overlay on {overlay} cannot be located",
+        "SR-V34" Layers { point: Path, error: String } = "the layers of the overlay on {point} cannot be located: {error}",
+    }
+}
+
 /// Finds what the mounts that outlive the switch use of the initramfs, which is
 /// mounted as `root`. The program itself has made the mount `own`, if it is called init: no
 /// layer of that lies here.
@@ -25,8 +40,15 @@ pub fn find(
     for mount in mounts.iter().filter(|mount| outlives(mount)) {
         let point = Path::from(mount.point.as_slice());
         if mount.device == root.device {
-            let why = format!("it is mounted on {point}, which outlives the switch");
-            found.extend(inside(root, &mount.root).map(|path| InUse { path, why }));
+            found.extend(inside(root, &mount.root).map(|path| {
+                InUse {
+                    path,
+                    why: Used::Mount {
+                        point: point.clone(),
+                    }
+                    .into(),
+                }
+            }));
         }
         if mount.kind == b"overlay" && own != Some(mount.id) {
             overlays.push(point);
@@ -35,15 +57,16 @@ pub fn find(
     let Some(point) = overlays.first() else {
         return found;
     };
-    let everything = |why: String| InUse {
+    let everything = |why: Used| InUse {
         path: b"/".to_vec(),
-        why,
+        why: why.into(),
     };
     let layers = match layers {
         Layers::NotKnown(error) => {
-            found.push(everything(format!(
-                "the layers of the overlay on {point} cannot be located: {error}"
-            )));
+            found.push(everything(Used::Layers {
+                point: point.clone(),
+                error: error.clone(),
+            }));
             return found;
         }
         Layers::Known(layers) => layers,
@@ -56,13 +79,19 @@ pub fn find(
     } in layers
     {
         match places {
-            Some(paths) => found.extend(paths.iter().map(|path| InUse {
-                path: path.clone(),
-                why: format!("an overlay such as the one on {point} may be made of it"),
+            Some(paths) => found.extend(paths.iter().map(|path| {
+                InUse {
+                    path: path.clone(),
+                    why: Used::Overlay {
+                        point: point.clone(),
+                    }
+                    .into(),
+                }
             })),
-            None => found.push(everything(format!(
-                "the layer {name} of the overlay on {overlay} cannot be located"
-            ))),
+            None => found.push(everything(Used::Layer {
+                name: name.clone(),
+                overlay: overlay.clone(),
+            })),
         }
     }
     found

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use switch_root_core::outcome::Message;
 use switch_root_core::path::{Path, is_at_or_below};
 use switch_root_core::plan::{Deletion, Move, MoveAction, Run, Strategy};
 use switch_root_core::preserved::{Survivor, is_by_policy};
@@ -11,6 +12,28 @@ use super::facts::NewRoot;
 use super::in_use;
 use super::options::{Options, StrategyChoice};
 use crate::mounts::{self, Mount};
+
+switch_root_core::outcomes! {
+    /// That a mount cannot be kept.
+    pub enum Unkept in "lacking-places" {
+        /// Another mount covers it, or the new root is mounted below it. A policy keeps a path with a
+        /// mount on it that cannot be moved with the new root. Unmount what covers it, or mount the
+        /// new root elsewhere.
+        "SR-N73" Because { point: Path, why: &'static str, what: &'static str } = "the mount on {point} is to be kept, but {why}: it {what}",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// Why there is no pivoting.
+    #[derive(PartialEq, Eq)]
+    pub enum NoPivot in "start" {
+        /// Called `run-init`, all mounts stay where they are, as with klibc's. Move or unmount them
+        /// before, or call the program `switch_root`.
+        "SR-A34" Detaches { point: Path } = "--strategy pivot: that would detach the mount on {point}, and run-init detaches none; use --strategy auto",
+        /// Older kernels can only move.
+        "SR-A35" RootOfAll = "--strategy pivot: this kernel's / is the root of all mounts, which cannot be pivoted away (Linux 7.0 and newer can); use --strategy auto",
+    }
+}
 
 /// Mounts that do not go with the new root.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,7 +45,7 @@ pub struct Foreign {
     /// Detached, what is mounted on another one before it.
     pub detached: Vec<Path>,
     /// What cannot be as it was wanted.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Message>,
 }
 
 /// Sorts the mounts that do not go with the new root. Where nothing is deleted,
@@ -83,10 +106,10 @@ pub fn foreign(
             } else {
                 "is detached"
             };
-            found.warnings.push(format!(
-                "the mount on {} is to be kept, but {why}: it {what}",
-                Path::from(point)
-            ));
+            let point = point.into();
+            found
+                .warnings
+                .push(Unkept::Because { point, why, what }.into());
         }
         if !stays {
             found.detached.push(point.into());
@@ -107,17 +130,18 @@ pub fn strategy(
     kept: &[Path],
     staying: &[Path],
     alone: bool,
-) -> Result<Strategy, String> {
+) -> Result<Strategy, NoPivot> {
     // The root of the whole tree has no mount below it that pivot_root(2)
     // could leave it on.
     let can_pivot = root.parent != root.id;
     if options.strategy == StrategyChoice::Pivot {
         match staying.first() {
-            Some(point) if options.mounts_stay => return Err(format!(
-                "--strategy pivot: that would detach the mount on {point}, and run-init detaches none; use --strategy auto"
-            )),
+            Some(point) if options.mounts_stay => {
+                let point = point.clone();
+                return Err(NoPivot::Detaches { point });
+            }
             _ if can_pivot => {}
-            _ => return Err("--strategy pivot: this kernel's / is the root of all mounts, which cannot be pivoted away (Linux 7.0 and newer can); use --strategy auto".into()),
+            _ => return Err(NoPivot::RootOfAll),
         }
     }
     // Pivoting detaches what stays, and takes their root directory from others.

@@ -2,12 +2,62 @@
 //! counts as what it leads to: all rules that hold for the place hold for that.
 
 use switch_root_core::escape;
+use switch_root_core::outcome::Message;
 use switch_root_core::path::is_at_or_below;
 use switch_root_core::plan::{Move, MoveAction, Run};
 
 use super::facts::{Init, Machine, Place, State};
 use super::options::Options;
 use crate::mounts::Mount;
+
+switch_root_core::outcomes! {
+    /// Why the mounts of the initramfs cannot be moved to the new root.
+    pub enum Unfit in "new-root" {
+        /// A mount cannot be moved into itself.
+        "SR-N10" Below { path: String, point: &'static str } = "the new root {path} lies below {point}, which is moved into it; mount it elsewhere, such as on /sysroot",
+        /// `/dev`, `/proc`, `/sys` or `/run` of the new root is a symbolic link to a directory that
+        /// holds the init, or what starts it.
+        "SR-N11" Hides { point: &'static str, target: String, init: String } = "{point} of the new root leads to {target}, and mounted there it would hide the init {init}; put the init elsewhere, or make {point} a directory in the image",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// What becomes of a mount that the new root has no place for.
+    pub enum NoPlace in "lacking-places" {
+        /// Init mounts its own, or does without. The reason is one of the next.
+        "SR-N70" Detached { path: String, lacks: String, point: &'static str } = "the new root {path} {lacks}: what is mounted on {point} is detached; make the directory in its image",
+        "SR-N71" Stays { path: String, lacks: String, point: &'static str } = "the new root {path} {lacks}: what is mounted on {point} stays in the initramfs; make the directory in its image",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// What the new root lacks: half a sentence about it.
+    pub enum Lacks in "lacking-places" {
+        /// Make the directory in the image. One that can be written to is given a `/run` where the
+        /// initramfs has one mounted or a policy keeps something, and not for the report alone.
+        "SR-N74" Directory { point: &'static str } = "is read-only and has no directory {point}",
+        "SR-N75" Run = "has no directory /run",
+        /// The initramfs has no `/run` mounted, and a tmpfs would hide what the new root has there.
+        /// Mount a tmpfs on `/run` of the initramfs to have a report.
+        "SR-N76" UsedRun = "has something in its own /run",
+        /// Nothing can be made or mounted there.
+        "SR-N77" ReadOnlyRun = "has a read-only mount on /run",
+        "SR-N78" FileRun = "has a /run that is not a directory",
+        "SR-N79" InitInRun = "has its init where /run leads",
+        /// One of the two would cover the other, so that the link is not followed. Let it lead
+        /// elsewhere.
+        "SR-N80" Covered { point: &'static str, target: String, other: &'static str } = "has a {point} that leads to {target}, and {other} of the initramfs is mounted there",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// Why nothing is carried to a place, as half a sentence.
+    pub enum Barred in "carried-paths" {
+        /// Choose another target.
+        "SR-V18" Into { target: String, point: &'static str } = "nothing is carried into {target}, where {point} of the new root leads",
+        "SR-V19" Leads { path: String, point: &'static str } = "{path} of the new root leads to {point}",
+    }
+}
 
 /// Where the report and what is kept go.
 pub struct RunPlace {
@@ -16,7 +66,7 @@ pub struct RunPlace {
     /// Where it leads in the new root, if it is a link.
     pub leads_to: Option<Vec<u8>>,
     /// Why nothing can be put there, half a sentence with the new root as its subject.
-    pub lacks: Option<String>,
+    pub lacks: Option<Message>,
 }
 
 /// What depends on a place for /run.
@@ -36,7 +86,7 @@ pub enum Kept {
 /// # Errors
 /// A mount that would hide the init, or has something in its way: a sentence for the
 /// operator.
-pub fn moves(machine: &Machine, options: &Options) -> Result<(Vec<Move>, Vec<String>), String> {
+pub fn moves(machine: &Machine, options: &Options) -> Result<(Vec<Move>, Vec<NoPlace>), Message> {
     if options.mounts_stay {
         return Ok(Default::default());
     }
@@ -58,42 +108,41 @@ pub fn moves(machine: &Machine, options: &Options) -> Result<(Vec<Move>, Vec<Str
     for place in &mounted {
         let point = place.point;
         if is_at_or_below(&new_root.path, point.as_bytes()) {
-            return Err(format!(
-                "the new root {shown} lies below {point}, which is moved into it; mount it elsewhere, such as on /sysroot"
-            ));
+            Err(Unfit::Below {
+                path: shown.clone(),
+                point,
+            })?;
         }
         let (action, reason) = match &place.state {
             State::Free { .. } => match covered(place, &mounted) {
-                Some(reason) => (MoveAction::Detach, Some(reason)),
+                Some(reason) => (MoveAction::Detach, Some(reason.into())),
                 None => {
                     refuse_to_hide(place, init)?;
                     (MoveAction::Move, None)
                 }
             },
             State::Taken { .. } => (MoveAction::Detach, None),
-            State::Missing if new_root.read_only => (
-                MoveAction::Detach,
-                Some(format!("is read-only and has no directory {point}")),
-            ),
+            State::Missing if new_root.read_only => {
+                (MoveAction::Detach, Some(Lacks::Directory { point }.into()))
+            }
             State::Missing => (MoveAction::MakeAndMove, None),
             State::Nowhere(reason) => (MoveAction::Detach, Some(reason.clone())),
             State::Unusable(reason) => return Err(reason.clone()),
         };
+        let reason: Option<Message> = reason;
         if let Some(reason) = &reason {
-            let what = if alone {
-                "is detached"
-            } else {
-                "stays in the initramfs"
-            };
-            warnings.push(format!(
-                "the new root {shown} {reason}: what is mounted on {point} {what}; make the directory in its image"
-            ));
+            let (path, lacks) = (shown.clone(), reason.text.clone());
+            warnings.push(match alone {
+                true => NoPlace::Detached { path, lacks, point },
+                false => NoPlace::Stays { path, lacks, point },
+            });
         }
         moves.push(Move {
             path: point.as_bytes().into(),
             action,
             leads_to: place.leads_to.as_ref().map(|path| path.as_slice().into()),
-            reason,
+            code: reason.as_ref().and_then(|reason| reason.code),
+            reason: reason.map(|reason| reason.text),
         });
     }
     Ok((moves, warnings))
@@ -113,9 +162,9 @@ pub fn run(machine: &Machine, moves: &[Move], kept: Kept) -> RunPlace {
         leads_to: leads_to.clone(),
         lacks,
     };
-    let absent = |reason: &str| found(Run::Absent, Some(reason.to_owned()));
+    let absent = |reason: Message| found(Run::Absent, Some(reason));
     let moved = moves.iter().find(|step| step.path.0 == b"/run");
-    match moved.map(|step| (step.action, &step.reason)) {
+    match moved.map(|step| (step.action, step.why())) {
         Some((MoveAction::Move | MoveAction::MakeAndMove, _)) => {
             return found(Run::There, None);
         }
@@ -134,21 +183,21 @@ pub fn run(machine: &Machine, moves: &[Move], kept: Kept) -> RunPlace {
         })
         .collect();
     match &place.state {
-        State::Taken { read_only: true } => absent("has a read-only mount on /run"),
+        State::Taken { read_only: true } => absent(Lacks::ReadOnlyRun.into()),
         State::Taken { .. } => found(Run::There, None),
         // A tmpfs would hide what is there.
-        State::Free { empty: false } => absent("has something in its own /run"),
+        State::Free { empty: false } => absent(Lacks::UsedRun.into()),
         State::Free { .. } => match covered(place, &mounted) {
-            Some(reason) => absent(&reason),
-            None if refuse_to_hide(place, init).is_err() => absent("has its init where /run leads"),
+            Some(reason) => absent(reason.into()),
+            None if refuse_to_hide(place, init).is_err() => absent(Lacks::InitInRun.into()),
             None => found(Run::Mount, None),
         },
-        State::Missing if new_root.read_only => absent("is read-only and has no directory /run"),
+        State::Missing if new_root.read_only => absent(Lacks::Directory { point: "/run" }.into()),
         // Nothing is made on a disk for the sake of the report.
-        State::Missing if kept == Kept::Nothing => absent("has no directory /run"),
+        State::Missing if kept == Kept::Nothing => absent(Lacks::Run.into()),
         State::Missing => found(Run::MakeAndMount, None),
-        State::Nowhere(reason) => absent(reason),
-        State::Unusable(_) => absent("has a /run that is not a directory"),
+        State::Nowhere(reason) => absent(reason.clone()),
+        State::Unusable(_) => absent(Lacks::FileRun.into()),
     }
 }
 
@@ -161,22 +210,18 @@ pub fn check_carry(
     places: &[Place],
     real: &[u8],
     identity: Option<(u64, u64)>,
-) -> Result<(), String> {
+) -> Result<(), Barred> {
     for place in places {
         let point = place.point;
         if let Some(to) = &place.leads_to
             && is_at_or_below(real, to)
         {
-            let to = escape::path(to);
-            return Err(format!(
-                "nothing is carried into {to}, where {point} of the new root leads"
-            ));
+            let target = escape::path(to);
+            return Err(Barred::Into { target, point });
         }
         if identity.is_some_and(|identity| place.trail.contains(&identity)) {
-            return Err(format!(
-                "{} of the new root leads to {point}",
-                escape::path(real)
-            ));
+            let path = escape::path(real);
+            return Err(Barred::Leads { path, point });
         }
     }
     Ok(())
@@ -184,7 +229,7 @@ pub fn check_carry(
 
 /// Why a link leads where it would cover, or be covered by, another mount that is moved:
 /// half a sentence. Of two links the first one counts.
-fn covered(place: &Place, mounted: &[&Place]) -> Option<String> {
+fn covered(place: &Place, mounted: &[&Place]) -> Option<Lacks> {
     let to = place.leads_to.as_ref()?;
     let before = mounted
         .iter()
@@ -196,12 +241,11 @@ fn covered(place: &Place, mounted: &[&Place]) -> Option<String> {
         let path = real(other);
         used && (is_at_or_below(to, path) || is_at_or_below(path, to))
     })?;
-    Some(format!(
-        "has a {} that leads to {}, and {} of the initramfs is mounted there",
-        place.point,
-        escape::path(to),
-        other.point
-    ))
+    Some(Lacks::Covered {
+        point: place.point,
+        target: escape::path(to),
+        other: other.point,
+    })
 }
 
 /// Where it is in the new root.
@@ -211,7 +255,7 @@ fn real(place: &Place) -> &[u8] {
 
 /// Refuses where what is mounted here would hide the init, or what starts it. One that
 /// is no link has been looked at together with the init.
-fn refuse_to_hide(place: &Place, init: &Init) -> Result<(), String> {
+fn refuse_to_hide(place: &Place, init: &Init) -> Result<(), Unfit> {
     let Some(to) = &place.leads_to else {
         return Ok(());
     };
@@ -220,13 +264,11 @@ fn refuse_to_hide(place: &Place, init: &Init) -> Result<(), String> {
     if !hides {
         return Ok(());
     }
-    Err(format!(
-        "{} of the new root leads to {}, and mounted there it would hide the init {}; put the init elsewhere, or make {} a directory in the image",
-        place.point,
-        escape::path(to),
-        escape::path(&init.paths[0]),
-        place.point
-    ))
+    Err(Unfit::Hides {
+        point: place.point,
+        target: escape::path(to),
+        init: escape::path(&init.paths[0]),
+    })
 }
 
 fn is_mounted(mounts: &[Mount], point: &str) -> bool {

@@ -11,15 +11,54 @@ use switch_root_core::preserved::{HOST, Survivor, is_by_policy};
 use super::decisions::Decisions;
 use super::facts::{Copied, Facts, InUse, Machine};
 use super::in_use;
-use super::mounts::{self as mount_plan, Foreign};
+use super::mounts::{self as mount_plan, Foreign, NoPivot};
 use super::options::{Mode, Options, StrategyChoice};
-use super::outline::{deletion, preserved_paths};
+use super::outline::{Undeleted, deletion, preserved_paths};
 use super::places::{self, Kept};
 use crate::mounts::{self, Mount};
 
-/// Why this program deletes nothing where another one switches.
-const DELEGATED: &str =
-    "freeing the initramfs is left to the program that switches, such as systemd";
+switch_root_core::outcomes! {
+    /// What is said of other processes that live in the initramfs.
+    pub enum Others in "start" {
+        /// A warning: one of them serves a file system, or has something on another mount of the
+        /// initramfs open, which is not detached. What serves the new root is needed.
+        "SR-A31" Serve { others: String } = "{others}; what is used of its mounts and files stays in memory: stop before the switch what is not needed after it",
+        /// Reported at the level `info`: nothing of the initramfs stays in memory for them but the
+        /// files that they have open. The report has them, too.
+        "SR-A32" Live { others: String } = "{others}; each keeps its root directory",
+        /// A warning: pivot_root(2) changes the root directory of all processes that live in the
+        /// initramfs.
+        "SR-A33" NoPivot { others: String } = "{others}: --strategy pivot would change their root directory, so that the new root's mount is moved instead",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// That what a policy keeps could not be reached.
+    pub enum Unreachable in "new-root" {
+        /// What is kept is found below `/run/switch-root`. The reason is one of
+        /// [those below](#places-that-the-new-root-lacks). Without the policy the switch goes on, and
+        /// what it keeps is deleted.
+        "SR-N12" Kept { policies: String, path: Path, new_root: Path, lacks: String } = "policy {policies} keeps {path} of the initramfs, and the new root {new_root} {lacks}, so that /run can hold it nowhere; mount a tmpfs on /run of the initramfs and make /run a directory in the image of the new root, or start once with the kernel parameter switch_root.policies=default",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// That there is no place for the report.
+    pub enum Lost in "lacking-places" {
+        /// `/run` of the new root can hold nothing, and no policy keeps anything there. The kernel's
+        /// log has what the report would say.
+        "SR-N72" Report { new_root: Path, lacks: String } = "the new root {new_root} {lacks}: there is no report, and what is left of the initramfs cannot be reached",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// What another program may delete.
+    pub enum Unsafe in "not-copied" {
+        /// The running system uses this part of the initramfs, and it is the other program's business
+        /// to know. Let it be mounted from elsewhere.
+        "SR-W68" InUse { path: Path, why: String } = "{path} of the initramfs may be deleted by the program that switches, although {why}",
+    }
+}
 
 /// Plans the steps, and completes the outline.
 ///
@@ -31,7 +70,7 @@ pub fn steps(
     decisions: &Decisions,
     options: &Options,
     outline: &mut Outline,
-) -> Result<Steps, String> {
+) -> Result<Steps, Message> {
     let Machine {
         root,
         new_root,
@@ -53,21 +92,18 @@ pub fn steps(
     } else {
         foreign = settle(facts, machine, decisions, options, &stay, outline);
     }
-    outline
-        .warnings
-        .extend(foreign.warnings.drain(..).map(Message::from));
+    outline.warnings.append(&mut foreign.warnings);
     let run = places::run(machine, &moves, kept(&outline.preserved));
     if !options.mounts_stay {
         staying = std::mem::take(&mut foreign.staying);
     }
     if let Some(described) = &others.described {
         if others.serve || (!options.mounts_stay && !staying.is_empty()) {
-            outline.warnings.push(format!(
-                "{described}; what is used of its mounts and files stays in memory: stop before the switch what is not needed after it"
-            ).into());
+            let others = described.clone();
+            outline.warnings.push(Others::Serve { others }.into());
         } else {
-            let note = format!("{described}; each keeps its root directory");
-            outline.notes.push(note);
+            let others = described.clone();
+            outline.notes.push(Others::Live { others }.to_string());
         }
     }
     if !preserve {
@@ -76,10 +112,12 @@ pub fn steps(
             .extend(no_places.into_iter().map(Message::from));
         if let Some(lacks) = &run.lacks {
             let shown = Path::from(new_root.path.as_slice());
+            let lacks = &lacks.text;
             refuse_to_lose(&outline.preserved, lacks, &shown)?;
-            outline.warnings.push(format!(
-                "the new root {shown} {lacks}: there is no report, and what is left of the initramfs cannot be reached"
-            ).into());
+            let (new_root, lacks) = (shown, lacks.clone());
+            outline
+                .warnings
+                .push(Lost::Report { new_root, lacks }.into());
         }
     }
     let attempts = match preserve {
@@ -95,9 +133,8 @@ pub fn steps(
         && attempts.first() == Some(&Strategy::Move)
         && let Some(described) = &others.described
     {
-        outline.warnings.push(format!(
-            "{described}: --strategy pivot would change their root directory, so that the new root's mount is moved instead"
-        ).into());
+        let others = described.clone();
+        outline.warnings.push(Others::NoPivot { others }.into());
     }
     let (make_private, moves) = match preserve {
         true => Default::default(),
@@ -211,18 +248,13 @@ fn preserved_by_copies(
     let in_use = used(machine, options, &[]);
     outline
         .warnings
-        .extend(in_use.iter().map(|used| -> Message {
-            format!(
-                "{} of the initramfs may be deleted by the program that switches, although {}",
-                Path::from(used.path.as_slice()),
-                used.why
-            )
-            .into()
+        .extend(in_use.into_iter().map(|used| -> Message {
+            let (path, why) = (used.path.into(), used.why.text);
+            Unsafe::InUse { path, why }.into()
         }));
-    let warnings = copied.warnings.iter().cloned();
-    outline.warnings.extend(warnings.map(Message::from));
+    outline.warnings.extend(copied.warnings.iter().cloned());
     outline.preserved = to_copy(facts, decisions, options);
-    outline.deletion = Deletion::Skip(DELEGATED.into());
+    outline.deletion = Deletion::Skip(Undeleted::Delegated.into());
 }
 
 /// What is to be copied where another program switches.
@@ -237,6 +269,7 @@ pub fn to_copy(facts: &Facts, decisions: &Decisions, options: &Options) -> Vec<S
             kind: FileKind::Directory,
             by: vec![HOST.into()],
             carried_to: None,
+            code: reason.code,
             note: Some(reason.text),
         };
         paths.insert(0, everything);
@@ -251,7 +284,7 @@ fn attempts(
     run: Run,
     kept: &[Path],
     staying: &[Path],
-) -> Result<Vec<Strategy>, String> {
+) -> Result<Vec<Strategy>, NoPivot> {
     let alone = machine.others.alone();
     let strategy = mount_plan::strategy(options, &machine.root, run, kept, staying, alone)?;
     Ok(match strategy {
@@ -277,13 +310,15 @@ fn kept(survivors: &[Survivor]) -> Kept {
 ///
 /// # Errors
 /// A sentence for the operator.
-fn refuse_to_lose(survivors: &[Survivor], lacks: &str, new_root: &Path) -> Result<(), String> {
+fn refuse_to_lose(survivors: &[Survivor], lacks: &str, new_root: &Path) -> Result<(), Unreachable> {
     let lost = |it: &&Survivor| is_by_policy(it) && it.carried_to.is_none();
     let Some(Survivor { path, by, .. }) = survivors.iter().find(lost) else {
         return Ok(());
     };
-    Err(format!(
-        "policy {} keeps {path} of the initramfs, and the new root {new_root} {lacks}, so that /run can hold it nowhere; mount a tmpfs on /run of the initramfs and make /run a directory in the image of the new root, or start once with the kernel parameter switch_root.policies=default",
-        by.join(", ")
-    ))
+    Err(Unreachable::Kept {
+        policies: by.join(", "),
+        path: path.clone(),
+        new_root: new_root.clone(),
+        lacks: lacks.to_owned(),
+    })
 }

@@ -110,8 +110,8 @@ fn compatibility() -> impl Strategy<Value = Compatibility> {
         });
     prop_oneof![
         1 => Just(Compatibility::NotAsked),
-        1 => Just(Compatibility::Malformed("is no YAML".into())),
-        1 => Just(Compatibility::NoWorker("could not be started".into())),
+        1 => Just(Compatibility::Malformed(Message::quoted("is no YAML"))),
+        1 => Just(Compatibility::NoWorker(Message::quoted("could not be started"))),
         6 => vec(judged, 0..4).prop_map(|extensions| Compatibility::Judged {
             extensions,
             unknown: Unknown::default(),
@@ -120,7 +120,7 @@ fn compatibility() -> impl Strategy<Value = Compatibility> {
 }
 
 fn decisions() -> impl Strategy<Value = Decisions> {
-    let maybe = |text: &'static str| option::weighted(0.1, Just(Message::from(text.to_owned())));
+    let maybe = |text: &'static str| option::weighted(0.1, Just(Message::quoted(text)));
     let consequences = (
         maybe("unsigned"),
         maybe("kept"),
@@ -142,7 +142,7 @@ fn decisions() -> impl Strategy<Value = Decisions> {
                         .collect(),
                     ..Review::default()
                 }),
-                false => Err("no memory".into()),
+                false => Err(Message::quoted("no memory")),
             },
             consequences: Consequences {
                 unsigned: consequences.0,
@@ -223,7 +223,7 @@ fn scenes(mounts: &'static [&'static str]) -> impl Strategy<Value = Scene> {
     (table, list, root, decisions(), options()).prop_map(
         |(table, list, root, decisions, options)| {
             let image = (options.mode == Mode::ImageBoot).then(|| ImageFacts {
-                root: root.ok_or_else(no_root_image),
+                root: root.ok_or_else(|| no_root_image().into()),
                 layers: Vec::new(),
             });
             let table = format!("{ALWAYS}{}", table.concat());
@@ -278,7 +278,7 @@ proptest! {
             (Some(_), _) => prop_assert_eq!(&refused, &refused_of_image),
             // The kernel, or the new root, lacks what was asked for.
             (None, Some(reason)) => prop_assert!(
-                reason.starts_with("--strategy pivot") || reason.starts_with("policy "),
+                reason.text.starts_with("--strategy pivot") || reason.text.starts_with("policy "),
                 "{}", reason
             ),
             (None, None) => {}
@@ -346,7 +346,7 @@ fn an_image_without_a_root_image_is_refused() {
     };
     let facts = Facts {
         image: Some(ImageFacts {
-            root: Err(no_root_image()),
+            root: Err(no_root_image().into()),
             layers: Vec::new(),
         }),
         ..Facts::default()
@@ -358,5 +358,5 @@ fn an_image_without_a_root_image_is_refused() {
         consequences: Consequences::default(),
     };
     let refusal = plan(&facts, &decisions, &options).unwrap_err();
-    assert_eq!(refusal.reason, no_root_image());
+    assert_eq!(refusal.reason, no_root_image().into());
 }

@@ -16,35 +16,40 @@ use crate::deletion::{self, Action};
 use crate::proc::Proc;
 use crate::{listing, mounts};
 
+switch_root_core::outcomes! {
+    /// What is left of an earlier run.
+    pub enum Left in "copy-warnings" {
+        /// The unit was started a second time. Mounts may be stacked on each other now; the uppermost
+        /// counts.
+        "SR-W82" Unknown { reason: String } = "whether an earlier run has bound something is not known: {reason}",
+        "SR-W83" Bound { path: String, error: nix::Error } = "{path}, which an earlier run has bound, cannot be detached: {error}",
+    }
+}
+
 /// Removes the mounts that an earlier run made of its copies. Returns what went wrong,
 /// as sentences.
-pub fn unmount(store: &Store, new_root: &[u8], proc: &Proc) -> Vec<String> {
+pub fn unmount(store: &Store, new_root: &[u8], proc: &Proc) -> Vec<Left> {
     let points = match find(store, new_root, proc) {
         Ok(points) => points,
         Err(reason) => {
-            return vec![format!(
-                "whether an earlier run has bound something is not known: {reason}"
-            )];
+            let reason = reason.to_string();
+            return vec![Left::Unknown { reason }];
         }
     };
     // Those in the new root stand behind what they were made of.
     let detach = |point: Vec<u8>| {
         let flags = MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW;
         let error = umount2(point.as_slice(), flags).err()?;
-        let point = switch_root_core::escape::path(&point);
-        Some(format!(
-            "{point}, which an earlier run has bound, cannot be detached: {error}"
-        ))
+        let path = switch_root_core::escape::path(&point);
+        Some(Left::Bound { path, error })
     };
     points.into_iter().rev().filter_map(detach).collect()
 }
 
-fn find(store: &Store, new_root: &[u8], proc: &Proc) -> Result<Vec<Vec<u8>>, String> {
-    let table = proc
-        .read("self/mountinfo")
-        .map_err(|error| error.to_string())?;
-    let all = mounts::parse(&table)?;
-    let id = listing::mount_id(&store.run).map_err(|error| error.to_string())?;
+fn find(store: &Store, new_root: &[u8], proc: &Proc) -> io::Result<Vec<Vec<u8>>> {
+    let table = proc.read("self/mountinfo")?;
+    let all = mounts::parse(&table).map_err(io::Error::other)?;
+    let id = listing::mount_id(&store.run)?;
     let Some(run) = all.iter().find(|mount| mount.id == id) else {
         return Ok(Vec::new());
     };

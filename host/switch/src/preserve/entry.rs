@@ -17,6 +17,16 @@ use switch_root_core::resolve::{self, Within};
 
 use crate::mount_calls::LARGEST_ATTRIBUTE;
 
+switch_root_core::outcomes! {
+    /// Why a file is not copied, or not as it is.
+    pub enum Lacking in "not-copied" {
+        /// The copy lacks nothing else.
+        "SR-W77" Attribute { name: String, error: io::Error } = "attribute {name}: {error}",
+        /// `/run`, which takes memory, has too much already.
+        "SR-W78" NoMemory = "there is no memory to copy it with",
+    }
+}
+
 /// How much of a file is read at once, in bytes.
 const AT_ONCE: usize = 128 << 10;
 
@@ -63,7 +73,7 @@ fn copy_contents(
     let more = AT_ONCE.saturating_sub(buffer.len());
     buffer
         .try_reserve_exact(more)
-        .map_err(|_| io::Error::other("there is no memory to copy it with"))?;
+        .map_err(|_| io::Error::other(Lacking::NoMemory))?;
     buffer.resize(AT_ONCE, 0);
     let mut at = 0;
     while at < size {
@@ -124,8 +134,8 @@ pub fn copy_attributes(from: &OwnedFd, to: &OwnedFd, name: &[u8]) -> io::Result<
 /// directory becomes the working directory.
 fn copy_extended(from: &OwnedFd, to: &OwnedFd, name: &[u8]) -> Vec<io::Error> {
     let lacking = |attribute: &[u8], error: io::Error| {
-        let attribute = escape::path(attribute);
-        vec![io::Error::other(format!("attribute {attribute}: {error}"))]
+        let name = escape::path(attribute);
+        vec![io::Error::other(Lacking::Attribute { name, error })]
     };
     let listed = || -> io::Result<Vec<u8>> {
         fchdir(from)?;

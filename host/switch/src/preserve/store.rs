@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{self, AtFlags, Mode, OFlags, StatxAttributes, StatxFlags};
+use rustix::io::Errno;
 use switch_root_core::locations::{DIRECTORY, PRESERVED, PRIVATE, WHOLE};
 use switch_root_core::path::Path;
 use switch_root_core::resolve::in_root;
@@ -11,6 +12,18 @@ use switch_root_core::resolve::in_root;
 use crate::directories::directory_of_root;
 use crate::listing;
 use crate::proc::Proc;
+
+switch_root_core::outcomes! {
+    /// Why nothing outlives the switch in /run.
+    pub enum NoRun in "no-run" {
+        /// Copies and report must outlive the switch, so that `/run` must be a file system of its own.
+        /// systemd mounts one by itself.
+        "SR-W62" OfTheInitramfs { path: Path } = "{path} is a part of the initramfs, and is deleted with it; mount a tmpfs on /run before",
+        /// The same; or `/run` of the initramfs is a link.
+        "SR-W63" Opening { error: Errno } = "/run cannot be opened: {error}; mount a tmpfs there, which outlives the switch",
+        "SR-W64" Examining { error: io::Error } = "/run cannot be examined: {error}",
+    }
+}
 
 /// How directories are opened here: none of them is a link.
 const FLAGS: OFlags = OFlags::RDONLY
@@ -37,8 +50,8 @@ impl Store {
         new_root_path: &[u8],
         old_root: &OwnedFd,
         proc: &Proc,
-    ) -> Result<Self, String> {
-        let run = |error: io::Error| format!("/run cannot be examined: {error}");
+    ) -> Result<Self, NoRun> {
+        let run = |error: io::Error| NoRun::Examining { error };
         // It may be a link, which is followed as the switch follows it.
         let own = in_root(new_root.as_fd(), "/run", OFlags::RDONLY | OFlags::DIRECTORY).ok();
         let new_root_id = listing::mount_id(&new_root).map_err(run)?;
@@ -53,23 +66,18 @@ impl Store {
                 run,
             },
             None => Self {
-                run: fs::open("/run", FLAGS, Mode::empty()).map_err(|error| {
-                    format!(
-                        "/run cannot be opened: {error}; mount a tmpfs there, which outlives the switch"
-                    )
-                })?,
+                run: fs::open("/run", FLAGS, Mode::empty())
+                    .map_err(|error| NoRun::Opening { error })?,
                 path: b"/run".to_vec(),
             },
         };
         let device = |fd: &OwnedFd| fs::fstat(fd).map(|stat| stat.st_dev);
         let same = device(&store.run)
             .and_then(|run| Ok(run == device(old_root)?))
-            .map_err(|error| format!("/run cannot be examined: {error}"))?;
+            .map_err(|error| run(error.into()))?;
         if same {
-            return Err(format!(
-                "{} is a part of the initramfs, and is deleted with it; mount a tmpfs on /run before",
-                Path::from(store.path)
-            ));
+            let path = store.path.into();
+            return Err(NoRun::OfTheInitramfs { path });
         }
         Ok(store)
     }

@@ -20,11 +20,34 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, fork, pause, pipe2};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+use switch_root_core::outcome::Message;
 use switch_root_core::path::Path;
 
 use crate::mounts::{self, Mount};
 use crate::old_root;
 use crate::proc::Proc;
+
+switch_root_core::outcomes! {
+    /// That what is below a self bind mount is lost.
+    pub enum Covered in "not-copied" {
+        /// The reason is one of the next. systemd mounts `/usr` so, read-only, from version 256 on, and what is below survives all the
+        /// same; but not where something else is mounted on or below it, or where the kernel denies a
+        /// mount namespace. Unmount the other one before the switch, or set `ProtectSystem=no` in
+        /// `/usr/lib/systemd/system.conf.d/` of the initramfs.
+        "SR-W72" Lost { point: Path, why: Why } = "{point} of the initramfs is mounted on itself, and {why}: nothing of it survives",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// Why it is lost, as a part of a sentence.
+    pub enum Why in "not-copied" {
+        /// Unmount the other one before the switch.
+        "SR-W73" Other { other: Path } = "is not looked into, since {other} is a mount, too",
+        /// The kernel denies a mount namespace.
+        "SR-W74" Unseen { error: String } = "cannot be looked at without that mount ({error})",
+        "SR-W84" Killed = "the process that would show it was killed",
+    }
+}
 
 /// What is looked at.
 pub struct View {
@@ -42,7 +65,7 @@ pub struct Uncovered {
     /// The view that has them, where there are any.
     pub view: Option<View>,
     /// Why others are not.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Message>,
 }
 
 /// Looks for directories of the initramfs that are mounted on themselves, and opens it without
@@ -53,10 +76,10 @@ pub fn uncover(mounts: &[Mount], root: &Mount, new_root: &[u8], proc: &Proc) -> 
     for point in &found {
         match on_top(point, &found, mounts) {
             None => uncovered.points.push(point.clone()),
-            Some(other) => uncovered.warnings.push(lost(
-                point,
-                &format!("is not looked into, since {other} is a mount, too"),
-            )),
+            Some(other) => {
+                let (point, why) = (point.clone(), Why::Other { other });
+                uncovered.warnings.push(Covered::Lost { point, why }.into());
+            }
         }
     }
     if uncovered.points.is_empty() {
@@ -65,17 +88,16 @@ pub fn uncover(mounts: &[Mount], root: &Mount, new_root: &[u8], proc: &Proc) -> 
     match View::without(&uncovered.points, proc) {
         Ok(view) => uncovered.view = Some(view),
         Err(error) => {
-            let why = format!("cannot be looked at without that mount ({error})");
-            let lost = |point| lost(point, &why);
-            uncovered.warnings.extend(uncovered.points.iter().map(lost));
-            uncovered.points.clear();
+            let points = std::mem::take(&mut uncovered.points).into_iter();
+            let unseen = points.map(|point| {
+                let error = error.to_string();
+                let why = Why::Unseen { error };
+                Message::from(Covered::Lost { point, why })
+            });
+            uncovered.warnings.extend(unseen);
         }
     }
     uncovered
-}
-
-fn lost(point: &Path, why: &str) -> String {
-    format!("{point} of the initramfs is mounted on itself, and {why}: nothing of it survives")
 }
 
 /// The directories of the initramfs that are mounted on themselves.
@@ -141,7 +163,7 @@ impl View {
 fn take(child: Pid, mut told: File) -> io::Result<View> {
     let mut words = [[0; 4]; 3];
     told.read_exact(words.as_flattened_mut())
-        .map_err(|_| io::Error::other("the process that would show it was killed"))?;
+        .map_err(|_| io::Error::other(Why::Killed))?;
     let [error, root, namespace] = words.map(i32::from_ne_bytes);
     if error != 0 {
         return Err(io::Error::from_raw_os_error(error));
@@ -229,7 +251,7 @@ mod tests {
         let [warning] = &uncovered.warnings[..] else {
             panic!("{:?}", uncovered.warnings);
         };
-        assert!(warning.starts_with(
+        assert!(warning.text.starts_with(
             "/no/mount of the initramfs is mounted on itself, and cannot be looked at without that mount ("
         ), "{warning}");
     }

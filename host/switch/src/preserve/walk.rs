@@ -9,6 +9,7 @@ use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use switch_root_core::escape;
 use switch_root_core::keep::Keep;
+use switch_root_core::outcome::Outcomes;
 use switch_root_core::report::{CopyTally, Failed, MAX_LISTED};
 use switch_root_core::resolve::{self, Within};
 use switch_root_core::walk::{Visitor, Walk, directory};
@@ -18,8 +19,31 @@ use crate::deletion::is_memory;
 
 pub use switch_root_core::walk::Pair;
 
+switch_root_core::outcomes! {
+    /// What is not copied as it is.
+    pub enum Incomplete in "not-copied" {
+        /// The error says why; most often `/run` has become full. Where only an attribute is named, the
+        /// copy lacks nothing else.
+        "SR-W75" Copy { path: String, error: String } = "{path} cannot be copied, or not as it is: {error}",
+    }
+}
+
 /// What a file occupies is counted in pages, in bytes each.
 const PAGE: u64 = 4096;
+
+/// That something cannot be copied, or not as it is.
+pub fn incomplete(path: String, error: &io::Error) -> Failed {
+    let error = error.to_string();
+    let failure = Incomplete::Copy {
+        path: path.clone(),
+        error: error.clone(),
+    };
+    Failed {
+        path,
+        error,
+        code: Some(failure.code()),
+    }
+}
 
 /// Walks through what is kept in a directory, and copies it where the pair has a
 /// place for that. Never stops at an error: what fails is reported.
@@ -144,10 +168,7 @@ impl<'k> Visitor for Copier<'k> {
         if error.raw_os_error() == Some(Errno::XDEV.raw_os_error()) {
             self.tally.skipped_mounts.push(path);
         } else if self.tally.failed.len() < MAX_LISTED {
-            self.tally.failed.push(Failed {
-                path,
-                error: error.to_string(),
-            });
+            self.tally.failed.push(incomplete(path, &error));
         } else {
             self.tally.failed_more += 1;
         }

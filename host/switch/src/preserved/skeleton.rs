@@ -14,6 +14,14 @@ use switch_root_core::report::Report;
 use crate::listing;
 use crate::mount_calls::{Extent, Setting, attach, copy, make, make_read_only};
 
+switch_root_core::outcomes! {
+    /// What is not shown to others than root.
+    pub enum Unbound in "switch-warnings" {
+        /// Others than root do not see it. Bind it by hand where it is needed.
+        "SR-W14" Path { path: Path, error: io::Error } = "{path} of the initramfs cannot be bound below /run/switch-root/preserved: {error}; root finds it below /run/switch-root/private/initramfs",
+    }
+}
+
 /// See the module.
 pub struct Skeleton {
     /// Its mount, attached nowhere before [`Skeleton::attach`].
@@ -67,9 +75,8 @@ impl Skeleton {
         drop(place);
         for path in &self.paths {
             if let Err(error) = self.bind(initramfs, path) {
-                report.warn(format!(
-                    "{path} of the initramfs cannot be bound below /run/switch-root/preserved: {error}; root finds it below /run/switch-root/private/initramfs"
-                ));
+                let path = path.clone();
+                report.warn(Unbound::Path { path, error });
             }
         }
         Ok(())

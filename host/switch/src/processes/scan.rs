@@ -13,6 +13,16 @@ use switch_root_core::plan::Process;
 use crate::mounts::{self, Mount};
 use crate::proc::Proc;
 
+switch_root_core::outcomes! {
+    /// Why a path survives.
+    pub enum Served in "kept-by-the-host" {
+        /// A FUSE file system, or a local 9p or NFS, is served out of the initramfs: the process
+        /// executes the path, has it mapped or open, works in it, or has it, or a pattern of its names,
+        /// in its command line.
+        "SR-V35" By { pid: u32, name: Path, how: &'static str } = "process {pid} ({name}), which serves a file system, {how}",
+    }
+}
+
 /// The device that FUSE file systems are served through, by its number: 10 are
 /// miscellaneous devices, and of these it is 229 (Documentation/admin-guide/devices.txt).
 const FUSE: (u32, u32) = (10, 229);
@@ -56,8 +66,7 @@ pub enum How {
 
 impl Living {
     /// Why a path survives that it uses.
-    pub fn why(&self, how: How) -> String {
-        let Process { pid, name, .. } = &self.process;
+    pub fn why(&self, how: How) -> Served {
         let how = match how {
             How::Executes => "executes it",
             How::Maps => "has it mapped",
@@ -66,7 +75,11 @@ impl Living {
             How::Names => "has it in its command line",
             How::Matches => "has a pattern of its names in its command line",
         };
-        format!("process {pid} ({name}), which serves a file system, {how}")
+        Served::By {
+            pid: self.process.pid,
+            name: self.process.name.clone(),
+            how,
+        }
     }
 }
 

@@ -61,6 +61,7 @@ fn whole() -> Report {
                 make: false,
             }),
             note: Some("a note".into()),
+            code: Some(NoCompiler::Needed.code()),
         }],
         extensions: vec![ExtensionReport {
             image: "0.sqsh".into(),
@@ -84,6 +85,7 @@ fn whole() -> Report {
                 failed: vec![Failed {
                     path: "/a".into(),
                     error: "EPERM".into(),
+                    code: Some(NoCompiler::Needed.code()),
                 }],
                 failed_more: 1,
                 skipped_mounts: vec!["/b".into()],
@@ -110,6 +112,7 @@ fn whole() -> Report {
                 failed: vec![Failed {
                     path: "/a".into(),
                     error: "ENOSPC".into(),
+                    code: Some(NoCompiler::Needed.code()),
                 }],
                 failed_more: 1,
                 skipped_mounts: vec!["/b".into()],
@@ -117,6 +120,7 @@ fn whole() -> Report {
             missing: vec![Failed {
                 path: "/c".into(),
                 error: "it takes too much".into(),
+                code: Some(NoCompiler::Needed.code()),
             }],
             time_us: 1,
         }),

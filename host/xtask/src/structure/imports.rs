@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-use crate::prose::messages::is_for_tests;
+use crate::prose::strings::is_for_tests;
 
 /// A path as it stands in a file: its segments, and whether a `pub use` names it.
 struct Named {

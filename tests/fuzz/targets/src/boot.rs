@@ -73,7 +73,10 @@ fn mountinfo(data: &[u8]) {
         fuzzing::overlay_layers(mount);
         let written = line(mount);
         // The options stay as the kernel wrote them.
-        assert_eq!(fuzzing::parse_mounts(&written), Ok(vec![mount.clone()]));
+        assert_eq!(
+            fuzzing::parse_mounts(&written).ok(),
+            Some(vec![mount.clone()])
+        );
     }
 }
 

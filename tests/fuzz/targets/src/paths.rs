@@ -9,6 +9,7 @@ use policy::session::Session;
 use switch_root_core::escape;
 use switch_root_core::file_kind::FileKind;
 use switch_root_core::keep::Keep;
+use switch_root_core::outcome::Message;
 use switch_root_core::path::{is_at_or_below, join};
 use switch_root_core::preserved::{Carry, Claim, Kept};
 
@@ -95,7 +96,7 @@ fn survivors(data: &[u8]) {
             3 => kept.push(Kept {
                 path,
                 kind,
-                why: "it is in use".into(),
+                why: Message::quoted("it is in use"),
             }),
             policy => review.claims.push(Claim {
                 path,
@@ -107,7 +108,7 @@ fn survivors(data: &[u8]) {
         }
     }
     let place = |target: &[u8], _| match target.first() {
-        Some(b'!') => Err("there is no place".into()),
+        Some(b'!') => Err(Message::quoted("there is no place")),
         _ => Ok(Carry {
             target: target.into(),
             real: target.into(),

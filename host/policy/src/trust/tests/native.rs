@@ -47,7 +47,9 @@ impl Source for Files {
 
     fn read(&self, path: &Path, limit: u64) -> Result<Option<Contents>, Message> {
         match self.0.get(path) {
-            Some((bytes, _, _)) if bytes.len() as u64 > limit => Err("is too large".into()),
+            Some((bytes, _, _)) if bytes.len() as u64 > limit => {
+                Err(Message::quoted("is too large"))
+            }
             file => Ok(file.map(|(bytes, uid, mode)| Contents {
                 bytes: bytes.clone(),
                 uid: *uid,

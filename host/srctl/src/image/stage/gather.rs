@@ -12,6 +12,7 @@ use switch_root_core::error::Result;
 use switch_root_core::failure::{Failure, Kind};
 use switch_root_core::interrupt;
 use switch_root_core::limits::fixed;
+use switch_root_core::outcome::Message;
 use switch_root_core::progress::Progress;
 use toolkit::loading;
 
@@ -169,7 +170,12 @@ fn take(
     };
     let compiled = match usable {
         Ok(piece) => piece,
-        Err(reason) => return Ok(Err(Failure::load(Kind::Unreadable, reason))),
+        Err(reason) => {
+            return Ok(Err(Failure::load(
+                Kind::Unreadable,
+                Message::quoted(reason),
+            )));
+        }
     };
     let trial = trial(policy, compiled.is_some(), target);
     if let Some(failure) = try_loading(machine, trial.as_ref())? {
@@ -206,7 +212,7 @@ fn take(
         };
         match piece {
             Ok(piece) => staged.beside.push(piece),
-            Err(reason) => return Ok(Err(Failure::load(Kind::Settings, reason))),
+            Err(reason) => return Ok(Err(Failure::load(Kind::Settings, Message::quoted(reason)))),
         }
     }
     Ok(Ok(staged))
@@ -323,7 +329,7 @@ impl Gathered {
             match reason {
                 None => self.staged.push(staged),
                 Some(reason) => {
-                    let failure = Failure::load(Kind::NotAPolicy, reason);
+                    let failure = Failure::load(Kind::NotAPolicy, Message::quoted(reason));
                     let needed = staged.needed;
                     let left = LeftOut::new(&staged.name, &staged.origin, &failure, needed);
                     self.left_out.push(left);
