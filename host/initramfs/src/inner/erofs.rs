@@ -31,7 +31,7 @@ impl BlockSource for Part {
 
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<(), FoldError> {
         let end = offset.checked_add(buffer.len() as u64);
-        if !end.is_some_and(|end| end <= self.size) {
+        if end.is_none_or(|end| end > self.size) {
             return Err(FoldError::Io("read past the end of the image"));
         }
         self.file
