@@ -75,6 +75,7 @@ fn what_is_not_packed_is_told_with_its_findings() -> Checked {
     ensure!(value["written"] == false, "{value:#}");
     let finding = &value["findings"][0];
     ensure!(finding["rule"] == "unexpected-file", "{value:#}");
+    ensure!(finding["code"] == "SR-Y46", "{value:#}");
     in_text(
         &ran.stderr,
         finding,

@@ -4,18 +4,43 @@
 //! about registries are read, and nothing else: what the rest means is for others to know.
 
 pub(crate) mod documents;
-mod reader;
-mod recognise;
-mod registries;
+
+pub(crate) mod reader;
+
+pub(crate) mod recognise;
+
+pub(crate) mod registries;
 
 use std::collections::HashMap;
 
 use oci::reference::ImageRef;
 use oci::registries::Registries;
 use reader::{Reader, Value};
-use switch_root_core::error::{Error, Result};
+use switch_root_core::error::{Error, Result, Words};
 use switch_root_core::escape;
+use switch_root_core::outcome::Message;
 use switch_root_core::yaml::{self, Aliases, Node, Position};
+
+switch_root_core::outcomes! {
+    /// What is wrong with an extension of a configuration: what follows its place in a sentence.
+    pub enum Malformed in "configurations" {
+        /// Each extension is an element with the key `image`, and is there once.
+        "SR-M10" NoImage = "has no `image`, the reference of the extension's image",
+        "SR-M11" Twice { image: String, first: Position } = "names the image `{image}`, which stands at {first} already; remove one of them",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// Why a file is not read as a machine configuration.
+    pub enum Unread in "configurations" {
+        /// Another file was named, perhaps.
+        "SR-M01" TooLarge { name: String, length: usize, most: usize } = "{name} is {length} bytes long; a machine configuration has at most {most}, so is it the right file?",
+        /// An editor saves files as UTF-8 where it is asked to.
+        "SR-M02" NotUtf8 { name: String, line: usize, column: usize } = "{name}: line {line} column {column}: a byte that is not UTF-8; save the file as UTF-8",
+        /// Talos would refuse it, too. Remove one of the documents.
+        "SR-M03" Second { name: String, second: Position, first: Position } = "{name}: {second}: a second document with the key `machine`; the first one begins at {first}, and only one of them can be meant",
+    }
+}
 
 /// The largest configuration that is read, in bytes.
 const LARGEST: usize = 16 << 20;
@@ -85,10 +110,11 @@ pub fn parse(text: &[u8], file: &str) -> Result<Configuration> {
 fn utf8<'a>(text: &'a [u8], file: &str) -> Result<&'a str> {
     let name = escape::path(file.as_bytes());
     if text.len() > LARGEST {
-        return Err(Error::input(format!(
-            "{name} is {} bytes long; a machine configuration has at most {LARGEST}, so is it the right file?",
-            text.len()
-        )));
+        return Err(Error::input(Unread::TooLarge {
+            name,
+            length: text.len(),
+            most: LARGEST,
+        }));
     }
     std::str::from_utf8(text).map_err(|error| {
         let before = String::from_utf8_lossy(&text[..error.valid_up_to()]);
@@ -100,22 +126,22 @@ fn utf8<'a>(text: &'a [u8], file: &str) -> Result<&'a str> {
             .chars()
             .count()
             + 1;
-        Error::input(format!(
-            "{name}: line {line} column {column}: a byte that is not UTF-8; save the file as UTF-8"
-        ))
+        Error::input(Unread::NotUtf8 { name, line, column })
     })
 }
 
 /// The documents of a configuration that is UTF-8.
 pub(crate) fn documents(text: &str, file: &str) -> Result<Vec<Node>> {
     yaml::documents(text, Aliases::Leave).map_err(|error| {
-        let error = error.to_string();
-        let colon = if error.starts_with("is ") { "" } else { ":" };
-        Error::input(format!(
-            "{}{colon} {}",
-            escape::path(file.as_bytes()),
-            escape::message(&error, 1000)
-        ))
+        let name = escape::path(file.as_bytes());
+        let colon = match error {
+            yaml::Malformed::NotYaml { .. } => "",
+            _ => ":",
+        };
+        Error::input(
+            Message::from(error)
+                .reworded(|error| format!("{name}{colon} {}", escape::message(error, 1000))),
+        )
     })
 }
 
@@ -126,12 +152,11 @@ pub(crate) fn of_machine(documents: &[Node], file: &str) -> Result<Option<usize>
         .enumerate()
         .filter(|(_, document)| document.get("machine").is_some());
     match (found.next(), found.next()) {
-        (Some((_, first)), Some((_, second))) => Err(Error::input(format!(
-            "{}: {}: a second document with the key `machine`; the first one begins at {}, and only one of them can be meant",
-            escape::path(file.as_bytes()),
-            second.start,
-            first.start
-        ))),
+        (Some((_, first)), Some((_, second))) => Err(Error::input(Unread::Second {
+            name: escape::path(file.as_bytes()),
+            second: second.start,
+            first: first.start,
+        })),
         (found, _) => Ok(found.map(|(index, _)| index)),
     }
 }
@@ -146,32 +171,33 @@ fn extensions(reader: &mut Reader, install: &Value) -> Vec<Configured> {
         &list,
         "with an element `image: REFERENCE` for each extension",
     ) {
-        let missing = "has no `image`, the reference of the extension's image";
         if item.node.is_null() {
-            reader.refuse(&item, missing);
+            reader.refuse(&item, Malformed::NoImage);
             continue;
         }
         let Some(entries) = reader.mapping(&item, "with the key `image`") else {
             continue;
         };
         let Some(image) = entries.get("image").filter(|image| !image.node.is_null()) else {
-            reader.refuse(&item, missing);
+            reader.refuse(&item, Malformed::NoImage);
             continue;
         };
         let Some(text) = reader.text(&image, "an image reference") else {
             continue;
         };
         match text.parse::<ImageRef>() {
-            Err(error) => reader.refuse(&image, &format!("cannot be used: {error}")),
+            Err(error) => {
+                let unusable = |error: &str| format!("cannot be used: {error}");
+                reader.refuse(&image, error.message().reworded(unusable));
+            }
             Ok(parsed) => {
                 let position = image.node.start;
                 if let Some(first) = seen.insert(parsed.text.clone(), position) {
-                    reader.refuse(
-                        &image,
-                        &format!(
-                            "names the image `{text}`, which stands at {first} already; remove one of them"
-                        ),
-                    );
+                    let twice = Malformed::Twice {
+                        image: text.to_owned(),
+                        first,
+                    };
+                    reader.refuse(&image, twice);
                 } else {
                     extensions.push(Configured {
                         image: parsed,

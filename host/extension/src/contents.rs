@@ -4,7 +4,8 @@ mod attributes;
 mod elf;
 mod open;
 pub mod release;
-mod walk;
+
+pub(crate) mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
 

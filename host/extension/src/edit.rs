@@ -12,7 +12,8 @@
 
 mod flow;
 mod list;
-mod verify;
+
+pub(crate) mod verify;
 
 use std::str::FromStr;
 
@@ -20,12 +21,36 @@ use list::{PATH, images};
 use oci::reference::ImageRef;
 use switch_root_core::error::{Error, Kind as ErrorKind, Result};
 use switch_root_core::escape;
-use switch_root_core::yaml::{Kind, Node, emit};
+use switch_root_core::outcome::Message;
+use switch_root_core::yaml::{Kind, Node, Position, emit};
 use verify::Change;
 use yaml_edit::{Mapping, YamlFile};
 
 use crate::configuration::documents::kind;
 use crate::configuration::{self, Configured};
+
+switch_root_core::outcomes! {
+    /// What a configuration is like that is not changed: what follows its name in a sentence.
+    pub enum Written in "configurations" {
+        /// The sentence ends with what to write, and where, by hand.
+        "SR-M35" Nowhere = "has no document with the key `machine`, and it is not clear where one belongs",
+        "SR-M36" NoMachine = "has no document with the key `machine`",
+        "SR-M37" Marked { key: String, position: Position } = "has an anchor or a tag at `{key}` ({position})",
+        "SR-M38" Otherwise = "is written in a way that is not changed here",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// Why a configuration is not changed.
+    pub enum Refused in "configurations" {
+        /// Nothing needs to be done.
+        "SR-M30" AlreadyThere { name: String, position: Position, image: String } = "{name}: {position}: the image {image} is there already",
+        "SR-M31" Unattended { name: String, position: Position } = "{name}: {position}: the document UnattendedInstallConfig excludes machine.install, where extensions are listed, so Talos would refuse the result and nothing is added; put the extension into the schematic of the installer",
+        /// Name it as the configuration spells it.
+        "SR-M32" NoneThere { name: String, image: String } = "{name}: the image {image} is not among the extensions; there are no extensions",
+        "SR-M33" NotThere { name: String, image: String, images: String } = "{name}: the image {image} is not among the extensions; there are: {images}",
+    }
+}
 
 /// The document of a configuration that Talos does not take beside `machine.install`.
 const UNATTENDED: &str = "UnattendedInstallConfig";
@@ -41,27 +66,29 @@ pub fn add_extension(text: &str, file: &str, image: &ImageRef) -> Result<String>
     let before = configuration::parse(text.as_bytes(), file)?;
     let name = escape::path(file.as_bytes());
     if let Some(there) = find(&before.extensions, &image.text) {
-        return Err(Error::input(format!(
-            "{name}: {}: the image {} is there already",
-            there.position,
-            escape::message(&image.text, 500)
-        )));
+        return Err(Error::input(Refused::AlreadyThere {
+            name,
+            position: there.position,
+            image: escape::message(&image.text, 500),
+        }));
     }
-    let by_hand = |why: &str| {
-        Error::input(format!(
-            "{name} {why}, so the extension is not added; write it there yourself, below machine, install, extensions: `- image: {}`",
-            escape::message(&image.text, 500)
-        ))
+    let by_hand = |why: Message| {
+        let image = escape::message(&image.text, 500);
+        Error::input(why.reworded(|why| {
+            format!(
+                "{name} {why}, so the extension is not added; write it there yourself, below machine, install, extensions: `- image: {image}`"
+            )
+        }))
     };
     let documents = configuration::documents(text, file)?;
     let unattended = documents
         .iter()
         .find(|document| kind(document) == Some(UNATTENDED));
     if let Some(unattended) = unattended {
-        return Err(Error::input(format!(
-            "{name}: {}: the document {UNATTENDED} excludes machine.install, where extensions are listed, so Talos would refuse the result and nothing is added; put the extension into the schematic of the installer",
-            unattended.start
-        )));
+        return Err(Error::input(Refused::Unattended {
+            name,
+            position: unattended.start,
+        }));
     }
     let document = match configuration::of_machine(&documents, file)? {
         Some(index) => Some(&documents[index]),
@@ -72,9 +99,7 @@ pub fn add_extension(text: &str, file: &str, image: &ImageRef) -> Result<String>
                 Some(only)
             }
             _ => {
-                return Err(by_hand(
-                    "has no document with the key `machine`, and it is not clear where one belongs",
-                ));
+                return Err(by_hand(Written::Nowhere.into()));
             }
         },
     };
@@ -103,11 +128,7 @@ pub fn add_extension(text: &str, file: &str, image: &ImageRef) -> Result<String>
         &images,
         None,
     )
-    .map_err(|why| {
-        by_hand(&format!(
-            "is written in a way that is not changed here ({why})"
-        ))
-    })?;
+    .map_err(|why| by_hand(why.reworded(|why| format!("{} ({why})", Written::Otherwise))))?;
     Ok(after)
 }
 
@@ -124,27 +145,29 @@ pub fn remove_extension(text: &str, file: &str, image: &str) -> Result<String> {
         .iter()
         .position(|there| there.image.text == image)
     else {
-        let there = match images(&before.extensions).join(", ") {
-            none if none.is_empty() => "there are no extensions".to_owned(),
-            some => format!("there are: {}", escape::message(&some, 2000)),
+        let image = escape::message(image, 500);
+        let images = escape::message(&images(&before.extensions).join(", "), 2000);
+        let refused = match images.is_empty() {
+            true => Refused::NoneThere { name, image },
+            false => Refused::NotThere {
+                name,
+                image,
+                images,
+            },
         };
-        return Err(Error::new(
-            ErrorKind::NotFound,
-            format!(
-                "{name}: the image {} is not among the extensions; {there}",
-                escape::message(image, 500)
-            ),
-        ));
+        return Err(Error::new(ErrorKind::NotFound, refused));
     };
     let line = before.extensions[index].position.line;
-    let by_hand = |why: &str| {
-        Error::input(format!(
-            "{name} {why}, so the extension is not removed; take it out yourself, at line {line}"
-        ))
+    let by_hand = |why: Message| {
+        Error::input(why.reworded(|why| {
+            format!(
+                "{name} {why}, so the extension is not removed; take it out yourself, at line {line}"
+            )
+        }))
     };
     let documents = configuration::documents(text, file)?;
     let Some(machine) = configuration::of_machine(&documents, file)? else {
-        return Err(by_hand("has no document with the key `machine`"));
+        return Err(by_hand(Written::NoMachine.into()));
     };
     let document = &documents[machine];
     refuse_anchors(document, text, &by_hand)?;
@@ -166,11 +189,7 @@ pub fn remove_extension(text: &str, file: &str, image: &str) -> Result<String> {
         &images,
         Some((document, index)),
     )
-    .map_err(|why| {
-        by_hand(&format!(
-            "is written in a way that is not changed here ({why})"
-        ))
-    })?;
+    .map_err(|why| by_hand(why.reworded(|why| format!("{} ({why})", Written::Otherwise))))?;
     Ok(after)
 }
 
@@ -215,7 +234,7 @@ fn append(text: &str, block: &str) -> String {
 
 /// Anchored nodes stand elsewhere, too, and what is changed here would change
 /// there.
-fn refuse_anchors(document: &Node, text: &str, by_hand: &impl Fn(&str) -> Error) -> Result<()> {
+fn refuse_anchors(document: &Node, text: &str, by_hand: &impl Fn(Message) -> Error) -> Result<()> {
     let mut node = document;
     for (depth, key) in PATH.iter().enumerate() {
         let Kind::Mapping(entries) = &node.kind else {
@@ -233,11 +252,11 @@ fn refuse_anchors(document: &Node, text: &str, by_hand: &impl Fn(&str) -> Error)
                 .any(|word| word.starts_with(['&', '!']))
         });
         if marked {
-            return Err(by_hand(&format!(
-                "has an anchor or a tag at `{}` ({})",
-                PATH[..=depth].join("."),
-                key.start
-            )));
+            let marked = Written::Marked {
+                key: PATH[..=depth].join("."),
+                position: key.start,
+            };
+            return Err(by_hand(marked.into()));
         }
         node = value;
     }
@@ -248,10 +267,10 @@ fn refuse_anchors(document: &Node, text: &str, by_hand: &impl Fn(&str) -> Error)
 /// `machine`, or is the only one. The change says whether it was made.
 fn edited(
     text: &str,
-    by_hand: &impl Fn(&str) -> Error,
+    by_hand: &impl Fn(Message) -> Error,
     change: impl Fn(&Mapping) -> bool,
 ) -> Result<String> {
-    let unknown = || by_hand("is written in a way that is not changed here");
+    let unknown = || by_hand(Written::Otherwise.into());
     let file = YamlFile::from_str(text).map_err(|_| unknown())?;
     let documents: Vec<Mapping> = file
         .documents()

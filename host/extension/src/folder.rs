@@ -2,11 +2,24 @@
 
 use std::cmp::Ordering;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use switch_root_core::error::{Error, Result};
 use switch_root_core::{escape, interrupt};
+
+switch_root_core::outcomes! {
+    /// Why a folder is not one of extensions.
+    pub enum Unfit in "extensions" {
+        /// The system's own words follow.
+        "SR-Y05" Unread { folder: String } = "cannot read the folder of extensions {folder}",
+        /// The folder is made by `srctl extension pull`.
+        "SR-Y06" OneExtension { folder: String } = "{folder} is the folder of one extension, with its manifest.yaml and rootfs; name the folder that it is in, which holds nothing but a folder for each extension",
+        "SR-Y07" Link { path: String, folder: String } = "{path} is a symbolic link; in the folder of extensions {folder} there must be nothing but a folder for each extension, so move it elsewhere",
+        "SR-Y08" NotAFolder { path: String, folder: String } = "{path} is not a folder; in the folder of extensions {folder} there must be nothing but a folder for each extension, so move it elsewhere",
+        "SR-Y09" NotUtf8 { path: String, folder: String } = "{path} has a name that is not UTF-8; in the folder of extensions {folder} there must be nothing but a folder for each extension, so move it elsewhere",
+    }
+}
 
 /// What an extension has in its folder: what says what it is.
 pub const MANIFEST: &str = "manifest.yaml";
@@ -32,44 +45,45 @@ pub struct Unpacked {
 /// UTF-8.
 pub fn list(dir: &Path) -> Result<Vec<Unpacked>> {
     let shown = escape::path(dir.as_os_str().as_encoded_bytes());
-    let attempt = format!("cannot read the folder of extensions {shown}");
+    let failed = |error: io::Error| {
+        let folder = shown.clone();
+        Error::system(Unfit::Unread { folder }, &error)
+    };
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::system(attempt, &error)),
+        Err(error) => return Err(failed(error)),
     };
     let is_one = |name: &str| fs::symlink_metadata(dir.join(name)).is_ok();
     if is_one(MANIFEST) && is_one(ROOTFS) {
-        return Err(Error::input(format!(
-            "{shown} is the folder of one extension, with its manifest.yaml and rootfs; name the folder that it is in, which holds nothing but a folder for each extension"
-        )));
+        return Err(Error::input(Unfit::OneExtension { folder: shown }));
     }
     let mut extensions = Vec::new();
     for entry in entries {
         interrupt::check()?;
-        let entry = entry.map_err(|error| Error::system(attempt.as_str(), &error))?;
+        let entry = entry.map_err(failed)?;
         let name = entry.file_name();
         if name.as_encoded_bytes().starts_with(b".") {
             continue;
         }
         let path = entry.path();
-        let refused = |what: &str| {
-            Err(Error::input(format!(
-                "{} {what}; in the folder of extensions {shown} there must be nothing but a folder for each extension, so move it elsewhere",
-                escape::path(path.as_os_str().as_encoded_bytes())
-            )))
+        let names = || {
+            let path = escape::path(path.as_os_str().as_encoded_bytes());
+            (path, shown.clone())
         };
-        let kind = entry
-            .file_type()
-            .map_err(|error| Error::system(attempt.as_str(), &error))?;
+
+        let kind = entry.file_type().map_err(failed)?;
         if kind.is_symlink() {
-            return refused("is a symbolic link");
+            let (path, folder) = names();
+            return Err(Error::input(Unfit::Link { path, folder }));
         }
         if !kind.is_dir() {
-            return refused("is not a folder");
+            let (path, folder) = names();
+            return Err(Error::input(Unfit::NotAFolder { path, folder }));
         }
         let Ok(name) = name.into_string() else {
-            return refused("has a name that is not UTF-8");
+            let (path, folder) = names();
+            return Err(Error::input(Unfit::NotUtf8 { path, folder }));
         };
         extensions.push(Unpacked { name, path });
     }

@@ -4,6 +4,15 @@
 use switch_root_core::yaml::{Kind, Node, Position};
 use switch_root_core::{escape, extensions};
 
+switch_root_core::outcomes! {
+    /// A key that nobody reads.
+    pub enum Unknown in "extension-manifests" {
+        /// Most such keys are misspelt, and what they should do is not done.
+        "SR-M70" Misspelt { key: String, meant: String } = "`{key}` is not a key that is read; did you mean `{meant}`?",
+        "SR-M71" Other { key: String, known: String } = "`{key}` is not a key that is read; the keys that are known are {known}",
+    }
+}
+
 /// How alike two keys are, from 0 to 1, for one to be a misspelling of the other
 /// (Jaro-Winkler).
 const ALIKE: f64 = 0.8;
@@ -16,7 +25,7 @@ const QUOTED: usize = 300;
 
 /// The keys of a mapping that are not among those that are known, each with its place
 /// and a sentence about it; `path` leads to the mapping.
-pub fn unknown(node: &Node, path: &str, known: &[&str]) -> Vec<(Position, String)> {
+pub fn unknown(node: &Node, path: &str, known: &[&str]) -> Vec<(Position, Unknown)> {
     let Kind::Mapping(entries) = &node.kind else {
         return Vec::new();
     };
@@ -46,7 +55,7 @@ pub fn unknown_of_list(unknown: &extensions::Unknown, file: &str) -> Vec<String>
     });
     let mut all = of_file.chain(of_layers);
     let mut named: Vec<String> = (all.by_ref().take(NAMED))
-        .map(|sentence| format!("{file}: {}", escape::message(&sentence, QUOTED)))
+        .map(|sentence| format!("{file}: {}", escape::message(&sentence.to_string(), QUOTED)))
         .collect();
     named.extend(match all.count() {
         0 => None,
@@ -55,12 +64,18 @@ pub fn unknown_of_list(unknown: &extensions::Unknown, file: &str) -> Vec<String>
     named
 }
 
-fn sentence(above: &str, name: &str, known: &[&str]) -> String {
-    let advice = match nearest(name, known) {
-        Some(meant) => format!("did you mean `{meant}`?"),
-        None => format!("the keys that are known are {}", known.join(", ")),
-    };
-    format!("`{above}{name}` is not a key that is read; {advice}")
+fn sentence(above: &str, name: &str, known: &[&str]) -> Unknown {
+    let key = format!("{above}{name}");
+    match nearest(name, known) {
+        Some(meant) => Unknown::Misspelt {
+            key,
+            meant: meant.to_owned(),
+        },
+        None => Unknown::Other {
+            key,
+            known: known.join(", "),
+        },
+    }
 }
 
 /// The one that is meant, in all likelihood.
@@ -83,7 +98,10 @@ mod tests {
     fn a_key_that_is_not_read_is_named_with_what_was_meant() {
         let text = "disk: 1\nextension: 2\nwipe: 3\nunheard: 4\n";
         let node = yaml::document(text).unwrap().unwrap();
-        let found = unknown(&node, "machine.install", &["disk", "extensions", "wipe"]);
+        let found: Vec<_> = unknown(&node, "machine.install", &["disk", "extensions", "wipe"])
+            .into_iter()
+            .map(|(at, unknown)| (at, unknown.to_string()))
+            .collect();
         let told: Vec<_> = found
             .iter()
             .map(|(at, told)| (at.line, told.as_str()))

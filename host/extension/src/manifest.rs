@@ -29,11 +29,32 @@
 use std::fmt;
 
 use serde_json::Value;
+use switch_root_core::error::Words;
 use switch_root_core::escape;
 use switch_root_core::extensions::extension_of;
+use switch_root_core::outcome::Message;
 use switch_root_core::yaml::{self, Aliases, Kind, Node, Position};
 
 use crate::known_keys;
+
+switch_root_core::outcomes! {
+    /// What is wrong with a manifest.
+    pub enum Malformed in "extension-manifests" {
+        /// The book describes manifests, and `srctl extension validate` names all that is wrong at once.
+        "SR-M50" NotText { path: String, found: &'static str } = "`{path}` is {found}; it must be a text",
+        "SR-M51" NotMapping { path: String, found: &'static str } = "`{path}` is {found}; it must be a mapping",
+        "SR-M52" TooLarge { most: usize } = "it is larger than {most} bytes, which no manifest is",
+        "SR-M53" NotUtf8 { at: usize } = "it is not UTF-8: the byte at offset {at} is wrong",
+        "SR-M54" Empty = "it is empty; it needs `version` and `metadata`",
+        "SR-M55" NoManifest { found: &'static str } = "it is {found}; it must be a mapping with `version` and `metadata`",
+        "SR-M56" NoMetadata = "there is no `metadata`, which names the extension and its version",
+        "SR-M57" Version { found: String } = "unsupported manifest version: {found}; `version` must be `v1alpha1`",
+        "SR-M58" Missing { path: String } = "`{path}` is missing or empty; it must be a text",
+        "SR-M59" NoConstraint { path: String, found: &'static str } = "`{path}` is {found}; it must be a mapping with `version`, the constraint to be met",
+        /// Talos reads the first document alone, too.
+        "SR-M60" Second = "a second document begins here, and the first one alone is read; remove it",
+    }
+}
 
 /// The largest manifest that is read, in bytes.
 pub const LARGEST: usize = 1 << 20;
@@ -83,7 +104,7 @@ pub struct Problem {
     /// whole.
     pub position: Option<Position>,
     /// A sentence, fit for a terminal.
-    pub message: String,
+    pub message: Message,
 }
 
 impl fmt::Display for Problem {
@@ -91,7 +112,7 @@ impl fmt::Display for Problem {
         if let Some(position) = self.position {
             write!(f, "{position}: ")?;
         }
-        f.write_str(&self.message)
+        f.write_str(&self.message.text)
     }
 }
 
@@ -108,15 +129,27 @@ pub fn parse(text: &[u8]) -> Result<Manifest, Vec<Problem>> {
     }
 }
 
+impl Problem {
+    /// The sentence, with its place in front.
+    pub fn whole(&self) -> Message {
+        self.message.clone().reworded(|_| self.to_string())
+    }
+
+    fn new(position: Option<Position>, message: impl Words) -> Self {
+        let shown = |text: &str| escape::message(text, QUOTED);
+        Self {
+            position,
+            message: message.message().reworded(shown),
+        }
+    }
+}
+
 #[derive(Default)]
 struct Problems(Vec<Problem>);
 
 impl Problems {
-    fn add(&mut self, position: Option<Position>, message: &str) {
-        self.0.push(Problem {
-            position,
-            message: escape::message(message, QUOTED),
-        });
+    fn add(&mut self, position: Option<Position>, message: impl Words) {
+        self.0.push(Problem::new(position, message));
     }
 
     /// Notes it unless the value is a text. Null and what is missing are empty.
@@ -126,10 +159,8 @@ impl Problems {
         };
         node.as_text().unwrap_or_else(|| {
             let found = node.describe();
-            self.add(
-                Some(node.start),
-                &format!("`{path}.{key}` is {found}; it must be a text"),
-            );
+            let path = format!("{path}.{key}");
+            self.add(Some(node.start), Malformed::NotText { path, found });
             ""
         })
     }
@@ -142,57 +173,46 @@ impl Problems {
             return Some(node);
         }
         let found = node.describe();
-        self.add(
-            Some(node.start),
-            &format!("`{path}{key}` is {found}; it must be a mapping"),
-        );
+        let path = format!("{path}{key}");
+        self.add(Some(node.start), Malformed::NotMapping { path, found });
         None
     }
 }
 
 fn read(text: &[u8], problems: &mut Problems) -> Option<Manifest> {
     if text.len() > LARGEST {
-        problems.add(
-            None,
-            &format!("it is larger than {LARGEST} bytes, which no manifest is"),
-        );
+        problems.add(None, Malformed::TooLarge { most: LARGEST });
         return None;
     }
     let document = std::str::from_utf8(text)
         .map_err(|error| {
             let at = error.valid_up_to();
-            format!("it is not UTF-8: the byte at offset {at} is wrong")
+            Message::from(Malformed::NotUtf8 { at })
         })
         .and_then(|text| Ok(yaml::documents(text, Aliases::Expand)?));
     let (root, second) = match document.map(Vec::into_iter) {
         Ok(mut documents) => match documents.next() {
             Some(root) => (root, documents.next()),
             None => {
-                problems.add(None, "it is empty; it needs `version` and `metadata`");
+                problems.add(None, Malformed::Empty);
                 return None;
             }
         },
         Err(error) => {
-            problems.add(None, &error);
+            problems.add(None, error);
             return None;
         }
     };
     if !matches!(root.kind, Kind::Mapping(_)) {
         let found = root.describe();
-        problems.add(
-            Some(root.start),
-            &format!("it is {found}; it must be a mapping with `version` and `metadata`"),
-        );
+        problems.add(Some(root.start), Malformed::NoManifest { found });
         return None;
     }
     check_version(&root, problems);
     let there = root.get("metadata").is_some_and(|node| !node.is_null());
     let Some(metadata) = problems.mapping(&root, "metadata", "") else {
         if !there {
-            problems.add(
-                Some(root.start),
-                "there is no `metadata`, which names the extension and its version",
-            );
+            problems.add(Some(root.start), Malformed::NoMetadata);
         }
         return None;
     };
@@ -201,7 +221,7 @@ fn read(text: &[u8], problems: &mut Problems) -> Option<Manifest> {
         return None;
     }
     let record = extension_of(String::new(), None, Some(metadata), "metadata")
-        .map_err(|error| problems.add(Some(metadata.start), &error.to_string()))
+        .map_err(|error| problems.add(Some(metadata.start), error))
         .ok()?;
     Some(Manifest {
         name: record.name,
@@ -215,21 +235,14 @@ fn read(text: &[u8], problems: &mut Problems) -> Option<Manifest> {
             .collect(),
         metadata: metadata.to_json(),
         unknown: unknown(metadata),
-        second: second.map(|second| Problem {
-            position: Some(second.start),
-            message: "a second document begins here, and the first one alone is read; remove it"
-                .into(),
-        }),
+        second: second.map(|second| Problem::new(Some(second.start), Malformed::Second)),
     })
 }
 
 fn unknown(metadata: &Node) -> Vec<Problem> {
     known_keys::unknown(metadata, "metadata", &METADATA)
         .into_iter()
-        .map(|(position, sentence)| Problem {
-            position: Some(position),
-            message: escape::message(&sentence, QUOTED),
-        })
+        .map(|(position, unknown)| Problem::new(Some(position), unknown))
         .collect()
 }
 
@@ -241,10 +254,8 @@ fn check_version(root: &Node, problems: &mut Problems) {
         Some((node, None)) => node.describe().to_owned(),
         None => "there is none".to_owned(),
     };
-    problems.add(
-        Some(version.unwrap_or(root).start),
-        &format!("unsupported manifest version: {found}; `version` must be `{VERSION}`"),
-    );
+    let position = version.unwrap_or(root).start;
+    problems.add(Some(position), Malformed::Version { found });
 }
 
 fn check_metadata(metadata: &Node, problems: &mut Problems) {
@@ -252,10 +263,9 @@ fn check_metadata(metadata: &Node, problems: &mut Problems) {
         let before = problems.0.len();
         let text = problems.text(metadata, key, "metadata");
         if text.trim().is_empty() && problems.0.len() == before {
-            problems.add(
-                Some(metadata.get(key).unwrap_or(metadata).start),
-                &format!("`metadata.{key}` is missing or empty; it must be a text"),
-            );
+            let position = metadata.get(key).unwrap_or(metadata).start;
+            let path = format!("metadata.{key}");
+            problems.add(Some(position), Malformed::Missing { path });
         }
     }
     for key in ["author", "description"] {
@@ -271,10 +281,7 @@ fn check_metadata(metadata: &Node, problems: &mut Problems) {
         let path = format!("metadata.compatibility.{}", system.text);
         if !node.is_null() && !matches!(node.kind, Kind::Mapping(_)) {
             let found = node.describe();
-            problems.add(
-                Some(node.start),
-                &format!("`{path}` is {found}; it must be a mapping with `version`, the constraint to be met"),
-            );
+            problems.add(Some(node.start), Malformed::NoConstraint { path, found });
             continue;
         }
         // One that is empty, or not there, constrains nothing.
@@ -406,10 +413,11 @@ metadata:
             assert!(problems[0].contains(expected), "{problems:?}");
         }
         let bytes = parse(b"version: \xff").unwrap_err();
-        assert!(bytes[0].message.contains("not UTF-8"));
+        assert!(bytes[0].message.text.contains("not UTF-8"));
         assert!(
             parse(&vec![b'#'; LARGEST + 1]).unwrap_err()[0]
                 .message
+                .text
                 .contains("larger")
         );
     }

@@ -15,11 +15,27 @@ use initramfs::segments::{EXTENSIONS, ROOT_IMAGE};
 use initramfs::squashfs::{self, Codec};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use switch_root_core::error::{Error, Result};
+use switch_root_core::error::{Attempt, Error, Result};
 use switch_root_core::limits::fixed::EXTENSIONS_FILE;
 use switch_root_core::output::{AtomicFile, cannot_write};
 use switch_root_core::progress::Progress;
 use switch_root_core::{escape, extensions, interrupt};
+
+switch_root_core::outcomes! {
+    /// Why extensions are not packed.
+    pub enum Unfit in "extensions" {
+        /// Each layer takes a loop device and a place in the overlay. Put several into one.
+        "SR-Y20" TooMany { count: usize, most: usize } = "cannot pack {count} extensions: an initramfs takes at most {most} layers",
+        /// The names are those of their folders.
+        "SR-Y21" Name { name: String } = "cannot pack the extension `{name}`: its name is no name of a file with at most 250 bytes",
+        "SR-Y22" RootImage { name: String, image: &'static str } = "cannot pack the extension `{name}`: {image} is the root image of an initramfs; name the folder otherwise",
+        "SR-Y23" Twice { name: String } = "cannot pack the extension `{name}`: there are two of this name",
+        /// The reason follows.
+        "SR-Y24" Layer { image: String } = "cannot finish layer {image}",
+        /// The metadata of each extension is in the list. Shorten it, in its manifest.
+        "SR-Y25" List { length: usize, most: u64, longest: String } = "cannot write extensions.yaml: it would be {length} bytes long, and no more than {most} are read at boot; the metadata of {longest} is the longest",
+    }
+}
 
 /// Layers of one initramfs. Each is a loop device and a layer of the overlay.
 pub const LAYERS: usize = 100;
@@ -106,32 +122,29 @@ pub fn layers(extensions: &[Extension], work: &Path, options: &Options<'_>) -> R
 
 fn check(extensions: &[Extension]) -> Result<()> {
     if extensions.len() > LAYERS {
-        return Err(Error::input(format!(
-            "cannot pack {} extensions: an initramfs takes at most {LAYERS} layers",
-            extensions.len()
-        )));
+        return Err(Error::input(Unfit::TooMany {
+            count: extensions.len(),
+            most: LAYERS,
+        }));
     }
     for (index, extension) in extensions.iter().enumerate() {
         let name = &extension.folder_name;
-        let shown = escape::path(name.as_bytes());
+        let shown = || escape::path(name.as_bytes());
         // With `.sqsh` it is the name of a file.
         if name.is_empty() || name.contains('/') || name.contains('\0') || name.len() > 250 {
-            return Err(Error::input(format!(
-                "cannot pack the extension `{shown}`: its name is no name of a file with at most 250 bytes"
-            )));
+            return Err(Error::input(Unfit::Name { name: shown() }));
         }
         if format!("{name}.sqsh") == ROOT_IMAGE {
-            return Err(Error::input(format!(
-                "cannot pack the extension `{shown}`: {ROOT_IMAGE} is the root image of an initramfs; name the folder otherwise"
-            )));
+            return Err(Error::input(Unfit::RootImage {
+                name: shown(),
+                image: ROOT_IMAGE,
+            }));
         }
         if extensions[..index]
             .iter()
             .any(|other| other.folder_name == *name)
         {
-            return Err(Error::input(format!(
-                "cannot pack the extension `{shown}`: there are two of this name"
-            )));
+            return Err(Error::input(Unfit::Twice { name: shown() }));
         }
     }
     Ok(())
@@ -163,8 +176,10 @@ fn layer(
         task: &*task,
     };
     squashfs::write(&extension.path.join("rootfs"), &output, &how)?;
-    let (size, digest) = digest(&mut output)
-        .map_err(|error| error.within(format!("cannot finish layer {image}")))?;
+    let (size, digest) = digest(&mut output).map_err(|error| {
+        let image = image.clone();
+        error.within(Unfit::Layer { image })
+    })?;
     Ok(Layer {
         image,
         file,
@@ -176,7 +191,10 @@ fn layer(
 
 /// Size and digest of a file. What was just written is still in memory.
 fn digest(file: &mut File) -> Result<(u64, String)> {
-    let failed = |error: std::io::Error| Error::system("cannot read it", &error);
+    let failed = |error: std::io::Error| {
+        let path = "it".to_owned();
+        Error::system(Attempt::Read { path }, &error)
+    };
     file.rewind().map_err(failed)?;
     let mut hash = Sha256::new();
     let mut size = 0;
@@ -220,10 +238,11 @@ pub fn write_archive(
             .max_by_key(|layer| layer.metadata.to_string().len())
             .map(|layer| escape::message(&layer.image, 256))
             .unwrap_or_default();
-        return Err(Error::input(format!(
-            "cannot write extensions.yaml: it would be {} bytes long, and no more than {EXTENSIONS_FILE} are read at boot; the metadata of {longest} is the longest",
-            list.len()
-        )));
+        return Err(Error::input(Unfit::List {
+            length: list.len(),
+            most: EXTENSIONS_FILE,
+            longest,
+        }));
     }
     let mut encoder = compression::encoder(options.compression, options.parallel, output)?;
     let mut archive = Writer::new(&mut encoder);
@@ -237,15 +256,16 @@ pub fn write_archive(
     for layer in layers {
         let mut file = File::open(&layer.file).map_err(|error| {
             let path = escape::path(layer.file.as_os_str().as_encoded_bytes());
-            Error::system(format!("cannot read {path}"), &error)
+            Error::system(Attempt::Read { path }, &error)
         })?;
         let advance = &mut |bytes| task.advance(bytes);
         archive.file(&layer.image, 0o644, layer.size, &mut file, advance)?;
     }
     archive.finish()?;
-    encoder
-        .finish()
-        .map_err(|error| Error::system("cannot write the archive", &error))
+    encoder.finish().map_err(|error| {
+        let path = "the archive".to_owned();
+        Error::system(Attempt::Write { path }, &error)
+    })
 }
 
 /// Makes the layers of extensions, and a file of the archive with them. Layers are

@@ -34,17 +34,24 @@
 //! | `duplicate-file` | warning | Two layers bring the same file; the later one is seen. |
 //! | `requires` `conflicts` | error | What it says of other extensions does not hold. |
 
-mod across;
+pub(crate) mod across;
 mod checked;
-mod collector;
+
+pub(crate) mod collector;
 mod finding;
-mod kernel;
-mod layout;
-mod links;
-mod paths;
+
+pub(crate) mod kernel;
+
+pub(crate) mod layout;
+
+pub(crate) mod links;
+
+pub(crate) mod paths;
 mod places;
-mod release;
-mod unworking;
+
+pub(crate) mod release;
+
+pub(crate) mod unworking;
 
 use collector::Collector;
 use serde_json::Value;

@@ -7,6 +7,16 @@ use switch_root_core::yaml::Node;
 use super::reader::{Reader, Value};
 use super::registries;
 
+switch_root_core::outcomes! {
+    /// What is wrong with a document about registries: what follows its place in a sentence.
+    pub enum Malformed in "configurations" {
+        /// Talos has such documents from 1.12 on; its reference describes them.
+        "SR-M13" NoName = "has no `name`, the registry that it is about",
+        "SR-M14" NoUrl = "has no `url`",
+        "SR-M15" OtherKind = "is a kind of document about registries that is not read here: what it says does not count",
+    }
+}
+
 /// How the kinds of documents about registries begin.
 const REGISTRY: &str = "Registry";
 
@@ -20,7 +30,7 @@ pub(super) fn read(reader: &mut Reader, documents: &[Node], read: &mut Registrie
         };
         let root = root.called(kind);
         let Some(name) = root.get("name") else {
-            reader.refuse(&root, "has no `name`, the registry that it is about");
+            reader.refuse(&root, Malformed::NoName);
             continue;
         };
         let Some(name) = reader.text(&name, "the registry that it is about") else {
@@ -41,10 +51,7 @@ pub(super) fn read(reader: &mut Reader, documents: &[Node], read: &mut Registrie
                 known(reader, &root, &registries::TLS);
                 registries::tls(reader, &root, read.hosts.entry(host()).or_default());
             }
-            _ => reader.warn(
-                &root,
-                "is a kind of document about registries that is not read here: what it says does not count",
-            ),
+            _ => reader.warn(&root, Malformed::OtherKind),
         }
     }
 }
@@ -77,7 +84,7 @@ fn mirror(reader: &mut Reader, root: &Value) -> Mirror {
         };
         reader.known(&item, &["url", "overridePath"]);
         let Some(url) = item.get("url") else {
-            reader.refuse(&item, "has no `url`");
+            reader.refuse(&item, Malformed::NoUrl);
             continue;
         };
         if let Some(url) = registries::url(reader, &url) {

@@ -1,11 +1,24 @@
 //! Values of a configuration with the path of keys that leads to them, and a
 //! reader that collects what is wrong with them.
 
-use switch_root_core::error::{Error, Result};
+use std::fmt::Display;
+use switch_root_core::error::{Error, Result, Words};
 use switch_root_core::escape;
+use switch_root_core::outcome::Message;
 use switch_root_core::yaml::{Kind, Node, Position};
 
 use crate::known_keys;
+
+switch_root_core::outcomes! {
+    /// What is wrong with a value: what follows its place in a sentence.
+    pub enum Malformed in "configurations" {
+        /// The configuration is to be valid for others, too: Talos reads no merged mappings.
+        "SR-M20" Merge = "merges another mapping with `<<`, which is not read; write the keys themselves",
+        /// Correct the value at the place that is named.
+        "SR-M21" Other { found: &'static str, expected: String } = "is {found}; it must be {expected}",
+        "SR-M22" More { count: usize } = "and {count} more",
+    }
+}
 
 /// How much of what stands in the file is repeated in an error, in bytes.
 const QUOTED: usize = 600;
@@ -68,7 +81,7 @@ impl<'a> Value<'a> {
 /// Takes values for what they must be, and notes those that are something else.
 pub(super) struct Reader<'a> {
     file: &'a str,
-    errors: Vec<String>,
+    errors: Vec<Message>,
     more: usize,
     warnings: Vec<String>,
 }
@@ -86,24 +99,27 @@ impl<'a> Reader<'a> {
 
     /// What was wrong, if anything was; else what is worth a word.
     pub(super) fn finish(mut self) -> Result<Vec<String>> {
-        if self.errors.is_empty() {
-            return Ok(self.warnings);
-        }
         if self.more > 0 {
-            self.errors.push(format!("and {} more", self.more));
+            let count = self.more;
+            self.errors.push(Malformed::More { count }.into());
         }
-        Err(Error::input(self.errors.join("\n")))
+        let texts: Vec<String> = self.errors.iter().map(Message::to_string).collect();
+        match self.errors.into_iter().next() {
+            // The code is that of the first one.
+            Some(first) => Err(Error::input(first.reworded(|_| texts.join("\n")))),
+            None => Ok(self.warnings),
+        }
     }
 
     /// Notes what is wrong with a value: the rest of a sentence that begins with
     /// its path.
-    pub(super) fn refuse(&mut self, value: &Value, what: &str) {
-        self.refuse_at(value.node.start, &format!("{} {what}", value.path));
+    pub(super) fn refuse(&mut self, value: &Value, what: impl Words) {
+        self.refuse_at(value.node.start, &value.path, what);
     }
 
     /// Notes what is worth a word about a value: the rest of a sentence that begins with
     /// its path.
-    pub(super) fn warn(&mut self, value: &Value, what: &str) {
+    pub(super) fn warn(&mut self, value: &Value, what: impl Display) {
         if self.warnings.len() < TOLD {
             let sentence = format!("{} {what}", value.path);
             self.warnings.push(self.at(value.node.start, &sentence));
@@ -114,17 +130,19 @@ impl<'a> Reader<'a> {
     pub(super) fn known(&mut self, value: &Value, known: &[&str]) {
         for (position, sentence) in known_keys::unknown(value.node, &value.path, known) {
             if self.warnings.len() < TOLD {
-                self.warnings.push(self.at(position, &sentence));
+                self.warnings.push(self.at(position, &sentence.to_string()));
             }
         }
     }
 
-    fn refuse_at(&mut self, position: Position, sentence: &str) {
+    fn refuse_at(&mut self, position: Position, path: &str, what: impl Words) {
         if self.errors.len() == TOLD {
             self.more += 1;
             return;
         }
-        self.errors.push(self.at(position, sentence));
+        let what = what.message();
+        let sentence = |what: &str| self.at(position, &format!("{path} {what}"));
+        self.errors.push(what.reworded(sentence));
     }
 
     fn at(&self, position: Position, sentence: &str) -> String {
@@ -149,13 +167,7 @@ impl<'a> Reader<'a> {
                 // A merged mapping could hold the very keys that are looked for.
                 let merge = entries.iter().find(|(key, _)| key.text == "<<");
                 if let Some((key, _)) = merge {
-                    self.refuse_at(
-                        key.start,
-                        &format!(
-                            "{} merges another mapping with `<<`, which is not read; write the keys themselves",
-                            value.path
-                        ),
-                    );
+                    self.refuse_at(key.start, &value.path, Malformed::Merge);
                     return None;
                 }
                 Some(Value {
@@ -215,9 +227,10 @@ impl<'a> Reader<'a> {
     }
 
     fn expected(&mut self, value: &Value, expected: &str) {
-        self.refuse(
-            value,
-            &format!("is {}; it must be {expected}", value.node.describe()),
-        );
+        let other = Malformed::Other {
+            found: value.node.describe(),
+            expected: expected.to_owned(),
+        };
+        self.refuse(value, other);
     }
 }

@@ -5,6 +5,15 @@ use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 use switch_root_core::yaml::{Kind, Node};
 
+switch_root_core::outcomes! {
+    /// What a file is not.
+    pub enum Unfit in "configurations" {
+        /// What it looks like stands at the end. Name the machine configuration, as it is applied to
+        /// the machine.
+        "SR-M04" NotAConfiguration { name: String, keys: String, what: &'static str } = "{name} is not a machine configuration: it has none of the keys {keys} at the top, and no `version: v1alpha1` of its own; {what}",
+    }
+}
+
 /// The keys that the first document of a configuration has at the top.
 const TOP: [&str; 5] = ["version", "machine", "cluster", "debug", "persist"];
 
@@ -61,11 +70,11 @@ pub(super) fn check(documents: &[Node], file: &str) -> Result<()> {
         (None, Some(Kind::Sequence(_))) => "it is a list, as patches are",
         (None, _) => "is it the right file?",
     };
-    Err(Error::input(format!(
-        "{} is not a machine configuration: it has none of the keys {} at the top, and no `version: {API}` of its own; {what}",
-        escape::path(file.as_bytes()),
-        TOP[1..].join(", "),
-    )))
+    Err(Error::input(Unfit::NotAConfiguration {
+        name: escape::path(file.as_bytes()),
+        keys: TOP[1..].join(", "),
+        what,
+    }))
 }
 
 fn is_configuration(document: &Node) -> bool {

@@ -6,6 +6,18 @@ use oci::registries::{Credentials, Host, Mirror, MirrorEndpoint, Registries};
 
 use super::reader::{Reader, Value};
 
+switch_root_core::outcomes! {
+    /// What is wrong with `machine.registries`: what follows its place in a sentence.
+    pub enum Malformed in "configurations" {
+        /// Correct the value at the place that is named. Secrets are not repeated.
+        "SR-M23" Scheme { url: String } = "is `{url}`; it must begin with `https://` or `http://`",
+        "SR-M24" HalfIdentity { missing: &'static str, certificate: &'static str } = "has no `{missing}`; it must have both `{certificate}` and `key`",
+        "SR-M25" HalfCredentials { there: &'static str, missing: &'static str } = "has `{there}` and no `{missing}`",
+        "SR-M26" NotBase64 = "is not base64 of `USERNAME:PASSWORD`",
+        "SR-M27" NotPem { what: String } = "is neither a {what} in PEM nor base64 of one; make the latter with `base64 -w0 FILE`",
+    }
+}
+
 /// The keys that say who asks.
 pub(super) const AUTH: [&str; 5] = [
     "username",
@@ -60,10 +72,8 @@ pub(super) fn url(reader: &mut Reader, value: &Value) -> Option<String> {
     match reader.text(value, "a URL such as `https://mirror.example`")? {
         url if url.starts_with("https://") || url.starts_with("http://") => Some(url.into()),
         url => {
-            reader.refuse(
-                value,
-                &format!("is `{url}`; it must begin with `https://` or `http://`"),
-            );
+            let url = url.to_owned();
+            reader.refuse(value, Malformed::Scheme { url });
             None
         }
     }
@@ -99,10 +109,11 @@ pub(super) fn tls(reader: &mut Reader, tls: &Value, host: &mut Host) {
                 .get(missing)
                 .is_none_or(|value| value.node.is_null())
             {
-                reader.refuse(
-                    &identity,
-                    &format!("has no `{missing}`; it must have both `{name}` and `key`"),
-                );
+                let half = Malformed::HalfIdentity {
+                    missing,
+                    certificate: name,
+                };
+                reader.refuse(&identity, half);
             }
         }
         host.identity = certificate.zip(key);
@@ -135,7 +146,7 @@ pub(super) fn credentials(reader: &mut Reader, auth: &Value) -> Option<Credentia
                 Some(_) => ("username", "password"),
                 None => ("password", "username"),
             };
-            reader.refuse(&auth, &format!("has `{there}` and no `{missing}`"));
+            reader.refuse(&auth, Malformed::HalfCredentials { there, missing });
             return None;
         }
     }
@@ -151,7 +162,7 @@ pub(super) fn credentials(reader: &mut Reader, auth: &Value) -> Option<Credentia
     let Some((username, password)) = parts.and_then(|text| text.split_once(':')) else {
         if let Some(value) = auth.get("auth") {
             // The value is a secret, so it is not repeated.
-            reader.refuse(&value, "is not base64 of `USERNAME:PASSWORD`");
+            reader.refuse(&value, Malformed::NotBase64);
         }
         return None;
     };
@@ -172,10 +183,7 @@ fn pem(reader: &mut Reader, parent: &Value, key: &str, label: &str) -> Option<Ve
     };
     if found.is_none() {
         let what = label.trim_end_matches('-').to_lowercase();
-        reader.refuse(
-            &value,
-            &format!("is neither a {what} in PEM nor base64 of one; make the latter with `base64 -w0 FILE`"),
-        );
+        reader.refuse(&value, Malformed::NotPem { what });
     }
     found
 }

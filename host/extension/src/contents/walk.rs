@@ -20,6 +20,16 @@ use super::open;
 use super::release::{self, MOST};
 use super::{Contents, Entry, Module};
 
+switch_root_core::outcomes! {
+    /// Why the contents of an extension are not examined.
+    pub enum Unread in "extensions" {
+        /// The system's own words follow.
+        "SR-Y01" Refused { path: String, folder: String } = "cannot look at {path} in {folder}",
+        /// Another folder was named, perhaps.
+        "SR-Y02" TooLarge { folder: String, entries: usize, bytes: usize } = "{folder} holds more than {entries} entries, or {bytes} bytes of paths; an extension is not that large, so look at what was unpacked there",
+    }
+}
+
 /// How many entries an extension may have.
 const ENTRIES: usize = 1_000_000;
 
@@ -39,10 +49,11 @@ pub fn scan(rootfs: &Path) -> Result<Contents> {
 fn scan_at_most(rootfs: &Path, limit: usize) -> Result<Contents> {
     let shown = escape::path(rootfs.as_os_str().as_encoded_bytes());
     let failed = |path: &[u8], error: rustix::io::Errno| {
-        Error::system(
-            format!("cannot look at {} in {shown}", absolute(path)),
-            &error.into(),
-        )
+        let attempt = Unread::Refused {
+            path: absolute(path),
+            folder: shown.clone(),
+        };
+        Error::system(attempt, &error.into())
     };
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let root = fs::openat(CWD, rootfs, flags, Mode::empty()).map_err(|e| failed(b"", e))?;
@@ -101,9 +112,11 @@ fn scan_at_most(rootfs: &Path, limit: usize) -> Result<Contents> {
             }
             contents.entries.push(entry);
             if contents.entries.len() > limit || length > PATHS {
-                return Err(Error::input(format!(
-                    "{shown} holds more than {limit} entries, or {PATHS} bytes of paths; an extension is not that large, so look at what was unpacked there"
-                )));
+                return Err(Error::input(Unread::TooLarge {
+                    folder: shown.clone(),
+                    entries: limit,
+                    bytes: PATHS,
+                }));
             }
         }
     }

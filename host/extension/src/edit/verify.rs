@@ -1,10 +1,23 @@
 //! Comparing a configuration with what became of it.
 
+use switch_root_core::error::Words;
+use switch_root_core::outcome::Message;
 use switch_root_core::yaml::{Kind, Node, Position};
 
 use super::flow;
 use super::list::{self, PATH};
 use crate::configuration;
+
+switch_root_core::outcomes! {
+    /// What a change would do besides: it stands in parentheses.
+    pub enum Differs in "configurations" {
+        /// The sentence ends with what to write, and where, by hand.
+        "SR-M40" Others = "the result would name other extensions or registries",
+        "SR-M41" SomethingElse = "the result would change something else, too",
+        "SR-M42" NoJson = "the result would be no JSON any more",
+        "SR-M43" Lines = "the result would change other lines, too",
+    }
+}
 
 /// A text, and the text that it is to be replaced by.
 pub(super) struct Change<'a> {
@@ -23,36 +36,34 @@ pub(super) fn check(
     change: &Change,
     images: &[&str],
     removed: Option<(&Node, usize)>,
-) -> Result<(), String> {
-    let parse = |text: &str| {
-        configuration::parse(text.as_bytes(), change.file).map_err(|error| error.to_string())
-    };
+) -> Result<(), Message> {
+    let parse =
+        |text: &str| configuration::parse(text.as_bytes(), change.file).map_err(Words::message);
     let (before, after) = (parse(change.before)?, parse(change.after)?);
     if list::images(&after.extensions) != images || after.registries != before.registries {
-        return Err("the result would name other extensions or registries".into());
+        return Err(Differs::Others.into());
     }
     let compared = |text: &str| {
-        let documents =
-            configuration::documents(text, change.file).map_err(|error| error.to_string())?;
+        let documents = configuration::documents(text, change.file).map_err(Words::message)?;
         let documents = documents.iter();
         let compared = documents.filter_map(|node| without(node, &PATH));
-        Ok::<Vec<Node>, String>(compared.collect())
+        Ok::<Vec<Node>, Message>(compared.collect())
     };
     if compared(change.before)? != compared(change.after)? {
-        return Err("the result would change something else, too".into());
+        return Err(Differs::SomethingElse.into());
     }
     let crlf = |text: &str| {
         text.contains('\n') && text.matches("\r\n").count() == text.matches('\n').count()
     };
     if flow::is_json(change.before) && !flow::is_json(change.after) {
-        return Err("the result would be no JSON any more".into());
+        return Err(Differs::NoJson.into());
     }
     let touched = match removed {
         None => only_added(change),
         Some((document, index)) => only_removed(change, document, index),
     };
     if !touched || crlf(change.before) && !crlf(change.after) {
-        return Err("the result would change other lines, too".into());
+        return Err(Differs::Lines.into());
     }
     Ok(())
 }
@@ -232,7 +243,7 @@ mod tests {
 
     const BEFORE: &str = "a: 1 # x\nmachine:\n  install:\n    extensions:\n    - image: a # one\n    # two\n    - image: b\n    disk: c\n";
 
-    fn changed(after: &str, images: &[&str], removed: Option<usize>) -> Result<(), String> {
+    fn changed(after: &str, images: &[&str], removed: Option<usize>) -> Result<(), Message> {
         let documents = configuration::documents(BEFORE, "x").unwrap();
         let change = Change {
             before: BEFORE,

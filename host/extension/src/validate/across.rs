@@ -13,6 +13,23 @@ use super::checked::Checked;
 use super::collector::Collector;
 use crate::manifest::Manifest;
 
+switch_root_core::outcomes! {
+    /// What is wrong with extensions together.
+    pub enum Together in "extension-findings" {
+        /// An initramfs has each extension once, whatever its versions.
+        "SR-Y30" SameVersion { name: String, first: String, version: String } = "the extension {name} is there already, as {first}, in the same version, {version}; remove one of them",
+        "SR-Y31" OtherVersion { name: String, first: String, version: String, own: String } = "the extension {name} is there already, as {first}, in the version {version}, and this is {own}; remove one of them",
+        /// Layers are laid over each other in the order of their names. Leave it out of one of them.
+        "SR-Y32" Hides { other: String, there: &'static str, here: &'static str } = "in {other} this is {there}, and here it is {here}; the one hides the other, with everything in it",
+        "SR-Y33" Same { other: String, extension: String } = "{other} brings this as well; that of {extension} is what the machine sees, since it is the later layer",
+        /// What extensions say of each other is in `metadata.switchRoot` of their manifests.
+        "SR-Y34" Metadata { problem: String } = "{problem}",
+        "SR-Y35" Missing { name: String, relation: String, other: String } = "{name} requires {relation}, and {other} is not there; add it",
+        "SR-Y36" Requires { name: String, relation: String, other: String } = "{name} requires {relation}, and {other}",
+        "SR-Y37" Conflicts { name: String, relation: String, other: String } = "{name} does not work beside {relation}, and {other}; leave one of them out",
+    }
+}
+
 const MANIFEST: &str = "manifest.yaml";
 
 /// The extensions that have a manifest.
@@ -45,18 +62,22 @@ fn names(checked: &[Checked], findings: &mut Collector) {
         };
         findings.of(&extension.name);
         if let Some((first, version)) = seen.get(manifest.name.as_str()) {
-            let version = match *version == manifest.version {
-                true => format!("in the same version, {version}"),
-                false => format!("in the version {version}, and this is {}", manifest.version),
+            let (name, first) = (manifest.name.clone(), (*first).to_owned());
+            let (version, own) = ((*version).to_owned(), manifest.version.clone());
+            let twice = match version == own {
+                true => Together::SameVersion {
+                    name,
+                    first,
+                    version,
+                },
+                false => Together::OtherVersion {
+                    name,
+                    first,
+                    version,
+                    own,
+                },
             };
-            findings.error(
-                "duplicate-name",
-                MANIFEST,
-                &format!(
-                    "the extension {} is there already, as {first}, {version}; remove one of them",
-                    manifest.name
-                ),
-            );
+            findings.error("duplicate-name", MANIFEST, twice);
         } else {
             seen.insert(&manifest.name, (&extension.name, &manifest.version));
         }
@@ -81,19 +102,19 @@ fn files(checked: &[Checked], findings: &mut Collector) {
                 Some((other, was_directory)) if was_directory != is_directory => findings.error(
                     "duplicate-file",
                     &path(),
-                    &format!(
-                        "in {other} this is {}, and here it is {}; the one hides the other, with everything in it",
-                        a(was_directory),
-                        a(is_directory)
-                    ),
+                    Together::Hides {
+                        other: other.to_owned(),
+                        there: a(was_directory),
+                        here: a(is_directory),
+                    },
                 ),
                 Some((other, _)) => findings.warning(
                     "duplicate-file",
                     &path(),
-                    &format!(
-                        "{other} brings this as well; that of {} is what the machine sees, since it is the later layer",
-                        extension.name
-                    ),
+                    Together::Same {
+                        other: other.to_owned(),
+                        extension: extension.name.clone(),
+                    },
                 ),
                 None => {}
             }
@@ -108,23 +129,25 @@ fn a(directory: bool) -> &'static str {
 fn relations(manifest: &Manifest, by_name: &ByName, findings: &mut Collector) {
     let info = match ExtraInfo::of(&manifest.metadata) {
         Ok(info) => info,
-        Err(problem) => return findings.error("manifest-invalid", MANIFEST, &problem),
+        Err(problem) => {
+            return findings.error("manifest-invalid", MANIFEST, Together::Metadata { problem });
+        }
     };
     for key in [KERNEL_RELEASE, ARCHITECTURE] {
         if let Err(problem) = info.texts(key) {
-            findings.error("manifest-invalid", MANIFEST, &problem);
+            findings.error("manifest-invalid", MANIFEST, Together::Metadata { problem });
         }
     }
     if let Err(problem) = info.fields(EXTENSION_RELEASE) {
-        findings.error("manifest-invalid", MANIFEST, &problem);
+        findings.error("manifest-invalid", MANIFEST, Together::Metadata { problem });
     }
     let mut read = |key| {
         if let Err(problem) = info.texts(key) {
-            findings.error("manifest-invalid", MANIFEST, &problem);
+            findings.error("manifest-invalid", MANIFEST, Together::Metadata { problem });
             return Vec::new();
         }
         info.relations(key).unwrap_or_else(|problem| {
-            findings.error("constraint", MANIFEST, &problem);
+            findings.error("constraint", MANIFEST, Together::Metadata { problem });
             Vec::new()
         })
     };
@@ -144,15 +167,20 @@ fn relations(manifest: &Manifest, by_name: &ByName, findings: &mut Collector) {
         if found.iter().any(fits) {
             continue;
         }
+        let (name, wanted) = (manifest.name.clone(), relation.to_string());
         let missing = match found.first() {
-            None => format!("{} is not there; add it", relation.name),
-            Some(other) => differs(&relation, other),
+            None => Together::Missing {
+                name,
+                relation: wanted,
+                other: relation.name,
+            },
+            Some(other) => Together::Requires {
+                name,
+                relation: wanted,
+                other: differs(&relation, other),
+            },
         };
-        findings.error(
-            "requires",
-            MANIFEST,
-            &format!("{} requires {relation}, and {missing}", manifest.name),
-        );
+        findings.error("requires", MANIFEST, missing);
     }
     for relation in conflicts {
         for other in named(&relation) {
@@ -160,11 +188,11 @@ fn relations(manifest: &Manifest, by_name: &ByName, findings: &mut Collector) {
                 findings.error(
                     "conflicts",
                     MANIFEST,
-                    &format!(
-                        "{} does not work beside {relation}, and {}; leave one of them out",
-                        manifest.name,
-                        differs(&relation, other)
-                    ),
+                    Together::Conflicts {
+                        name: manifest.name.clone(),
+                        relation: relation.to_string(),
+                        other: differs(&relation, other),
+                    },
                 );
             }
         }

@@ -2,9 +2,19 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use switch_root_core::error::Words;
 use switch_root_core::escape;
+use switch_root_core::outcome::{Message, Outcomes};
 
 use super::finding::{Finding, Severity};
+
+switch_root_core::outcomes! {
+    /// What else was found.
+    pub enum More in "extension-findings" {
+        /// A mistake in a build is made for every file. The first ones are listed.
+        "SR-Y40" Same { count: usize } = "the same {count} times more",
+    }
+}
 
 /// How many findings of one rule are told of one extension: a mistake in a build
 /// is made for every file.
@@ -29,16 +39,16 @@ impl Collector {
     }
 
     /// Something that must not be. `path` is one that is fit for a terminal.
-    pub(super) fn error(&mut self, rule: &'static str, path: &str, message: &str) {
-        self.add(Severity::Error, rule, path, message);
+    pub(super) fn error(&mut self, rule: &'static str, path: &str, what: impl Words) {
+        self.add(Severity::Error, rule, path, what.message());
     }
 
     /// Something that should not be.
-    pub(super) fn warning(&mut self, rule: &'static str, path: &str, message: &str) {
-        self.add(Severity::Warning, rule, path, message);
+    pub(super) fn warning(&mut self, rule: &'static str, path: &str, what: impl Words) {
+        self.add(Severity::Warning, rule, path, what.message());
     }
 
-    fn add(&mut self, severity: Severity, rule: &'static str, path: &str, message: &str) {
+    fn add(&mut self, severity: Severity, rule: &'static str, path: &str, what: Message) {
         let key = (self.extension.clone(), rule, severity);
         let count = self.counts.entry(key).or_default();
         *count += 1;
@@ -48,7 +58,8 @@ impl Collector {
                 extension: self.extension.clone(),
                 path: path.into(),
                 rule,
-                message: escape::message(message, LENGTH),
+                code: what.code,
+                message: escape::message(&what.text, LENGTH),
             });
         }
     }
@@ -58,12 +69,16 @@ impl Collector {
     pub(super) fn finish<'n>(mut self, order: impl Iterator<Item = &'n str>) -> Vec<Finding> {
         for ((extension, rule, severity), count) in self.counts {
             if count > TOLD {
+                let more = More::Same {
+                    count: count - TOLD,
+                };
                 self.findings.push(Finding {
                     severity,
                     extension,
                     path: "/".into(),
                     rule,
-                    message: format!("the same {} times more", count - TOLD),
+                    code: Some(more.code()),
+                    message: more.into(),
                 });
             }
         }

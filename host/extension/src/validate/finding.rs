@@ -1,5 +1,7 @@
 //! What is found to be wrong.
 
+use switch_root_core::outcome::Code;
+
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -21,6 +23,9 @@ pub struct Finding {
     pub path: String,
     /// The name of the rule that is broken: words with `-` between them.
     pub rule: &'static str,
+    /// The code of the message; nothing where it has none.
+    pub code: Option<Code>,
+
     /// What is wrong and what to do; fit for a terminal.
     pub message: String,
 }

@@ -7,6 +7,18 @@ use switch_root_policy::extra_info::{ExtraInfo, KERNEL_RELEASE};
 use super::collector::Collector;
 use crate::contents::{Contents, machines_for};
 
+switch_root_core::outcomes! {
+    /// What manifest and contents of an extension contradict each other in.
+    pub enum Contradicts in "extension-findings" {
+        /// Build the extension for one kernel and one architecture, and say so in its manifest.
+        "SR-Y41" BuiltFor { kernel: String, directory: String } = "this module was built for the kernel {kernel}, and it is in the directory of {directory}, whose kernel will not load it; build it for that kernel",
+        "SR-Y42" Release { said: String, release: String } = "the manifest says kernelRelease {said}, and here are modules for {release}; correct the one or the other",
+        "SR-Y43" Releases { releases: String } = "there are modules for several kernels ({releases}), and a machine runs one",
+        "SR-Y44" Architecture { said: String, architecture: String } = "the manifest says architecture {said}, and this file is for {architecture}; correct the one or the other",
+        "SR-Y45" Architectures { found: String } = "there are programs that no machine runs all of: {found}; leave out those of other machines",
+    }
+}
+
 /// Compares them.
 pub(super) fn check(metadata: &Value, contents: &Contents, findings: &mut Collector) {
     // What cannot be read is told where relations are, once for all keys.
@@ -31,10 +43,10 @@ fn releases(said: &[String], contents: &Contents, findings: &mut Collector) {
             findings.error(
                 "kernel-release",
                 &format!("/{}", escape::path(&module.path)),
-                &format!(
-                    "this module was built for the kernel {built_for}, and it is in the directory of {}, whose kernel will not load it; build it for that kernel",
-                    module.release
-                ),
+                Contradicts::BuiltFor {
+                    kernel: built_for.clone(),
+                    directory: module.release.clone(),
+                },
             );
         }
     }
@@ -45,10 +57,10 @@ fn releases(said: &[String], contents: &Contents, findings: &mut Collector) {
                 findings.error(
                     "kernel-release",
                     &format!("/usr/lib/modules/{}", escape::path(release.as_bytes())),
-                    &format!(
-                        "the manifest says kernelRelease {}, and here are modules for {release}; correct the one or the other",
-                        said.join(", ")
-                    ),
+                    Contradicts::Release {
+                        said: said.join(", "),
+                        release: release.to_string(),
+                    },
                 );
             }
         }
@@ -58,10 +70,9 @@ fn releases(said: &[String], contents: &Contents, findings: &mut Collector) {
         findings.warning(
             "kernel-release",
             "/usr/lib/modules",
-            &format!(
-                "there are modules for several kernels ({}), and a machine runs one",
-                releases.join(", ")
-            ),
+            Contradicts::Releases {
+                releases: releases.join(", "),
+            },
         );
     }
 }
@@ -73,10 +84,10 @@ fn architectures(said: &[String], contents: &Contents, findings: &mut Collector)
             findings.error(
                 "architecture",
                 &format!("/{}", escape::path(first)),
-                &format!(
-                    "the manifest says architecture {}, and this file is for {architecture}; correct the one or the other",
-                    said.join(", ")
-                ),
+                Contradicts::Architecture {
+                    said: said.join(", "),
+                    architecture: architecture.to_string(),
+                },
             );
         }
     }
@@ -89,10 +100,9 @@ fn architectures(said: &[String], contents: &Contents, findings: &mut Collector)
         findings.warning(
             "architecture",
             "/",
-            &format!(
-                "there are programs that no machine runs all of: {}; leave out those of other machines",
-                found.join(", ")
-            ),
+            Contradicts::Architectures {
+                found: found.join(", "),
+            },
         );
     }
 }

@@ -6,47 +6,45 @@ use super::collector::Collector;
 use super::places::{container, is_above_allowed, is_allowed};
 use crate::contents::Entry;
 
+switch_root_core::outcomes! {
+    /// Where a symbolic link of an extension leads.
+    pub enum Leads in "extension-findings" {
+        /// A link is followed in the new root, and by others wherever they have the layer.
+        "SR-Y55" OutOfContainer { target: String } = "its target {target} climbs above the root of its container; in there it leads to that root, and for whoever looks from outside, out of it",
+        "SR-Y56" AboveRoot { target: String } = "its target {target} climbs above the root; write the way to a place in the new root",
+        "SR-Y57" AbsoluteElsewhere { target: String } = "its target {target} is absolute and leads to where extensions have nothing; write a relative one to a file of the extension",
+        "SR-Y58" Absolute { target: String } = "its target {target} is absolute; a relative one leads to the same place wherever the layer is looked at",
+        "SR-Y59" Elsewhere { target: String, place: String } = "its target {target} is /{place}, where extensions have nothing; does the base system have it?",
+    }
+}
+
 /// Looks at a link.
 pub(super) fn check(entry: &Entry, path: &str, findings: &mut Collector) {
     let target = escape::path(&entry.target);
     if let Some(root) = container(&entry.path) {
         if !stays_in_container(&entry.path, &entry.target, root) {
-            findings.warning(
-                "symlink-escapes",
-                path,
-                &format!("its target {target} climbs above the root of its container; in there it leads to that root, and for whoever looks from outside, out of it"),
-            );
+            findings.warning("symlink-escapes", path, Leads::OutOfContainer { target });
         }
         return;
     }
     let absolute = entry.target.starts_with(b"/");
     let Some(place) = resolve(&entry.path, &entry.target) else {
-        findings.error(
-            "symlink-escapes",
-            path,
-            &format!("its target {target} climbs above the root; write the way to a place in the new root"),
-        );
+        findings.error("symlink-escapes", path, Leads::AboveRoot { target });
         return;
     };
     let known = is_allowed(&place) || is_above_allowed(&place);
     match (absolute, known) {
-        (true, false) => findings.error(
-            "symlink-escapes",
-            path,
-            &format!("its target {target} is absolute and leads to where extensions have nothing; write a relative one to a file of the extension"),
-        ),
-        (true, true) => findings.warning(
-            "symlink-escapes",
-            path,
-            &format!("its target {target} is absolute; a relative one leads to the same place wherever the layer is looked at"),
-        ),
+        (true, false) => {
+            findings.error("symlink-escapes", path, Leads::AbsoluteElsewhere { target })
+        }
+        (true, true) => findings.warning("symlink-escapes", path, Leads::Absolute { target }),
         (false, false) => findings.warning(
             "symlink-target",
             path,
-            &format!(
-                "its target {target} is /{}, where extensions have nothing; does the base system have it?",
-                escape::path(&place)
-            ),
+            Leads::Elsewhere {
+                target,
+                place: escape::path(&place),
+            },
         ),
         (false, true) => {}
     }

@@ -13,6 +13,27 @@ use super::places::{
 };
 use crate::contents::{Contents, Entry};
 
+switch_root_core::outcomes! {
+    /// What an extension may not bring, or not so.
+    pub enum Unfit in "extension-findings" {
+        /// Talos takes extensions with files in these places alone, and other systems follow it.
+        "SR-Y60" Taken = "it is not one of the places that extensions have; Talos takes it, since it begins like /etc/vulkan",
+        "SR-Y61" Link = "in the base system this is a link into /usr, which a directory would hide; move it below /usr",
+        "SR-Y62" Outside { places: String } = "extensions must not bring this; move it below /usr/local, or to another of the places that are theirs: {places}",
+        "SR-Y63" Special = "a device node, pipe or socket; an extension has files, directories and symbolic links, so leave it out",
+        "SR-Y64" HidesDirectory = "this would hide a directory of the base system, with everything in it; make it a directory",
+        /// Correct it in the build of the extension.
+        "SR-Y65" Owner { count: usize } = "{count} of the files and directories are not root's; in the layer they will be",
+        "SR-Y66" WritableInContainer { mode: u32 } = "everybody may make files in it (mode {mode:04o}), as in /tmp; is that meant in this container?",
+        "SR-Y67" Writable { mode: u32 } = "everybody may write to it (mode {mode:04o}); take that away with `chmod o-w`",
+        "SR-Y68" SetId { mode: u32 } = "it has the set-user-id or set-group-id bit (mode {mode:04o}); take it away with `chmod ug-s`",
+        /// An overlay shows the mode of the topmost layer.
+        "SR-Y69" RootMode { mode: u32 } = "rootfs has mode {mode:04o}, and it would change that of the machine's / directory to this; it must be 0755, so `chmod 0755 rootfs`",
+        "SR-Y70" BaseMode { mode: u32 } = "it has mode {mode:04o}, and it would change that of the machine's directory to this; it must be 0755",
+        "SR-Y71" Closed { mode: u32 } = "only its owner or group may enter it (mode {mode:04o}); is that meant?",
+    }
+}
+
 /// Directories that the base system surely has: an overlay shows the mode of the
 /// topmost layer, so theirs is not an extension's to change.
 const OF_BASE: [&str; 12] = [
@@ -41,11 +62,7 @@ pub(super) fn check(contents: &Contents, findings: &mut Collector) {
         let known = told.is_some_and(|above| is_at_or_below(&entry.path, above));
         if !known && entry.path == TAKEN.as_bytes() {
             told = Some(&entry.path);
-            findings.warning(
-                "outside-allowed-paths",
-                &path,
-                "it is not one of the places that extensions have; Talos takes it, since it begins like /etc/vulkan",
-            );
+            findings.warning("outside-allowed-paths", &path, Unfit::Taken);
         } else if !known && !may_be(entry) && !is_empty_directory(entry, &filled) {
             told = Some(&entry.path);
             outside(entry, &path, findings);
@@ -55,20 +72,12 @@ pub(super) fn check(contents: &Contents, findings: &mut Collector) {
             FileKind::Symlink => links::check(entry, &path, findings),
             FileKind::Directory => directory(entry, &path, findings),
             FileKind::Regular => {}
-            _ => findings.error(
-                "special-file",
-                &path,
-                "a device node, pipe or socket; an extension has files, directories and symbolic links, so leave it out",
-            ),
+            _ => findings.error("special-file", &path, Unfit::Special),
         }
         if entry.kind != FileKind::Directory
             && OF_BASE.iter().any(|base| entry.path == base.as_bytes())
         {
-            findings.error(
-                "not-a-directory",
-                &path,
-                "this would hide a directory of the base system, with everything in it; make it a directory",
-            );
+            findings.error("not-a-directory", &path, Unfit::HidesDirectory);
         }
         if entry.uid != 0 {
             foreign.push(path);
@@ -79,24 +88,21 @@ pub(super) fn check(contents: &Contents, findings: &mut Collector) {
         findings.warning(
             "owner",
             first,
-            &format!(
-                "{} of the files and directories are not root's; in the layer they will be",
-                foreign.len()
-            ),
+            Unfit::Owner {
+                count: foreign.len(),
+            },
         );
     }
 }
 
 fn outside(entry: &Entry, path: &str, findings: &mut Collector) {
     let what = if is_of_link(&entry.path) {
-        "in the base system this is a link into /usr, which a directory would hide; move it below /usr".to_owned()
+        Unfit::Link
     } else {
         let places = ALLOWED.map(|place| format!("/{place}")).join(", ");
-        format!(
-            "extensions must not bring this; move it below /usr/local, or to another of the places that are theirs: {places}"
-        )
+        Unfit::Outside { places }
     };
-    findings.error("outside-allowed-paths", path, &what);
+    findings.error("outside-allowed-paths", path, what);
 }
 
 fn permissions(entry: &Entry, path: &str, findings: &mut Collector) {
@@ -107,26 +113,12 @@ fn permissions(entry: &Entry, path: &str, findings: &mut Collector) {
     let mode = entry.mode;
     let for_all = entry.kind == FileKind::Directory && mode & 0o1000 != 0;
     if mode & 0o002 != 0 && for_all && container(&entry.path).is_some() {
-        findings.warning(
-            "world-writable",
-            path,
-            &format!("everybody may make files in it (mode {mode:04o}), as in /tmp; is that meant in this container?"),
-        );
+        findings.warning("world-writable", path, Unfit::WritableInContainer { mode });
     } else if mode & 0o002 != 0 {
-        findings.error(
-            "world-writable",
-            path,
-            &format!(
-                "everybody may write to it (mode {mode:04o}); take that away with `chmod o-w`"
-            ),
-        );
+        findings.error("world-writable", path, Unfit::Writable { mode });
     }
     if mode & 0o6000 != 0 {
-        findings.error(
-            "setuid",
-            path,
-            &format!("it has the set-user-id or set-group-id bit (mode {mode:04o}); take it away with `chmod ug-s`"),
-        );
+        findings.error("setuid", path, Unfit::SetId { mode });
     }
 }
 
@@ -134,26 +126,14 @@ fn directory(entry: &Entry, path: &str, findings: &mut Collector) {
     let mode = entry.mode;
     if entry.path.is_empty() {
         if mode != 0o755 {
-            findings.error(
-                "root-directory-mode",
-                path,
-                &format!("rootfs has mode {mode:04o}, and it would change that of the machine's / directory to this; it must be 0755, so `chmod 0755 rootfs`"),
-            );
+            findings.error("root-directory-mode", path, Unfit::RootMode { mode });
         }
     } else if OF_BASE.iter().any(|base| entry.path == base.as_bytes()) {
         if mode != 0o755 {
-            findings.error(
-                "directory-mode",
-                path,
-                &format!("it has mode {mode:04o}, and it would change that of the machine's directory to this; it must be 0755"),
-            );
+            findings.error("directory-mode", path, Unfit::BaseMode { mode });
         }
     } else if mode & 0o001 == 0 {
-        findings.warning(
-            "directory-mode",
-            path,
-            &format!("only its owner or group may enter it (mode {mode:04o}); is that meant?"),
-        );
+        findings.warning("directory-mode", path, Unfit::Closed { mode });
     }
 }
 

@@ -6,6 +6,16 @@ use switch_root_core::file_kind::FileKind;
 use super::collector::Collector;
 use crate::contents::Contents;
 
+switch_root_core::outcomes! {
+    /// What a boot makes nothing of.
+    pub enum Unworking in "extension-findings" {
+        /// The sentence says what to do instead.
+        "SR-Y75" Modules = "modprobe does not find these kernel modules together with those of the machine: neither packing nor booting runs depmod over both, and an index in the extension hides that of the machine; build one index over all of them, or load these with insmod",
+        "SR-Y76" Microcode = "the kernel does not load this microcode when it starts: it reads it from an uncompressed archive at the beginning of the initramfs, and a layer is mounted after that; put it there, such as with `iucode_tool --write-earlyfw`",
+        "SR-Y77" Attributes { names: String } = "{names}: layers hold no extended attributes, so it is packed without; what a program needs of capabilities has to come from what starts it",
+    }
+}
+
 /// Where Linux has the microcode of processors.
 const MICROCODE: [&str; 2] = ["usr/lib/firmware/intel-ucode", "usr/lib/firmware/amd-ucode"];
 
@@ -16,7 +26,7 @@ pub(super) fn check(contents: &Contents, findings: &mut Collector) {
         findings.warning(
             "kernel-modules",
             &format!("/usr/lib/modules/{release}"),
-            "modprobe does not find these kernel modules together with those of the machine: neither packing nor booting runs depmod over both, and an index in the extension hides that of the machine; build one index over all of them, or load these with insmod",
+            Unworking::Modules,
         );
     }
     for entry in &contents.entries {
@@ -25,7 +35,7 @@ pub(super) fn check(contents: &Contents, findings: &mut Collector) {
             findings.warning(
                 "microcode",
                 &format!("/{}", escape::path(&entry.path)),
-                "the kernel does not load this microcode when it starts: it reads it from an uncompressed archive at the beginning of the initramfs, and a layer is mounted after that; put it there, such as with `iucode_tool --write-earlyfw`",
+                Unworking::Microcode,
             );
         }
     }
@@ -33,9 +43,9 @@ pub(super) fn check(contents: &Contents, findings: &mut Collector) {
         findings.warning(
             "attributes",
             &format!("/{}", escape::path(path)),
-            &format!(
-                "{names}: layers hold no extended attributes, so it is packed without; what a program needs of capabilities has to come from what starts it"
-            ),
+            Unworking::Attributes {
+                names: names.clone(),
+            },
         );
     }
 }

@@ -11,7 +11,7 @@ switch_root_core::outcomes! {
     /// Why an image is not unpacked to its end.
     pub enum TooMany in "unpacking" {
         /// It is not an image of an extension.
-        "SR-Q20" Special { most: usize } = "the image has more than {most} device nodes, named pipes and setuid programs, which no extension has",
+        "SR-Y80" Special { most: usize } = "the image has more than {most} device nodes, named pipes and setuid programs, which no extension has",
     }
 }
 

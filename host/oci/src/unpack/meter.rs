@@ -10,8 +10,8 @@ switch_root_core::outcomes! {
     /// Why an archive is not read to its end.
     pub enum TooLarge in "unpacking" {
         /// It is not an image of an extension, or one that was made to fill a disk or memory.
-        "SR-Q21" Bytes { most: u64 } = "the archive has more than {most} bytes unpacked, which no extension has",
-        "SR-Q22" Headers = "the archive has headers of more than a mebibyte for one entry",
+        "SR-Y81" Bytes { most: u64 } = "the archive has more than {most} bytes unpacked, which no extension has",
+        "SR-Y82" Headers = "the archive has headers of more than a mebibyte for one entry",
     }
 }
 

@@ -7,9 +7,9 @@ switch_root_core::outcomes! {
     /// Why a layer has no place for an entry.
     pub enum Misnamed in "unpacking" {
         /// No tool writes such names: the image was made to write to other places. Do not use it.
-        "SR-Q23" TooLong { name: String } = "the layer has an entry `{name}`, whose name is longer than Linux takes",
-        "SR-Q24" Zero { name: String } = "the layer has an entry `{name}`, whose name holds a zero byte",
-        "SR-Q25" Outside { name: String } = "the layer has an entry `{name}`, which points outside of the image with `..`",
+        "SR-Y83" TooLong { name: String } = "the layer has an entry `{name}`, whose name is longer than Linux takes",
+        "SR-Y84" Zero { name: String } = "the layer has an entry `{name}`, whose name holds a zero byte",
+        "SR-Y85" Outside { name: String } = "the layer has an entry `{name}`, which points outside of the image with `..`",
     }
 }
 

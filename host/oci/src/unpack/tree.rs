@@ -25,13 +25,13 @@ switch_root_core::outcomes! {
     /// Why an entry is not unpacked.
     pub enum Unfit in "unpacking" {
         /// The image was cut off. Fetch it again.
-        "SR-Q26" Truncated { path: String, there: u64, size: u64 } = "the layer ends within {path}: {there} of its {size} bytes are there",
+        "SR-Y86" Truncated { path: String, there: u64, size: u64 } = "the layer ends within {path}: {there} of its {size} bytes are there",
         /// The tool that made the layer writes what others do not read. Build the image with another
         /// one.
-        "SR-Q27" LinkRefused { path: String, target: String } = "the layer's entry {path} is a hard link to {target}, refused",
-        "SR-Q28" LinkToRoot { path: String, target: String } = "the layer's entry {path} is a hard link to {target}, the root of the image",
-        "SR-Q29" LinkToNothing { path: String, target: String } = "the layer's entry {path} is a hard link to {target}, which is not in the image (a link stands behind its target)",
-        "SR-Q30" LinkToDirectory { path: String, target: String } = "the layer's entry {path} is a hard link to {target}, a directory",
+        "SR-Y87" LinkRefused { path: String, target: String } = "the layer's entry {path} is a hard link to {target}, refused",
+        "SR-Y88" LinkToRoot { path: String, target: String } = "the layer's entry {path} is a hard link to {target}, the root of the image",
+        "SR-Y89" LinkToNothing { path: String, target: String } = "the layer's entry {path} is a hard link to {target}, which is not in the image (a link stands behind its target)",
+        "SR-Y90" LinkToDirectory { path: String, target: String } = "the layer's entry {path} is a hard link to {target}, a directory",
     }
 }
 

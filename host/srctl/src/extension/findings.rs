@@ -36,6 +36,7 @@ pub fn json(findings: &[Finding]) -> Value {
                 "extension": finding.extension,
                 "path": finding.path,
                 "rule": finding.rule,
+                "code": finding.code,
                 "message": finding.message,
             })
         })

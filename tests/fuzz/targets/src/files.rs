@@ -91,7 +91,7 @@ fn manifest(data: &[u8]) {
             assert!(!problems.is_empty());
             problems
                 .iter()
-                .for_each(|problem| assert_shown(&problem.message));
+                .for_each(|problem| assert_shown(&problem.message.text));
         }
     }
 }

@@ -12,9 +12,9 @@ switch_root_core::outcomes! {
     /// Why an image's tree is not made.
     pub enum Unmade in "unpacking" {
         /// It is not an image of an extension.
-        "SR-Q31" TooDeep { most: usize, path: String } = "the layer has more than {most} directories in each other: {path}",
+        "SR-Y91" TooDeep { most: usize, path: String } = "the layer has more than {most} directories in each other: {path}",
         /// The system's own words follow, often of a full disk or of missing permissions.
-        "SR-Q32" Refused { what: &'static str, path: String } = "cannot {what} {path} of the image",
+        "SR-Y92" Refused { what: &'static str, path: String } = "cannot {what} {path} of the image",
     }
 }
 

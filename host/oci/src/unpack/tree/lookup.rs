@@ -16,10 +16,10 @@ switch_root_core::outcomes! {
     pub enum NoPlace in "unpacking" {
         /// The tool that made the layer writes what others do not read. Build the image with another
         /// one.
-        "SR-Q33" NoName = "the layer has an entry without a name",
-        "SR-Q34" NotMade { path: String } = "the directory {path} cannot be made",
-        "SR-Q35" BelowAFile { entry: String, path: String } = "the layer has an entry in {entry}, but {path} is no directory",
-        "SR-Q36" Links { entry: String, path: String, target: String, most: usize } = "the layer has an entry in {entry}, which leads through the symlink {path} to {target} and through more than {most} in all",
+        "SR-Y93" NoName = "the layer has an entry without a name",
+        "SR-Y94" NotMade { path: String } = "the directory {path} cannot be made",
+        "SR-Y95" BelowAFile { entry: String, path: String } = "the layer has an entry in {entry}, but {path} is no directory",
+        "SR-Y96" Links { entry: String, path: String, target: String, most: usize } = "the layer has an entry in {entry}, which leads through the symlink {path} to {target} and through more than {most} in all",
     }
 }
 
