@@ -98,11 +98,11 @@ mod tests {
         let mut findings = Collector::default();
         findings.of("b");
         for _ in 0..TOLD + 7 {
-            findings.error("setuid", "/x", "m\n");
+            findings.error("setuid", "/x", Message::quoted("m\n"));
         }
-        findings.warning("setuid", "/x", "m");
+        findings.warning("setuid", "/x", Message::quoted("m"));
         findings.of("a");
-        findings.error("setuid", "/x", "m");
+        findings.error("setuid", "/x", Message::quoted("m"));
         let findings = findings.finish(["a", "b"].into_iter());
         assert_eq!(findings.len(), TOLD + 3);
         assert_eq!(findings[0].extension, "a");

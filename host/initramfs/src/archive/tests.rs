@@ -1,6 +1,7 @@
 use std::io::{Cursor, Read};
 
 use switch_root_core::error::{Error, Kind, Result};
+use switch_root_core::outcome::Message;
 
 use super::*;
 
@@ -22,7 +23,7 @@ fn read(bytes: &[u8]) -> Result<Vec<(Member, Vec<u8>)>> {
         let mut contents = Vec::new();
         reader
             .read_to_end(&mut contents)
-            .map_err(|error| Error::system("read", &error))?;
+            .map_err(|error| Error::system(Message::quoted("read"), &error))?;
         members.push((member, contents));
     }
     Ok(members)

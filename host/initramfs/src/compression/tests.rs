@@ -1,6 +1,7 @@
 use std::io::{Read, Write};
 
 use switch_root_core::error::{Error, Kind, Result};
+use switch_root_core::outcome::Message;
 
 use super::*;
 
@@ -42,7 +43,7 @@ fn decompress(mut bytes: &[u8]) -> std::result::Result<(Vec<u8>, usize), Error> 
     let mut decompressed = Vec::new();
     reader(format, &mut bytes)?
         .read_to_end(&mut decompressed)
-        .map_err(|error| Error::system("", &error))?;
+        .map_err(|error| Error::system(Message::quoted(""), &error))?;
     Ok((decompressed, before - bytes.len()))
 }
 

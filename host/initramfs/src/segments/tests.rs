@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use switch_root_core::error::Kind;
 use switch_root_core::escape::Shown;
+use switch_root_core::outcome::Message;
 
 use super::*;
 use crate::archive::{Member, Writer};
@@ -62,7 +63,7 @@ fn list(image: &Path) -> Result<Vec<(usize, String, Vec<u8>)>> {
         let mut bytes = Vec::new();
         contents
             .read_to_end(&mut bytes)
-            .map_err(|error| Error::system("read", &error))?;
+            .map_err(|error| Error::system(Message::quoted("read"), &error))?;
         let name = String::from_utf8_lossy(member.path()).into_owned();
         members.push((place.part, name, bytes));
         Ok(())

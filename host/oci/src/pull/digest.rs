@@ -152,6 +152,8 @@ impl<R: Read> Read for Checked<R> {
 
 #[cfg(test)]
 mod tests {
+    use switch_root_core::outcome::Message;
+
     use super::*;
 
     fn read(content: &[u8], digest: &str, size: Option<u64>) -> Result<Vec<u8>> {
@@ -160,7 +162,7 @@ mod tests {
         let mut read = Vec::new();
         reader
             .read_to_end(&mut read)
-            .map_err(|error| Error::system("reading", &error))?;
+            .map_err(|error| Error::system(Message::quoted("reading"), &error))?;
         Ok(read)
     }
 

@@ -215,7 +215,7 @@ fn an_error_of_who_appends_or_writes_is_passed_on() {
     let error = replace_extensions(&image.path, &mut Full, &mut |_| Ok(())).unwrap_err();
     assert_eq!(error.kind, Kind::System);
     let error = replace_extensions(&image.path, &mut Vec::new(), &mut |_| {
-        Err(Error::input("no"))
+        Err(Error::input(Message::quoted("no")))
     });
-    assert_eq!(error, Err(Error::input("no")));
+    assert_eq!(error, Err(Error::input(Message::quoted("no"))));
 }
