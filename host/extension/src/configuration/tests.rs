@@ -368,6 +368,14 @@ fn all_mistakes_are_told_at_once_and_not_without_end() {
 }
 
 #[test]
+fn several_mistakes_have_the_code_of_the_first() {
+    let text = "machine:\n  install:\n    extensions:\n      - {}\n      - image: [1]\n";
+    let error = parse(text.as_bytes(), "f").unwrap_err();
+    assert_eq!(error.to_string().lines().count(), 2, "{error}");
+    assert_eq!(error.code.unwrap().to_string(), "SR-M10");
+}
+
+#[test]
 fn an_image_that_stands_twice_is_named_with_both_places() {
     let error =
         refused("machine:\n  install:\n    extensions:\n    - image: a:1\n    - image: a:1\n");

@@ -405,7 +405,19 @@ fn without_dots(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use switch_root_core::outcome::Outcomes;
+
     use super::*;
+
+    #[test]
+    fn a_host_that_is_not_reached_has_the_code_of_the_reason() {
+        let error = unreachable("r.example", Failure::Refused);
+        assert_eq!(error.code, Some(Failure::Refused.code()));
+        assert_eq!(
+            error.to_string(),
+            "cannot reach r.example: the connection was refused: nothing listens there"
+        );
+    }
 
     #[test]
     fn this_machine_is_known_by_all_its_names() {
