@@ -15,6 +15,9 @@ crate::outcomes! {
         "SR-U04" Remove { path: String } = "cannot remove {path}",
         "SR-U05" MakeFolder { path: String } = "cannot make the folder {path}",
         "SR-U06" ReadInside { name: String } = "cannot read `{name}`",
+        "SR-U20" Find { path: String } = "cannot find {path}",
+        "SR-U21" Output = "cannot write to standard output",
+        "SR-U22" Json = "cannot write JSON",
     }
 }
 

@@ -115,3 +115,13 @@ impl Failure {
         matches!(self.kind, Kind::Crash | Kind::Deadline)
     }
 }
+
+/// How it failed, whatever it was asked.
+impl From<Failure> for Message {
+    fn from(failure: Failure) -> Self {
+        Self {
+            code: failure.code,
+            text: failure.message,
+        }
+    }
+}

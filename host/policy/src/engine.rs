@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use switch_root_core::limits::fixed;
-use switch_root_core::outcome::Code;
+use switch_root_core::outcome::{Code, Message};
 use switch_root_core::text::hexadecimal;
 use wasmtime::{Config, Engine, ModuleVersionStrategy};
 #[cfg(feature = "compile")]
@@ -31,6 +31,18 @@ switch_root_core::outcomes! {
         /// The boot program was updated, and the `.cwasm` was not. Compile it again with the `srctl`
         /// of the same release.
         "SR-C09" OtherEngine { other: String } = "was compiled by {other}, and this is {ENGINE}",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// Why a component is not compiled ahead of time.
+    pub enum NotCompiled in "policies" {
+        /// The target is misspelled, or `srctl` was built without what makes code for it. The sentence
+        /// ends with those that it compiles for.
+        "SR-T01" Target { target: String, error: String } = "cannot compile for {target}: {error}",
+        /// Its tools made what the engine does not take. Build the policy again, with the tools that
+        /// `srctl policy build` names.
+        "SR-T02" Component { error: String } = "cannot compile the component: {error}",
     }
 }
 
@@ -116,7 +128,7 @@ pub fn target_of(architecture: &str) -> String {
 /// # Errors
 /// A sentence with the triple, and what wasmtime says of it.
 #[cfg(feature = "compile")]
-pub fn check_target(target: &str) -> Result<(), String> {
+pub fn check_target(target: &str) -> Result<(), NotCompiled> {
     engine_for(target).map(drop)
 }
 
@@ -131,12 +143,15 @@ pub fn architectures() -> Vec<&'static str> {
 }
 
 #[cfg(feature = "compile")]
-fn engine_for(target: &str) -> Result<Engine, String> {
+fn engine_for(target: &str) -> Result<Engine, NotCompiled> {
     config()
         .and_then(|mut config| Engine::new(config.target(target)?))
         .map_err(|error| {
-            let sentence = format!("cannot compile for {target}: {error:#}");
-            switch_root_core::escape::message(&sentence, fixed::ERROR_MESSAGE)
+            let shown = |text: &str| switch_root_core::escape::message(text, fixed::ERROR_MESSAGE);
+            NotCompiled::Target {
+                target: shown(target),
+                error: shown(&format!("{error:#}")),
+            }
         })
 }
 
@@ -146,19 +161,23 @@ fn engine_for(target: &str) -> Result<Engine, String> {
 /// # Errors
 /// It imports what no policy may; or what wasmtime says of the component or the target.
 #[cfg(feature = "compile")]
-pub fn compile(wasm: &[u8], target: &str) -> Result<Vec<u8>, String> {
+pub fn compile(wasm: &[u8], target: &str) -> Result<Vec<u8>, Message> {
     let engine = engine_for(target)?;
-    crate::component::check_names(wasm).map_err(|failure| failure.message)?;
+    crate::component::check_names(wasm)?;
     let code = engine
         .precompile_component(wasm)
-        .map_err(|error| format!("cannot compile the component: {error:#}"))?;
+        .map_err(|error| NotCompiled::Component {
+            error: format!("{error:#}"),
+        })?;
     let record = Record {
         source: digest(wasm),
         engine: ENGINE.to_owned(),
         target: target.to_owned(),
     };
     let mut file = MAGIC.to_vec();
-    serde_json::to_writer(&mut file, &record).map_err(|error| error.to_string())?;
+    serde_json::to_writer(&mut file, &record).map_err(|error| NotCompiled::Component {
+        error: error.to_string(),
+    })?;
     // Spaces up to a page, less the end of the line: see `native`.
     let page = (file.len() + 1).next_multiple_of(PAGE);
     file.resize(page - 1, b' ');

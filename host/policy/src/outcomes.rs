@@ -43,3 +43,6 @@ pub const TABLES: &[Table] = &[
     trust::signers::BadLine::TABLE,
     trust::signers::Malformed::TABLE,
 ];
+
+/// What documents say of those that only tools have.
+pub const OF_TOOLS: &[Table] = &[engine::NotCompiled::TABLE];

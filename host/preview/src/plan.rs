@@ -3,10 +3,10 @@
 //! a process of their own; the new root is not known.
 
 mod branch;
-mod explain;
+pub(crate) mod explain;
 mod facts;
 mod report;
-mod supposed;
+pub(crate) mod supposed;
 
 use std::path::Path as FilePath;
 
@@ -35,7 +35,15 @@ pub use branch::{Branch, Fate, Summary};
 pub use explain::{Explanation, Said, Step};
 pub use facts::root_image;
 pub use report::{ImageReport, PartReport, Report, Survivor};
-pub use supposed::{Supposed, suppose};
+pub use supposed::{NotSupposed, Supposed, suppose};
+
+switch_root_core::outcomes! {
+    /// Why there is no plan.
+    pub enum NoPlan in "plans" {
+        /// Check the path that `--policies` names.
+        "SR-J50" Policies { path: String } = "cannot read the folder of policies {path}",
+    }
+}
 
 /// The version of the schema of [`Report`]. Fields may be added within one version.
 pub const SCHEMA: u32 = 1;
@@ -59,6 +67,14 @@ pub struct Asking<'a> {
     pub supposed: bool,
 }
 
+switch_root_core::outcomes! {
+    /// What takes memory after the switch.
+    pub(crate) enum Kept in "plans" {
+        /// A kernel does not free a file that a loop device reads. Nothing is to be done.
+        "SR-J60" InUse = "the root image and the layers are in use when the rest is deleted: their names go, and their memory does not",
+    }
+}
+
 /// A plan, and what was to be explained.
 #[derive(Debug)]
 pub struct Plan {
@@ -78,10 +94,8 @@ pub struct Plan {
 pub fn make(image: &Image, asking: &Asking<'_>) -> Result<Plan> {
     if let Some(folder) = asking.policies {
         std::fs::read_dir(folder).map_err(|error| {
-            Error::system(
-                format!("cannot read the folder of policies {}", folder.shown()),
-                &error,
-            )
+            let path = folder.shown();
+            Error::system(NoPlan::Policies { path }, &error)
         })?;
     }
     let tree = &image.tree;
@@ -136,9 +150,7 @@ pub fn make(image: &Image, asking: &Asking<'_>) -> Result<Plan> {
     let branches = Branches::new(tree, &keep, &preserved, &in_use, asking.full);
     let (root, summary) = branches.build();
     if summary.in_use.files > 0 {
-        warnings.push(Message::quoted(
-            "the root image and the layers are in use when the rest is deleted: their names go, and their memory does not",
-        ));
+        warnings.push(Kept::InUse.into());
     }
     let explanation = watch.map(|watch| {
         let fate = branches.fate(watch.real());

@@ -8,24 +8,24 @@
 
 pub mod compare;
 pub mod entry;
-mod first;
+pub(crate) mod first;
 mod free_ids;
 mod init;
-mod machine;
+pub(crate) mod machine;
 mod messages;
-mod namespace;
+pub(crate) mod namespace;
 mod opened;
 mod output;
-mod program;
+pub(crate) mod program;
 mod roles;
-mod stage;
-mod supervisor;
+pub(crate) mod stage;
+pub(crate) mod supervisor;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod unpack;
 #[cfg(not(feature = "fuzzing"))]
-mod unpack;
-mod users;
+pub(crate) mod unpack;
+pub(crate) mod users;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -37,13 +37,40 @@ use initramfs::machine::{Machine, RootNode};
 use initramfs::tree::Id;
 use messages::{End, NewRoot, Node, NodeKind, Played, Request, Settings};
 use serde_json::Value;
-use switch_root_core::error::{Error, Kind, Result};
+use switch_root_core::error::{Attempt, Error, Kind, Result};
+use switch_root_core::outcome::Message;
 use switch_root_core::{escape, parameters};
 
 use crate::plan;
 
 pub use messages::{Entry, Preserved};
 pub use stage::INIT;
+
+switch_root_core::outcomes! {
+    /// Why an image is not rehearsed here.
+    pub(crate) enum NotRehearsed in "rehearsals" {
+        /// The kernel takes an image, and so does a rehearsal.
+        "SR-J33" Folder { path: String } = "{path} is a folder, and a rehearsal takes an image; make one of it, such as with `find . | cpio -o -H newc`",
+        /// Its programs are executed as they are.
+        "SR-J34" Architecture { image: String, theirs: String, here: String } = "{image} cannot be rehearsed here: its init is a program for {theirs}, and this would run it on {here}; rehearse on a machine of that kind",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// How a rehearsal failed: what follows the name of the image in a sentence.
+    pub(crate) enum Failed in "rehearsals" {
+        /// The last lines of the log are below the sentence, and say more.
+        "SR-J35" SetUp = "it took too long to set up; allow more with --timeout SECONDS",
+        "SR-J36" Kernel = "the kernel did not start what sets it up; is it one for x86_64 that can unpack this image, and is there enough --memory?",
+        "SR-J37" First = "its first process ended early",
+        "SR-J38" NoReport = "the init of the new root was executed, and there is no report of the switch",
+        "SR-J39" Deleting = "the deletion did not end in time; allow more with --timeout SECONDS",
+        "SR-J40" Switching = "switch_root did not come to an end in time; allow more with --timeout SECONDS",
+        "SR-J41" Crashed { program: String, signal: i32 } = "switch_root ({program}) crashed: it was ended by signal {signal}",
+        "SR-J42" Ended { program: String, status: i32 } = "switch_root ({program}) ended with status {status}, and did not execute the init",
+        "SR-J43" Off { program: String } = "the machine ended, and switch_root ({program}) did not execute the init",
+    }
+}
 
 /// What of a log is told in an error, in bytes.
 const TOLD: usize = 2000;
@@ -144,17 +171,21 @@ pub struct Conditions {
 pub fn rehearse(image: &Image, options: &Options) -> Result<Rehearsed> {
     let shown = image.name.clone();
     if image.parts.is_empty() {
-        return Err(Error::input(format!(
-            "{shown} is a folder, and a rehearsal takes an image; make one of it, such as with `find . | cpio -o -H newc`"
-        )));
+        return Err(Error::input(NotRehearsed::Folder { path: shown }));
     }
     if let Some(path) = image.has_inner() {
         let name = shown;
         return Err(Error::input(Around::Unrehearsed { name, path }));
     }
-    let file = std::path::absolute(&image.path)
-        .map_err(|error| Error::system(format!("cannot find {shown}"), &error))?;
-    stage::check_own_program().map_err(|sentence| Error::new(Kind::System, sentence))?;
+    let file = std::path::absolute(&image.path).map_err(|error| {
+        Error::system(
+            Attempt::Find {
+                path: shown.clone(),
+            },
+            &error,
+        )
+    })?;
+    stage::check_own_program()?;
     for program in options.switch_root.iter().chain(&options.otherwise) {
         program::open(program)?;
     }
@@ -221,40 +252,33 @@ pub fn rehearse(image: &Image, options: &Options) -> Result<Rehearsed> {
     } = played;
     notes.extend(more);
     let log = said.log;
-    let failed = |what: &str| {
+    let failed = |what: Message| {
         let words = escape_lines(&log);
         let words = if words.is_empty() {
             String::new()
         } else {
             format!("; the last that was said:\n{words}")
         };
-        Error::new(
-            Kind::System,
-            format!("the rehearsal of {shown} failed: {what}{words}"),
-        )
+        let what = what.reworded(|it| format!("the rehearsal of {shown} failed: {it}{words}"));
+        Error::new(Kind::System, what)
     };
     if let Some(why) = said.failed {
-        return Err(failed(&why));
+        return Err(failed(why));
     }
     let Some(staged) = said.staged else {
-        return Err(failed(match (end, &options.place) {
-            (End::TimedOut, _) => "it took too long to set up; allow more with --timeout SECONDS",
-            (_, Place::Machine { .. }) => {
-                "the kernel did not start what sets it up; is it one for x86_64 that can unpack this image, and is there enough --memory?"
-            }
-            _ => "its first process ended early",
-        }));
+        let what = match (end, &options.place) {
+            (End::TimedOut, _) => Failed::SetUp,
+            (_, Place::Machine { .. }) => Failed::Kernel,
+            _ => Failed::First,
+        };
+        return Err(failed(what.into()));
     };
     let outcome = match said.seen {
         Some(seen) if !seen.report.is_object() => {
-            return Err(failed(
-                "the init of the new root was executed, and there is no report of the switch",
-            ));
+            return Err(failed(Failed::NoReport.into()));
         }
         Some(seen) if !seen.settled => {
-            return Err(failed(
-                "the deletion did not end in time; allow more with --timeout SECONDS",
-            ));
+            return Err(failed(Failed::Deleting.into()));
         }
         Some(seen) => Outcome::Switched {
             report: seen.report,
@@ -262,28 +286,20 @@ pub fn rehearse(image: &Image, options: &Options) -> Result<Rehearsed> {
         },
         None => match (end, refusal(&log)) {
             (End::TimedOut, _) => {
-                return Err(failed(
-                    "switch_root did not come to an end in time; allow more with --timeout SECONDS",
-                ));
+                return Err(failed(Failed::Switching.into()));
             }
             (_, Some(reason)) => Outcome::Refused(reason),
             (End::Killed(signal), _) => {
-                return Err(failed(&format!(
-                    "switch_root ({}) crashed: it was ended by signal {signal}",
-                    staged.program
-                )));
+                let program = staged.program;
+                return Err(failed(Failed::Crashed { program, signal }.into()));
             }
             (End::Exited(status), _) => {
-                return Err(failed(&format!(
-                    "switch_root ({}) ended with status {status}, and did not execute the init",
-                    staged.program
-                )));
+                let program = staged.program;
+                return Err(failed(Failed::Ended { program, status }.into()));
             }
             (End::Off, _) => {
-                return Err(failed(&format!(
-                    "the machine ended, and switch_root ({}) did not execute the init",
-                    staged.program
-                )));
+                let program = staged.program;
+                return Err(failed(Failed::Off { program }.into()));
             }
         },
     };
@@ -315,9 +331,10 @@ fn without_root_image(image: &Image, kernel_command_line: &str) -> Option<String
 }
 
 fn absolute(path: Option<&Path>) -> Result<Option<PathBuf>> {
-    path.map(std::path::absolute)
-        .transpose()
-        .map_err(|error| Error::system("cannot find switch_root", &error))
+    path.map(std::path::absolute).transpose().map_err(|error| {
+        let path = "switch_root".to_owned();
+        Error::system(Attempt::Find { path }, &error)
+    })
 }
 
 /// Whether programs of the image can run where it is rehearsed.
@@ -331,9 +348,11 @@ fn check_architecture(shown: &str, image: Option<&str>, place: &Place) -> Result
     };
     match image {
         Some(image) if image != here && (image, here.as_str()) != ("i686", "x86_64") => {
-            Err(Error::input(format!(
-                "{shown} cannot be rehearsed here: its init is a program for {image}, and this would run it on {here}; rehearse on a machine of that kind"
-            )))
+            Err(Error::input(NotRehearsed::Architecture {
+                image: shown.to_owned(),
+                theirs: image.to_owned(),
+                here,
+            }))
         }
         _ => Ok(()),
     }

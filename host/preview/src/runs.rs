@@ -16,7 +16,14 @@ use policy::source::Source;
 use switch_root_core::escape;
 use switch_root_core::failure::{Failure, Kind, NoCompiler};
 use switch_root_core::limits::fixed;
-use switch_root_core::outcome::Message;
+
+switch_root_core::outcomes! {
+    /// Why a policy of an image is not run at its boot.
+    pub(crate) enum NotRun in "plans" {
+        /// Install both programs in the same version, and put the policy into the image again.
+        "SR-J59" OtherEngine { file: String, engine: String, program: String } = "{file} was compiled by {engine}, and the image's switch_root is {program}",
+    }
+}
 
 /// The policies of an image, and of a folder `more` whose files replace those of the same
 /// name, as a boot finds them. One that the image's boot program cannot run has failed;
@@ -91,11 +98,11 @@ fn judge(
         (_, true) => None,
         (Some((shown, record)), false) => Some(Failure::load(
             Kind::Unreadable,
-            Message::quoted(format!(
-                "{shown} was compiled by {}, and the image's switch_root is {}",
-                escape::message(&record.engine, 128),
-                program.name()
-            )),
+            NotRun::OtherEngine {
+                file: shown.clone(),
+                engine: escape::message(&record.engine, 128),
+                program: program.name(),
+            },
         )),
         (None, false) => None,
     };

@@ -10,6 +10,7 @@ use policy::source::{Contents, Source};
 use policy::trust::Trust;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
+use switch_root_core::file::Unreadable;
 use switch_root_core::limits::fixed;
 use switch_root_core::locations::{COMPILED, SIGNERS, TRUST};
 use switch_root_core::outcome::Message;
@@ -79,8 +80,10 @@ impl<'r> AsInitramfs<'r> {
             let shown = self.shown(&path);
             match contents {
                 Ok(Some(contents)) => signers.insert(name, contents.bytes),
-                Ok(None) => return Err(unusable(format!("{shown} is a link to nothing"))),
-                Err(reason) => return Err(unusable(format!("{shown} {reason}"))),
+                Ok(None) => {
+                    return Err(unusable(Message::from(Unreadable::Dangling).said_of(shown)));
+                }
+                Err(reason) => return Err(unusable(reason.said_of(shown))),
             };
         }
         Ok(Some(signers))
@@ -97,10 +100,12 @@ impl<'r> AsInitramfs<'r> {
     }
 }
 
-fn unusable(reason: impl std::fmt::Display) -> Error {
-    Error::input(format!(
-        "cannot tell whose policies the image is to accept: {reason}; repair the list of signers"
-    ))
+fn unusable(reason: Message) -> Error {
+    Error::input(reason.reworded(|it| {
+        format!(
+            "cannot tell whose policies the image is to accept: {it}; repair the list of signers"
+        )
+    }))
 }
 
 impl Source for AsInitramfs<'_> {

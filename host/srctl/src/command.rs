@@ -92,7 +92,7 @@ fn matches(words: Vec<OsString>) -> ArgMatches {
 /// wrong with it ends the process.
 pub fn parse() -> (Command, Used, bool) {
     let mut matches = matches(std::env::args_os().collect());
-    let used = streams::check(&matches).unwrap_or_else(|reason| usage(&reason));
+    let used = streams::check(&matches).unwrap_or_else(|misused| usage(&misused.to_string()));
     let json = wants_json(&matches);
     let command = Command::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit());
     (command, used, json)

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use extension::{configuration, edit};
 use oci::reference::ImageRef;
 use serde_json::json;
-use switch_root_core::error::{Error, Result};
+use switch_root_core::error::{Attempt, Error, Result};
 use switch_root_core::escape::{self, Shown};
 use switch_root_core::output::AtomicFile;
 use switch_root_core::reading::cannot_read;
@@ -155,6 +155,9 @@ fn write(options: &Edit, text: &str) -> Result<()> {
     output
         .as_file()
         .write_all(text.as_bytes())
-        .map_err(|error| Error::system(format!("cannot write {}", target.shown()), &error))?;
+        .map_err(|error| {
+            let path = target.shown();
+            Error::system(Attempt::Write { path }, &error)
+        })?;
     output.commit()
 }

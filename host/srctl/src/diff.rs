@@ -23,6 +23,16 @@ use crate::plan::How;
 use crate::style::{self, Stream, Tone, paint};
 use crate::{pager, plan, print};
 
+switch_root_core::outcomes! {
+    /// What is not compared.
+    pub(crate) enum NotCompared in "srctl" {
+        /// Two of a kind are compared: images, or folders of policies.
+        "SR-H56" Unlike { policies: String, other: String } = "{policies} is a folder of policies, and {other} is not: there is nothing to compare; name two images, or two folders of policies",
+        "SR-H57" Image = "--image goes with two folders of policies, and these are images; leave it out",
+        "SR-H58" Policies = "--policies goes with two images, and these are folders of policies; leave it out",
+    }
+}
+
 /// `srctl diff`.
 #[derive(Debug, Args)]
 pub struct Diff {
@@ -74,11 +84,10 @@ pub fn run(command: &Diff, progress: &dyn Progress) -> Result<Outcome> {
                 true => (&command.before, &command.after),
                 false => (&command.after, &command.before),
             };
-            return Err(Error::input(format!(
-                "{} is a folder of policies, and {} is not: there is nothing to compare; name two images, or two folders of policies",
-                policies.shown(),
-                other.shown()
-            )));
+            return Err(Error::input(NotCompared::Unlike {
+                policies: policies.shown(),
+                other: other.shown(),
+            }));
         }
     };
     let output = command.output.as_deref();
@@ -120,9 +129,7 @@ fn holds_policies(path: &Path) -> Result<bool> {
 
 fn of_images(command: &Diff, progress: &dyn Progress) -> Result<Difference> {
     if command.image.is_some() {
-        return Err(Error::input(
-            "--image goes with two folders of policies, and these are images; leave it out",
-        ));
+        return Err(Error::input(NotCompared::Image));
     }
     let wanted = Wanted::of_plan().with_digests();
     let read = |path| plan::read(path, &command.asking.limits, &wanted, progress);
@@ -143,9 +150,7 @@ fn of_images(command: &Diff, progress: &dyn Progress) -> Result<Difference> {
 
 fn of_policies(command: &Diff, progress: &dyn Progress) -> Result<Difference> {
     if command.asking.policies.is_some() {
-        return Err(Error::input(
-            "--policies goes with two images, and these are folders of policies; leave it out",
-        ));
+        return Err(Error::input(NotCompared::Policies));
     }
     let mut difference = Difference::none();
     let set =

@@ -1,17 +1,17 @@
 //! `srctl doctor`: what would keep a machine from booting as it should, and what to do
 //! about it. Everything is read, and nothing is changed.
 
-mod binary;
+pub mod binary;
 pub mod current;
 mod examination;
 mod finding;
-mod generator;
-mod image;
-mod keys;
+pub mod generator;
+pub mod image;
+pub mod keys;
 pub mod machine;
-mod parameters;
-mod policies;
-mod settings;
+pub mod parameters;
+pub mod policies;
+pub mod settings;
 mod show;
 
 use std::io::ErrorKind;

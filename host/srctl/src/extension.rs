@@ -5,8 +5,8 @@ pub mod install;
 pub mod list;
 pub mod pack;
 pub mod pull;
-mod record;
-mod unpacked;
+pub mod record;
+pub mod unpacked;
 pub mod validate;
 
 use clap::Subcommand;

@@ -12,6 +12,19 @@ use switch_root_policy::extra_info::uname_machine;
 use crate::command::options::MachineOptions;
 use crate::input;
 
+switch_root_core::outcomes! {
+    /// What is not known of the machine that extensions are for.
+    pub(crate) enum NoMachine in "srctl" {
+        /// A policy is asked about the operating system that is booted, which is not the one that
+        /// `srctl` runs on.
+        "SR-H22" Policy = "the policy cannot be asked about extensions without an operating system to ask about; name its os-release with --os-release FILE, or its version with --target-version VERSION",
+        "SR-H23" Policies = "the policies cannot be asked without an operating system to ask about; name its os-release with --os-release FILE, or its version with --target-version VERSION",
+        "SR-H24" Initramfs { path: String } = "{path} does not tell which operating system it boots (it has no root image of squashfs with an os-release); name its os-release with --os-release FILE, or its version with --target-version VERSION",
+        /// Extensions of another architecture do not run on the machine.
+        "SR-H25" Platform { wanted: String, initramfs: String, architecture: String } = "--platform {wanted} is not what {initramfs} is for: its init is a program for {architecture}; leave the option out",
+    }
+}
+
 /// What was found out about the machine from its image.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
@@ -90,10 +103,11 @@ pub fn platform(
         });
     };
     if image_architecture(uname_machine(&wanted.architecture)) != image_architecture(architecture) {
-        return Err(Error::input(format!(
-            "--platform {wanted} is not what {} is for: its init is a program for {architecture}; leave the option out",
-            initramfs.shown()
-        )));
+        return Err(Error::input(NoMachine::Platform {
+            wanted: wanted.to_string(),
+            initramfs: initramfs.shown(),
+            architecture: architecture.to_owned(),
+        }));
     }
     Ok(wanted.clone())
 }

@@ -7,10 +7,12 @@ use policy::compatibility::{self, Judged, NoReview};
 use policy::session::Session;
 use policy::source::Source;
 use policy::{consequence, folder};
+use preview::plan::NoPlan;
 use switch_root_core::contract::{Extension, HostFacts};
 use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::escape::Shown;
 use switch_root_core::extensions;
+use switch_root_core::outcome::Message;
 
 /// What the policies say.
 #[derive(Default)]
@@ -36,10 +38,8 @@ pub fn ask(
     if let Some(folder) = more
         && let Err(error) = std::fs::read_dir(folder)
     {
-        return Err(Error::system(
-            format!("cannot read the folder of policies {}", folder.shown()),
-            &error,
-        ));
+        let path = folder.shown();
+        return Err(Error::system(NoPlan::Policies { path }, &error));
     }
     if asked.is_empty() {
         return Ok(Judgement::default());
@@ -47,20 +47,17 @@ pub fn ask(
     let policies = folder::discover_in(root, more);
     let mut session = Session::of_an_image(&policies);
     if let Some(refusal) = consequence::unsigned(&session) {
-        return Err(Error::input(format!(
-            "the machine would not switch: {refusal}"
-        )));
+        let why = |it: &str| format!("the machine would not switch: {it}");
+        return Err(Error::input(Message::from(refusal).reworded(why)));
     }
     let file = extensions::render(asked);
     let judged = compatibility::review(&mut session, host, file.as_bytes()).map_err(|reason| {
         let reason = match reason {
-            NoReview::File(reason) => format!("extensions.yaml {reason}"),
-            NoReview::Judge(reason) => format!("the judge {reason}"),
+            NoReview::File(reason) => reason.said_of("extensions.yaml"),
+            NoReview::Judge(reason) => reason.said_of("the judge"),
         };
-        Error::new(
-            Kind::System,
-            format!("the policies cannot be asked about the extensions: {reason}"),
-        )
+        let why = |it: &str| format!("the policies cannot be asked about the extensions: {it}");
+        Error::new(Kind::System, reason.reworded(why))
     })?;
     session.dismiss();
     // Failures are logged where they happen.

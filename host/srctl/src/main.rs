@@ -15,6 +15,14 @@ mod judge;
 mod log;
 mod man;
 mod outcome;
+
+switch_root_core::outcomes! {
+    /// What the system refused to the program as a whole.
+    pub(crate) enum Refused in "srctl" {
+        /// The system's own words follow.
+        "SR-H80" Signals = "cannot handle signals",
+    }
+}
 #[cfg(test)]
 mod outcomes;
 mod pager;
@@ -60,7 +68,7 @@ fn main() -> ExitCode {
 
 /// The first signal ends the work cleanly, the second at once.
 fn handle_signals() -> Result<()> {
-    let failed = |error| Error::system("cannot handle signals", &error);
+    let failed = |error| Error::system(Refused::Signals, &error);
     for signal in [SIGHUP, SIGINT, SIGTERM] {
         let flag = interrupt::flag();
         signal_hook::flag::register_conditional_shutdown(signal, 130, flag.clone())

@@ -5,13 +5,21 @@ use std::path::PathBuf;
 
 use clap::{Args, Command};
 use clap_mangen::roff::{Roff, bold, roman};
-use switch_root_core::error::{Error, Result};
+use switch_root_core::error::{Attempt, Error, Result};
 use switch_root_core::escape::Shown;
 use switch_root_core::output::AtomicFile;
 
 use crate::command::row::{MAKER, Row};
 use crate::outcome::Outcome;
 use crate::print::print;
+
+switch_root_core::outcomes! {
+    /// Why there are no pages.
+    pub(crate) enum NoPages in "srctl" {
+        /// The system's own words follow.
+        "SR-H81" Make = "cannot make the manual pages",
+    }
+}
 
 /// `srctl man`.
 #[derive(Debug, Args)]
@@ -44,14 +52,16 @@ pub fn run(command: &Man, definition: Command, rows: &[Row]) -> Result<Outcome> 
         return Ok(Outcome::Fine);
     };
     std::fs::create_dir_all(folder).map_err(|error| {
-        Error::system(format!("cannot make the folder {}", folder.shown()), &error)
+        let path = folder.shown();
+        Error::system(Attempt::MakeFolder { path }, &error)
     })?;
     for (name, page) in pages {
         let path = folder.join(format!("{name}.{SECTION}"));
         let file = AtomicFile::create(&path)?;
-        file.as_file()
-            .write_all(&page)
-            .map_err(|error| Error::system(format!("cannot write {}", path.shown()), &error))?;
+        file.as_file().write_all(&page).map_err(|error| {
+            let path = path.shown();
+            Error::system(Attempt::Write { path }, &error)
+        })?;
         file.commit()?;
     }
     Ok(Outcome::Fine)
@@ -64,7 +74,7 @@ fn pages(definition: Command, rows: &[Row]) -> Result<Vec<(String, Vec<u8>)>> {
     definition.build();
     let mut pages = Vec::new();
     add(&definition, rows, "", &[], &mut pages)
-        .map_err(|error| Error::system("cannot make the manual pages", &error))?;
+        .map_err(|error| Error::system(NoPages::Make, &error))?;
     Ok(pages)
 }
 

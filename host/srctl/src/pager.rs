@@ -14,6 +14,14 @@ use switch_root_core::interrupt;
 
 use crate::{print, streams};
 
+switch_root_core::outcomes! {
+    /// What the system refused to whoever waits for the pager.
+    pub(crate) enum NotPaged in "srctl" {
+        /// `--no-pager` prints without one.
+        "SR-H01" Wait = "cannot wait for the pager",
+    }
+}
+
 /// How often it is looked whether the pager has ended.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -94,7 +102,7 @@ fn shown(pager: &mut Command, text: &str) -> Result<bool> {
 }
 
 fn ended(child: &mut Child) -> Result<ExitStatus> {
-    let failed = |error| Error::system("cannot wait for the pager", &error);
+    let failed = |error| Error::system(NotPaged::Wait, &error);
     loop {
         if let Some(status) = child.try_wait().map_err(failed)? {
             return Ok(status);

@@ -16,7 +16,7 @@ use initramfs::tree::{Limits, Wanted};
 use oci::pull::Platform;
 use preview::plan::{self, Asking, Supposed};
 use switch_root_core::contract::HostFacts;
-use switch_root_core::error::{Error, Result};
+use switch_root_core::error::{Attempt, Error, Result};
 use switch_root_core::escape::{self, Shown};
 use switch_root_core::output::AtomicFile;
 use switch_root_core::progress::Progress;
@@ -31,6 +31,14 @@ use crate::outcome::Outcome;
 use crate::pager;
 use crate::print::{say, to_file};
 use crate::streams;
+
+switch_root_core::outcomes! {
+    /// What is not shown.
+    pub(crate) enum NotShown in "srctl" {
+        /// A page shows all of a plan.
+        "SR-H59" Page = "--explain is told as text or as JSON, and not as a page; leave out --format html",
+    }
+}
 
 /// `srctl plan`.
 #[derive(Debug, Args)]
@@ -145,9 +153,7 @@ pub fn run(command: &Plan, progress: &dyn Progress) -> Result<Outcome> {
         }
         (None, PlanFormat::Json) => json(&plan.report)?,
         (Some(_), PlanFormat::Html) => {
-            return Err(Error::input(
-                "--explain is told as text or as JSON, and not as a page; leave out --format html",
-            ));
+            return Err(Error::input(NotShown::Page));
         }
         (None, PlanFormat::Html) => {
             let report = serde_json::to_value(&plan.report).map_err(no_json)?;
@@ -211,7 +217,10 @@ pub fn make(image: &Image, options: &AskOptions, how: &How<'_>) -> Result<plan::
             supposed: how.supposed,
         },
     )?;
-    plan.report.warnings.extend(problem);
+    if let Some(problem) = problem {
+        plan.report.warnings.push(problem);
+        plan.report.warning_codes.push(None);
+    }
     Ok(plan)
 }
 
@@ -256,7 +265,7 @@ fn json(value: &impl serde::Serialize) -> Result<String> {
 }
 
 fn no_json(error: serde_json::Error) -> Error {
-    Error::system("cannot write JSON", &error.into())
+    Error::system(Attempt::Json, &error.into())
 }
 
 fn write(output: Option<&Path>, text: &str, paged: bool) -> Result<()> {
@@ -267,7 +276,10 @@ fn write(output: Option<&Path>, text: &str, paged: bool) -> Result<()> {
     output
         .as_file()
         .write_all(text.as_bytes())
-        .map_err(|error| Error::system(format!("cannot write {}", path.shown()), &error))?;
+        .map_err(|error| {
+            let path = path.shown();
+            Error::system(Attempt::Write { path }, &error)
+        })?;
     output.commit()?;
     say(&format!("wrote {}\n", path.shown()));
     Ok(())

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use switch_root_core::error::{Error, Result};
+use switch_root_core::error::{Attempt, Error, Result};
 use switch_root_core::escape;
 use switch_root_core::output::{AtomicFile, cannot_write};
 
@@ -30,7 +30,7 @@ pub fn exactly(text: &str) -> Result<()> {
         .and_then(|()| output.flush())
     {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Error::system("cannot write to standard output", &error))
+            Err(Error::system(Attempt::Output, &error))
         }
         _ => Ok(()),
     }
@@ -86,5 +86,5 @@ pub fn to(output: Option<&Path>, text: &str) -> Result<()> {
 
 /// A report as JSON.
 pub fn value(report: &impl serde::Serialize) -> Result<serde_json::Value> {
-    serde_json::to_value(report).map_err(|error| Error::system("cannot write JSON", &error.into()))
+    serde_json::to_value(report).map_err(|error| Error::system(Attempt::Json, &error.into()))
 }

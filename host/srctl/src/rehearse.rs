@@ -27,6 +27,19 @@ use crate::outcome::Outcome;
 use crate::plan;
 use crate::print;
 
+switch_root_core::outcomes! {
+    /// Why a rehearsal is not what was wanted.
+    pub(crate) enum Unplanned in "srctl" {
+        /// The differences are in what is printed. Report them: plan and switch are one.
+        "SR-H60" Differs { image: String } = "{image} does not switch as planned: see above",
+        "SR-H61" Compare = "cannot compare with the plan",
+        /// `--plan` takes what `srctl plan IMAGE --format json` prints.
+        "SR-H62" NotJson { path: String, error: String } = "cannot read {path}: it is no JSON: {error}",
+        "SR-H63" Report { path: String } = "{path} is not a plan: it is the report of a boot; make a plan with srctl plan IMAGE --format json",
+        "SR-H64" NoPlan { path: String } = "{path} is no plan: it has no survivors and no deletion; make one with srctl plan IMAGE --format json",
+    }
+}
+
 /// `srctl rehearse`.
 #[derive(Debug, Args)]
 pub struct Rehearse {
@@ -108,10 +121,9 @@ pub fn run(command: &Rehearse, progress: &dyn Progress) -> Result<Outcome> {
     match comparison {
         Some(Comparison { differences, .. }) if !differences.is_empty() => Err(Error::new(
             Kind::Input,
-            format!(
-                "{} does not switch as planned: see above",
-                command.image.shown()
-            ),
+            Unplanned::Differs {
+                image: command.image.shown(),
+            },
         )),
         _ => Ok(outcome(&rehearsed)),
     }
@@ -160,7 +172,7 @@ fn plan_of(image: &Image, rehearsed: &Rehearsed) -> Result<Option<Value>> {
         },
     )?;
     let plan = serde_json::to_value(&plan.report)
-        .map_err(|error| Error::system("cannot compare with the plan", &error.into()))?;
+        .map_err(|error| Error::system(Unplanned::Compare, &error.into()))?;
     Ok(Some(plan))
 }
 
@@ -173,22 +185,18 @@ fn beside() -> Option<std::path::PathBuf> {
 
 fn read_plan(path: &std::path::Path) -> Result<Value> {
     let plan: Value = serde_json::from_slice(&input::read(path)?).map_err(|error| {
-        Error::input(format!(
-            "cannot read {}: it is no JSON: {error}",
-            path.shown()
-        ))
+        Error::input(Unplanned::NotJson {
+            path: path.shown(),
+            error: error.to_string(),
+        })
     })?;
     if !plan["boot_id"].is_null() {
-        return Err(Error::input(format!(
-            "{} is not a plan: it is the report of a boot; make a plan with srctl plan IMAGE --format json",
-            shown(path)
-        )));
+        let path = shown(path);
+        return Err(Error::input(Unplanned::Report { path }));
     }
     if !plan["survivors"].is_array() || !plan["deletion"].is_object() {
-        return Err(Error::input(format!(
-            "{} is no plan: it has no survivors and no deletion; make one with srctl plan IMAGE --format json",
-            path.shown()
-        )));
+        let path = path.shown();
+        return Err(Error::input(Unplanned::NoPlan { path }));
     }
     Ok(plan)
 }

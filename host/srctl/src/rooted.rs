@@ -91,7 +91,7 @@ impl Rooted {
     ///
     /// # Errors
     /// A sentence without the path.
-    pub fn bytes(&self, path: impl AsRef<Path>, limit: u64) -> Result<Option<Vec<u8>>, String> {
+    pub fn bytes(&self, path: impl AsRef<Path>, limit: u64) -> Result<Option<Vec<u8>>, Message> {
         Ok(self.read(path.as_ref(), limit)?.map(|it| it.bytes))
     }
 
@@ -99,7 +99,7 @@ impl Rooted {
     ///
     /// # Errors
     /// See [`bytes`](Self::bytes).
-    pub fn text(&self, path: impl AsRef<Path>, limit: u64) -> Result<Option<String>, String> {
+    pub fn text(&self, path: impl AsRef<Path>, limit: u64) -> Result<Option<String>, Message> {
         let bytes = self.bytes(path, limit)?;
         Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
     }
@@ -210,7 +210,8 @@ mod tests {
         }
         assert_eq!(text(&root, "/outside"), None);
         assert_eq!(root.text("/etc/none", 100), Ok(None));
-        assert!(root.text("/etc", 100).unwrap_err().contains("regular file"));
+        let refused = root.text("/etc", 100).unwrap_err();
+        assert!(refused.text.contains("regular file"), "{refused}");
         assert!(root.exists(Path::new("/outside")));
         assert!(root.is_null(Path::new("/null")));
         assert!(!root.is_null(Path::new("/absolute")));

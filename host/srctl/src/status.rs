@@ -3,9 +3,9 @@
 mod complaints;
 mod exposition;
 mod metrics;
-mod read;
+pub mod read;
 mod text;
-mod wait;
+pub mod wait;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -17,11 +17,31 @@ use std::sync::OnceLock;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Arg, ArgMatches, Command};
 use serde_json::Value;
-use switch_root_core::error::{Error, Result};
+use switch_root_core::error::{Attempt, Error, Result, Words};
 use switch_root_core::progress::Progress;
 use switch_root_core::reading;
 
 use crate::input;
+
+switch_root_core::outcomes! {
+    /// What of standard input and output is not possible.
+    #[derive(PartialEq)]
+    pub(crate) enum Misused in "srctl" {
+        /// `-` is one of them where a command says so in its help.
+        "SR-H74" Neither = "it is neither standard input nor standard output here; a file of this name is ./-",
+        "SR-H75" Twice = "`-` is given more than once: standard input can be read only once",
+        "SR-H76" Both = "--format json and --output - are both for standard output",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// What the system refused of them.
+    pub(crate) enum Refused in "srctl" {
+        /// The system's own words follow.
+        "SR-H77" Copy = "cannot copy standard input",
+        "SR-H78" Keep { folder: String } = "cannot make a temporary file for `-` in {folder}",
+    }
+}
 
 /// The word.
 const WORD: &str = "-";
@@ -123,7 +143,7 @@ fn settled_at(command: Command, path: &str) -> Command {
                 (false, _) | (true, Some(Stream::Printed)) => Ok(given),
                 (true, Some(Stream::Input)) => Ok(copy().path.clone()),
                 (true, Some(Stream::Product)) => Ok(product()),
-                (true, None) => Err("it is neither standard input nor standard output here; a file of this name is ./-"),
+                (true, None) => Err(Misused::Neither),
             }
         }))
     });
@@ -138,7 +158,7 @@ fn settled_at(command: Command, path: &str) -> Command {
 ///
 /// # Errors
 /// Why they cannot be used so: two things would be read from, or written to, the same.
-pub fn check(matches: &ArgMatches) -> std::result::Result<Used, String> {
+pub fn check(matches: &ArgMatches) -> std::result::Result<Used, Misused> {
     let mut path = String::new();
     let mut here = matches;
     while let Some((name, below)) = here.subcommand() {
@@ -167,12 +187,12 @@ pub fn check(matches: &ArgMatches) -> std::result::Result<Used, String> {
     product |= BESIDE.contains(&path.as_str()) && read && !has_output(here);
     let is_config = path.starts_with("config ");
     if inputs > 1 {
-        return Err("`-` is given more than once: standard input can be read only once".into());
+        return Err(Misused::Twice);
     }
     // What config prints is the configuration, and not what it did.
     let makes = product || is_config && (printed || inputs > 0 && !has_output(here));
     if makes && json().is_some() {
-        return Err("--format json and --output - are both for standard output".into());
+        return Err(Misused::Both);
     }
     Ok(Used {
         input: inputs > 0,
@@ -260,7 +280,7 @@ pub fn begin(used: Used, progress: &dyn Progress) -> Result<()> {
             (Ok(file), false) => file.try_clone().map_err(|error| cannot_keep(&error))?,
             (Err(error), false) => return Err(cannot_keep(error)),
         };
-        let failed = |error| Error::of_copy("cannot copy standard input", &error);
+        let failed = |error| Error::of_copy(Refused::Copy, &error);
         let mut file = BufWriter::with_capacity(BUFFER, file);
         io::copy(&mut reading::Stream(io::stdin().lock()), &mut file).map_err(failed)?;
         file.flush().map_err(failed)?;
@@ -270,15 +290,11 @@ pub fn begin(used: Used, progress: &dyn Progress) -> Result<()> {
 
 fn cannot_keep(error: &io::Error) -> Error {
     let folder = std::env::temp_dir();
-    let attempt = format!(
-        "cannot make a temporary file for `-` in {}",
-        input::shown(&folder)
-    );
-    let error = Error::system(attempt, error);
-    Error::new(
-        error.kind,
-        format!("{error}; name another folder with TMPDIR"),
-    )
+    let folder = input::shown(&folder);
+    let error = Error::system(Refused::Keep { folder }, error);
+    let kind = error.kind;
+    let why = |it: &str| format!("{it}; name another folder with TMPDIR");
+    Error::new(kind, error.message().reworded(why))
 }
 
 /// Writes what was made for standard output there, and removes the copies.
@@ -301,7 +317,7 @@ pub fn end() -> Result<()> {
 }
 
 fn deliver() -> Result<()> {
-    let failed = |error| Error::system("cannot write to standard output", &error);
+    let failed = |error| Error::system(Attempt::Output, &error);
     let mut made = match File::open(product()) {
         Ok(made) => made,
         // The answer was no, and nothing was made.

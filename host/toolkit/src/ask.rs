@@ -69,7 +69,8 @@ pub fn round(session: &mut Session<'_>, questions: &Questions) -> Result<Answers
             compatibility::review(session, &questions.host, file.as_bytes()).map_err(|reason| {
                 match reason {
                     NoReview::File(reason) => {
-                        Error::input(format!("the extensions cannot be understood: {reason}"))
+                        let why = |it: &str| format!("the extensions cannot be understood: {it}");
+                        Error::input(reason.reworded(why))
                     }
                     NoReview::Judge(reason) => cannot_be_asked(reason),
                 }
@@ -117,6 +118,6 @@ pub fn round(session: &mut Session<'_>, questions: &Questions) -> Result<Answers
 fn cannot_be_asked(reason: outcome::Message) -> Error {
     Error::new(
         Kind::System,
-        format!("the policy cannot be asked: the judge {reason}"),
+        reason.reworded(|it| format!("the policy cannot be asked: the judge {it}")),
     )
 }

@@ -15,6 +15,7 @@ use switch_root_core::contract::HostFacts;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::failure::{Failure, Question};
 use switch_root_core::limits::Limits;
+use switch_root_core::outcome::Message;
 use switch_root_core::progress::Progress;
 use switch_root_core::{escape, interrupt};
 
@@ -148,7 +149,8 @@ fn compiled(policy: &Policy, progress: &dyn Progress) -> Result<Policy> {
         .as_ref()
         .ok()
         .and_then(|code| code.wasm.as_deref());
-    let cannot = |reason: String| Error::input(format!("{}: {reason}", policy.origin));
+    let cannot =
+        |reason: Message| Error::input(reason.reworded(|it| format!("{}: {it}", policy.origin)));
     let target = engine::target_of(std::env::consts::ARCH);
     let file = loading::ahead(&policy.name, wasm.unwrap_or_default(), &target, progress)
         .map_err(cannot)?;
@@ -190,7 +192,9 @@ fn round(policies: &[Policy], questions: &Questions<'_>) -> Result<Round> {
     if let Some(Extensions { host, file, origin }) = &questions.extensions {
         let judged =
             compatibility::review(&mut session, host, file).map_err(|reason| match reason {
-                NoReview::File(reason) => Error::input(format!("cannot read {origin}: {reason}")),
+                NoReview::File(reason) => {
+                    Error::input(reason.reworded(|it| format!("cannot read {origin}: {it}")))
+                }
                 NoReview::Judge(reason) => loading::no_judge(reason),
             })?;
         let cost = session.take_costs().pop();

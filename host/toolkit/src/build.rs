@@ -2,21 +2,19 @@
 //! contract.
 
 mod c;
-mod foreign;
+pub(crate) mod foreign;
 mod installed;
 mod javascript;
-mod made;
+pub(crate) mod made;
 mod python;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use foreign::refuse_foreign;
-use made::Made;
-use policy::bindings::PACKAGE;
-use policy::contract;
-use policy::engine;
-use switch_root_core::error::{Error, Result};
+use foreign::{NoPolicy, refuse_foreign};
+use made::{Made, NotMade};
+use policy::{contract, engine};
+use switch_root_core::error::{Attempt, Error, Result};
 use switch_root_core::escape::Shown;
 use switch_root_core::output::AtomicFile;
 use switch_root_core::progress::Progress;
@@ -69,12 +67,15 @@ pub fn build(folder: &Path, output: Option<&Path>, progress: &dyn Progress) -> R
     drop(task);
     let Made { name, component } = made;
     let interfaces = component::interfaces(&component)
-        .map_err(|error| error.within(format!("the tools have not made a component of {name}")))?;
-    check(&interfaces, language).map_err(|error| error.within(format!("{name} is no policy")))?;
+        .map_err(|error| error.within(NotMade::Component { name: name.clone() }))?;
+    check(&interfaces, language)
+        .map_err(|error| error.within(NoPolicy::Refused { name: name.clone() }))?;
     let path = output.map_or_else(|| folder.join(format!("{name}.wasm")), Path::to_owned);
     let mut file = AtomicFile::create(&path)?;
-    file.write_all(&component)
-        .map_err(|error| Error::system(format!("cannot write {}", path.shown()), &error))?;
+    file.write_all(&component).map_err(|error| {
+        let path = path.shown();
+        Error::system(Attempt::Write { path }, &error)
+    })?;
     file.commit()?;
     Ok(Built {
         path,
@@ -98,10 +99,7 @@ fn check(interfaces: &Interfaces, language: Language) -> Result<()> {
         .iter()
         .any(|name| contract::is_question(name))
     {
-        return Err(Error::input(format!(
-            "it answers no question: it exports neither {0}preservation nor {0}compatibility",
-            PACKAGE
-        )));
+        return Err(Error::input(NoPolicy::NoQuestion));
     }
     Ok(())
 }

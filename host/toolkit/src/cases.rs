@@ -5,18 +5,19 @@
 //! than once: two answers to the same question are a failure, too.
 
 mod ask;
-mod bless;
-mod case;
+pub(crate) mod bless;
+pub(crate) mod case;
 mod component;
 mod difference;
 mod form;
-mod initramfs;
+pub(crate) mod initramfs;
 mod junit;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ask::Repeated;
+use case::NoCase;
 use policy::session::Message;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::Shown;
@@ -27,6 +28,14 @@ use crate::answers::Answers;
 pub use case::Case;
 pub use component::Component;
 pub use junit::report as junit;
+
+switch_root_core::outcomes! {
+    /// Why there are no cases to run.
+    pub(crate) enum NotFound in "policies" {
+        /// Name a folder with cases with `--cases`, or write one.
+        "SR-T20" NoCases { folder: String } = "{folder} has no cases; put one there, a file that ends in .yaml, .yml or .toml",
+    }
+}
 
 /// What became of one case.
 #[derive(Clone, Debug)]
@@ -74,10 +83,9 @@ pub fn find(path: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     if cases.is_empty() {
-        return Err(Error::input(format!(
-            "{} has no cases; put one there, a file that ends in .yaml, .yml or .toml",
-            path.shown()
-        )));
+        return Err(Error::input(NotFound::NoCases {
+            folder: path.shown(),
+        }));
     }
     cases.sort();
     Ok(cases)
@@ -153,7 +161,7 @@ fn decide(
 
 /// What can only be a mistake.
 fn check(case: &Case, initramfs: bool, file: &Path) -> Result<()> {
-    let wrong = |reason: &str| Err(Error::input(format!("the case {} {reason}", file.shown())));
+    let wrong = |reason: NoCase| Err(case::refused(file, reason));
     let expect = case.expect.as_ref();
     let layers: Vec<&str> = case
         .extensions
@@ -162,16 +170,16 @@ fn check(case: &Case, initramfs: bool, file: &Path) -> Result<()> {
         .map(|layer| layer.image.as_str())
         .collect();
     if !initramfs && expect.is_some_and(|expect| !expect.decisions.is_empty()) {
-        return wrong("expects decisions, and has neither `tree` nor `initramfs` to decide on");
+        return wrong(NoCase::NothingToDecide);
     }
     if layers.is_empty() && expect.is_some_and(|expect| !expect.verdicts.is_empty()) {
-        return wrong("expects verdicts, and has no `extensions`");
+        return wrong(NoCase::NoExtensions);
     }
     let mut sorted = layers.clone();
     sorted.sort_unstable();
     sorted.dedup();
     if sorted.len() != layers.len() {
-        return wrong("has two extensions with the same `image`; verdicts go by that name");
+        return wrong(NoCase::SameImage);
     }
     Ok(())
 }

@@ -6,9 +6,18 @@ use policy::engine::{self, Record};
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 use switch_root_core::failure::{Failure, Kind};
+use switch_root_core::outcome::Message;
 use switch_root_core::progress::Progress;
 
 use crate::loading;
+
+switch_root_core::outcomes! {
+    /// What there is no code for.
+    pub(crate) enum NoTarget in "policies" {
+        /// Only Linux runs a boot program. Name a triple such as `x86_64-unknown-linux-musl`.
+        "SR-T21" OtherSystem { target: String } = "cannot compile for {target}: it is no target of Linux",
+    }
+}
 
 /// A policy that was compiled.
 pub struct Compiled {
@@ -41,19 +50,17 @@ pub fn target(triple: Option<&str>, architecture: Option<&str>) -> Result<String
     };
     // Native code for another system is well-formed, and no switch_root takes it.
     let checked = match triple.split('-').any(|part| part == "linux") {
-        true => engine::check_target(&triple),
-        false => Err(format!(
-            "cannot compile for {}: it is no target of Linux",
-            escape::message(&triple, 256)
-        )),
+        true => engine::check_target(&triple).map_err(Message::from),
+        false => Err(NoTarget::OtherSystem {
+            target: escape::message(&triple, 256),
+        }
+        .into()),
     };
     checked.map_err(|reason| {
         let targets = engine::architectures().into_iter().map(engine::target_of);
         let targets: Vec<String> = targets.collect();
-        Error::input(format!(
-            "{reason}; this srctl compiles for {}",
-            targets.join(", ")
-        ))
+        let targets = targets.join(", ");
+        Error::input(reason.reworded(|it| format!("{it}; this srctl compiles for {targets}")))
     })?;
     Ok(triple)
 }
@@ -75,7 +82,8 @@ pub fn compile(
     let sidecar = loading::sidecar_of(path, settings)?;
     let configure = sidecar.origin.is_some();
     let policy = loading::unhurried(&loading::policy(path, wasm.clone(), sidecar));
-    let cannot = |reason: String| Error::input(format!("{}: {reason}", policy.origin));
+    let cannot =
+        |reason: Message| Error::input(reason.reworded(|it| format!("{}: {it}", policy.origin)));
     let bytes = loading::ahead(&policy.name, &wasm, target, progress);
     // What was compiled is what is tried, where this machine runs it; why it cannot be
     // compiled, the judge says in the words of a boot.
@@ -100,7 +108,7 @@ pub fn compile(
         None => None,
     };
     let bytes = bytes.map_err(cannot)?;
-    let (record, _) = engine::split_native(&bytes).map_err(|error| cannot(error.to_string()))?;
+    let (record, _) = engine::split_native(&bytes).map_err(|error| cannot(error.into()))?;
     Ok(Ok(Compiled {
         record,
         wasm_size: wasm.len() as u64,

@@ -7,6 +7,19 @@ use switch_root_core::error::{Error, Result};
 use wasmparser::{Encoding, KnownCustom, Parser, Payload};
 use wit_component::ComponentEncoder;
 
+switch_root_core::outcomes! {
+    /// Why what a toolchain made is not used.
+    pub(crate) enum Unusable in "policies" {
+        /// The SDK, or the generator of bindings, is of another version than this tool: take those of
+        /// one release.
+        "SR-T49" Description { error: String } = "the description of the module's imports and exports cannot be used: {error}",
+        "SR-T50" Encoding { error: String } = "the module cannot be made a component: {error}",
+        "SR-T51" Component = "this is a component already, not a core module",
+        /// The file is damaged, or not WebAssembly.
+        "SR-T52" Sections { error: String } = "the sections of the file cannot be read: {error}",
+    }
+}
+
 /// The custom section in which compilers and linkers sign their work.
 const PRODUCERS: &str = "producers";
 
@@ -26,13 +39,15 @@ pub fn encode(module: &[u8]) -> Result<Vec<u8>> {
         .validate(true)
         .module(&module)
         .map_err(|error| {
-            Error::input(format!(
-                "the description of the module's imports and exports cannot be used: {error:#}"
-            ))
+            Error::input(Unusable::Description {
+                error: format!("{error:#}"),
+            })
         })?
         .encode()
         .map_err(|error| {
-            Error::input(format!("the module cannot be made a component: {error:#}"))
+            Error::input(Unusable::Encoding {
+                error: format!("{error:#}"),
+            })
         })?;
     without_names(&component)
 }
@@ -74,9 +89,7 @@ fn keep_custom_sections(module: &[u8], keep: impl Fn(&str) -> bool) -> Result<Ve
                 encoding: Encoding::Component,
                 ..
             } => {
-                return Err(Error::input(
-                    "this is a component already, not a core module",
-                ));
+                return Err(Error::input(Unusable::Component));
             }
             Payload::CustomSection(section) if !keep(section.name()) => continue,
             _ => {}
@@ -157,5 +170,6 @@ pub fn interfaces(wasm: &[u8]) -> Result<Interfaces> {
 }
 
 fn unreadable(error: impl std::fmt::Display) -> Error {
-    Error::input(format!("the sections of the file cannot be read: {error}"))
+    let error = error.to_string();
+    Error::input(Unusable::Sections { error })
 }

@@ -12,7 +12,7 @@ mod parts;
 #[doc(hidden)]
 pub mod sections;
 #[cfg(not(feature = "fuzzing"))]
-mod sections;
+pub(crate) mod sections;
 #[cfg(test)]
 mod tests;
 

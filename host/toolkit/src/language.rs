@@ -6,6 +6,15 @@ use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::Shown;
 use switch_root_core::reading::cannot;
 
+switch_root_core::outcomes! {
+    /// Why the language of a project is not known.
+    pub(crate) enum NoLanguage in "policies" {
+        /// A project has one file that its language is known by.
+        "SR-T30" NoProject { folder: String, files: String } = "{folder} is no project of a policy: it has none of {files}; name its folder, or begin one with `srctl policy new`",
+        "SR-T31" Ambiguous { folder: String, files: String } = "cannot tell the language of the project {folder}: it has {files}; leave one of them",
+    }
+}
+
 /// A language that policies are written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
@@ -48,7 +57,6 @@ impl Language {
     /// # Errors
     /// It is no folder, holds none of the [markers](Self::marker), or several.
     pub fn of(folder: &Path) -> Result<Self> {
-        let shown = folder.shown();
         std::fs::read_dir(folder).map_err(|error| cannot("read the project", folder, &error))?;
         let found: Vec<_> = Self::ALL
             .into_iter()
@@ -63,14 +71,14 @@ impl Language {
         };
         match found[..] {
             [language] => Ok(language),
-            [] => Err(Error::input(format!(
-                "{shown} is no project of a policy: it has none of {}; name its folder, or begin one with `srctl policy new`",
-                markers(&Self::ALL)
-            ))),
-            _ => Err(Error::input(format!(
-                "cannot tell the language of the project {shown}: it has {}; leave one of them",
-                markers(&found)
-            ))),
+            [] => Err(Error::input(NoLanguage::NoProject {
+                folder: folder.shown(),
+                files: markers(&Self::ALL),
+            })),
+            _ => Err(Error::input(NoLanguage::Ambiguous {
+                folder: folder.shown(),
+                files: markers(&found),
+            })),
         }
     }
 }

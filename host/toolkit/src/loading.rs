@@ -11,13 +11,19 @@ use policy::native::Native;
 use policy::session::{Account, Session};
 use policy::sidecar::Sidecar;
 use switch_root_core::error::{Error, Kind, Result};
-use switch_root_core::escape;
-use switch_root_core::file;
 use switch_root_core::limits::fixed;
 use switch_root_core::outcome::Message;
 use switch_root_core::progress::Progress;
-use switch_root_core::reading;
+use switch_root_core::{escape, file, reading};
 use tracing::subscriber::{NoSubscriber, with_default};
+
+switch_root_core::outcomes! {
+    /// Why a policy cannot be read.
+    pub(crate) enum NoFile in "policies" {
+        /// Check the path.
+        "SR-T70" Missing { path: String } = "there is no file {path}; check the path",
+    }
+}
 
 /// Reads a `.wasm` or `.cwasm` file, whatever is in it.
 ///
@@ -45,7 +51,7 @@ pub fn sidecar(path: Option<&Path>) -> Result<Sidecar> {
     };
     let bytes = read_within(path, fixed::SIDECAR_FILE)?;
     let parsed = Sidecar::parse(&bytes)
-        .map_err(|reason| Error::input(format!("{} {reason}", shown(path))))?;
+        .map_err(|reason| Error::input(Message::from(reason).said_of(shown(path))))?;
     Ok(Sidecar {
         origin: Some(shown(path)),
         ..parsed
@@ -66,15 +72,14 @@ pub fn sidecar_of(policy: &Path, named: Option<&Path>) -> Result<Sidecar> {
 
 fn read_within(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let file = reading::regular(path).map_err(|error| match error.kind {
-        Kind::NotFound if path.symlink_metadata().is_err() => Error::new(
-            error.kind,
-            format!("there is no file {}; check the path", shown(path)),
-        ),
+        Kind::NotFound if path.symlink_metadata().is_err() => {
+            Error::new(error.kind, NoFile::Missing { path: shown(path) })
+        }
         _ => error,
     })?;
     let contents = file::contents(file, limit);
     let (bytes, _) =
-        contents.map_err(|reason| Error::input(format!("{} {reason}", shown(path))))?;
+        contents.map_err(|reason| Error::input(Message::from(reason).said_of(shown(path))))?;
     Ok(bytes)
 }
 
@@ -126,15 +131,25 @@ pub fn unhurried(policy: &Policy) -> Policy {
 ///
 /// # Errors
 /// The file is no such code: a sentence.
-pub fn natively(policy: &Policy, cwasm: &[u8]) -> std::result::Result<Policy, String> {
-    let (_, code) = engine::split_native(cwasm).map_err(|error| error.to_string())?;
+pub fn natively(policy: &Policy, cwasm: &[u8]) -> std::result::Result<Policy, Message> {
     Ok(Policy {
         code: Ok(Code {
             wasm: None,
-            native: Some(Native::copied(code).map_err(|error| error.to_string())?),
+            native: Some(native(cwasm)?),
         }),
         ..policy.clone()
     })
+}
+
+/// The code of a `.cwasm` file.
+///
+/// # Errors
+/// The file is no such code, or there is no memory for it.
+pub fn native(cwasm: &[u8]) -> std::result::Result<Native, Message> {
+    let (_, code) = engine::split_native(cwasm)?;
+    let size = code.len() as u64;
+    let copied = Native::copied(code).map_err(|_| file::Unreadable::NoMemory { size })?;
+    Ok(copied)
 }
 
 /// Compiles a component ahead of time, and shows that it does, under this name.
@@ -146,7 +161,7 @@ pub fn ahead(
     wasm: &[u8],
     target: &str,
     progress: &dyn Progress,
-) -> std::result::Result<Vec<u8>, String> {
+) -> std::result::Result<Vec<u8>, Message> {
     let task = progress.begin(name, None);
     task.say("compiling");
     engine::compile(wasm, target)
@@ -206,6 +221,6 @@ pub fn warnings(account: &Account) -> Vec<String> {
 pub fn no_judge(reason: Message) -> Error {
     Error::new(
         Kind::System,
-        format!("the policy cannot be loaded: {reason}"),
+        reason.reworded(|it| format!("the policy cannot be loaded: {it}")),
     )
 }

@@ -17,6 +17,29 @@ use policy::trust::signature_path;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 use switch_root_core::locations::{self, BOOT_PROGRAM_PLACES, COMPILED, TRUST, in_archive};
+use switch_root_core::outcome::Message;
+
+switch_root_core::outcomes! {
+    /// Why policies are not put into an initramfs.
+    pub(crate) enum NotAdded in "policies" {
+        /// Where a link leads at boot is not known here, nor therefore which policies and signers there
+        /// are.
+        "SR-T32" Link { path: String, kind: &'static str } = "/{path} of the image is a symbolic link, and where it leads is not followed here; make the image with a {kind} in its place",
+        /// Choose one with `--name`.
+        "SR-T33" Name { name: String } = "`{name}` is no name of a policy: one is like 50-keep-logs, at most {NAME} bytes long, without slashes and control characters",
+        /// What has the other names would change with it.
+        "SR-T34" HardLink { path: String, image: String } = "cannot replace /{path} of {image}: it is one of several hard links, whose contents may be another's; choose another name with --name",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// What the system refused while policies were put into an initramfs.
+    pub(crate) enum Working in "policies" {
+        /// The system's own words are its reason.
+        "SR-T35" Program = "cannot read the program",
+        "SR-T36" Archive = "cannot write the archive",
+    }
+}
 
 /// The longest name of a policy, in bytes: with its endings it is the name of a file.
 const NAME: usize = 200;
@@ -106,15 +129,13 @@ pub fn survey(input: &Path, root: &Path) -> Result<Image> {
         let text = std::str::from_utf8(path).unwrap_or_default();
         // What is found through it is not known here, nor whether signatures are demanded.
         if member.is_link() && (wanted.contains(text) || text.starts_with(&below_trust)) {
-            return Err(Error::input(format!(
-                "/{} of the image is a symbolic link, and where it leads is not followed here; make the image with a {} in its place",
-                escape::path(path),
-                if wanted.contains(text) {
-                    "directory"
-                } else {
-                    "file"
+            return Err(Error::input(NotAdded::Link {
+                path: escape::path(path),
+                kind: match wanted.contains(text) {
+                    true => "directory",
+                    false => "file",
                 },
-            )));
+            }));
         }
         if let Some(folder) = wanted.get(text) {
             image.folders.insert((*folder).to_owned());
@@ -148,7 +169,7 @@ fn program(path: &'static str, size: u64, contents: &mut dyn Read) -> Result<Opt
     contents
         .take(LIMIT)
         .read_to_end(&mut bytes)
-        .map_err(|error| Error::of_copy("cannot read the program", &error))?;
+        .map_err(|error| Error::of_copy(Working::Program, &error))?;
     let architecture = program_for(&mut bytes.as_slice())?;
     Ok(architecture.map(|architecture| Program {
         path,
@@ -183,10 +204,9 @@ pub fn default_name(stem: &str) -> String {
 pub fn check_name(name: &str) -> Result<()> {
     let plain = |character: char| !character.is_control() && !matches!(character, '/' | '\\');
     if name.is_empty() || name.starts_with('.') || name.len() > NAME || !name.chars().all(plain) {
-        return Err(Error::input(format!(
-            "`{}` is no name of a policy: one is like 50-keep-logs, at most {NAME} bytes long, without slashes and control characters",
-            escape::message(name, NAME)
-        )));
+        return Err(Error::input(NotAdded::Name {
+            name: escape::message(name, NAME),
+        }));
     }
     Ok(())
 }
@@ -311,11 +331,10 @@ impl Additions {
             .iter()
             .find(|path| replaced.contains(path.as_bytes()))
         {
-            return Err(Error::input(format!(
-                "cannot replace /{} of {}: it is one of several hard links, whose contents may be another's; choose another name with --name",
-                escape::path(linked.as_bytes()),
-                escape::path(input.as_os_str().as_encoded_bytes())
-            )));
+            return Err(Error::input(NotAdded::HardLink {
+                path: escape::path(linked.as_bytes()),
+                image: escape::path(input.as_os_str().as_encoded_bytes()),
+            }));
         }
         segments::replace_files(input, &replaced, output, &mut |output| {
             self.archive(image, compression, output)
@@ -354,7 +373,7 @@ impl Additions {
         archive.finish()?;
         encoder
             .finish()
-            .map_err(|error| Error::system("cannot write the archive", &error))
+            .map_err(|error| Error::system(Working::Archive, &error))
     }
 }
 
@@ -383,10 +402,11 @@ pub fn signature_beside(wasm: &Path) -> Result<Option<Vec<u8>>> {
     let limit = switch_root_core::limits::fixed::SIGNATURE_FILE;
     match read(&path, limit, Links::Follow) {
         Ok(read) => Ok(read.map(|(bytes, _)| bytes)),
-        Err(reason) => Err(Error::input(format!(
-            "the signature {} {reason}",
-            escape::path(path.as_os_str().as_encoded_bytes())
-        ))),
+        Err(reason) => {
+            let path = escape::path(path.as_os_str().as_encoded_bytes());
+            let reason = Message::from(reason).said_of(path);
+            Err(Error::input(reason.said_of("the signature")))
+        }
     }
 }
 

@@ -7,11 +7,30 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use switch_root_core::error::{Error, Kind, Result};
+use switch_root_core::error::{Attempt, Error, Kind, Result};
 use switch_root_core::escape::Shown;
 
 use crate::component;
 use crate::tool;
+
+switch_root_core::outcomes! {
+    /// Why a policy in Rust is not built.
+    pub(crate) enum NotBuilt in "policies" {
+        /// The reason follows, and what cargo says of it is above.
+        "SR-T71" Policy { package: String, workspace: String } = "cannot build the policy {package} in {workspace}",
+        "SR-T72" Component { path: String } = "cannot turn {path} into a component",
+        "SR-T73" Module { path: String } = "cannot read the module {path} that cargo built",
+        /// Check the path.
+        "SR-T75" NoWorkspace { path: String } = "cannot find the workspace {path}",
+        /// Mend its Cargo.toml, or that of the workspace around it.
+        "SR-T76" Stranger { manifest: String } = "{manifest} is no package of its workspace; make it a member",
+        "SR-T77" NoModule { package: String } = "{package} makes no .wasm; its Cargo.toml needs crate-type = [\"cdylib\"]",
+        /// cargo and rustc are of one release that this tool knows: those of rustup or of a distribution.
+        "SR-T78" Metadata { workspace: String, error: String } = "what cargo metadata wrote about {workspace} cannot be read: {error}",
+        "SR-T79" Compiler { error: String } = "what rustc wrote cannot be read: {error}",
+        "SR-T80" NoCommit = "rustc -vV names no commit-hash",
+    }
+}
 
 /// What policies in Rust are compiled for: a core module without any system interface.
 pub const TARGET: &str = "wasm32-unknown-unknown";
@@ -31,19 +50,17 @@ const INSTALL: &str = "install Rust, from rustup.rs or with the packages of your
 /// no component, or one that is not valid.
 pub fn build(workspace: &Path, package: &str) -> Result<Vec<u8>> {
     let path = build_module(workspace, package).map_err(|error| {
-        error.within(format!(
-            "cannot build the policy {package} in {}",
-            workspace.shown()
-        ))
+        error.within(NotBuilt::Policy {
+            package: package.to_owned(),
+            workspace: workspace.shown(),
+        })
     })?;
     let module = std::fs::read(&path).map_err(|error| {
-        Error::system(
-            format!("cannot read the module {} that cargo built", path.shown()),
-            &error,
-        )
+        let path = path.shown();
+        Error::system(NotBuilt::Module { path }, &error)
     })?;
     component::encode(&module)
-        .map_err(|error| error.within(format!("cannot turn {} into a component", path.shown())))
+        .map_err(|error| error.within(NotBuilt::Component { path: path.shown() }))
 }
 
 /// Builds the policy whose crate is in `folder`, and returns its name and its component. It may
@@ -55,9 +72,10 @@ pub fn build(workspace: &Path, package: &str) -> Result<Vec<u8>> {
 /// member.
 pub fn build_folder(folder: &Path) -> Result<(String, Vec<u8>)> {
     let manifest = folder.join("Cargo.toml");
-    let manifest = manifest
-        .canonicalize()
-        .map_err(|error| Error::system(format!("cannot find {}", manifest.shown()), &error))?;
+    let manifest = manifest.canonicalize().map_err(|error| {
+        let path = manifest.shown();
+        Error::system(Attempt::Find { path }, &error)
+    })?;
     // This also writes what is new into Cargo.lock, which the build wants whole.
     let metadata = metadata(manifest.parent().unwrap_or(folder), &[])?;
     let package = metadata["packages"]
@@ -70,10 +88,8 @@ pub fn build_folder(folder: &Path) -> Result<(String, Vec<u8>)> {
         })
         .and_then(|package| package["name"].as_str());
     let (Some(package), Some(workspace)) = (package, metadata["workspace_root"].as_str()) else {
-        return Err(Error::input(format!(
-            "{} is no package of its workspace; make it a member",
-            manifest.shown()
-        )));
+        let manifest = manifest.shown();
+        return Err(Error::input(NotBuilt::Stranger { manifest }));
     };
     Ok((package.to_owned(), build(Path::new(workspace), package)?))
 }
@@ -106,9 +122,8 @@ fn build_module(workspace: &Path, package: &str) -> Result<PathBuf> {
     };
     let module = files.find(is_module).and_then(|file| file.as_str());
     module.map(PathBuf::from).ok_or_else(|| {
-        Error::input(format!(
-            "{package} makes no .wasm; its Cargo.toml needs crate-type = [\"cdylib\"]"
-        ))
+        let package = package.to_owned();
+        Error::input(NotBuilt::NoModule { package })
     })
 }
 
@@ -133,10 +148,8 @@ fn cargo(workspace: &Path) -> Command {
 /// source carry paths, and these would be in the data of the component.
 fn encoded_rustflags(workspace: &Path) -> Result<OsString> {
     let workspace = workspace.canonicalize().map_err(|error| {
-        Error::system(
-            format!("cannot find the workspace {}", workspace.shown()),
-            &error,
-        )
+        let path = workspace.shown();
+        Error::system(NotBuilt::NoWorkspace { path }, &error)
     })?;
     let mut flags = OsString::new();
     let mut remap = |from: &Path, to: &str| {
@@ -181,10 +194,10 @@ fn metadata(workspace: &Path, arguments: &[&str]) -> Result<Value> {
         .args(["metadata", "--format-version=1"])
         .args(arguments);
     serde_json::from_slice(&tool::output(&mut cargo, INSTALL)?).map_err(|error| {
-        Error::input(format!(
-            "what cargo metadata wrote about {} cannot be read: {error}",
-            workspace.shown()
-        ))
+        Error::input(NotBuilt::Metadata {
+            workspace: workspace.shown(),
+            error: error.to_string(),
+        })
     })
 }
 
@@ -193,14 +206,16 @@ fn compiler_in_use(workspace: &Path) -> Result<(PathBuf, String)> {
     let rustc = |arguments: &[&str]| {
         let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
         let written = tool::output(rustc.current_dir(workspace).args(arguments), INSTALL)?;
-        String::from_utf8(written)
-            .map_err(|error| Error::input(format!("what rustc wrote cannot be read: {error}")))
+        String::from_utf8(written).map_err(|error| {
+            let error = error.to_string();
+            Error::input(NotBuilt::Compiler { error })
+        })
     };
     let sysroot = rustc(&["--print", "sysroot"])?;
     let version = rustc(&["-vV"])?;
     let commit = version
         .lines()
         .find_map(|line| line.strip_prefix("commit-hash: "))
-        .ok_or_else(|| Error::new(Kind::NotFound, "rustc -vV names no commit-hash"))?;
+        .ok_or_else(|| Error::new(Kind::NotFound, NotBuilt::NoCommit))?;
     Ok((PathBuf::from(sysroot.trim_end()), commit.to_owned()))
 }

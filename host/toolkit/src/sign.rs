@@ -5,6 +5,21 @@ use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey};
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 
+switch_root_core::outcomes! {
+    /// Why a policy is not signed.
+    pub(crate) enum NotSigned in "policies" {
+        /// Signatures are made with a private ed25519 key in OpenSSH's format, or by an agent that has
+        /// one.
+        "SR-T56" Public { key: String, command: String } = "cannot sign with {key}: it is a public key; name the private one, or let an agent that has it sign: {command}",
+        "SR-T57" NoKey { key: String } = "cannot sign with {key}: it is no private key in OpenSSH's format; make one with `ssh-keygen -t ed25519`, or convert it with `ssh-keygen -p -f {key}`",
+        "SR-T58" OtherType { key: String, name: String } = "cannot sign with {key}: it is a key of {name}, and signatures of policies are accepted by ed25519 keys only; make one with `ssh-keygen -t ed25519`",
+        "SR-T59" Unreadable { key: String, error: String } = "cannot sign with {key}: the key cannot be read: {error}",
+        "SR-T60" Device { key: String, command: String } = "cannot sign with {key}: the key is in a device; let OpenSSH ask it: {command}",
+        "SR-T61" Passphrase { key: String } = "cannot sign with {key}: the passphrase is wrong",
+        "SR-T62" Refused { error: String } = "cannot sign: {error}",
+    }
+}
+
 /// What OpenSSH's private keys begin with.
 const PRIVATE: &[u8] = b"-----BEGIN OPENSSH PRIVATE KEY-----";
 
@@ -19,37 +34,37 @@ pub fn read_key(
     bytes: &[u8],
     passphrase: &mut dyn FnMut() -> Result<String>,
 ) -> Result<PrivateKey> {
+    let named = || shown.to_owned();
     let sign_with = |key: &str| format!("`ssh-keygen -Y sign -n {NAMESPACE} -f {key} FILE.wasm`");
     if bytes.starts_with(b"ssh-") || bytes.starts_with(b"sk-") || bytes.starts_with(b"ecdsa-") {
-        return Err(Error::input(format!(
-            "cannot sign with {shown}: it is a public key; name the private one, or let an agent that has it sign: {}",
-            sign_with(shown)
-        )));
+        return Err(Error::input(NotSigned::Public {
+            command: sign_with(shown),
+            key: named(),
+        }));
     }
     if !bytes.starts_with(PRIVATE) {
-        return Err(Error::input(format!(
-            "cannot sign with {shown}: it is no private key in OpenSSH's format; make one with `ssh-keygen -t ed25519`, or convert it with `ssh-keygen -p -f {shown}`"
-        )));
+        return Err(Error::input(NotSigned::NoKey { key: named() }));
     }
     let other_type = |name: &str| {
-        Error::input(format!(
-            "cannot sign with {shown}: it is a key of {name}, and signatures of policies are accepted by ed25519 keys only; make one with `ssh-keygen -t ed25519`"
-        ))
+        Error::input(NotSigned::OtherType {
+            key: named(),
+            name: name.to_owned(),
+        })
     };
     let key = PrivateKey::from_openssh(bytes).map_err(|error| match error {
         ssh_key::Error::AlgorithmUnknown => other_type("another type"),
-        error => Error::input(format!(
-            "cannot sign with {shown}: the key cannot be read: {}",
-            escape::message(&error.to_string(), 200)
-        )),
+        error => Error::input(NotSigned::Unreadable {
+            key: named(),
+            error: escape::message(&error.to_string(), 200),
+        }),
     })?;
     match key.public_key().algorithm() {
         Algorithm::Ed25519 => {}
         Algorithm::SkEd25519 => {
-            return Err(Error::input(format!(
-                "cannot sign with {shown}: the key is in a device; let OpenSSH ask it: {}",
-                sign_with(shown)
-            )));
+            return Err(Error::input(NotSigned::Device {
+                command: sign_with(shown),
+                key: named(),
+            }));
         }
         other => {
             let name = escape::message(other.as_str(), 100);
@@ -59,8 +74,11 @@ pub fn read_key(
     if !key.is_encrypted() {
         return Ok(key);
     }
-    key.decrypt(passphrase()?)
-        .map_err(|_| Error::input(format!("cannot sign with {shown}: the passphrase is wrong")))
+    key.decrypt(passphrase()?).map_err(|_| {
+        Error::input(NotSigned::Passphrase {
+            key: shown.to_owned(),
+        })
+    })
 }
 
 /// Signs the bytes of a policy. The signature is armored, and the same for the same
@@ -72,7 +90,10 @@ pub fn sign(key: &PrivateKey, wasm: &[u8]) -> Result<String> {
     // What ssh-keygen takes by default.
     key.sign(NAMESPACE, HashAlg::Sha512, wasm)
         .and_then(|signature| signature.to_pem(LineEnding::LF))
-        .map_err(|error| Error::input(format!("cannot sign: {error}")))
+        .map_err(|error| {
+            let error = error.to_string();
+            Error::input(NotSigned::Refused { error })
+        })
 }
 
 #[cfg(test)]

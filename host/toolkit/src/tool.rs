@@ -14,6 +14,22 @@ use nix::unistd::Pid;
 use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::interrupt;
 
+switch_root_core::outcomes! {
+    /// What a program that policies are built with did not do.
+    pub(crate) enum Failed in "policies" {
+        /// Install it; the sentence says how.
+        "SR-T63" Missing { program: String, install: String } = "there is no program {program}; {install}",
+        /// What it printed is above the sentence.
+        "SR-T64" Ended { program: String, status: ExitStatus } = "{program} ended with {status}; what it says of that stands above",
+        /// The system's own words are its reason.
+        "SR-T65" Run { program: String } = "cannot run {program}",
+        "SR-T66" Wait { program: String } = "cannot wait for {program}",
+        "SR-T67" Output { program: String } = "cannot read what {program} wrote",
+        "SR-T68" Errors = "cannot use standard error",
+        "SR-T69" Pipe = "cannot make a pipe",
+    }
+}
+
 /// How often an interruption is looked for.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -31,7 +47,10 @@ pub(crate) fn look_for(program: &str, install: &str) -> Result<()> {
 fn missing(program: &str, install: &str) -> Error {
     Error::new(
         Kind::NotFound,
-        format!("there is no program {program}; {install}"),
+        Failed::Missing {
+            program: program.to_owned(),
+            install: install.to_owned(),
+        },
     )
 }
 
@@ -57,8 +76,8 @@ pub(crate) fn output(command: &mut Command, install: &str) -> Result<Vec<u8>> {
         .unwrap_or_else(|_| Err(std::io::Error::other("its reader has failed")));
     ended?;
     bytes.map_err(|error| {
-        let name = command.get_program().to_string_lossy();
-        Error::system(format!("cannot read what {name} wrote"), &error)
+        let program = command.get_program().to_string_lossy().into_owned();
+        Error::system(Failed::Output { program }, &error)
     })
 }
 
@@ -81,13 +100,13 @@ pub(crate) fn run(command: &mut Command, install: &str) -> Result<()> {
     let stderr = std::io::stderr()
         .as_fd()
         .try_clone_to_owned()
-        .map_err(|error| Error::system("cannot use standard error", &error))?;
+        .map_err(|error| Error::system(Failed::Errors, &error))?;
     let mut child = start(command.stdout(stderr), install)?;
     wait(&mut child, command.get_program())
 }
 
 fn run_shown(command: &mut Command, install: &str, show: fn(&[u8])) -> Result<()> {
-    let failed = |error| Error::system("cannot make a pipe", &error);
+    let failed = |error| Error::system(Failed::Pipe, &error);
     let (reader, writer) = std::io::pipe().map_err(failed)?;
     let other = writer.try_clone().map_err(failed)?;
     let started = start(command.stdout(other).stderr(writer), install);
@@ -118,24 +137,23 @@ fn start(command: &mut Command, install: &str) -> Result<Child> {
         .process_group(0)
         .spawn();
     started.map_err(|error| {
-        let name = command.get_program().to_string_lossy();
+        let program = command.get_program().to_string_lossy().into_owned();
         match error.kind() {
-            ErrorKind::NotFound => missing(&name, install),
-            _ => Error::system(format!("cannot run {name}"), &error),
+            ErrorKind::NotFound => missing(&program, install),
+            _ => Error::system(Failed::Run { program }, &error),
         }
     })
 }
 
 fn wait(child: &mut Child, name: &OsStr) -> Result<()> {
-    let name = name.to_string_lossy();
-    let status = ended(child)
-        .map_err(|error| Error::system(format!("cannot wait for {name}"), &error))??;
-    if !status.success() {
-        return Err(Error::input(format!(
-            "{name} ended with {status}; what it says of that stands above"
-        )));
+    let program = name.to_string_lossy().into_owned();
+    match ended(child) {
+        Err(error) => Err(Error::system(Failed::Wait { program }, &error)),
+        Ok(ended) => match ended? {
+            status if status.success() => Ok(()),
+            status => Err(Error::input(Failed::Ended { program, status })),
+        },
     }
-    Ok(())
 }
 
 fn ended(child: &mut Child) -> std::io::Result<Result<ExitStatus>> {

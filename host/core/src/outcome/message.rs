@@ -34,6 +34,12 @@ impl Message {
             ..self
         }
     }
+
+    /// The same message after what it is said of: `disk.img`, and `is not a regular file`.
+    #[must_use]
+    pub fn said_of(self, subject: impl fmt::Display) -> Self {
+        self.reworded(|text| format!("{subject} {text}"))
+    }
 }
 
 /// The words of an outcome. Not the standard library's way, of which the boot program would have

@@ -14,6 +14,14 @@ use switch_root_core::preserved::Survivor;
 
 use super::branch::Fate;
 
+switch_root_core::outcomes! {
+    /// Why a path is not explained.
+    pub(crate) enum NotExplained in "plans" {
+        /// Programs of the boot make files as well: those are explained as what they will be.
+        "SR-J51" Missing { path: String, above: String } = "{path} is not in the image; what there is of it is {above}; of what a program makes there during the boot say what it is: --as file,size=70000",
+    }
+}
+
 /// What was said of a path, and what becomes of it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Explanation {
@@ -207,8 +215,8 @@ fn word(decision: &Decision) -> &'static str {
     }
 }
 
-/// The sentence about a path that is not in the image.
-fn not_there(tree: &Tree, path: &[u8]) -> String {
+/// That a path is not in the image.
+fn not_there(tree: &Tree, path: &[u8]) -> NotExplained {
     let mut end = path.len();
     loop {
         let cut = path[..end]
@@ -217,11 +225,10 @@ fn not_there(tree: &Tree, path: &[u8]) -> String {
             .unwrap_or(0);
         let above = &path[..cut.max(1)];
         if cut == 0 || tree.resolve(above).is_some() {
-            return format!(
-                "{} is not in the image; what there is of it is {}; of what a program makes there during the boot say what it is: --as file,size=70000",
-                escape::path(path),
-                escape::path(above)
-            );
+            return NotExplained::Missing {
+                path: escape::path(path),
+                above: escape::path(above),
+            };
         }
         end = cut;
     }

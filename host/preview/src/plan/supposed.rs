@@ -1,5 +1,6 @@
 //! A path that is not in the image: a boot makes it, and policies will see it then.
 
+use std::num::ParseIntError;
 use std::str::FromStr;
 
 use initramfs::image::Image;
@@ -7,6 +8,20 @@ use initramfs::tree::{Id, Node, Tree};
 use switch_root_core::error::{Error, Result};
 use switch_root_core::file_kind::FileKind;
 use switch_root_core::{escape, path};
+
+switch_root_core::outcomes! {
+    /// Why nothing is supposed at a path.
+    #[derive(PartialEq)]
+    pub enum NotSupposed in "plans" {
+        /// `--as` takes a kind of file, and after commas its size and its mode.
+        "SR-J52" Kind { word: String, kinds: String } = "`{word}` is not a kind of file; one of {kinds}",
+        "SR-J53" Word { word: String } = "`{word}` is neither size=BYTES nor mode=OCTAL",
+        "SR-J54" Number { word: String, error: ParseIntError } = "`{word}`: {error}",
+        "SR-J55" Size { kind: &'static str } = "a {kind} has no size",
+        /// What is in the image needs no supposition.
+        "SR-J56" There { path: String, kind: &'static str } = "{path} is in the image, a {kind}: it is explained as what it is; leave --as out",
+    }
+}
 
 /// What is supposed to be at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,18 +32,18 @@ pub struct Supposed {
 }
 
 impl FromStr for Supposed {
-    type Err = String;
+    type Err = NotSupposed;
 
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
+    fn from_str(text: &str) -> std::result::Result<Self, NotSupposed> {
         let mut words = text.split(',');
         let word = words.next().unwrap_or_default();
         let kind = FileKind::ALL.into_iter().find(|kind| kind.word() == word);
         let kind = kind.ok_or_else(|| {
             let words: Vec<&str> = FileKind::ALL.into_iter().map(FileKind::word).collect();
-            format!(
-                "`{word}` is not a kind of file; one of {}",
-                words.join(", ")
-            )
+            NotSupposed::Kind {
+                word: word.to_owned(),
+                kinds: words.join(", "),
+            }
         })?;
         let mut supposed = Self {
             kind,
@@ -41,14 +56,20 @@ impl FromStr for Supposed {
                 Some(("mode", mode)) => {
                     u32::from_str_radix(mode, 8).map(|mode| supposed.mode = Some(mode))
                 }
-                _ => return Err(format!("`{word}` is neither size=BYTES nor mode=OCTAL")),
+                _ => {
+                    let word = word.to_owned();
+                    return Err(NotSupposed::Word { word });
+                }
             };
-            value.map_err(|error| format!("`{word}`: {error}"))?;
+            value.map_err(|error| NotSupposed::Number {
+                word: word.to_owned(),
+                error,
+            })?;
         }
         match kind {
             FileKind::Regular | FileKind::Symlink => Ok(supposed),
             _ if supposed.size == 0 => Ok(supposed),
-            _ => Err(format!("a {} has no size", kind.word())),
+            _ => Err(NotSupposed::Size { kind: kind.word() }),
         }
     }
 }
@@ -76,11 +97,10 @@ impl Supposed {
 pub fn suppose(image: &mut Image, path: &[u8], supposed: Supposed) -> Result<()> {
     let path = path::join(b"/", path.strip_prefix(b"/").unwrap_or(path));
     if let Some((id, _)) = image.tree.at(&path) {
-        return Err(Error::input(format!(
-            "{} is in the image, a {}: it is explained as what it is; leave --as out",
-            escape::path(&path),
-            image.tree.node(id).kind.word()
-        )));
+        return Err(Error::input(NotSupposed::There {
+            path: escape::path(&path),
+            kind: image.tree.node(id).kind.word(),
+        }));
     }
     let real = real(&image.tree, &path);
     image.tree.insert(&real, supposed.node()).map(|_: Id| ())
@@ -117,7 +137,7 @@ mod tests {
             ("file,size=x", "`size=x`: invalid digit"),
             ("directory,size=1", "a directory has no size"),
         ] {
-            let error = text.parse::<Supposed>().unwrap_err();
+            let error = text.parse::<Supposed>().unwrap_err().to_string();
             assert!(error.contains(words), "{text}: {error}");
         }
     }

@@ -19,11 +19,23 @@ use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, fchdir, pivot_root, sets
 use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags, openat, statx, unlinkat};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
+use switch_root_core::error::Words;
 
 use super::messages::{Message, Request, Staged, say};
 use super::opened::Opened;
-use super::stage::{self, MOUNTED, Program, Sentence, TMPFS, attach, detached, mount_point, tried};
+use super::stage::{self, MOUNTED, Program, Staging, TMPFS, attach, detached, mount_point, tried};
 use super::users;
+
+switch_root_core::outcomes! {
+    /// Why nothing is executed in namespaces.
+    pub(crate) enum NotConfined in "rehearsals" {
+        /// The kernel gives a new /proc only where a whole one is seen already.
+        "SR-J11" Proc { error: io::Error } = "cannot mount proc: {error}; in a container whose /proc is masked this is forbidden: rehearse outside of it, or in a virtual machine with --vm --kernel FILE",
+        /// The programs of the image would not have been alone with it.
+        "SR-J12" Reachable = "the machine's root can still be reached, and nothing is executed; report this to the developers of srctl",
+        "SR-J13" Mounted { point: String } = "something is mounted on {point} that the rehearsal did not mount, and nothing is executed; report this to the developers of srctl",
+    }
+}
 
 /// The devices that any program may expect: the machine's own are bound.
 const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
@@ -43,7 +55,7 @@ pub fn run(
     opened: &Opened,
     root: &OwnedFd,
     streams: (&OwnedFd, &OwnedFd),
-) -> Sentence<Infallible> {
+) -> Staging<Infallible> {
     set_pdeathsig(Signal::SIGKILL).map_err(tried("set a signal"))?;
     dup2_stdout(streams.0)
         .and_then(|()| dup2_stderr(streams.1))
@@ -51,7 +63,7 @@ pub fn run(
         .map_err(tried("set up standard output"))?;
     let machine = OfMachine::take()?;
     enter(root).map_err(|error| {
-        users::forbidden("it does not let us change the root", &error).to_string()
+        users::forbidden("it does not let us change the root", &error).message()
     })?;
     let mut staged = Staged::default();
     let (program, new_root) = set_up(request, opened, root, machine, &mut staged)?;
@@ -63,22 +75,20 @@ pub fn run(
     // SAFETY: installs no handler.
     unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.map_err(tried("set a signal"))?;
     say(&Message::Staged(staged)).map_err(tried("write"))?;
-    Err(stage::execute(&program, new_root, &request.settings, false))
+    Err(stage::execute(&program, new_root, &request.settings, false).into())
 }
 
 /// What the kernel gives only where the machine's root is still there: file systems of
 /// which one has to be visible already, and devices.
 struct OfMachine {
     proc: OwnedFd,
-    sys: Result<OwnedFd, String>,
+    sys: Staging<OwnedFd>,
     devices: Vec<(&'static str, OwnedFd)>,
 }
 
 impl OfMachine {
-    fn take() -> Sentence<Self> {
-        let proc = detached("proc", &[], NOSUID).map_err(|error| {
-            format!("cannot mount proc: {error}; in a container whose /proc is masked this is forbidden: rehearse outside of it, or in a virtual machine with --vm --kernel FILE")
-        })?;
+    fn take() -> Staging<Self> {
+        let proc = detached("proc", &[], NOSUID).map_err(|error| NotConfined::Proc { error })?;
         let sys = detached("sysfs", &[], NOSUID).map_err(tried("mount sysfs"));
         let mut devices = Vec::new();
         for name in DEVICES {
@@ -114,7 +124,7 @@ fn set_up(
     root: &OwnedFd,
     machine: OfMachine,
     staged: &mut Staged,
-) -> Sentence<(Program, &'static str)> {
+) -> Staging<(Program, &'static str)> {
     // First: what is mounted would cover what an image has there.
     let clone = |file: &Option<OwnedFd>| file.as_ref().map(OwnedFd::try_clone).transpose();
     let program = stage::choose(
@@ -186,8 +196,8 @@ fn bind_command_line(dev: &OwnedFd, proc: &OwnedFd, text: &str) -> io::Result<()
 /// is mounted but what was mounted here.
 ///
 /// # Errors
-/// A sentence: it is not.
-fn check(new_root: &str) -> Sentence<()> {
+/// It is not.
+fn check(new_root: &str) -> Staging<()> {
     let place = |path: &str| -> io::Result<_> {
         let found = statx(
             rustix::fs::CWD,
@@ -199,7 +209,7 @@ fn check(new_root: &str) -> Sentence<()> {
     };
     let attempt = || tried("see whether the machine's root is out of reach");
     if place("/").map_err(attempt())? != place("/..").map_err(attempt())? {
-        return Err("the machine's root can still be reached, and nothing is executed; report this to the developers of srctl".into());
+        return Err(NotConfined::Reachable.into());
     }
     let mounts = fs::read_to_string("/proc/self/mountinfo").map_err(attempt())?;
     let mut expected: BTreeSet<String> = MOUNTED.map(str::to_owned).into();
@@ -211,9 +221,10 @@ fn check(new_root: &str) -> Sentence<()> {
         .filter_map(|line| line.split(' ').nth(4))
         .find(|point| !expected.remove(*point));
     match unexpected {
-        Some(point) => Err(format!(
-            "something is mounted on {point} that the rehearsal did not mount, and nothing is executed; report this to the developers of srctl"
-        )),
+        Some(point) => {
+            let point = point.to_owned();
+            Err(NotConfined::Mounted { point }.into())
+        }
         None => Ok(()),
     }
 }

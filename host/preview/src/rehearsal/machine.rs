@@ -17,13 +17,27 @@ use files::{FOLDER, OTHERWISE, OWN, SETTINGS, SWITCH_ROOT};
 use initramfs::archive::{Member, Writer};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
-use switch_root_core::error::{Error, Kind, Result};
-use switch_root_core::escape;
-use switch_root_core::reading;
+use switch_root_core::error::{Attempt, Error, Kind, Result};
+use switch_root_core::{escape, reading};
 
 use super::messages::{self, End, Played, Settings};
 use super::namespace::Running;
 use super::{output, program, roles};
+
+switch_root_core::outcomes! {
+    /// Why no virtual machine is started.
+    pub(crate) enum NoMachine in "rehearsals" {
+        /// A virtual machine is asked for with `--vm`; namespaces need no emulator.
+        "SR-J24" NoEmulator = "cannot rehearse in a virtual machine: there is no {EMULATOR}; install QEMU (the package qemu-system-x86 on Debian)",
+        /// The system's own words, or those of the emulator, follow.
+        "SR-J25" Start = "cannot start {EMULATOR}",
+        "SR-J26" Failed { errors: String } = "{EMULATOR} failed: {errors}",
+        "SR-J27" Folder = "cannot make a folder for the initramfs",
+        "SR-J28" Initramfs = "cannot write the initramfs",
+        /// Kernels of other architectures, and images of kernels for other boot loaders, are not booted.
+        "SR-J29" NoKernel { path: String, offset: u64 } = "{path} is no Linux kernel for x86_64: it has no boot header at offset {offset:#x}; name a bzImage, such as a distribution's /boot/vmlinuz-RELEASE",
+    }
+}
 
 /// The emulator.
 const EMULATOR: &str = "qemu-system-x86_64";
@@ -61,8 +75,7 @@ pub struct Boot<'a> {
 pub fn play(boot: &Boot<'_>) -> Result<Played> {
     let deadline = Instant::now() + boot.timeout;
     check_kernel(boot.kernel)?;
-    let folder = tempfile::tempdir()
-        .map_err(|error| Error::system("cannot make a folder for the initramfs", &error))?;
+    let folder = tempfile::tempdir().map_err(|error| Error::system(NoMachine::Folder, &error))?;
     let initramfs = folder.path().join("initramfs");
     let size = write_initramfs(boot, &initramfs)?;
     // Twice our own program: it is the init of the new root, too.
@@ -92,11 +105,8 @@ pub fn play(boot: &Boot<'_>) -> Result<Played> {
         command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?));
     }
     let mut child = command.spawn().map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Error::new(
-            Kind::NotFound,
-            format!("cannot rehearse in a virtual machine: there is no {EMULATOR}; install QEMU (the package qemu-system-x86 on Debian)"),
-        ),
-        _ => Error::system(format!("cannot start {EMULATOR}"), &error),
+        io::ErrorKind::NotFound => Error::new(Kind::NotFound, NoMachine::NoEmulator),
+        _ => Error::system(NoMachine::Start, &error),
     })?;
     let collect = |stream: OwnedFd| output::collect(File::from(stream));
     let console = child.stdout.take().map(|it| collect(it.into()));
@@ -115,10 +125,7 @@ pub fn play(boot: &Boot<'_>) -> Result<Played> {
     let said = messages::hear(&text(console));
     if failed && ended.is_ok() {
         let errors = escape::message(text(errors).trim(), 1024);
-        return Err(Error::new(
-            Kind::System,
-            format!("{EMULATOR} failed: {errors}"),
-        ));
+        return Err(Error::new(Kind::System, NoMachine::Failed { errors }));
     }
     Ok(Played {
         said,
@@ -159,8 +166,8 @@ fn accelerators() -> &'static [&'static str] {
 
 /// Whether a file is a kernel that the emulator boots.
 fn check_kernel(kernel: &Path) -> Result<()> {
-    let shown = escape::path(kernel.as_os_str().as_bytes());
-    let failed = |error: io::Error| Error::system(format!("cannot read {shown}"), &error);
+    let path = || escape::path(kernel.as_os_str().as_bytes());
+    let failed = |error| Error::system(Attempt::Read { path: path() }, &error);
     let mut file = reading::regular(kernel)?;
     let (offset, sign) = BOOT_SIGN;
     let mut found = Vec::new();
@@ -169,16 +176,15 @@ fn check_kernel(kernel: &Path) -> Result<()> {
         .read_to_end(&mut found)
         .map_err(failed)?;
     if found != sign {
-        return Err(Error::input(format!(
-            "{shown} is no Linux kernel for x86_64: it has no boot header at offset {offset:#x}; name a bzImage, such as a distribution's /boot/vmlinuz-RELEASE"
-        )));
+        let path = path();
+        return Err(Error::input(NoMachine::NoKernel { path, offset }));
     }
     Ok(())
 }
 
 /// Writes the image, and behind it the archive with our own files. Gives back its size.
 fn write_initramfs(boot: &Boot<'_>, target: &Path) -> Result<u64> {
-    let failed = |error: io::Error| Error::of_copy("cannot write the initramfs", &error);
+    let failed = |error: io::Error| Error::of_copy(NoMachine::Initramfs, &error);
     let mut output = File::create(target).map_err(failed)?;
     let mut image = reading::regular(boot.image)?;
     let size = io::copy(&mut image, &mut output).map_err(failed)?;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use switch_root_core::outcome;
 
 /// How a line begins that is a message. What else stands on a console never begins
 /// like this: the kernel's lines have the time in front.
@@ -126,7 +127,7 @@ pub enum Message {
     /// Everything is set up: `switch_root` is executed next.
     Staged(Staged),
     /// It cannot be set up, and why.
-    Failed(String),
+    Failed(outcome::Message),
     /// Init was executed.
     Seen(Box<Testimony>),
 }
@@ -163,7 +164,7 @@ pub struct Said {
     /// What was set up.
     pub staged: Option<Staged>,
     /// Why it could not be.
-    pub failed: Option<String>,
+    pub failed: Option<outcome::Message>,
     /// What init saw.
     pub seen: Option<Box<Testimony>>,
     /// Everything else.
@@ -218,11 +219,12 @@ mod tests {
 
     #[test]
     fn messages_are_found_among_other_lines() {
-        let json = serde_json::to_string(&Message::Failed("why".into())).unwrap();
+        let json =
+            serde_json::to_string(&Message::Failed(outcome::Message::quoted("why"))).unwrap();
         let said = hear(&format!(
             "one\r\n\r\n{MARKER}{json}\r\n[ 1.0] {MARKER}{json}\ntwo"
         ));
-        assert_eq!(said.failed.as_deref(), Some("why"));
+        assert_eq!(said.failed, Some(outcome::Message::quoted("why")));
         assert_eq!(said.log, format!("one\n[ 1.0] {MARKER}{json}\ntwo\n"));
         let broken = hear(&format!("{MARKER}{{"));
         assert_eq!(broken.log, format!("{MARKER}{{\n"));

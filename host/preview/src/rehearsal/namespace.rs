@@ -8,10 +8,24 @@ use std::time::{Duration, Instant};
 
 use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::interrupt;
+use switch_root_core::outcome::Message;
 
 use super::messages::{Played, Request};
 use super::output;
 use super::roles;
+
+switch_root_core::outcomes! {
+    /// Why a rehearsal has no result.
+    pub(crate) enum NoAnswer in "rehearsals" {
+        /// The system's own words follow.
+        "SR-J19" Start = "cannot start the rehearsal",
+        "SR-J20" Wait = "cannot wait for the rehearsal",
+        /// The process that makes the namespaces was ended from outside, for want of memory, say.
+        "SR-J21" Silent { said: String } = "the rehearsal ended without an answer; it said: {said}",
+        /// A large image, a slow machine, or a virtual machine without KVM.
+        "SR-J22" TooLong = "the rehearsal took too long and was ended; allow more with --timeout SECONDS",
+    }
+}
 
 /// What the supervisor gets beyond its own limit of time before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
@@ -24,7 +38,7 @@ const STEP: Duration = Duration::from_millis(10);
 /// # Errors
 /// The system forbids namespaces, the image cannot be unpacked, or the user interrupts.
 pub fn play(request: &Request) -> Result<Played> {
-    let failed = |error: std::io::Error| Error::system("cannot start the rehearsal", &error);
+    let failed = |error: std::io::Error| Error::system(NoAnswer::Start, &error);
     let text = serde_json::to_vec(request).map_err(|error| failed(error.into()))?;
     let mut child = Command::new("/proc/self/exe")
         .arg(roles::SUPERVISOR)
@@ -50,18 +64,15 @@ pub fn play(request: &Request) -> Result<Played> {
     drop(running);
     let text = |stream: Option<output::Collected>| stream.map(output::Collected::join);
     let answer = text(answer).unwrap_or_default();
-    let answer: std::result::Result<Played, (bool, String)> = serde_json::from_str(&answer)
+    let answer: std::result::Result<Played, (bool, Message)> = serde_json::from_str(&answer)
         .map_err(|_| {
             let said = text(errors).unwrap_or_default();
             let said = switch_root_core::escape::message(said.trim(), 4096);
-            Error::new(
-                Kind::System,
-                format!("the rehearsal ended without an answer; it said: {said}"),
-            )
+            Error::new(Kind::System, NoAnswer::Silent { said })
         })?;
-    answer.map_err(|(input, sentence)| {
+    answer.map_err(|(input, message)| {
         let kind = if input { Kind::Input } else { Kind::System };
-        Error::new(kind, sentence)
+        Error::new(kind, message)
     })
 }
 
@@ -78,7 +89,7 @@ impl Running {
             match self.0.try_wait() {
                 Ok(Some(_)) => return Ok(()),
                 Ok(None) => {}
-                Err(error) => return Err(Error::system("cannot wait for the rehearsal", &error)),
+                Err(error) => return Err(Error::system(NoAnswer::Wait, &error)),
             }
             interrupt::check()?;
             if Instant::now() > deadline {
@@ -99,8 +110,5 @@ impl Drop for Running {
 
 /// That it took too long.
 pub fn too_long() -> Error {
-    Error::new(
-        Kind::System,
-        "the rehearsal took too long and was ended; allow more with --timeout SECONDS",
-    )
+    Error::new(Kind::System, NoAnswer::TooLong)
 }

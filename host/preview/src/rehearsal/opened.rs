@@ -8,6 +8,7 @@ use switch_root_core::reading;
 
 use super::messages::Request;
 use super::program;
+use super::stage::NotStaged;
 
 /// What is needed from outside.
 pub struct Opened {
@@ -32,7 +33,7 @@ impl Opened {
             named: named.map(program::open).transpose()?,
             otherwise: otherwise.map(program::open).transpose()?,
             own: File::open("/proc/self/exe")
-                .map_err(|error| Error::system("cannot read srctl itself", &error))?,
+                .map_err(|error| Error::system(NotStaged::Own, &error))?,
         })
     }
 }

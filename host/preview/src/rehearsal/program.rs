@@ -7,9 +7,18 @@ use std::path::Path;
 
 use initramfs::boot_program::{self, Binary};
 use rustix::fs::OFlags;
-use switch_root_core::error::{Error, Result};
+use switch_root_core::error::{Attempt, Error, Result};
+use switch_root_core::escape::Shown;
+use switch_root_core::reading;
 use switch_root_core::resolve::in_root;
-use switch_root_core::{escape, reading};
+
+switch_root_core::outcomes! {
+    /// Why a program is not rehearsed.
+    pub(crate) enum OtherProgram in "rehearsals" {
+        /// Another program of the same name was named.
+        "SR-J32" Named { path: String } = "{path} is no switch_root of switch-root: it asks no policies and writes no report; name the one of a release with --switch-root FILE",
+    }
+}
 
 /// The program of the image, and its path.
 pub fn of_image(root: impl AsFd) -> Option<(&'static str, OwnedFd)> {
@@ -26,15 +35,13 @@ pub fn of_image(root: impl AsFd) -> Option<(&'static str, OwnedFd)> {
 /// # Errors
 /// It cannot be read, or is another program.
 pub fn open(path: &Path) -> Result<OwnedFd> {
-    let shown = escape::path(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()));
-    let failed = |error: io::Error| Error::system(format!("cannot read {shown}"), &error);
+    let shown = path.shown();
     let file = reading::regular(path)?;
-    let Some(_) = Binary::of_file(&file).map_err(failed)? else {
-        return Err(Error::input(format!(
-            "{shown} is no switch_root of switch-root: it asks no policies and writes no report; name the one of a release with --switch-root FILE"
-        )));
-    };
-    Ok(file.into())
+    match Binary::of_file(&file) {
+        Ok(Some(_)) => Ok(file.into()),
+        Ok(None) => Err(Error::input(OtherProgram::Named { path: shown })),
+        Err(error) => Err(Error::system(Attempt::Read { path: shown }, &error)),
+    }
 }
 
 /// Whether a program needs a loader, which the new root does not have.

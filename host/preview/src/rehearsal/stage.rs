@@ -18,12 +18,38 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, fsconfig_create,
     fsconfig_set_string, fsmount, fsopen, mount_remount, move_mount,
 };
+use switch_root_core::error::{Error, Kind};
+use switch_root_core::outcome::Message;
 use switch_root_core::resolve::{Within, create, in_root};
 use switch_root_core::{escape, locations};
 
 use super::messages::{NewRoot, Node, NodeKind, Settings, Staged};
 use super::program;
 use super::roles;
+
+switch_root_core::outcomes! {
+    /// Why the switch is not set up in the initramfs.
+    pub(crate) enum NotStaged in "rehearsals" {
+        /// The system refused something while the initramfs was set up: in a container, often. Rehearse
+        /// outside of it, or in a virtual machine with `--vm --kernel FILE`.
+        "SR-J01" SetUp { attempt: String, error: String } = "cannot {attempt}: {error}",
+        "SR-J02" NewRoot { error: io::Error } = "cannot make the new root of the rehearsal: {error}",
+        "SR-J03" Node { path: String, error: io::Error } = "cannot make /{path} of the new root: {error}",
+        /// A link or a file is where every system has something mounted.
+        "SR-J04" Covered { path: String } = "the image has no directory {path}, but something else there, so that nothing can be mounted on it; rehearse in a virtual machine with --vm --kernel FILE if that is intended",
+        /// `srctl` takes the one that is beside itself, where the image has none.
+        "SR-J05" NoProgram = "the image has no switch_root of switch-root (at /init, or where switch_root and run-init are looked for), and there is none beside srctl; name one with --switch-root FILE",
+        /// It is for another architecture, perhaps, or needs a loader that the image lacks.
+        "SR-J06" NotExecuted { error: io::Error } = "the kernel does not execute switch_root: {error}",
+        "SR-J07" Killed = "switch_root --preserve was ended by a signal",
+        /// What stands in for systemd moves the mounts, changes the root, and executes the init.
+        "SR-J08" NotSwitched { error: io::Error } = "cannot switch in place of systemd: {error}",
+        /// A program that needs a loader cannot be executed where there is none.
+        "SR-J09" Dynamic = "this srctl is not a static program, so that it cannot be the init of the new root; use the srctl of a release, or build it for a musl target",
+        /// The system's own words are its reason.
+        "SR-J10" Own = "cannot read srctl itself",
+    }
+}
 
 /// Where the new root is mounted: the first that the image has; else the first.
 const PLACES: [&str; 4] = ["/sysroot", "/newroot", "/new_root", "/root"];
@@ -73,12 +99,15 @@ pub const MOUNTED: [&str; 4] = ["/dev", "/proc", "/sys", "/run"];
 /// The options of a tmpfs that programs expect.
 pub const TMPFS: &[(&str, &str)] = &[("mode", "0755")];
 
-/// A sentence of what was attempted and why it failed.
-pub type Sentence<T> = Result<T, String>;
+/// What was attempted and why it failed.
+pub type Staging<T> = Result<T, Message>;
 
 /// Says what was attempted.
-pub fn tried<E: std::fmt::Display>(what: impl std::fmt::Display) -> impl FnOnce(E) -> String {
-    move |error| format!("cannot {what}: {error}")
+pub fn tried<E: std::fmt::Display>(what: impl std::fmt::Display) -> impl FnOnce(E) -> Message {
+    move |error| {
+        let (attempt, error) = (what.to_string(), error.to_string());
+        NotStaged::SetUp { attempt, error }.into()
+    }
 }
 
 /// A directory of the initramfs that something is to be mounted on. It is made where it
@@ -87,7 +116,7 @@ pub fn tried<E: std::fmt::Display>(what: impl std::fmt::Display) -> impl FnOnce(
 ///
 /// # Errors
 /// It is something else, or cannot be made.
-pub fn mount_point(root: impl AsFd, path: &str, staged: &mut Staged) -> Sentence<OwnedFd> {
+pub fn mount_point(root: impl AsFd, path: &str, staged: &mut Staged) -> Staging<OwnedFd> {
     let name = path.trim_start_matches('/');
     let open = || {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -101,9 +130,10 @@ pub fn mount_point(root: impl AsFd, path: &str, staged: &mut Staged) -> Sentence
             open().map_err(attempt())
         }
         // Without following, a link is no directory.
-        Err(Errno::NOTDIR | Errno::LOOP) => Err(format!(
-            "the image has no directory {path}, but something else there, so that nothing can be mounted on it; rehearse in a virtual machine with --vm --kernel FILE if that is intended"
-        )),
+        Err(Errno::NOTDIR | Errno::LOOP) => {
+            let path = path.to_owned();
+            Err(NotStaged::Covered { path }.into())
+        }
         opened => opened.map_err(tried(format!("open the directory {path}"))),
     }
 }
@@ -112,7 +142,7 @@ pub fn mount_point(root: impl AsFd, path: &str, staged: &mut Staged) -> Sentence
 ///
 /// # Errors
 /// `/proc` is missing.
-pub fn record_kernel(staged: &mut Staged) -> Sentence<()> {
+pub fn record_kernel(staged: &mut Staged) -> Staging<()> {
     let names = rustix::system::uname();
     staged.kernel_release = names.release().to_string_lossy().into_owned();
     staged.architecture = names.machine().to_string_lossy().into_owned();
@@ -161,7 +191,7 @@ pub fn mount_pseudo(
     file_system: &str,
     options: &[(&str, &str)],
     place: &OwnedFd,
-) -> Sentence<OwnedFd> {
+) -> Staging<OwnedFd> {
     let mount = detached(file_system, options, MountAttrFlags::MOUNT_ATTR_NOSUID);
     mount
         .and_then(|mount| attach(&mount, place).map(|()| mount))
@@ -177,7 +207,7 @@ pub fn new_root(
     new_root: &NewRoot,
     program: File,
     staged: &mut Staged,
-) -> Sentence<&'static str> {
+) -> Staging<&'static str> {
     let is_directory = |path: &&&str| fs::symlink_metadata(path).is_ok_and(|it| it.is_dir());
     let place = PLACES.iter().find(is_directory).unwrap_or(&PLACES[0]);
     let place_there = mount_point(&initramfs, place, staged)?;
@@ -185,7 +215,7 @@ pub fn new_root(
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = openat(&mount, ".", flags, Mode::empty()).map_err(tried("open the new root"))?;
     let root = File::from(root);
-    let failed = |error: io::Error| format!("cannot make the new root of the rehearsal: {error}");
+    let failed = |error| NotStaged::NewRoot { error };
     if new_root.nodes.is_empty() {
         for path in USUAL {
             directory(&root, path.as_bytes(), 0o755).map_err(failed)?;
@@ -194,7 +224,7 @@ pub fn new_root(
     for node in &new_root.nodes {
         make(&root, node).map_err(|error| {
             let path = escape::path(&node.path);
-            format!("cannot make /{path} of the new root: {error}")
+            NotStaged::Node { path, error }
         })?;
     }
     if let Some(text) = &new_root.os_release {
@@ -302,7 +332,7 @@ pub fn choose(
     named: Option<OwnedFd>,
     otherwise: Option<OwnedFd>,
     staged: &mut Staged,
-) -> Sentence<Program> {
+) -> Staging<Program> {
     let (program, shown) = if let Some(named) = named {
         (
             Program::Outside(named),
@@ -316,7 +346,7 @@ pub fn choose(
             "the one beside srctl, since the image has none".to_owned(),
         )
     } else {
-        return Err("the image has no switch_root of switch-root (at /init, or where switch_root and run-init are looked for), and there is none beside srctl; name one with --switch-root FILE".into());
+        return Err(NotStaged::NoProgram.into());
     };
     staged.program = shown;
     Ok(program)
@@ -324,7 +354,7 @@ pub fn choose(
 
 /// Becomes the program, or has it preserve and then switches as systemd would. Comes back only
 /// with why that cannot be.
-pub fn execute(program: &Program, new_root: &str, settings: &Settings, machine: bool) -> String {
+pub fn execute(program: &Program, new_root: &str, settings: &Settings, machine: bool) -> NotStaged {
     let patience = settings.patience_ms.to_string();
     let place = if machine {
         roles::MACHINE
@@ -334,7 +364,7 @@ pub fn execute(program: &Program, new_root: &str, settings: &Settings, machine: 
     let of_init = [INIT, roles::INIT, &patience, place];
     // Called like this whatever its file's name is: as `init` it would look for a
     // root image and a kernel that mounts it.
-    let failed = |error: io::Error| format!("the kernel does not execute switch_root: {error}");
+    let failed = |error| NotStaged::NotExecuted { error };
     if !settings.preserve {
         let mut arguments = vec!["switch_root", new_root];
         arguments.extend(of_init);
@@ -358,11 +388,11 @@ pub fn execute(program: &Program, new_root: &str, settings: &Settings, machine: 
         Ok(WaitStatus::Exited(_, 0)) => {}
         // Systemd would not switch either.
         Ok(WaitStatus::Exited(_, status)) => std::process::exit(status),
-        Ok(_) => return "switch_root --preserve was ended by a signal".into(),
+        Ok(_) => return NotStaged::Killed,
         Err(error) => return failed(error.into()),
     }
     match switch_as_systemd(new_root, &of_init) {
-        Err(error) => format!("cannot switch in place of systemd: {error}"),
+        Err(error) => NotStaged::NotSwitched { error },
         Ok(never) => match never {},
     }
 }
@@ -399,11 +429,11 @@ fn switch_as_systemd(new_root: &str, init: &[&str]) -> io::Result<Infallible> {
 /// Whether this program can be the init of a new root that holds nothing else.
 ///
 /// # Errors
-/// A sentence: it cannot.
-pub fn check_own_program() -> Sentence<()> {
+/// It cannot.
+pub fn check_own_program() -> Result<(), Error> {
     match program::needs_loader(Path::new("/proc/self/exe")) {
         Ok(false) => Ok(()),
-        Ok(true) => Err("this srctl is not a static program, so that it cannot be the init of the new root; use the srctl of a release, or build it for a musl target".into()),
-        Err(error) => Err(format!("cannot read srctl itself: {error}")),
+        Ok(true) => Err(Error::new(Kind::System, NotStaged::Dynamic)),
+        Err(error) => Err(Error::system(NotStaged::Own, &error)),
     }
 }

@@ -19,7 +19,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, pipe2};
 use rustix::mount::MountAttrFlags;
-use switch_root_core::error::{Error, Kind, Result};
+use switch_root_core::error::{Error, Kind, Result, Words};
 use switch_root_core::escape;
 
 use super::messages::{self, End, Message, Played, Request, say};
@@ -28,6 +28,18 @@ use super::output::Pieces;
 use super::stage::detached;
 use super::unpack::{Unpacked, prepare, unpack};
 use super::{first, users};
+
+switch_root_core::outcomes! {
+    /// What the system refused to the process that makes the namespaces.
+    pub(crate) enum Refused in "rehearsals" {
+        /// The system's own words follow. They are not about the image.
+        "SR-J14" Start = "the supervisor cannot start",
+        "SR-J15" Signal = "prctl",
+        "SR-J16" Duplicate = "dup",
+        "SR-J17" Initramfs = "cannot make the initramfs",
+        "SR-J18" Rehearse { image: String } = "cannot rehearse {image}",
+    }
+}
 
 /// What a request may take, in bytes.
 const REQUEST: u64 = 256 << 20;
@@ -39,7 +51,7 @@ const STEP: Duration = Duration::from_millis(5);
 /// answer on standard output.
 pub fn run() -> ExitCode {
     let answer = listen().and_then(|request| play(&request));
-    let answer = answer.map_err(|error| (error.kind == Kind::Input, error.to_string()));
+    let answer = answer.map_err(|error| (error.kind == Kind::Input, error.message()));
     match serde_json::to_writer(io::stdout(), &answer) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
@@ -47,7 +59,7 @@ pub fn run() -> ExitCode {
 }
 
 fn listen() -> Result<Request> {
-    let failed = |error: io::Error| Error::system("the supervisor cannot start", &error);
+    let failed = |error: io::Error| Error::system(Refused::Start, &error);
     // What whoever started srctl left open is nothing for the image's programs.
     // SAFETY: changes a flag of descriptors, and takes no pointers.
     let marked = unsafe {
@@ -72,17 +84,18 @@ fn play(request: &Request) -> Result<Played> {
     let opened = Opened::new(request)?;
     users::enter()?;
     // The change of user has taken it away.
-    set_pdeathsig(Signal::SIGKILL).map_err(|error| Error::system("prctl", &error.into()))?;
+    set_pdeathsig(Signal::SIGKILL)
+        .map_err(|error| Error::system(Refused::Signal, &error.into()))?;
     let shown = escape::path(request.image.as_os_str().as_bytes());
     let root = make_tmpfs(request.max_bytes)
         .map_err(|error| users::forbidden("it does not let us mount a tmpfs", &error))?;
-    let prepared = prepare(root.as_fd())
-        .map_err(|error| Error::system("cannot make the initramfs", &error))?;
+    let prepared =
+        prepare(root.as_fd()).map_err(|error| Error::system(Refused::Initramfs, &error))?;
     let unpacked = unpack(
         opened
             .image
             .try_clone()
-            .map_err(|error| Error::system("dup", &error))?,
+            .map_err(|error| Error::system(Refused::Duplicate, &error))?,
         &shown,
         root.as_fd(),
         prepared,
@@ -95,7 +108,7 @@ fn play(request: &Request) -> Result<Played> {
         )
     })?;
     watch(request, &opened, &root, unpacked, deadline)
-        .map_err(|error| Error::system(format!("cannot rehearse {shown}"), &error))
+        .map_err(|error| Error::system(Refused::Rehearse { image: shown }, &error))
 }
 
 /// Makes the tmpfs of the initramfs, mounted nowhere yet.

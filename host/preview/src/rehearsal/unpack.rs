@@ -21,6 +21,16 @@ use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 use switch_root_core::resolve::in_root;
 
+switch_root_core::outcomes! {
+    /// Why an image is not unpacked.
+    pub(crate) enum NotUnpacked in "rehearsals" {
+        /// It is unpacked into memory, within a limit.
+        "SR-J30" TooLarge { limit: u64 } = "it has more than {limit} bytes, or more names than have room beside them, when it is unpacked; allow more with --max-bytes",
+        /// The system's own words follow.
+        "SR-J31" Stopped = "cannot unpack it",
+    }
+}
+
 /// What is told one by one.
 const TOLD: usize = 5;
 
@@ -114,13 +124,13 @@ impl Unpacking<'_> {
         self.first_names.at(place);
         match self.make(member, contents) {
             Ok(()) => Ok(()),
-            Err(error) if is_full(&error) => Err(Error::input(format!(
-                "it has more than {} bytes, or more names than have room beside them, when it is unpacked; allow more with --max-bytes",
-                self.limit
-            ))),
+            Err(error) if is_full(&error) => {
+                let limit = self.limit;
+                Err(Error::input(NotUnpacked::TooLarge { limit }))
+            }
             // What the image's own reader says.
             Err(error) if error.raw_os_error().is_none() => {
-                Err(Error::of_copy("cannot unpack it", &error))
+                Err(Error::of_copy(NotUnpacked::Stopped, &error))
             }
             Err(_) if is_early(member) => Ok(()),
             Err(error) => {

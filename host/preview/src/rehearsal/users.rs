@@ -13,6 +13,14 @@ use switch_root_core::error::{Error, Kind};
 
 use super::free_ids::Maps;
 
+switch_root_core::outcomes! {
+    /// Why there are no namespaces.
+    pub(crate) enum Forbidden in "rehearsals" {
+        /// The sentence names the switch of the kernel that forbids them, if one does.
+        "SR-J23" Namespaces { attempt: String, error: String, reason: &'static str } = "cannot rehearse in namespaces: {attempt}: {error}; {reason}, or rehearse in a virtual machine with --vm --kernel FILE",
+    }
+}
+
 /// What the kernel says of user namespaces, and what to do.
 const SWITCHES: [(&str, &str, &str); 3] = [
     (
@@ -43,9 +51,11 @@ pub fn forbidden(attempt: &str, error: &io::Error) -> Error {
     );
     Error::new(
         Kind::System,
-        format!(
-            "cannot rehearse in namespaces: {attempt}: {error}; {reason}, or rehearse in a virtual machine with --vm --kernel FILE"
-        ),
+        Forbidden::Namespaces {
+            attempt: attempt.to_owned(),
+            error: error.to_string(),
+            reason,
+        },
     )
 }
 

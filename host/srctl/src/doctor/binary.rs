@@ -8,6 +8,17 @@ use super::finding::{Finding, Findings};
 use super::machine::Machine;
 use crate::rooted::Rooted;
 
+switch_root_core::outcomes! {
+    /// What is wrong with the boot program that images get.
+    pub(crate) enum NotOurs in "doctor" {
+        /// The package `switch-root` brings it. It has to be of the release that `srctl` is of, which
+        /// compiles policies for it.
+        "SR-Z05" Missing = "is missing: images cannot get it",
+        "SR-Z06" Other = "is another program than switch_root",
+        "SR-Z07" Release { program: String, then: &'static str } = "is {program}, and this srctl compiles for {ENGINE}: {then}",
+    }
+}
+
 /// Looks at the program that images get, and gives back its digest.
 pub fn installed(root: &Rooted, machine: &Machine, findings: &mut Vec<Finding>) -> Option<String> {
     let path = BOOT_PROGRAMS[usize::from(machine.settings.small)];
@@ -18,7 +29,7 @@ pub fn installed(root: &Rooted, machine: &Machine, findings: &mut Vec<Finding>) 
             findings.problem(
                 "package",
                 path,
-                "is missing: images cannot get it",
+                NotOurs::Missing,
                 "install the package switch-root",
             );
             return None;
@@ -29,12 +40,7 @@ pub fn installed(root: &Rooted, machine: &Machine, findings: &mut Vec<Finding>) 
         }
     };
     let Some(binary) = Binary::of(&bytes) else {
-        findings.problem(
-            "package",
-            path,
-            "is another program than switch_root",
-            install,
-        );
+        findings.problem("package", path, NotOurs::Other, install);
         return None;
     };
     if binary.takes_ours() {
@@ -47,10 +53,10 @@ pub fn installed(root: &Rooted, machine: &Machine, findings: &mut Vec<Finding>) 
         findings.warning(
             "package",
             path,
-            format!(
-                "is {}, and this srctl compiles for {ENGINE}: {then}",
-                binary.name()
-            ),
+            NotOurs::Release {
+                program: binary.name(),
+                then,
+            },
             install,
         );
     }

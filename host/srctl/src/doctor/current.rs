@@ -3,10 +3,31 @@
 use std::path::{Path, PathBuf};
 
 use switch_root_core::error::{Error, Kind, Result};
+use switch_root_core::outcome::Message;
 
 use super::finding::{Finding, Findings};
 use super::machine::Machine;
 use crate::rooted::Rooted;
+
+switch_root_core::outcomes! {
+    /// What is not known of the images of a machine.
+    pub(crate) enum NotFound in "doctor" {
+        /// It has a name that is not known here, is in a unified kernel image, or was not made yet.
+        "SR-Z01" OfKernel { kernel: String } = "of {kernel} is not found under any name that is known here",
+        "SR-Z02" Any = "is not found under any name that is known here",
+        "SR-Z03" OfNone = "is not found for any of its kernels",
+        /// Remove kernels that are not used any more.
+        "SR-Z04" TooMany { count: usize } = "of {count} kernels are not looked at, but of {MOST} only",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// Why the image of this machine is not taken.
+    pub(crate) enum NoImage in "srctl" {
+        /// The system's own words follow.
+        "SR-H05" Root = "cannot look into /",
+    }
+}
 
 /// The largest machine-id that is read, in bytes.
 const SMALL: u64 = 4096;
@@ -28,16 +49,14 @@ pub struct Current {
 /// It is not found.
 pub fn running() -> Result<(PathBuf, Machine)> {
     let path = Path::new("/");
-    let root = Rooted::open(path).map_err(|error| Error::system("cannot look into /", &error))?;
+    let root = Rooted::open(path).map_err(|error| Error::system(NoImage::Root, &error))?;
     let machine = Machine::read(&root);
     match locate(&root, path, machine.kernel.as_deref(), true) {
         Some(image) => Ok((image, machine)),
         None => Err(Error::new(
             Kind::NotFound,
-            format!(
-                "the initramfs image {}; name the image",
-                not_found(machine.kernel.as_deref())
-            ),
+            Message::from(not_found(machine.kernel.as_deref()))
+                .reworded(|it| format!("the initramfs image {it}; name the image")),
         )),
     }
 }
@@ -83,10 +102,9 @@ pub fn find(
         findings.unknown(
             "image",
             "the images",
-            format!(
-                "of {} kernels are not looked at, but of {MOST} only",
-                kernels.len()
-            ),
+            NotFound::TooMany {
+                count: kernels.len(),
+            },
             "remove kernels that are not used any more, or name the images one by one",
         );
     }
@@ -94,20 +112,19 @@ pub fn find(
         findings.unknown(
             "image",
             what,
-            "is not found for any of its kernels",
+            NotFound::OfNone,
             "name it: srctl doctor IMAGE --root /",
         );
     }
     images
 }
 
-fn not_found(kernel: Option<&str>) -> String {
+fn not_found(kernel: Option<&str>) -> NotFound {
     match kernel {
-        Some(kernel) => format!(
-            "of {} is not found under any name that is known here",
-            switch_root_core::escape::message(kernel, 256)
-        ),
-        None => "is not found under any name that is known here".into(),
+        Some(kernel) => NotFound::OfKernel {
+            kernel: switch_root_core::escape::message(kernel, 256),
+        },
+        None => NotFound::Any,
     }
 }
 

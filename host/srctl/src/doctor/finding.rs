@@ -1,6 +1,7 @@
 //! One thing that was looked at, and what came of it.
 
 use serde::Serialize;
+use switch_root_core::outcome::{Code, Message};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -27,6 +28,8 @@ pub struct Finding {
     pub about: String,
     /// What there is to say, after `about`.
     pub message: String,
+    /// The code of what there is to say, where it has one.
+    pub code: Option<Code>,
     /// What to do.
     pub remedy: Option<String>,
     /// Whether it is that something could not be found out, which would decide.
@@ -39,13 +42,15 @@ impl Finding {
         check: &'static str,
         severity: Severity,
         about: impl Into<String>,
-        message: impl Into<String>,
+        message: impl Into<Message>,
     ) -> Self {
+        let message = message.into();
         Self {
             check,
             severity,
             about: about.into(),
-            message: message.into(),
+            message: message.text,
+            code: message.code,
             remedy: None,
             unknown: false,
         }
@@ -59,11 +64,19 @@ pub trait Findings {
 
     /// That something is as it should be.
     fn ok(&mut self, check: &'static str, about: impl Into<String>, message: impl Into<String>) {
-        self.add(Finding::new(check, Severity::Ok, about, message));
+        self.add(Finding {
+            check,
+            severity: Severity::Ok,
+            about: about.into(),
+            message: message.into(),
+            code: None,
+            remedy: None,
+            unknown: false,
+        });
     }
 
     /// That something is worth knowing.
-    fn note(&mut self, check: &'static str, about: impl Into<String>, message: impl Into<String>) {
+    fn note(&mut self, check: &'static str, about: impl Into<String>, message: impl Into<Message>) {
         self.add(Finding::new(check, Severity::Note, about, message));
     }
 
@@ -72,7 +85,7 @@ pub trait Findings {
         &mut self,
         check: &'static str,
         about: impl Into<String>,
-        message: impl Into<String>,
+        message: impl Into<Message>,
         remedy: impl Into<String>,
     ) {
         self.add(Finding {
@@ -86,7 +99,7 @@ pub trait Findings {
         &mut self,
         check: &'static str,
         about: impl Into<String>,
-        message: impl Into<String>,
+        message: impl Into<Message>,
         remedy: impl Into<String>,
     ) {
         self.add(Finding {
@@ -101,7 +114,7 @@ pub trait Findings {
         &mut self,
         check: &'static str,
         about: impl Into<String>,
-        message: impl Into<String>,
+        message: impl Into<Message>,
         remedy: impl Into<String>,
     ) {
         self.add(Finding {

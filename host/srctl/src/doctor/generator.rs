@@ -7,6 +7,27 @@ use switch_root_core::locations::INTO_IMAGE;
 use super::finding::{Finding, Findings};
 use crate::rooted::Rooted;
 
+switch_root_core::outcomes! {
+    /// Why images are made without what a switch needs.
+    pub(crate) enum NotMade in "doctor" {
+        /// Its images are examined one by one, and get policies with `srctl image add-policy`.
+        "SR-Z08" Unknown = "there is none that is known here (initramfs-tools, dracut, mkinitcpio, booster)",
+        /// Remove those that are not used.
+        "SR-Z09" Several = "are all installed: the image is that of the one that ran last",
+        /// Put `switch_root` and the policies into each image, or use another generator.
+        "SR-Z10" NoHooks = "has no place for a hook: its images go without switch_root",
+        /// The package `switch-root` brings hooks for the generators. Install it again, or mend what is
+        /// named, and make the images again.
+        "SR-Z11" NoHook { generator: &'static str } = "is missing: {generator} makes images without switch_root",
+        "SR-Z12" NotExecutable { generator: &'static str } = "is not executable: {generator} passes over it",
+        "SR-Z13" NoScript { hook: &'static str, generator: &'static str } = "is missing or not executable, and {hook} calls it: {generator} makes no images with switch_root",
+        "SR-Z14" Omitted = "has omit_dracutmodules with switch-root: dracut leaves it out",
+        "SR-Z15" Unnamed = "does not name switch-root in HOOKS: mkinitcpio leaves it out",
+        /// Policies are compiled at boot then, and wrong ones get into images.
+        "SR-Z16" NoSrctl { generator: &'static str } = "is missing: {generator} cannot check policies and compile them for the image",
+    }
+}
+
 const HOOK: &str = "hook";
 /// The largest configuration file that is read, in bytes.
 const LIMIT: u64 = 1 << 20;
@@ -76,14 +97,14 @@ pub fn look(root: &Rooted, findings: &mut Vec<Finding>) -> Vec<&'static Generato
         [] => findings.warning(
             "generator",
             "generator",
-            "there is none that is known here (initramfs-tools, dracut, mkinitcpio, booster)",
+            NotMade::Unknown,
             "where the image is made elsewhere, look at it with srctl doctor IMAGE, and put policies into it with srctl image add-policy",
         ),
         [name] => findings.ok("generator", *name, "makes the initramfs images"),
         names => findings.note(
             "generator",
             names.join(", "),
-            "are all installed: the image is that of the one that ran last",
+            NotMade::Several,
         ),
     }
     for one in &found {
@@ -98,7 +119,7 @@ fn hook(root: &Rooted, generator: &Generator, findings: &mut Vec<Finding>) {
         findings.warning(
             HOOK,
             name,
-            "has no place for a hook: its images go without switch_root",
+            NotMade::NoHooks,
             "put switch_root and the policies into each image, the latter with srctl image add-policy, or use another generator",
         );
         return;
@@ -108,7 +129,7 @@ fn hook(root: &Rooted, generator: &Generator, findings: &mut Vec<Finding>) {
         findings.problem(
             HOOK,
             generator.hooks[0],
-            format!("is missing: {name} makes images without switch_root"),
+            NotMade::NoHook { generator: name },
             format!("{install}; then run {}", generator.rebuild),
         );
         return;
@@ -117,7 +138,7 @@ fn hook(root: &Rooted, generator: &Generator, findings: &mut Vec<Finding>) {
         findings.problem(
             HOOK,
             *path,
-            format!("is not executable: {name} passes over it"),
+            NotMade::NotExecutable { generator: name },
             format!("chmod 755 {path}; then run {}", generator.rebuild),
         );
         return;
@@ -126,7 +147,10 @@ fn hook(root: &Rooted, generator: &Generator, findings: &mut Vec<Finding>) {
         findings.problem(
             HOOK,
             INTO_IMAGE,
-            format!("is missing or not executable, and {path} calls it: {name} makes no images with switch_root"),
+            NotMade::NoScript {
+                hook: path,
+                generator: name,
+            },
             format!("{install}; then run {}", generator.rebuild),
         );
         return;
@@ -145,7 +169,7 @@ fn hook(root: &Rooted, generator: &Generator, findings: &mut Vec<Finding>) {
         findings.warning(
             HOOK,
             "/usr/bin/srctl",
-            format!("is missing: {name} cannot check policies and compile them for the image"),
+            NotMade::NoSrctl { generator: name },
             "install the package srctl",
         );
     }
@@ -158,7 +182,7 @@ fn is_program(root: &Rooted, path: &str) -> bool {
 }
 
 /// The file that keeps a generator from using our hook, why, and what to do.
-fn switched_off(root: &Rooted, generator: &str) -> Option<(String, &'static str, &'static str)> {
+fn switched_off(root: &Rooted, generator: &str) -> Option<(String, NotMade, &'static str)> {
     let (files, folders): (&[&str], &[&str]) = match generator {
         "dracut" => (
             &["/etc/dracut.conf"],
@@ -185,13 +209,7 @@ fn switched_off(root: &Rooted, generator: &str) -> Option<(String, &'static str,
         "dracut" => lines
             .into_iter()
             .find(|(_, line)| line.starts_with("omit_dracutmodules") && names(line, "switch-root"))
-            .map(|(file, _)| {
-                (
-                    file,
-                    "has omit_dracutmodules with switch-root: dracut leaves it out",
-                    "take it out there",
-                )
-            }),
+            .map(|(file, _)| (file, NotMade::Omitted, "take it out there")),
         _ => {
             // The last one counts.
             let (file, line) = lines
@@ -199,7 +217,7 @@ fn switched_off(root: &Rooted, generator: &str) -> Option<(String, &'static str,
                 .rfind(|(_, line)| line.starts_with("HOOKS=") || line.starts_with("HOOKS+="))?;
             (!names(&line, "switch-root")).then_some((
                 file,
-                "does not name switch-root in HOOKS: mkinitcpio leaves it out",
+                NotMade::Unnamed,
                 "add switch-root to HOOKS there, after filesystems",
             ))
         }

@@ -1,9 +1,9 @@
 //! An initramfs image: whether it holds the boot program, where that is called, and what a
 //! boot will make of it.
 
-mod called;
+pub mod called;
 pub mod of_machine;
-mod stale;
+pub mod stale;
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -16,8 +16,9 @@ use of_machine::OfMachine;
 use policy::folder::Policy;
 use preview::plan::{self, Asking};
 use preview::runs;
+use switch_root_core::error::Words;
 use switch_root_core::failure::NoCompiler;
-use switch_root_core::outcome::Outcomes;
+use switch_root_core::outcome::{Message, Outcomes};
 use switch_root_core::plan::Deletion;
 use switch_root_core::progress::Progress;
 use switch_root_core::text::{bytes, time};
@@ -29,6 +30,29 @@ use super::keys;
 use super::policies;
 use crate::command::options::{LimitOptions, MachineOptions};
 use crate::input::shown;
+
+switch_root_core::outcomes! {
+    /// What is not as it should be with an image, or is not known of it.
+    pub(crate) enum NotWell in "doctor" {
+        /// Examine it as root.
+        "SR-Z17" Unopened { error: std::io::Error } = "cannot be opened: {error}",
+        /// Policies run where their machine's code runs.
+        "SR-Z18" Architecture { architecture: &'static str } = "is for {architecture}: its policies are not tried here, and there is no plan",
+        /// Install both programs in the same version, and make the image again.
+        "SR-Z19" Release { program: String } = "has switch_root of another release than this srctl ({program}), which takes .cwasm files of its own release alone",
+        /// Make the image again where `srctl` is installed, or add the policy with `srctl image
+        /// add-policy`: both compile it.
+        "SR-Z20" NoNative = "has no .cwasm that is used, and the image's switch_root has no compiler: it fails",
+        "SR-Z21" AtEachBoot { time: String } = "is compiled at each boot, which took {time} here",
+        /// `srctl plan` shows all of it.
+        "SR-Z22" Refused { reason: String } = "would not be switched from: {reason}",
+        "SR-Z23" Stays { reason: String } = "would stay in memory, since nothing of it would be deleted: {reason}",
+        /// Install another version of the extension, or remove it from the image.
+        "SR-Z24" LeftOut { reasons: String } = "would be left out: {reasons}",
+        /// Ask for it with `srctl plan`, with what it lacks.
+        "SR-Z25" NotKnown { what: String } = "is not known in all: {what}",
+    }
+}
 
 /// Warnings about the contents of an image that are told.
 const TOLD: usize = 5;
@@ -47,7 +71,7 @@ pub fn read(
         findings.unknown(
             "image",
             shown(path),
-            format!("cannot be opened: {error}"),
+            NotWell::Unopened { error },
             "run srctl doctor as root",
         );
         return None;
@@ -67,7 +91,9 @@ pub fn read(
             findings.problem(
                 "image",
                 shown(path),
-                format!("cannot be read as an initramfs, nor by a kernel that has no other means: {error}"),
+                error.message().reworded(|it| {
+                    format!("cannot be read as an initramfs, nor by a kernel that has no other means: {it}")
+                }),
                 remedy,
             );
             None
@@ -99,7 +125,7 @@ pub fn look(image: &Image, label: &str, of: Option<&OfMachine<'_>>, findings: &m
         findings.unknown(
             "image",
             about,
-            format!("is for {architecture}: its policies are not tried here, and there is no plan"),
+            NotWell::Architecture { architecture },
             format!("run srctl doctor on a machine of {architecture}"),
         );
         for policy in &policies {
@@ -107,7 +133,7 @@ pub fn look(image: &Image, label: &str, of: Option<&OfMachine<'_>>, findings: &m
                 findings.problem(
                     "policy",
                     format!("{} of {label}", policy.name),
-                    failure.message.clone(),
+                    Message::from(failure.clone()),
                     rebuild.clone(),
                 );
             }
@@ -139,22 +165,16 @@ fn loadable(
         findings.note(
             "policy-compiled",
             label,
-            format!(
-                "has switch_root of another release than this srctl ({}), which takes .cwasm files of its own release alone",
-                other.name()
-            ),
+            NotWell::Release {
+                program: other.name(),
+            },
         );
     }
     for (policy, account) in policies.iter().zip(policies::load(policies, findings)) {
         let about = format!("{} of {label}", policy.name);
         let failure = account.failures.first();
         if failure.is_some_and(|failure| failure.code == Some(NoCompiler::Needed.code())) {
-            findings.problem(
-                "policy-compiled",
-                about,
-                "has no .cwasm that is used, and the image's switch_root has no compiler: it fails",
-                rebuild,
-            );
+            findings.problem("policy-compiled", about, NotWell::NoNative, rebuild);
             continue;
         }
         policies::judge(policy, &account, &about, false, findings);
@@ -166,10 +186,9 @@ fn loadable(
         findings.warning(
             "policy-compiled",
             about,
-            format!(
-                "is compiled at each boot, which took {} here",
-                time(account.loading.code_us)
-            ),
+            NotWell::AtEachBoot {
+                time: time(account.loading.code_us),
+            },
             format!("{rebuild}, with srctl installed; or srctl image add-policy"),
         );
     }
@@ -198,7 +217,7 @@ fn make_plan(image: &Image, of: Option<&OfMachine<'_>>, called: bool, findings: 
             return findings.unknown(
                 "plan",
                 about,
-                format!("has no plan: {error}"),
+                error.message().reworded(|it| format!("has no plan: {it}")),
                 "ask for it with srctl plan, and tell it what is missing",
             );
         }
@@ -208,14 +227,18 @@ fn make_plan(image: &Image, of: Option<&OfMachine<'_>>, called: bool, findings: 
         findings.problem(
             "plan",
             about.clone(),
-            format!("would not be switched from: {reason}"),
+            NotWell::Refused {
+                reason: reason.to_string(),
+            },
             see,
         );
     } else if let Deletion::Skip(reason) = &plan.deletion {
         findings.problem(
             "plan",
             about.clone(),
-            format!("would stay in memory, since nothing of it would be deleted: {reason}"),
+            NotWell::Stays {
+                reason: reason.to_string(),
+            },
             see,
         );
     } else if called {
@@ -241,7 +264,9 @@ fn make_plan(image: &Image, of: Option<&OfMachine<'_>>, called: bool, findings: 
         findings.warning(
             "extension",
             format!("extension {} {}", one.name, one.version),
-            format!("would be left out: {}", reasons.join("; ")),
+            NotWell::LeftOut {
+                reasons: reasons.join("; "),
+            },
             "install another version of it, or take it out of the image",
         );
     }
@@ -249,15 +274,15 @@ fn make_plan(image: &Image, of: Option<&OfMachine<'_>>, called: bool, findings: 
         findings.unknown(
             "plan",
             about.clone(),
-            format!("is not known in all: {}", escape::message(what, 1024)),
+            NotWell::NotKnown {
+                what: escape::message(what, 1024),
+            },
             "ask for it with srctl plan, with what it lacks",
         );
     }
-    for warning in plan.warnings.iter().take(TOLD) {
-        findings.note(
-            "image-contents",
-            about.clone(),
-            escape::message(warning, 1024),
-        );
+    for (warning, code) in plan.warnings.iter().zip(&plan.warning_codes).take(TOLD) {
+        let mut warning = Message::quoted(escape::message(warning, 1024));
+        warning.code = *code;
+        findings.note("image-contents", about.clone(), warning);
     }
 }

@@ -3,8 +3,19 @@
 
 use policy::source::Source;
 use policy::trust::{self, Signer, Time, Trust};
+use switch_root_core::outcome::Message;
 
 use super::finding::{Finding, Findings};
+
+switch_root_core::outcomes! {
+    /// What comes of a key that is valid for a time.
+    #[derive(PartialEq)]
+    pub(crate) enum Expiry in "doctor" {
+        /// Sign with another key, or let `valid-before` name a later day, and make the images again.
+        "SR-Z36" Past { end: Time } = "has expired on {end}",
+        "SR-Z37" Soon { end: Time } = "expires on {end}",
+    }
+}
 
 /// How long before it expires a key is named, in seconds: 30 days.
 const SOON: u64 = 30 * 24 * 60 * 60;
@@ -23,7 +34,7 @@ pub fn look(source: &dyn Source, findings: &mut Vec<Finding>) {
         findings.warning(
             "key-expiry",
             name(signer),
-            format!("{what} ({})", signer.place),
+            Message::from(what).reworded(|it| format!("{it} ({})", signer.place)),
             "sign with another key, or let valid-before name a later day, and make the images again",
         );
     }
@@ -34,11 +45,11 @@ pub fn name(signer: &Signer) -> String {
     format!("{} ({})", signer.principals, signer.fingerprint())
 }
 
-fn expiry(signer: &Signer, now: Time) -> Option<String> {
+fn expiry(signer: &Signer, now: Time) -> Option<Expiry> {
     let end = signer.valid_before()?;
     match end.0.checked_sub(now.0) {
-        None => Some(format!("has expired on {end}")),
-        Some(left) if left <= SOON => Some(format!("expires on {end}")),
+        None => Some(Expiry::Past { end }),
+        Some(left) if left <= SOON => Some(Expiry::Soon { end }),
         Some(_) => None,
     }
 }
@@ -59,7 +70,9 @@ mod tests {
         let now = Time::parse("20270101").unwrap();
         let found: Vec<_> = trust
             .signers()
-            .filter_map(|signer| Some((signer.principals.as_str(), expiry(signer, now)?)))
+            .filter_map(|signer| {
+                Some((signer.principals.as_str(), expiry(signer, now)?.to_string()))
+            })
             .collect();
         assert_eq!(
             found,

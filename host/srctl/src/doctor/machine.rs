@@ -6,7 +6,6 @@ use std::path::Path;
 
 use switch_root_core::limits::fixed;
 use switch_root_core::locations::REPORT_PATH;
-use switch_root_core::outcome::Message;
 use switch_root_core::text::bytes;
 use switch_root_core::{escape, os_release};
 
@@ -15,6 +14,27 @@ use super::generator::Generator;
 use super::settings::Settings;
 use crate::rooted::Rooted;
 use crate::status;
+
+switch_root_core::outcomes! {
+    /// What is known of a machine, and not as it should be.
+    pub(crate) enum Known in "doctor" {
+        /// Run `srctl doctor` as root.
+        "SR-Z38" User = "is not root: what root alone may read is not looked at",
+        /// A switch needs Linux 5.12 or newer.
+        "SR-Z39" NoKernel = "is not known: the root directory is not that of a running machine, and it has no modules of kernels",
+        "SR-Z40" OldKernel = "is too old: a switch needs Linux 5.12 or newer",
+        "SR-Z41" NoVersion = "is not a version that can be read",
+        /// Remove kernels that are not used any more, or make the image smaller.
+        "SR-Z42" NoBoot = "is not there, or cannot be looked into",
+        "SR-Z43" Space { free: String, size: String } = "has {free} left, and the largest image has {size}: another one may not fit beside it",
+        /// The boot went another way, or its report was not written: the kernel's log says why.
+        "SR-Z44" NoReport = "is not there: this boot was not switched by switch_root",
+        "SR-Z45" OtherBoot = "is of another boot: this one was not switched by switch_root",
+        /// `srctl status` shows all of the report.
+        "SR-Z46" Complaints { complaints: String } = "says that this boot was switched, and not all is well: {complaints}",
+        "SR-Z47" Schema { schema: u64 } = "has schema {schema}, which this srctl does not know",
+    }
+}
 
 /// The largest file of /proc that is read, in bytes.
 const SMALL: u64 = 64 << 10;
@@ -72,11 +92,7 @@ impl Machine {
             kernels,
             boot_id: line("/proc/sys/kernel/random/boot_id"),
             command_line: line("/proc/cmdline").unwrap_or_default(),
-            os_release: os_release::find(|path| {
-                let bytes = root.bytes(path, fixed::OS_RELEASE);
-                bytes.map_err(Message::quoted)
-            })
-            .0,
+            os_release: os_release::find(|path| root.bytes(path, fixed::OS_RELEASE)).0,
             ..Self::default()
         }
     }
@@ -96,11 +112,7 @@ impl Machine {
     /// Whether all can be read.
     pub fn user(&self, findings: &mut Vec<Finding>) {
         if self.runs && !nix::unistd::geteuid().is_root() {
-            findings.note(
-                "user",
-                "user",
-                "is not root: what root alone may read is not looked at",
-            );
+            findings.note("user", "user", Known::User);
         }
     }
 
@@ -110,24 +122,21 @@ impl Machine {
             return findings.unknown(
                 "kernel",
                 "kernel",
-                "is not known: the root directory is not that of a running machine, and it has no modules of kernels",
+                Known::NoKernel,
                 "make sure that it is Linux 5.12 or newer; with modules of kernels in /lib/modules it is known",
             );
         }
         for release in &self.kernels {
             let about = escape::message(release, 256);
             match version(release) {
-                Some(found) if found < OLDEST => findings.problem(
-                    "kernel",
-                    about,
-                    "is too old: a switch needs Linux 5.12 or newer",
-                    "install a newer kernel",
-                ),
+                Some(found) if found < OLDEST => {
+                    findings.problem("kernel", about, Known::OldKernel, "install a newer kernel")
+                }
                 Some(_) => findings.ok("kernel", about, "is a kernel that a switch runs on"),
                 None => findings.unknown(
                     "kernel",
                     about,
-                    "is not a version that can be read",
+                    Known::NoVersion,
                     "make sure that it is Linux 5.12 or newer",
                 ),
             }
@@ -142,7 +151,7 @@ impl Machine {
         findings: &mut Vec<Finding>,
     ) {
         let Some(space) = root.space(BOOT).filter(|_| root.is_directory(BOOT)) else {
-            return findings.note("boot-space", BOOT, "is not there, or cannot be looked into");
+            return findings.note("boot-space", BOOT, Known::NoBoot);
         };
         let free = space.f_bavail * space.f_frsize;
         // They are made one after the other.
@@ -153,11 +162,10 @@ impl Machine {
             Some(size) if free < size => findings.warning(
                 "boot-space",
                 BOOT,
-                format!(
-                    "has {} left, and the largest image has {}: another one may not fit beside it",
-                    bytes(free),
-                    bytes(size)
-                ),
+                Known::Space {
+                    free: bytes(free),
+                    size: bytes(size),
+                },
                 "remove kernels that are not used any more, or make the image smaller",
             ),
             _ => findings.ok("boot-space", BOOT, format!("has {} left", bytes(free))),
@@ -170,11 +178,7 @@ impl Machine {
             Ok(Some(text)) => text,
             Ok(None) if !self.runs => return,
             Ok(None) => {
-                return findings.note(
-                    "report",
-                    REPORT_PATH,
-                    "is not there: this boot was not switched by switch_root",
-                );
+                return findings.note("report", REPORT_PATH, Known::NoReport);
             }
             Err(reason) => {
                 return findings.unknown("report", REPORT_PATH, reason, "examine it as root");
@@ -193,21 +197,16 @@ impl Machine {
         };
         let other = |of: &Option<String>| self.boot_id.is_some() && *of != self.boot_id;
         if report.boot_id.is_some() && other(&report.boot_id) {
-            return findings.note(
-                "report",
-                REPORT_PATH,
-                "is of another boot: this one was not switched by switch_root",
-            );
+            return findings.note("report", REPORT_PATH, Known::OtherBoot);
         }
         let complaints = status::complaints(&report);
         if !complaints.is_empty() {
             return findings.warning(
                 "report",
                 REPORT_PATH,
-                format!(
-                    "says that this boot was switched, and not all is well: {}",
-                    complaints.join(", ")
-                ),
+                Known::Complaints {
+                    complaints: complaints.join(", "),
+                },
                 "see srctl status",
             );
         }
@@ -215,7 +214,7 @@ impl Machine {
             return findings.unknown(
                 "report",
                 REPORT_PATH,
-                format!("has schema {newer}, which this srctl does not know"),
+                Known::Schema { schema: newer },
                 "use a newer srctl",
             );
         }

@@ -1,9 +1,18 @@
 //! What the kernel command line says to the boot program.
 
+use switch_root_core::outcome::Message;
 use switch_root_core::parameters::{Effect, Parameters, take};
 use switch_root_core::{command_line, escape};
 
 use super::finding::{Finding, Findings};
+
+switch_root_core::outcomes! {
+    /// What the kernel command line says.
+    pub(crate) enum Given in "doctor" {
+        /// Some parameters help where a machine does not boot, and are removed once it does.
+        "SR-Z48" There { what: String } = "is on the kernel command line: {what}",
+    }
+}
 
 /// What the kernel command line says to the boot program.
 pub fn look(command_line: &str, findings: &mut Vec<Finding>) {
@@ -17,18 +26,24 @@ pub fn look(command_line: &str, findings: &mut Vec<Finding>) {
             }) => findings.warning(
                 "parameter",
                 about,
-                format!("is on the kernel command line: {what}"),
+                Given::There {
+                    what: what.to_string(),
+                },
                 "take it off the kernel command line once the machine boots without it",
             ),
             Ok(Effect { what, .. }) => findings.note(
                 "parameter",
                 about,
-                format!("is on the kernel command line: {what}"),
+                Given::There {
+                    what: what.to_string(),
+                },
             ),
             Err(reason) => findings.warning(
                 "parameter",
                 about,
-                format!("is on the kernel command line, and has no effect: {reason}"),
+                Message::from(reason).reworded(|it| {
+                    format!("is on the kernel command line, and has no effect: {it}")
+                }),
                 "correct it, or take it off the kernel command line",
             ),
         }

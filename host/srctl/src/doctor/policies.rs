@@ -9,14 +9,25 @@ use policy::folder::{self, Policy};
 use policy::session::{Account, Session};
 use policy::sidecar::OnFailure;
 use policy::source::Source;
+use switch_root_core::error::Words;
 use switch_root_core::failure::{Failure, Kind};
-use switch_root_core::outcome::Code;
+use switch_root_core::outcome::{Code, Message};
 use switch_root_core::{escape, locations};
 use toolkit::loading::quietly;
 
 use super::finding::{Finding, Findings, Severity};
 use crate::as_initramfs::AsInitramfs;
 use crate::rooted::Rooted;
+
+switch_root_core::outcomes! {
+    /// What is to be said of a sidecar.
+    pub(crate) enum Sidecar in "doctor" {
+        /// Give it the name of its policy, or remove it.
+        "SR-Z49" Lonely = "has no policy of the same name beside it, and is not used",
+        /// A file that lost its contents looks the same.
+        "SR-Z50" Masked { policy: String } = "is empty or a link to /dev/null: policy {policy} has the default settings and limits, whatever other sidecar there is",
+    }
+}
 
 const CHECK: &str = "policy";
 /// The codes of failures and warnings that something more can be said of.
@@ -43,7 +54,10 @@ pub fn of_machine(root: &Rooted, strict: bool, findings: &mut Vec<Finding>) -> V
         findings.problem(
             "signatures",
             "the next image",
-            format!("is not made, and the one that there is stays: {error}"),
+            error
+                .clone()
+                .message()
+                .reworded(|it| format!("is not made, and the one that there is stays: {it}")),
             "correct the lists of signers",
         );
     }
@@ -67,7 +81,7 @@ pub fn of_machine(root: &Rooted, strict: bool, findings: &mut Vec<Finding>) -> V
         findings.warning(
             "sidecar",
             sidecar,
-            "has no policy of the same name beside it, and is not used",
+            Sidecar::Lonely,
             "give it the name of the policy that it is for, or remove it",
         );
     }
@@ -109,7 +123,7 @@ pub fn load(policies: &[Policy], findings: &mut Vec<Finding>) -> Vec<Account> {
             findings.problem(
                 "signatures",
                 "the switch",
-                format!("would be refused: {refusal}"),
+                Message::from(refusal).reworded(|it| format!("would be refused: {it}")),
                 "sign the policies (srctl policy sign), or correct the lists of signers",
             );
         }
@@ -122,7 +136,7 @@ fn accounts(mut session: Session<'_>, findings: &mut Vec<Finding>) -> Vec<Accoun
         findings.unknown(
             "sandbox",
             "the sandbox",
-            format!("cannot be started, so that no policy is tried: {reason}"),
+            reason.reworded(|it| format!("cannot be started, so that no policy is tried: {it}")),
             "run srctl doctor where processes may be forked and confined",
         );
     }
@@ -157,6 +171,7 @@ fn finding(
         severity,
         about: about.into(),
         message: format!("{} ({}); {effect}", failure.message, policy.origin),
+        code: failure.code,
         remedy: Some(remedy(policy, failure, here)),
         unknown: failure.is_untried(),
     }
@@ -168,10 +183,9 @@ fn masked_sidecar(policy: &Policy, findings: &mut Vec<Finding>) {
         findings.note(
             "sidecar",
             file.clone(),
-            format!(
-                "is empty or a link to /dev/null: policy {} has the default settings and limits, whatever other sidecar there is",
-                policy.name
-            ),
+            Sidecar::Masked {
+                policy: policy.name.clone(),
+            },
         );
     }
 }
@@ -228,7 +242,7 @@ pub fn judge(
                 "look at the policy with srctl policy inspect",
             ),
         };
-        findings.warning(check, about, warning.text.clone(), remedy);
+        findings.warning(check, about, warning.clone(), remedy);
     }
 }
 

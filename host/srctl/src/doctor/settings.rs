@@ -6,6 +6,15 @@ use switch_root_core::locations::SETTINGS;
 use super::finding::{Finding, Findings};
 use crate::rooted::Rooted;
 
+switch_root_core::outcomes! {
+    /// What is wrong in the settings of the hooks.
+    pub(crate) enum NoSetting in "doctor" {
+        /// `STRICT` is `yes` or `no`, and `BINARY` is `full` or `aot`, each on a line of its own.
+        "SR-Z51" Value { name: String, value: String } = "gives {name} the value `{value}`, which it has not",
+        "SR-Z52" Line { line: String } = "has a line that is no setting: `{line}`",
+    }
+}
+
 const CHECK: &str = "settings";
 /// The largest that is read, in bytes.
 const LIMIT: u64 = 64 << 10;
@@ -25,15 +34,16 @@ pub fn look(root: &Rooted, findings: &mut Vec<Finding>) -> Settings {
         Ok(None) => Settings::default(),
         Ok(Some(text)) => {
             let (settings, wrong) = parse(&text);
-            for line in &wrong {
+            let none_is_wrong = wrong.is_empty();
+            for line in wrong {
                 findings.problem(
                     CHECK,
                     SETTINGS,
-                    line.clone(),
+                    line,
                     "write STRICT=no or STRICT=yes, BINARY=full or BINARY=aot, each on a line of its own",
                 );
             }
-            if wrong.is_empty() {
+            if none_is_wrong {
                 let strict = if settings.strict { "yes" } else { "no" };
                 let binary = if settings.small { "aot" } else { "full" };
                 findings.ok(
@@ -48,7 +58,7 @@ pub fn look(root: &Rooted, findings: &mut Vec<Finding>) -> Settings {
             findings.unknown(
                 CHECK,
                 SETTINGS,
-                format!("{reason}; the defaults are taken here"),
+                reason.reworded(|it| format!("{it}; the defaults are taken here")),
                 "make it a file that can be read",
             );
             Settings::default()
@@ -57,7 +67,7 @@ pub fn look(root: &Rooted, findings: &mut Vec<Finding>) -> Settings {
 }
 
 /// Reads assignments as a shell has them, and gives back what is none of ours.
-fn parse(text: &str) -> (Settings, Vec<String>) {
+fn parse(text: &str) -> (Settings, Vec<NoSetting>) {
     let mut settings = Settings::default();
     let mut wrong = Vec::new();
     for line in text.lines().map(str::trim) {
@@ -73,14 +83,13 @@ fn parse(text: &str) -> (Settings, Vec<String>) {
             Some(("STRICT", "no")) => settings.strict = false,
             Some(("BINARY", "aot")) => settings.small = true,
             Some(("BINARY", "full")) => settings.small = false,
-            Some((name @ ("STRICT" | "BINARY"), value)) => wrong.push(format!(
-                "gives {name} the value `{}`, which it has not",
-                escape::message(value, 100)
-            )),
-            _ => wrong.push(format!(
-                "has a line that is no setting: `{}`",
-                escape::message(line, 100)
-            )),
+            Some((name @ ("STRICT" | "BINARY"), value)) => wrong.push(NoSetting::Value {
+                name: name.to_owned(),
+                value: escape::message(value, 100),
+            }),
+            _ => wrong.push(NoSetting::Line {
+                line: escape::message(line, 100),
+            }),
         }
     }
     (settings, wrong)
@@ -104,6 +113,7 @@ mod tests {
         assert!(wrong.is_empty());
         let (settings, wrong) = parse("STRICT=yes\nSTRICT=no\nBINARY=tiny\nrm -rf\n");
         assert_eq!(settings, Settings::default());
+        let wrong: Vec<String> = wrong.iter().map(ToString::to_string).collect();
         assert_eq!(
             wrong,
             [

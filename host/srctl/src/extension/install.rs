@@ -33,13 +33,26 @@ use crate::access::with_plain_http;
 use crate::command::format::Printing;
 use crate::command::options::{MachineOptions, PackOptions, RegistryOptions};
 use crate::command::row::{GROUP, Row};
-use crate::facts::{self, Found};
+use crate::facts::{self, Found, NoMachine};
 use crate::input;
 use crate::judge;
 use crate::outcome::Outcome;
 use crate::print;
 use crate::recompressed;
 use crate::table::{short, toned_table};
+
+switch_root_core::outcomes! {
+    /// Why nothing is installed.
+    pub(crate) enum NotInstalled in "srctl" {
+        /// Put several extensions into one image, or leave some out.
+        "SR-H52" TooMany { config: String, count: usize, most: usize } = "{config} lists {count} extensions, and no more than {most} are activated at boot",
+        /// The system's own words follow.
+        "SR-H53" Work { folder: String } = "cannot work in {folder}",
+        "SR-H54" Layers = "cannot make a folder for the layers",
+        /// An empty list is taken for a mistake, unless it is said that it is none.
+        "SR-H55" Removal { output: String, config: String, initramfs: String, removed: String } = "{output} was not written: {config} lists no extensions, and {initramfs} has some, which it would lose ({removed}); take them out with --remove-all, if that is what you want",
+    }
+}
 
 /// `srctl extension install`.
 #[derive(Debug, Args)]
@@ -105,17 +118,18 @@ pub fn run(command: &Install, progress: &dyn Progress) -> Result<Outcome> {
     }
     let images: Vec<ImageRef> = extensions.into_iter().map(|one| one.image).collect();
     if images.len() > pack::LAYERS {
-        return Err(Error::input(format!(
-            "{} lists {} extensions, and no more than {} are activated at boot",
-            command.config.shown(),
-            images.len(),
-            pack::LAYERS
-        )));
+        return Err(Error::input(NotInstalled::TooMany {
+            config: command.config.shown(),
+            count: images.len(),
+            most: pack::LAYERS,
+        }));
     }
     let mut output = AtomicFile::create(&command.output)?;
     let work = match &command.work_dir {
-        Some(folder) => tempfile::tempdir_in(folder)
-            .map_err(|error| Error::system(format!("cannot work in {}", folder.shown()), &error))?,
+        Some(folder) => tempfile::tempdir_in(folder).map_err(|error| {
+            let folder = folder.shown();
+            Error::system(NotInstalled::Work { folder }, &error)
+        })?,
         None => output.folder_beside()?,
     };
     let folder_of = |name: &str| work.path().join(name);
@@ -178,7 +192,7 @@ pub fn run(command: &Install, progress: &dyn Progress) -> Result<Outcome> {
     }
     let layers_folder = folder_of("layers");
     std::fs::create_dir(&layers_folder)
-        .map_err(|error| Error::system("cannot make a folder for the layers", &error))?;
+        .map_err(|error| Error::system(NotInstalled::Layers, &error))?;
     let packing = packing(&command.packing, progress);
     let layers = pack::layers(&to_pack(&checked), &layers_folder, &packing)?;
     let records = layers
@@ -226,13 +240,12 @@ pub fn run(command: &Install, progress: &dyn Progress) -> Result<Outcome> {
 /// That an image would lose all that it has, which a wrong or an unfinished
 /// configuration would have it do.
 fn none_left(command: &Install, removed: &[String]) -> Error {
-    Error::input(format!(
-        "{} was not written: {} lists no extensions, and {} has some, which it would lose ({}); take them out with --remove-all, if that is what you want",
-        command.output.shown(),
-        command.config.shown(),
-        command.initramfs.shown(),
-        removed.join(", ")
-    ))
+    Error::input(NotInstalled::Removal {
+        output: command.output.shown(),
+        config: command.config.shown(),
+        initramfs: command.initramfs.shown(),
+        removed: removed.join(", "),
+    })
 }
 
 fn not_written(command: &Install) -> String {
@@ -258,10 +271,10 @@ fn host(
             architecture: String::new(),
             kernel_command_line: String::new(),
         }),
-        None => Err(Error::input(format!(
-            "{} does not tell which operating system it boots (it has no root image of squashfs with an os-release); name its os-release with --os-release FILE, or its version with --target-version VERSION",
-            command.initramfs.shown()
-        ))),
+        None => {
+            let path = command.initramfs.shown();
+            Err(Error::input(NoMachine::Initramfs { path }))
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use switch_root_core::progress::Progress;
 use switch_root_core::text::bytes;
 
 use super::findings;
+use super::unpacked::NoExtensions;
 use crate::command::format::Printing;
 use crate::command::options::{Archive, Layers, PackOptions};
 use crate::command::row::{GROUP, Row};
@@ -60,10 +61,8 @@ const HIGHEST: u32 = 9;
 pub fn run(command: &Pack, progress: &dyn Progress) -> Result<Outcome> {
     let folders = super::unpacked::folders(&command.folder)?;
     if folders.is_empty() {
-        return Err(Error::input(format!(
-            "there is nothing to pack: {} holds no extensions",
-            command.folder.shown()
-        )));
+        let folder = command.folder.shown();
+        return Err(Error::input(NoExtensions::Empty { folder }));
     }
     let (checked, found) = validate::validate(&folders)?;
     if report_invalid(&found) {

@@ -21,6 +21,14 @@ use crate::outcome::Outcome;
 use crate::print::{self, print};
 use crate::table::table;
 
+switch_root_core::outcomes! {
+    /// What is not fetched.
+    pub(crate) enum NotPulled in "srctl" {
+        /// A name without a scheme is that of a registry's image.
+        "SR-H51" File { file: String } = "{file} is a file, and names no image of a registry; write docker-archive:{file} or oci-archive:{file} for the image in it",
+    }
+}
+
 /// `srctl extension pull`.
 #[derive(Debug, Args)]
 pub struct Pull {
@@ -97,9 +105,7 @@ fn not_a_file(image: &str) -> Result<()> {
         return Ok(());
     }
     let file = shown(Path::new(image));
-    Err(Error::input(format!(
-        "{file} is a file, and names no image of a registry; write docker-archive:{file} or oci-archive:{file} for the image in it"
-    )))
+    Err(Error::input(NotPulled::File { file }))
 }
 
 fn dropped(files: &[Dropped]) -> Value {

@@ -17,7 +17,7 @@ use super::record::record;
 use crate::command::format::Printing;
 use crate::command::options::MachineOptions;
 use crate::command::row::{GROUP, Row};
-use crate::facts::{self, Found};
+use crate::facts::{self, Found, NoMachine};
 use crate::judge::{self, Judgement};
 use crate::outcome::Outcome;
 use crate::print;
@@ -58,9 +58,7 @@ pub fn run(command: &Validate, progress: &dyn Progress) -> Result<Outcome> {
     let (checked, found) = super::unpacked::checked(&command.folder, progress)?;
     let host = facts::facts(&command.machine, Found::default(), &Platform::default())?;
     if host.is_none() && command.policies.is_some() {
-        return Err(Error::input(
-            "the policies cannot be asked without an operating system to ask about; name its os-release with --os-release FILE, or its version with --target-version VERSION",
-        ));
+        return Err(Error::input(NoMachine::Policies));
     }
     let judgement = match &host {
         Some(host) => {

@@ -18,6 +18,7 @@ use policy::{consequence, engine, folder};
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::Shown;
 use switch_root_core::locations;
+use switch_root_core::outcome::Message;
 use switch_root_core::output::AtomicFile;
 use switch_root_core::progress::Progress;
 use toolkit::loading;
@@ -31,6 +32,22 @@ use crate::input::{self, shown};
 use crate::outcome::Outcome;
 use crate::policy::files::{components, read as read_policy};
 use crate::policy::trust;
+
+switch_root_core::outcomes! {
+    /// Why no policy is added.
+    pub(crate) enum NotAdded in "srctl" {
+        /// The option says something of one policy.
+        "SR-H36" Option { option: &'static str, count: usize } = "{option} is for one policy, and {count} are to be added; add them one by one",
+        "SR-H37" Name { path: String } = "the name of {path} is not UTF-8; name the policy with --name",
+        "SR-H38" SameName { path: String, name: String } = "{path} would be the second policy of the name {name}; add them one by one, with --name",
+        /// The operator's folder comes before the vendor's.
+        "SR-H39" Overridden { path: String, other: String, image: String } = "{path} would not be used: {other} of {image} replaces the vendor's policy of this name; leave --vendor out, or choose another name with --name",
+        "SR-H40" ListName = "--trust names no file whose name is UTF-8",
+        /// Each program takes what is compiled for its architecture.
+        "SR-H41" NoCompiler { program: &'static str, image: String } = "--compile none would add what cannot run: /{program} of {image} has no compiler; leave the option out",
+        "SR-H42" NoTarget { image: String } = "{image} does not tell what to compile for: neither its init nor its switch_root is a program; name a target with --compile x86_64-unknown-linux-musl, or have the policies compiled at boot with --compile none",
+    }
+}
 
 /// `srctl image add-policy`.
 #[derive(Clone, Debug, Args)]
@@ -90,6 +107,9 @@ pub const ROW: Row = Row {
 /// What is not compiled ahead of time.
 const NONE: &str = "none";
 
+/// What is to be done about a policy that cannot be compiled here.
+const AT_BOOT: &str = "with --compile none it is compiled at boot";
+
 /// Runs the command. What is wrong is found before anything is written.
 pub fn run(command: &AddPolicy, progress: &dyn Progress) -> Result<Outcome> {
     let command = &AddPolicy {
@@ -129,10 +149,8 @@ pub fn run(command: &AddPolicy, progress: &dyn Progress) -> Result<Outcome> {
         for (addition, file) in additions.policies.iter_mut().zip(&command.policies) {
             let compiled = loading::ahead(&addition.name, &addition.wasm, target, progress);
             let native = compiled.map_err(|reason| {
-                Error::input(format!(
-                    "{} {reason}; with --compile none it is compiled at boot",
-                    shown(file)
-                ))
+                let reason = reason.said_of(shown(file));
+                Error::input(reason.reworded(|it| format!("{it}; {AT_BOOT}")))
             })?;
             addition.native = Some(native);
         }
@@ -174,20 +192,16 @@ fn names(command: &AddPolicy) -> Result<Vec<String>> {
         ("--settings", command.settings.is_some()),
     ] {
         if given && !one {
-            return Err(Error::input(format!(
-                "{option} is for one policy, and {} are to be added; add them one by one",
-                command.policies.len()
-            )));
+            let count = command.policies.len();
+            return Err(Error::input(NotAdded::Option { option, count }));
         }
     }
     let mut names: Vec<String> = Vec::new();
     for file in &command.policies {
         let stem = file.file_stem().unwrap_or_default();
         let stem = stem.to_str().ok_or_else(|| {
-            Error::input(format!(
-                "the name of {} is not UTF-8; name the policy with --name",
-                shown(file)
-            ))
+            let path = shown(file);
+            Error::input(NotAdded::Name { path })
         });
         let name = match &command.name {
             Some(name) => name.clone(),
@@ -195,10 +209,8 @@ fn names(command: &AddPolicy) -> Result<Vec<String>> {
         };
         policies::check_name(&name)?;
         if names.contains(&name) {
-            return Err(Error::input(format!(
-                "{} would be the second policy of the name {name}; add them one by one, with --name",
-                shown(file)
-            )));
+            let path = shown(file);
+            return Err(Error::input(NotAdded::SameName { path, name }));
         }
         names.push(name);
     }
@@ -217,11 +229,11 @@ fn read(command: &AddPolicy, names: &[String], in_image: &Kept) -> Result<Additi
     };
     for (file, name) in command.policies.iter().zip(names) {
         if let (true, Some(other)) = (command.vendor, policies::overriding(in_image, name)) {
-            return Err(Error::input(format!(
-                "{} would not be used: {other} of {} replaces the vendor's policy of this name; leave --vendor out, or choose another name with --name",
-                shown(file),
-                shown(&command.initramfs)
-            )));
+            return Err(Error::input(NotAdded::Overridden {
+                path: shown(file),
+                other,
+                image: shown(&command.initramfs),
+            }));
         }
         let sidecar = command.settings.as_deref().map(input::read).transpose()?;
         let settings = Path::new(additions.folder).join(format!("{name}.json"));
@@ -244,7 +256,7 @@ fn read(command: &AddPolicy, names: &[String], in_image: &Kept) -> Result<Additi
         // That it can be read as one is found out before it keeps a machine from booting.
         trust::read(list)?;
         let stem = list.file_stem().and_then(|stem| stem.to_str());
-        let stem = stem.ok_or_else(|| Error::input("--trust names no file whose name is UTF-8"))?;
+        let stem = stem.ok_or_else(|| Error::input(NotAdded::ListName))?;
         policies::check_name(stem)?;
         let bytes = input::read(list)?;
         additions.signers = Some((format!("{stem}.signers"), bytes));
@@ -264,21 +276,22 @@ fn target(command: &AddPolicy, image: &Image) -> Result<Option<String>> {
         .map(|program| program.architecture);
     match (command.compile.as_deref(), architecture) {
         (Some(NONE), _) => match boot {
-            Some((program, Binary { small: true, .. })) => Err(Error::input(format!(
-                "--compile none would add what cannot run: /{} of {} has no compiler; leave the option out",
-                program.path,
-                shown(&command.initramfs)
-            ))),
+            Some((program, Binary { small: true, .. })) => {
+                Err(Error::input(NotAdded::NoCompiler {
+                    program: program.path,
+                    image: shown(&command.initramfs),
+                }))
+            }
             _ => Ok(None),
         },
         (Some(target), _) if target.contains('-') => Ok(Some(target.to_owned())),
         (Some(architecture), _) | (None, Some(architecture)) => {
             Ok(Some(engine::target_of(architecture)))
         }
-        (None, None) => Err(Error::input(format!(
-            "{} does not tell what to compile for: neither its init nor its switch_root is a program; name a target with --compile x86_64-unknown-linux-musl, or have the policies compiled at boot with --compile none",
-            shown(&command.initramfs)
-        ))),
+        (None, None) => {
+            let image = shown(&command.initramfs);
+            Err(Error::input(NotAdded::NoTarget { image }))
+        }
     }
 }
 
@@ -291,10 +304,8 @@ fn verify(
 ) -> Result<Vec<Option<String>>> {
     additions.stage(policies)?;
     let in_image = Trust::of(policies).map_err(|reason| {
-        Error::input(format!(
-            "{} cannot be booted: its {reason}",
-            shown(&command.initramfs)
-        ))
+        let image = shown(&command.initramfs);
+        Error::input(reason.reworded(|it| format!("{image} cannot be booted: its {it}")))
     })?;
     let given = command.signers.as_deref().map(trust::read).transpose()?;
     let mut signers = vec![None; additions.policies.len()];
@@ -332,10 +343,11 @@ fn check(command: &AddPolicy, output: &AtomicFile) -> Result<()> {
 fn would_switch(command: &AddPolicy, policies: &dyn Source) -> Result<()> {
     let all = folder::discover_in(policies, None);
     match consequence::unsigned(&Session::new(&all)) {
-        Some(refusal) => Err(Error::input(format!(
-            "{} would refuse to boot: {refusal}",
-            shown(&command.output)
-        ))),
+        Some(refusal) => {
+            let image = shown(&command.output);
+            let why = |it: &str| format!("{image} would refuse to boot: {it}");
+            Err(Error::input(Message::from(refusal).reworded(why)))
+        }
         None => Ok(()),
     }
 }
@@ -344,7 +356,7 @@ fn would_switch(command: &AddPolicy, policies: &dyn Source) -> Result<()> {
 fn load(addition: &Addition, file: &Path, settings: Option<&Path>) -> Result<()> {
     let sidecar = match (&addition.sidecar, settings) {
         (Some(bytes), Some(path)) => Sidecar::parse(bytes)
-            .map_err(|reason| Error::input(format!("{} {reason}", shown(path))))?,
+            .map_err(|reason| Error::input(Message::from(reason).said_of(shown(path))))?,
         _ => Sidecar::default(),
     };
     let policy = loading::policy(file, addition.wasm.clone(), sidecar);
@@ -355,9 +367,9 @@ fn load(addition: &Addition, file: &Path, settings: Option<&Path>) -> Result<()>
     let with = settings.map_or(String::new(), |path| {
         format!("with the settings of {} ", shown(path))
     });
-    Err(Error::input(format!(
-        "{} is not added: {with}it {}",
-        shown(file),
-        failure.message
-    )))
+    let file = shown(file);
+    let failure = Message::from(failure.clone());
+    Err(Error::input(failure.reworded(|it| {
+        format!("{file} is not added: {with}it {it}")
+    })))
 }

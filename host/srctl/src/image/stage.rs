@@ -5,8 +5,8 @@
 //! command lets pass, the boot binary does not compile or refuse.
 
 mod boot_binary;
-mod folders;
-mod gather;
+pub mod folders;
+pub mod gather;
 mod show;
 
 use std::path::{Path, PathBuf};
@@ -28,6 +28,15 @@ use crate::command::row::Row;
 use crate::input::shown;
 use crate::outcome::Outcome;
 use crate::rooted::Rooted;
+
+switch_root_core::outcomes! {
+    /// Why what was written is not staged.
+    pub(crate) enum NotStaged in "srctl" {
+        /// What is staged is read back as a boot reads it: something else writes there meanwhile, or
+        /// changes the machine's files. Try again.
+        "SR-H43" Unlike { policy: String, what: String } = "{policy} cannot be staged: a boot would not take it as it is written: {what}; nothing was staged",
+    }
+}
 
 /// `srctl image stage`.
 #[derive(Debug, Args)]
@@ -168,10 +177,10 @@ fn check(folders: &Folders, gathered: &Gathered) -> Result<()> {
     let found = folder::discover_in(&folders.as_boot_sees_them(), None);
     for staged in &gathered.staged {
         let unlike = |what: &str| {
-            Error::input(format!(
-                "{} cannot be staged: a boot would not take it as it is written: {what}; nothing was staged",
-                staged.origin
-            ))
+            Error::input(NotStaged::Unlike {
+                policy: staged.origin.clone(),
+                what: what.to_owned(),
+            })
         };
         let Some(policy) = found.iter().find(|policy| policy.name == staged.name) else {
             return Err(unlike("it would not be found"));

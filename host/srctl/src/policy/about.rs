@@ -14,7 +14,7 @@ use switch_root_core::progress::Progress;
 use toolkit::{loading, project};
 
 use crate::command::options::{LimitOptions, MachineOptions};
-use crate::facts::{self, Found};
+use crate::facts::{self, Found, NoMachine};
 use crate::plan;
 
 /// The policy of a file or of the folder of a project, with its settings.
@@ -61,9 +61,5 @@ pub fn host(options: &MachineOptions, image: Option<&Image>) -> Result<HostFacts
         Some(image) => plan::host(image, options, None)?.0,
         None => facts::facts(options, Found::default(), &Platform::default())?,
     };
-    host.ok_or_else(|| {
-        Error::input(
-            "the policy cannot be asked about extensions without an operating system to ask about; name its os-release with --os-release FILE, or its version with --target-version VERSION",
-        )
-    })
+    host.ok_or_else(|| Error::input(NoMachine::Policy))
 }

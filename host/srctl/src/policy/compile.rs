@@ -24,6 +24,19 @@ use crate::print;
 use crate::streams;
 use crate::table::table;
 
+switch_root_core::outcomes! {
+    /// Why nothing is compiled.
+    pub(crate) enum NotCompiled in "srctl" {
+        /// A sidecar is that of one policy.
+        "SR-H06" Settings { count: usize } = "--settings is for one policy, and {count} are to be compiled; compile them one by one",
+        /// Each policy is written to a file of its own, and none over what it is made of.
+        "SR-H07" Nameless { folder: String } = "standard input has no name for what is made of it in the folder {folder}; name a file with --output FILE",
+        "SR-H08" NoFolder { folder: String } = "there is no folder {folder}; more policies than one go into a folder",
+        "SR-H09" Twice { path: String } = "two policies would be written to {path}; give them other names",
+        "SR-H10" Itself { path: String } = "{path} would be written over by what is made of it; name another place",
+    }
+}
+
 /// `srctl policy compile`.
 #[derive(Clone, Debug, Args)]
 pub struct Compile {
@@ -71,10 +84,8 @@ pub fn run(command: &Compile, progress: &dyn Progress) -> Result<Outcome> {
     let target = compile::target(command.target.as_deref(), command.arch.as_deref())?;
     let outputs = outputs(command)?;
     if command.settings.is_some() && command.files.len() > 1 {
-        return Err(Error::input(format!(
-            "--settings is for one policy, and {} are to be compiled; compile them one by one",
-            command.files.len()
-        )));
+        let count = command.files.len();
+        return Err(Error::input(NotCompiled::Settings { count }));
     }
     let mut compiled = Vec::new();
     let mut refused = Vec::new();
@@ -157,10 +168,8 @@ fn outputs(command: &Compile) -> Result<Vec<PathBuf>> {
     let outputs: Vec<PathBuf> = match &command.output {
         None => command.files.iter().map(|path| beside(path)).collect(),
         Some(folder) if folder.is_dir() && command.files.iter().any(|it| streams::is_input(it)) => {
-            return Err(Error::input(format!(
-                "standard input has no name for what is made of it in the folder {}; name a file with --output FILE",
-                folder.shown()
-            )));
+            let folder = folder.shown();
+            return Err(Error::input(NotCompiled::Nameless { folder }));
         }
         Some(folder) if folder.is_dir() => command
             .files
@@ -169,19 +178,15 @@ fn outputs(command: &Compile) -> Result<Vec<PathBuf>> {
             .collect(),
         Some(file) if command.files.len() == 1 => vec![file.clone()],
         Some(folder) => {
-            return Err(Error::input(format!(
-                "there is no folder {}; more policies than one go into a folder",
-                folder.shown()
-            )));
+            let folder = folder.shown();
+            return Err(Error::input(NotCompiled::NoFolder { folder }));
         }
     };
     let mut seen = BTreeSet::new();
     for output in &outputs {
         if !seen.insert(output) {
-            return Err(Error::input(format!(
-                "two policies would be written to {}; give them other names",
-                output.shown()
-            )));
+            let path = output.shown();
+            return Err(Error::input(NotCompiled::Twice { path }));
         }
         // By whatever name: the component must not be lost.
         let same = |path: &&PathBuf| {
@@ -189,10 +194,8 @@ fn outputs(command: &Compile) -> Result<Vec<PathBuf>> {
             real(path).is_some() && real(path) == real(output)
         };
         if let Some(path) = command.files.iter().find(same) {
-            return Err(Error::input(format!(
-                "{} would be written over by what is made of it; name another place",
-                path.shown()
-            )));
+            let path = path.shown();
+            return Err(Error::input(NotCompiled::Itself { path }));
         }
     }
     Ok(outputs)

@@ -8,6 +8,14 @@ use toolkit::project::component;
 
 use crate::input;
 
+switch_root_core::outcomes! {
+    /// Why a file is not taken for a policy.
+    pub(crate) enum NoPolicy in "srctl" {
+        /// In a folder of policies an empty file hides the vendor's of the same name.
+        "SR-H26" Empty { path: String } = "{path} is empty: it is no policy, but masks one",
+    }
+}
+
 /// The files of policies, of which some are named by the folders of their projects.
 pub fn components(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     paths.iter().map(|path| component(path)).collect()
@@ -17,10 +25,8 @@ pub fn components(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
 pub fn read(file: &Path) -> Result<Vec<u8>> {
     let bytes = input::read_up_to(file, fixed::POLICY_FILE)?;
     if bytes.is_empty() {
-        return Err(Error::input(format!(
-            "{} is empty: it is no policy, but masks one",
-            input::shown(file)
-        )));
+        let path = input::shown(file);
+        return Err(Error::input(NoPolicy::Empty { path }));
     }
     Ok(bytes)
 }

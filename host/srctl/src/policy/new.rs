@@ -15,6 +15,14 @@ use crate::command::row::{MAKER, Row};
 use crate::outcome::Outcome;
 use crate::print;
 
+switch_root_core::outcomes! {
+    /// What `policy new` does not take.
+    pub(crate) enum NotBegun in "srctl" {
+        /// Other languages have no SDK: they are built with the contract alone.
+        "SR-H21" Sdk = "--sdk names the SDK for Rust; use it with --lang rust",
+    }
+}
+
 /// `srctl policy new`.
 #[derive(Debug, Args)]
 pub struct New {
@@ -77,9 +85,7 @@ pub const ROW: Row = Row {
 /// Runs the command.
 pub fn run(command: &New) -> Result<Outcome> {
     if command.sdk.is_some() && command.lang != Language::Rust {
-        return Err(Error::input(
-            "--sdk names the SDK for Rust; use it with --lang rust",
-        ));
+        return Err(Error::input(NotBegun::Sdk));
     }
     let project = Project {
         name: command.name.clone(),

@@ -1,6 +1,6 @@
 //! `srctl policy pull`.
 
-mod place;
+pub mod place;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use switch_root_core::error::{Error, Result};
 use switch_root_core::escape;
 use switch_root_core::file::{Links, read};
 use switch_root_core::limits::fixed;
+use switch_root_core::outcome::Message;
 use switch_root_core::output::{AtomicFile, cannot_write};
 use switch_root_core::progress::Progress;
 use toolkit::policies::signature_beside;
@@ -28,6 +29,16 @@ use crate::input::shown;
 use crate::outcome::Outcome;
 use crate::print::{self, print, say};
 use crate::table::table;
+
+switch_root_core::outcomes! {
+    /// Why a policy is pulled and not written.
+    pub(crate) enum NotWritten in "srctl" {
+        /// A signed policy is not replaced by one that is not.
+        "SR-H34" Unsigned { file: String, reference: String, signature: String } = "{file} is signed, and what {reference} leads to now is another policy without a signature: nothing was written; have it signed and pushed again, or remove {signature} first",
+        /// What was written before is not put back where the disk fails. Remove the signature.
+        "SR-H35" Restore { path: String } = "cannot put back the signature {path}",
+    }
+}
 
 /// `srctl policy pull`.
 #[derive(Debug, Args)]
@@ -84,13 +95,15 @@ pub fn run(command: &Pull, progress: &dyn Progress) -> Result<Outcome> {
         .as_ref()
         .map(|accepted| trust::check(accepted, &place.file, &policy.wasm, signature.as_deref()));
     let refused = match &verified {
-        Some(Err(reason)) => Some(format!("{reason}; nothing was written")),
-        _ if unsigned => Some(format!(
-            "{} is signed, and what {} leads to now is another policy without a signature: nothing was written; have it signed and pushed again, or remove {} first",
-            shown(&place.file),
-            escape::message(&command.reference.text, 300),
-            shown(&signature_path(&place.file))
-        )),
+        Some(Err(reason)) => {
+            let reason = reason.clone();
+            Some(reason.reworded(|it| format!("{it}; nothing was written")))
+        }
+        _ if unsigned => Some(Message::from(NotWritten::Unsigned {
+            file: shown(&place.file),
+            reference: escape::message(&command.reference.text, 300),
+            signature: shown(&signature_path(&place.file)),
+        })),
         _ => None,
     };
     let after = OnDisk {
@@ -111,7 +124,7 @@ pub fn run(command: &Pull, progress: &dyn Progress) -> Result<Outcome> {
         signed: signed.as_ref(),
         has_signature: after.signature.is_some() && refused.is_none(),
         changed,
-        refused: refused.as_deref(),
+        refused: refused.as_ref(),
     };
     told.tell(command)?;
     Ok(match &refused {
@@ -200,10 +213,8 @@ fn write(file: &Path, before: &OnDisk, after: &OnDisk) -> Result<()> {
 
 fn restore(beside: &Path, signature: &Option<Vec<u8>>) -> Result<()> {
     let failed = |error: &std::io::Error| {
-        Error::system(
-            format!("cannot put back the signature {}", shown(beside)),
-            error,
-        )
+        let path = shown(beside);
+        Error::system(NotWritten::Restore { path }, error)
     };
     match signature {
         None => std::fs::remove_file(beside).map_err(|error| failed(&error)),
@@ -222,7 +233,7 @@ struct Told<'t> {
     signed: Option<&'t Signed<'t>>,
     has_signature: bool,
     changed: bool,
-    refused: Option<&'t str>,
+    refused: Option<&'t Message>,
 }
 
 impl Told<'_> {
@@ -268,7 +279,8 @@ impl Told<'_> {
                     told["key"] = signed.signer.fingerprint().into();
                 }
                 if let Some(reason) = self.refused {
-                    told["reason"] = Value::from(reason);
+                    told["reason"] = Value::from(reason.text.as_str());
+                    told["code"] = json!(reason.code);
                 }
                 print::json(&told)
             }

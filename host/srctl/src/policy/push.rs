@@ -12,6 +12,7 @@ use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::escape;
 use switch_root_core::file::{self, Links};
 use switch_root_core::limits::fixed;
+use switch_root_core::outcome::Message;
 use switch_root_core::progress::Progress;
 use toolkit::project::component;
 
@@ -21,6 +22,21 @@ use crate::command::options::Registry;
 use crate::command::row::{MAKER, Row};
 use crate::outcome::Outcome;
 use crate::print::{json, print};
+
+switch_root_core::outcomes! {
+    /// Why a policy is not pushed.
+    pub(crate) enum NotPushed in "srctl" {
+        /// Check the path.
+        "SR-H29" Missing { path: String } = "there is no {path}",
+        /// The variable is set for builds that can be repeated.
+        "SR-H30" Epoch { value: String } = "{VARIABLE} is `{value}`, which is no number of seconds since 1970",
+        /// Sign the policy again.
+        "SR-H31" NotText = "is not text",
+    }
+}
+
+/// The variable that says when the artifact was made.
+const VARIABLE: &str = "SOURCE_DATE_EPOCH";
 
 /// `srctl policy push`.
 #[derive(Debug, Args)]
@@ -50,7 +66,7 @@ pub const ROW: Row = Row {
 pub fn run(command: &Push, progress: &dyn Progress) -> Result<Outcome> {
     let file = component(&command.file)?;
     let wasm = read(&file, fixed::POLICY_FILE)?
-        .ok_or_else(|| Error::new(Kind::NotFound, format!("there is no {}", shown(&file))))?;
+        .ok_or_else(|| Error::new(Kind::NotFound, NotPushed::Missing { path: shown(&file) }))?;
     let beside = signature_path(&file);
     let signature = match read(&beside, fixed::SIGNATURE_FILE)? {
         Some(bytes) => Some(signature(&beside, bytes)?),
@@ -88,22 +104,19 @@ fn tell(command: &Push, pushed: &Pushed, signed: bool) -> Result<()> {
 
 fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     let read = file::read(path, limit, Links::Follow)
-        .map_err(|reason| Error::input(format!("{} {reason}", shown(path))))?;
+        .map_err(|reason| Error::input(Message::from(reason).said_of(shown(path))))?;
     Ok(read.map(|(bytes, _)| bytes))
 }
 
 fn signature(path: &Path, bytes: Vec<u8>) -> Result<String> {
-    let text = String::from_utf8(bytes).map_err(|_| "is not text".to_owned());
+    let text = String::from_utf8(bytes).map_err(|_| Message::from(NotPushed::NotText));
     text.and_then(|text| {
-        artifact::check_signature(&text)
-            .map_err(String::from)
-            .map(|()| text)
+        artifact::check_signature(&text)?;
+        Ok(text)
     })
     .map_err(|reason| {
-        Error::input(format!(
-            "the signature {} {reason}, or remove it",
-            shown(path)
-        ))
+        let path = shown(path);
+        Error::input(reason.reworded(|it| format!("the signature {path} {it}, or remove it")))
     })
 }
 
@@ -111,16 +124,13 @@ fn signature(path: &Path, bytes: Vec<u8>) -> Result<String> {
 /// <https://reproducible-builds.org/specs/source-date-epoch/>. Else it is not told, so
 /// that the same policy is the same artifact.
 fn created() -> Result<u64> {
-    const VARIABLE: &str = "SOURCE_DATE_EPOCH";
     let Some(text) = std::env::var_os(VARIABLE) else {
         return Ok(0);
     };
     let seconds = text.to_str().and_then(|text| text.parse().ok());
     seconds.ok_or_else(|| {
-        Error::input(format!(
-            "{VARIABLE} is `{}`, which is no number of seconds since 1970",
-            escape::path(text.as_bytes())
-        ))
+        let value = escape::path(text.as_bytes());
+        Error::input(NotPushed::Epoch { value })
     })
 }
 

@@ -127,7 +127,7 @@ fn extensions(command: &Run, image: Option<&Image>) -> Result<Vec<Extension>> {
         None => Vec::new(),
         Some((origin, file)) => {
             extensions::list(&file)
-                .map_err(|reason| Error::input(format!("{origin} {reason}")))?
+                .map_err(|reason| Error::input(reason.said_of(origin)))?
                 .extensions
         }
     };

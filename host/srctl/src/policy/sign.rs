@@ -18,6 +18,18 @@ use crate::outcome::Outcome;
 use crate::print;
 use crate::streams;
 
+switch_root_core::outcomes! {
+    /// Why there is no signature.
+    pub(crate) enum NotSigned in "srctl" {
+        /// Run it on a terminal, or let an agent that has the key sign.
+        "SR-H27" Passphrase { key: String } = "cannot sign with {key}: it needs its passphrase, and there is no terminal to ask for it (let an agent sign: `ssh-keygen -Y sign -n switch-root-policy -f {key}.pub FILE.wasm`)",
+        /// A boot would refuse it: build the policy again, as `srctl policy build` does.
+        "SR-H82" Refused { file: String, reason: String } = "{file} is not signed: it {reason}",
+        /// The system's own words follow.
+        "SR-H28" NotWritten = "cannot write the signature",
+    }
+}
+
 /// `srctl policy sign`.
 #[derive(Debug, Args)]
 pub struct Sign {
@@ -57,7 +69,12 @@ pub fn run(command: &Sign) -> Result<Outcome> {
     // Nothing of it is run: who signs has read what they sign, and may have no time for it.
     description::describe(&wasm)
         .and_then(|component| component.check_contract())
-        .map_err(|reason| Error::input(format!("{file} is not signed: it {reason}")))?;
+        .map_err(|reason| {
+            Error::input(NotSigned::Refused {
+                file: file.clone(),
+                reason,
+            })
+        })?;
     let name = shown(&command.key);
     let key = read_up_to(&command.key, KEY)?;
     let key = sign::read_key(&name, &key, &mut || ask(&name))?;
@@ -69,7 +86,7 @@ pub fn run(command: &Sign) -> Result<Outcome> {
     let mut output = AtomicFile::create(&path)?;
     output
         .write_all(sign::sign(&key, &wasm)?.as_bytes())
-        .map_err(|error| Error::of_copy("cannot write the signature", &error))?;
+        .map_err(|error| Error::of_copy(NotSigned::NotWritten, &error))?;
     output.commit()?;
     match command.printing.format {
         Format::Json => print::json(&json!({"file": file, "signature": shown(&path)}))?,
@@ -81,9 +98,7 @@ pub fn run(command: &Sign) -> Result<Outcome> {
 /// Asks for the passphrase of a key, on the terminal and nowhere else.
 fn ask(key: &str) -> Result<String> {
     rpassword::prompt_password(format!("Passphrase of {key}: ")).map_err(|error| {
-        Error::system(
-            format!("cannot sign with {key}: it needs its passphrase, and there is no terminal to ask for it (let an agent sign: `ssh-keygen -Y sign -n switch-root-policy -f {key}.pub FILE.wasm`)"),
-            &error,
-        )
+        let key = key.to_owned();
+        Error::system(NotSigned::Passphrase { key }, &error)
     })
 }

@@ -21,6 +21,18 @@ use crate::outcome::Outcome;
 use crate::print;
 use crate::style::{Stream, Tone, paint};
 
+switch_root_core::outcomes! {
+    /// Why cases are not run.
+    pub(crate) enum NotTested in "srctl" {
+        /// Without a filter all cases are run.
+        "SR-H17" Filter { text: String } = "no case has `{text}` in its path; --filter takes a part of it",
+        /// Which, and why, is in the lines before.
+        "SR-H18" Unasked = "not every case could be asked",
+        "SR-H19" NoCases { component: String } = "there is no folder `cases` beside {component}; make it, with a case in it, or name one with --cases PATH",
+        "SR-H20" Report { path: String, error: String } = "cannot write {path}: {error}",
+    }
+}
+
 /// `srctl policy test`.
 #[derive(Debug, Args)]
 pub struct Test {
@@ -89,10 +101,8 @@ pub fn run(command: &Test, progress: &dyn Progress) -> Result<Outcome> {
     }
     let all: Vec<&CaseOutcome> = results.iter().flat_map(|(_, outcomes)| outcomes).collect();
     if all.is_empty() {
-        return Err(Error::input(format!(
-            "no case has `{}` in its path; --filter takes a part of it",
-            command.filter.as_deref().unwrap_or_default()
-        )));
+        let text = command.filter.clone().unwrap_or_default();
+        return Err(Error::input(NotTested::Filter { text }));
     }
     if command.printing.json() {
         print::json(&as_json(&results))?;
@@ -100,8 +110,12 @@ pub fn run(command: &Test, progress: &dyn Progress) -> Result<Outcome> {
         print::print(&summary(&all, began.elapsed()))?;
     }
     if let (Some(output), Some(path)) = (junit, &command.junit) {
-        let report = cases::junit(&results)
-            .map_err(|reason| Error::input(format!("cannot write {}: {reason}", path.shown())))?;
+        let report = cases::junit(&results).map_err(|error| {
+            Error::input(NotTested::Report {
+                path: path.shown(),
+                error: error.to_string(),
+            })
+        })?;
         output
             .as_file()
             .write_all(report.as_bytes())
@@ -112,7 +126,7 @@ pub fn run(command: &Test, progress: &dyn Progress) -> Result<Outcome> {
         .iter()
         .any(|outcome| matches!(outcome.verdict, Verdict::Unusable(_)))
     {
-        return Err(Error::input("not every case could be asked"));
+        return Err(Error::input(NotTested::Unasked));
     }
     Ok(if all.iter().any(|outcome| failed(outcome)) {
         Outcome::Unfit
@@ -129,10 +143,8 @@ fn find(path: &Path, cases: &[PathBuf]) -> Result<(PathBuf, Vec<PathBuf>)> {
     let folders = if cases.is_empty() {
         own = [component.parent().unwrap_or(Path::new("")).join("cases")];
         if !own[0].exists() {
-            return Err(Error::input(format!(
-                "there is no folder `cases` beside {}; make it, with a case in it, or name one with --cases PATH",
-                component.shown()
-            )));
+            let component = component.shown();
+            return Err(Error::input(NotTested::NoCases { component }));
         }
         &own[..]
     } else {

@@ -5,50 +5,64 @@ use std::path::Path;
 use policy::source::Disk;
 use policy::trust::{self, Signed, Trust};
 use switch_root_core::error::{Error, Result};
+use switch_root_core::outcome::Message;
 use toolkit::policies;
 
 use crate::input::{read_up_to, shown};
+
+switch_root_core::outcomes! {
+    /// Why a signature is not held against signers.
+    pub(crate) enum NoTrust in "srctl" {
+        /// Check the path.
+        "SR-H32" NoFolder { path: String } = "there is no {path}",
+        /// `srctl policy sign` makes one beside the policy.
+        "SR-H33" Unsigned { policy: String, signature: String } = "{policy} is not signed: there is no {signature}",
+    }
+}
 
 /// The largest list of signers that is read, in bytes.
 const LIST: u64 = switch_root_core::limits::fixed::SIGNERS_FILE;
 
 /// Reads the signers of a list, or of all lists (`*.signers`) of a folder.
 pub fn read(path: &Path) -> Result<Trust> {
-    let malformed =
-        |reason: String| Error::input(format!("cannot tell whose signatures count: {reason}"));
+    let malformed = |reason: Message| {
+        Error::input(reason.reworded(|it| format!("cannot tell whose signatures count: {it}")))
+    };
     if path.is_dir() {
-        let read = Trust::in_folder(&Disk::folder(path), Path::new("/"))
-            .map_err(|reason| malformed(reason.text))?;
-        return read.ok_or_else(|| malformed(format!("there is no {}", shown(path))));
+        let read = Trust::in_folder(&Disk::folder(path), Path::new("/")).map_err(malformed)?;
+        return read.ok_or_else(|| malformed(NoTrust::NoFolder { path: shown(path) }.into()));
     }
     let mut trust = Trust::default();
     trust
         .add(&shown(path), &read_up_to(path, LIST)?)
-        .map_err(|reason| malformed(reason.to_string()))?;
+        .map_err(|reason| malformed(reason.into()))?;
     Ok(trust)
 }
 
 /// Holds the signature beside a policy against signers, as strictly as it can be: the
-/// clock of the machine that images are made on is right. What is wrong is a sentence.
+/// clock of the machine that images are made on is right.
 pub fn check<'a>(
     trust: &'a Trust,
     file: &Path,
     wasm: &[u8],
     signature: Option<&[u8]>,
-) -> std::result::Result<Signed<'a>, String> {
+) -> std::result::Result<Signed<'a>, Message> {
     let name = shown(file);
     let Some(signature) = signature else {
-        let path = shown(&trust::signature_path(file));
-        return Err(format!("{name} is not signed: there is no {path}"));
+        return Err(NoTrust::Unsigned {
+            policy: name,
+            signature: shown(&trust::signature_path(file)),
+        }
+        .into());
     };
     let signed = trust.verify(wasm, signature, trust::now());
     match signed {
         Ok(Signed {
             untimely: Some(reason),
             ..
-        }) => Err(format!("{name} {reason}")),
+        }) => Err(Message::from(reason).said_of(name)),
         Ok(signed) => Ok(signed),
-        Err(rejection) => Err(format!("{name} {rejection}")),
+        Err(rejection) => Err(Message::from(rejection).said_of(name)),
     }
 }
 

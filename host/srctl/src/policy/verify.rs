@@ -59,7 +59,12 @@ pub fn run(command: &Verify) -> Result<Outcome> {
                 "key": signed.signer.fingerprint(),
                 "listed": signed.signer.place,
             }),
-            Err(reason) => json!({"file": file, "verified": false, "reason": reason}),
+            Err(reason) => json!({
+                "file": file,
+                "verified": false,
+                "reason": reason.text,
+                "code": reason.code,
+            }),
         })?;
     }
     match checked {

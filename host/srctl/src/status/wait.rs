@@ -14,6 +14,14 @@ use switch_root_core::interrupt;
 use super::read::{Read, read};
 use crate::input::shown;
 
+switch_root_core::outcomes! {
+    /// Why the end of the deletion is not waited for.
+    pub(crate) enum NotWaited in "srctl" {
+        /// The system's own words follow. Without `--wait` the report is shown as it is.
+        "SR-H65" Change { path: String } = "cannot wait for {path} to change",
+    }
+}
+
 /// Reads a report, and reads it again whenever there is a new one, until it says that the
 /// deletion has ended, or the time is over.
 ///
@@ -25,7 +33,8 @@ pub fn finished(path: &Path, until: Instant) -> Result<Read> {
         return Ok(report);
     }
     let fail = |error: std::io::Error| {
-        Error::system(format!("cannot wait for {} to change", shown(path)), &error)
+        let path = shown(path);
+        Error::system(NotWaited::Change { path }, &error)
     };
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

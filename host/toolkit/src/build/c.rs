@@ -9,12 +9,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use switch_root_core::error::{Error, Kind, Result};
+use switch_root_core::error::{Attempt, Error, Kind, Result};
 use switch_root_core::escape::Shown;
 use wit_bindgen_core::Files;
 
-use super::foreign::refuse_foreign;
-use super::made::{FOLDER, Made};
+use super::foreign::{NoPolicy, refuse_foreign};
+use super::made::{FOLDER, Made, NotMade};
 use crate::component;
 use crate::language::Language;
 use crate::tool;
@@ -31,8 +31,10 @@ pub fn build(folder: &Path) -> Result<Made> {
     let mut world = World::read(folder)?;
     look_for_tools()?;
     let bindings = folder.join(FOLDER).join("c");
-    fs::create_dir_all(&bindings)
-        .map_err(|error| Error::system(format!("cannot make {}", bindings.shown()), &error))?;
+    fs::create_dir_all(&bindings).map_err(|error| {
+        let path = bindings.shown();
+        Error::system(Attempt::Make { path }, &error)
+    })?;
     let generated = generate(&mut world, &bindings)?;
     let module = bindings.join("module.wasm");
     let mut clang = Command::new("clang");
@@ -45,12 +47,13 @@ pub fn build(folder: &Path) -> Result<Made> {
         .arg("-o")
         .arg(&module);
     tool::run(&mut clang, INSTALL)?;
-    let module = fs::read(&module)
-        .map_err(|error| Error::system("cannot read the module that clang made", &error))?;
+    let module = fs::read(&module).map_err(|error| Error::system(NotMade::Module, &error))?;
     // Looked at before the encoder sees them, which would speak of adapters.
     let foreign = component::interfaces(&module)?.foreign();
-    refuse_foreign(&foreign, Language::C)
-        .map_err(|error| error.within(format!("{} is no policy", world.policy)))?;
+    refuse_foreign(&foreign, Language::C).map_err(|error| {
+        let name = world.policy.clone();
+        error.within(NoPolicy::Refused { name })
+    })?;
     Ok(Made {
         component: component::encode(&module)?,
         name: world.policy,
@@ -82,16 +85,18 @@ fn look_for_tools() -> Result<()> {
     }
     Err(Error::new(
         Kind::NotFound,
-        format!(
-            "clang cannot build for WebAssembly; install Debian's packages {}, of the same version as clang",
-            missing.join(" ")
-        ),
+        NotMade::Clang {
+            packages: missing.join(" "),
+        },
     ))
 }
 
 /// The C files of the project.
 fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
-    let failed = |error| Error::system(format!("cannot read {}", folder.shown()), &error);
+    let failed = |error| {
+        let path = folder.shown();
+        Error::system(Attempt::Read { path }, &error)
+    };
     let mut sources = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
@@ -115,16 +120,18 @@ fn generate(world: &mut World, folder: &Path) -> Result<Vec<OsString>> {
         .build()
         .generate(&mut world.resolve, world.id, &mut files)
         .map_err(|error| {
-            Error::input(format!(
-                "cannot make C of the world {}: {error:#}",
-                world.name
-            ))
+            Error::input(NotMade::Bindings {
+                world: world.name.clone(),
+                error: format!("{error:#}"),
+            })
         })?;
     let mut used = Vec::new();
     for (name, content) in files.iter() {
         let path = folder.join(name);
-        fs::write(&path, content)
-            .map_err(|error| Error::system(format!("cannot write {}", path.shown()), &error))?;
+        fs::write(&path, content).map_err(|error| {
+            let path = path.shown();
+            Error::system(Attempt::Write { path }, &error)
+        })?;
         if !name.ends_with(".h") {
             used.push(path.into_os_string());
         }

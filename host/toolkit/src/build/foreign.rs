@@ -5,6 +5,19 @@ use switch_root_core::error::{Error, Result};
 
 use crate::language::Language;
 
+switch_root_core::outcomes! {
+    /// Why what was built is not a policy.
+    pub(crate) enum NoPolicy in "policies" {
+        /// The policy's interfaces are checked as a boot does. The reason follows.
+        "SR-T37" Refused { name: String } = "{name} is no policy",
+        /// Nothing but the contract may be imported. The sentence ends with where such imports come
+        /// from.
+        "SR-T38" Foreign { imports: String, advice: &'static str } = "it imports {imports}; a policy may import nothing but {PACKAGE}log: {advice}",
+        /// Export one of the two: `srctl policy new` begins projects that do.
+        "SR-T39" NoQuestion = "it answers no question: it exports neither {PACKAGE}preservation nor {PACKAGE}compatibility",
+    }
+}
+
 /// Refuses what imports anything but the contract, and says where such imports come from.
 pub(super) fn refuse_foreign(foreign: &[String], language: Language) -> Result<()> {
     if foreign.is_empty() {
@@ -27,11 +40,11 @@ pub(super) fn refuse_foreign(foreign: &[String], language: Language) -> Result<(
         more => format!(" and {more} more"),
     };
     let names = foreign[..foreign.len().min(SHOWN)].join(", ");
-    Err(Error::input(format!(
-        "it imports {}{more}; a policy may import nothing but {}log: {advice}",
-        switch_root_core::escape::message(&names, 1024),
-        PACKAGE
-    )))
+    let names = switch_root_core::escape::message(&names, 1024);
+    Err(Error::input(NoPolicy::Foreign {
+        imports: format!("{names}{more}"),
+        advice,
+    }))
 }
 
 #[cfg(test)]

@@ -6,11 +6,11 @@ use std::io::ErrorKind;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use switch_root_core::error::{Error, Result};
+use switch_root_core::error::{Attempt, Error, Result};
 use switch_root_core::escape::Shown;
 use switch_root_core::reading::{self, cannot_read};
 
-use super::made::FOLDER;
+use super::made::{FOLDER, NotMade};
 
 /// The file that is written last: what was installed by. Without it the folder is half done.
 const STAMP: &str = ".installed";
@@ -33,8 +33,10 @@ pub fn folder(
         .map_err(|error| cannot_read(&list, &error))?;
     let folder = project.join(FOLDER).join(name);
     // Programs of a virtual environment hold its absolute path, and programs are run elsewhere.
-    let folder = std::path::absolute(&folder)
-        .map_err(|error| Error::system(format!("cannot name {}", folder.shown()), &error))?;
+    let folder = std::path::absolute(&folder).map_err(|error| {
+        let path = folder.shown();
+        Error::system(NotMade::Nameless { path }, &error)
+    })?;
     let stamp = folder.join(STAMP);
     // The place is part of it: a project that was moved or copied is installed anew.
     let mut content = folder.as_os_str().as_encoded_bytes().to_vec();
@@ -43,7 +45,10 @@ pub fn folder(
     if fs::read(&stamp).is_ok_and(|there| there == content) {
         return Ok(folder);
     }
-    let failed = |error| Error::system(format!("cannot make {}", folder.shown()), &error);
+    let failed = |error| {
+        let path = folder.shown();
+        Error::system(Attempt::Make { path }, &error)
+    };
     remove(&folder).map_err(failed)?;
     fs::create_dir_all(&folder).map_err(failed)?;
     let installed = install(&folder).and_then(|()| fs::write(&stamp, &content).map_err(failed));

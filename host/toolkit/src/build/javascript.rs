@@ -10,7 +10,7 @@ use std::process::Command;
 use switch_root_core::error::{Error, Result};
 
 use super::installed;
-use super::made::Made;
+use super::made::{Made, NotMade};
 use crate::language::Language;
 use crate::tool;
 use crate::world::World;
@@ -22,14 +22,14 @@ pub fn build(folder: &Path) -> Result<Made> {
     let world = World::read(folder)?;
     tool::look_for("node", INSTALL)?;
     tool::look_for("npm", INSTALL)?;
-    let packages = installed::folder(folder, "npm", "package.json", |packages| {
-        fs::copy(folder.join("package.json"), packages.join("package.json"))
-            .map_err(|error| Error::system("cannot copy package.json", &error))?;
+    let list = "package.json";
+    let packages = installed::folder(folder, "npm", list, |packages| {
+        fs::copy(folder.join(list), packages.join(list))
+            .map_err(|error| Error::system(NotMade::List { list }, &error))?;
         let mut npm = Command::new("npm");
         npm.args(["install", "--no-audit", "--no-fund", "--no-package-lock"])
             .current_dir(packages);
-        tool::run(&mut npm, INSTALL)
-            .map_err(|error| error.within("cannot install the packages that package.json names"))
+        tool::run(&mut npm, INSTALL).map_err(|error| error.within(NotMade::Install { list }))
     })?;
     let component = packages.join("component.wasm");
     let program = packages.join("node_modules/.bin/componentize-qjs");
@@ -47,10 +47,8 @@ pub fn build(folder: &Path) -> Result<Made> {
         "name componentize-qjs in the devDependencies of package.json",
     )?;
     let bytes = fs::read(&component).map_err(|error| {
-        Error::system(
-            "cannot read the component that componentize-qjs made",
-            &error,
-        )
+        let tool = "componentize-qjs";
+        Error::system(NotMade::Unread { tool }, &error)
     })?;
     Ok(Made {
         name: world.policy,

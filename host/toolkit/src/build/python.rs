@@ -7,7 +7,7 @@ use std::process::Command;
 use switch_root_core::error::{Error, Result};
 
 use super::installed;
-use super::made::Made;
+use super::made::{Made, NotMade};
 use crate::language::Language;
 use crate::tool;
 use crate::world::World;
@@ -21,16 +21,13 @@ pub fn build(folder: &Path) -> Result<Made> {
     let list = "requirements.txt";
     let packages = installed::folder(folder, "python", list, |packages| {
         let mut python = Command::new("python3");
-        tool::run(python.args(["-m", "venv"]).arg(packages), INSTALL).map_err(|error| {
-            error.within(format!("cannot make a virtual environment ({INSTALL})"))
-        })?;
+        tool::run(python.args(["-m", "venv"]).arg(packages), INSTALL)
+            .map_err(|error| error.within(NotMade::Environment { install: INSTALL }))?;
         let mut pip = Command::new(packages.join("bin/python"));
         pip.args(["-m", "pip", "install", "--quiet"])
             .args(["--disable-pip-version-check", "--requirement", list])
             .current_dir(folder);
-        tool::run(&mut pip, INSTALL).map_err(|error| {
-            error.within("cannot install the packages that requirements.txt names")
-        })
+        tool::run(&mut pip, INSTALL).map_err(|error| error.within(NotMade::Install { list }))
     })?;
     let component = packages.join("component.wasm");
     let mut componentize = Command::new(packages.join("bin/componentize-py"));
@@ -47,10 +44,8 @@ pub fn build(folder: &Path) -> Result<Made> {
         "name componentize-py in requirements.txt",
     )?;
     let bytes = fs::read(&component).map_err(|error| {
-        Error::system(
-            "cannot read the component that componentize-py made",
-            &error,
-        )
+        let tool = "componentize-py";
+        Error::system(NotMade::Unread { tool }, &error)
     })?;
     Ok(Made {
         name: world.policy,

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::json;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::Shown;
+use switch_root_core::outcome::Message;
 use switch_root_core::output::{AtomicFile, cannot_write};
 use switch_root_core::yaml::{self, Kind as NodeKind};
 
@@ -13,12 +14,25 @@ use super::case::parse;
 use super::form::Form;
 use crate::answers::Answers;
 
+switch_root_core::outcomes! {
+    /// Why answers are not written into a case.
+    pub(crate) enum NotBlessed in "policies" {
+        /// Answers are written over `expect` alone, and the rest of the case stays as it is. Where its
+        /// layout does not allow that, write them by hand.
+        "SR-T12" Indented = "its keys do not begin in the first column",
+        "SR-T13" Unlike = "the expectation cannot be written so that it is read back; write it by hand",
+        "SR-T14" Toml { error: String } = "{error}",
+    }
+}
+
 /// Makes these answers the expectation of a case. Tells whether the file changed.
 ///
 /// # Errors
 /// The file cannot be written, or is not laid out so that something can be put into it.
 pub fn bless(path: &Path, text: &str, answers: &Answers) -> Result<bool> {
-    let wrong = |reason: String| Error::input(format!("cannot bless {}: {reason}", path.shown()));
+    let wrong = |reason: Message| {
+        Error::input(reason.reworded(|reason| format!("cannot bless {}: {reason}", path.shown())))
+    };
     let blessed = match Form::of(path) {
         Form::Yaml => in_yaml(text, answers).map_err(wrong)?,
         Form::Toml => in_toml(text, answers).map_err(wrong)?,
@@ -28,9 +42,7 @@ pub fn bless(path: &Path, text: &str, answers: &Answers) -> Result<bool> {
     }
     // What is written is what will be read.
     if parse(&blessed, path)?.expect.as_ref() != Some(answers) {
-        return Err(wrong(
-            "the expectation cannot be written so that it is read back; write it by hand".into(),
-        ));
+        return Err(wrong(NotBlessed::Unlike.into()));
     }
     let output = AtomicFile::create(path)?;
     let before = std::fs::metadata(path).map_err(|error| cannot_write(path, &error))?;
@@ -43,12 +55,12 @@ pub fn bless(path: &Path, text: &str, answers: &Answers) -> Result<bool> {
     Ok(true)
 }
 
-fn in_yaml(text: &str, answers: &Answers) -> std::result::Result<String, String> {
+fn in_yaml(text: &str, answers: &Answers) -> std::result::Result<String, Message> {
     let mut written = yaml::emit(&json!({ "expect": answers }));
     if *answers == Answers::default() {
         written = "expect: {}\n".into();
     }
-    let root = yaml::document(text).map_err(|error| error.to_string())?;
+    let root = yaml::document(text)?;
     let entries = match root.as_ref().map(|root| &root.kind) {
         Some(NodeKind::Mapping(entries)) => entries.as_slice(),
         _ => &[],
@@ -59,7 +71,7 @@ fn in_yaml(text: &str, answers: &Answers) -> std::result::Result<String, String>
             .map_or(text.len(), |(byte, _)| byte)
     };
     if entries.iter().any(|(key, _)| key.start.column != 1) {
-        return Err("its keys do not begin in the first column".into());
+        return Err(NotBlessed::Indented.into());
     }
     let place = entries.iter().position(|(key, _)| key.text == "expect");
     let Some(place) = place else {
@@ -89,11 +101,14 @@ fn in_yaml(text: &str, answers: &Answers) -> std::result::Result<String, String>
     Ok(format!("{}{written}{rest}", &text[..start]))
 }
 
-fn in_toml(text: &str, answers: &Answers) -> std::result::Result<String, String> {
+fn in_toml(text: &str, answers: &Answers) -> std::result::Result<String, Message> {
+    let wrong = |error: &dyn std::fmt::Display| NotBlessed::Toml {
+        error: error.to_string(),
+    };
     let mut document: toml_edit::DocumentMut = text
         .parse()
-        .map_err(|error: toml_edit::TomlError| error.to_string())?;
-    let mut expect = toml_edit::ser::to_document(answers).map_err(|error| error.to_string())?;
+        .map_err(|error: toml_edit::TomlError| wrong(&error))?;
+    let mut expect = toml_edit::ser::to_document(answers).map_err(|error| wrong(&error))?;
     let mut expect = std::mem::take(expect.as_table_mut());
     // A table without entries of its own needs no heading.
     expect.set_implicit(false);

@@ -13,10 +13,35 @@ use switch_root_core::escape::Shown;
 use switch_root_core::file::{self, Links};
 use switch_root_core::limits::Limits;
 use switch_root_core::os_release;
+use switch_root_core::outcome::Message;
 use switch_root_core::yaml::{self, Kind as NodeKind, Node, Position};
 
 use super::form::Form;
 use crate::answers::Answers;
+
+switch_root_core::outcomes! {
+    /// Why a file is not a case: what follows its name in a sentence.
+    pub enum NoCase in "policies" {
+        /// Check the path: a case is a file that ends in `.yaml`, `.yml` or `.toml`.
+        "SR-T03" Missing = "is not there",
+        "SR-T04" NotText { offset: usize } = "is not UTF-8: the byte at offset {offset} is wrong",
+        /// Mend it at the place that is named. The book's page on testing policies has all keys.
+        "SR-T05" Malformed { error: String } = "cannot be understood: {error}",
+        "SR-T06" Empty = "is empty; it holds a mapping with at least `expect`",
+        "SR-T07" NoMapping { found: String } = "holds {found}, and not a mapping with keys such as `tree` and `expect`",
+        /// What is asked and what is expected have to fit each other.
+        "SR-T08" TwoTrees = "has both `tree` and `initramfs`; one of them is the initramfs",
+        "SR-T09" NothingToDecide = "expects decisions, and has neither `tree` nor `initramfs` to decide on",
+        "SR-T10" NoExtensions = "expects verdicts, and has no `extensions`",
+        "SR-T11" SameImage = "has two extensions with the same `image`; verdicts go by that name",
+    }
+}
+
+/// Refuses a case.
+pub fn refused(path: &Path, reason: impl Into<Message>) -> Error {
+    let reason = reason.into().said_of(path.shown());
+    Error::input(reason.said_of("the case"))
+}
 
 /// The largest file of a case, in bytes.
 const LIMIT: u64 = 1 << 20;
@@ -187,13 +212,18 @@ impl<'de> Deserialize<'de> for Item {
 
             fn visit_map<M: MapAccess<'de>>(self, map: M) -> std::result::Result<Item, M::Error> {
                 let detail = Detail::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                let mode = detail.mode.as_deref().map(mode).transpose();
+                let mode = detail.mode.map(|text| {
+                    mode(&text).ok_or_else(|| {
+                        let reason = "is not one of at most four octal digits";
+                        de::Error::custom(format_args!("the mode `{text}` {reason}"))
+                    })
+                });
                 Ok(Item {
                     kind: detail.kind,
                     target: detail.symlink,
                     contents: detail.contents,
                     size: detail.size.map(|size| size.0),
-                    mode: mode.map_err(de::Error::custom)?,
+                    mode: mode.transpose()?,
                     mount_point: detail.mount_point.0,
                 })
             }
@@ -203,11 +233,10 @@ impl<'de> Deserialize<'de> for Item {
     }
 }
 
-fn mode(text: &str) -> std::result::Result<u32, String> {
+fn mode(text: &str) -> Option<u32> {
     u32::from_str_radix(text, 8)
         .ok()
         .filter(|mode| *mode <= 0o7777 && text.bytes().all(|digit| digit.is_ascii_digit()))
-        .ok_or_else(|| format!("the mode `{text}` is not one of at most four octal digits"))
 }
 
 /// A number, or its spelling: YAML's scalars come as they are spelled.
@@ -245,15 +274,12 @@ impl<'de> Deserialize<'de> for Truth {
 /// # Errors
 /// The file, and why it cannot be read.
 pub fn read_text(path: &Path) -> Result<String> {
-    let wrong = |reason: String| Error::input(format!("the case {} {reason}", path.shown()));
     let (bytes, _) = file::read(path, LIMIT, Links::Follow)
-        .map_err(|reason| wrong(reason.to_string()))?
-        .ok_or_else(|| wrong("is not there".into()))?;
+        .map_err(|reason| refused(path, reason))?
+        .ok_or_else(|| refused(path, NoCase::Missing))?;
     String::from_utf8(bytes).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
-        wrong(format!(
-            "is not UTF-8: the byte at offset {offset} is wrong"
-        ))
+        refused(path, NoCase::NotText { offset })
     })
 }
 
@@ -262,34 +288,27 @@ pub fn read_text(path: &Path) -> Result<String> {
 /// # Errors
 /// The file, where in it, and what is wrong.
 pub fn parse(text: &str, path: &Path) -> Result<Case> {
-    let wrong = |reason: String| Error::input(format!("the case {} {reason}", path.shown()));
     let case: Case = match Form::of(path) {
         Form::Toml => toml::from_str(text).map_err(|error| {
-            wrong(format!(
-                "cannot be understood: {}",
-                error.to_string().trim_end()
-            ))
+            let error = error.to_string().trim_end().to_owned();
+            refused(path, NoCase::Malformed { error })
         })?,
-        Form::Yaml => from_yaml(text).map_err(wrong)?,
+        Form::Yaml => from_yaml(text).map_err(|reason| refused(path, reason))?,
     };
     if case.tree.is_some() && case.initramfs.is_some() {
-        return Err(wrong(
-            "has both `tree` and `initramfs`; one of them is the initramfs".into(),
-        ));
+        return Err(refused(path, NoCase::TwoTrees));
     }
     Ok(case)
 }
 
-fn from_yaml(text: &str) -> std::result::Result<Case, String> {
-    let root = yaml::document(text).map_err(|error| error.to_string())?;
+fn from_yaml(text: &str) -> std::result::Result<Case, Message> {
+    let root = yaml::document(text)?;
     let Some(root) = root else {
-        return Err("is empty; it holds a mapping with at least `expect`".into());
+        return Err(NoCase::Empty.into());
     };
     let NodeKind::Mapping(entries) = &root.kind else {
-        return Err(format!(
-            "holds {}, and not a mapping with keys such as `tree` and `expect`",
-            root.describe()
-        ));
+        let found = root.describe().to_string();
+        return Err(NoCase::NoMapping { found }.into());
     };
     let value = entries
         .iter()
@@ -303,7 +322,8 @@ fn from_yaml(text: &str) -> std::result::Result<Case, String> {
         .collect();
     serde_path_to_error::deserialize(Value::Object(value)).map_err(|error| {
         let position = position(&root, error.path().iter());
-        format!("cannot be understood: {position}: {}", error.inner())
+        let error = format!("{position}: {}", error.inner());
+        NoCase::Malformed { error }.into()
     })
 }
 

@@ -12,6 +12,7 @@ use switch_root_core::escape::{self, Shown};
 use switch_root_core::failure::Failure;
 use switch_root_core::file;
 use switch_root_core::limits::Limits;
+use switch_root_core::outcome::Message;
 use switch_root_core::progress::Progress;
 
 use super::case::Overrides;
@@ -34,12 +35,12 @@ impl Component {
     /// # Errors
     /// The file, and why it is no policy: in the words of a boot. Or the sidecar is wrong.
     pub fn read(path: &Path, progress: &dyn Progress) -> Result<Self> {
-        let wrong = |reason: String| Error::input(format!("{} {reason}", path.shown()));
+        let wrong = |reason: Message| Error::input(reason.said_of(path.shown()));
         let wasm = loading::read(path)?;
         let sidecar = loading::sidecar_of(path, None)?;
         let name = path.file_stem().unwrap_or_default();
         let name = escape::path(name.as_encoded_bytes());
-        file::check_component(&wasm).map_err(|reason| wrong(reason.to_string()))?;
+        file::check_component(&wasm).map_err(|reason| wrong(reason.into()))?;
         let digest = engine::digest(&wasm);
         let native = match component::check_names(&wasm) {
             Ok(()) => Ok(compile(path, wasm, progress).map_err(wrong)?),
@@ -82,20 +83,19 @@ fn compile(
     path: &Path,
     wasm: Vec<u8>,
     progress: &dyn Progress,
-) -> std::result::Result<Native, String> {
+) -> std::result::Result<Native, Message> {
     let target = engine::target_of(std::env::consts::ARCH);
     let file = match loading::ahead(&loading::shown(path), &wasm, &target, progress) {
         Ok(file) => file,
         Err(error) => return Err(refusal(path, wasm).unwrap_or(error)),
     };
-    let (_, code) = engine::split_native(&file).map_err(|error| error.to_string())?;
-    Native::copied(code).map_err(|error| error.to_string())
+    loading::native(&file)
 }
 
 /// What the judge says of a component that cannot be compiled.
-fn refusal(path: &Path, wasm: Vec<u8>) -> Option<String> {
+fn refusal(path: &Path, wasm: Vec<u8>) -> Option<Message> {
     let policy = loading::policy(path, wasm, Sidecar::default());
     let account = loading::load(&policy, true).ok()?;
     let failure = account.failures.first()?;
-    Some(failure.message.clone())
+    Some(failure.clone().into())
 }

@@ -10,7 +10,7 @@ use super::{Outcome, Verdict};
 ///
 /// # Errors
 /// What the writer of XML says.
-pub fn report(suites: &[(String, Vec<Outcome>)]) -> Result<String, String> {
+pub fn report(suites: &[(String, Vec<Outcome>)]) -> Result<String, quick_junit::SerializeError> {
     let mut report = Report::new("srctl policy test");
     for (name, outcomes) in suites {
         let mut suite = TestSuite::new(name.as_str());
@@ -38,5 +38,5 @@ pub fn report(suites: &[(String, Vec<Outcome>)]) -> Result<String, String> {
         }
         report.add_test_suite(suite);
     }
-    report.to_string().map_err(|error| error.to_string())
+    report.to_string()
 }

@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 use switch_root_core::escape;
+use wasmparser::BinaryReaderError;
 use wasmparser::{
     ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind,
     ComponentTypeRef, Encoding, Instance, Parser, Payload,
@@ -12,6 +13,17 @@ use wasmparser::{
 
 use super::metadata::Metadata;
 use super::parts::Core;
+
+switch_root_core::outcomes! {
+    /// Why sections are not read to the end.
+    pub(crate) enum Unread in "policies" {
+        /// It was truncated or damaged: build it again. What was read before is shown.
+        "SR-T53" Malformed { error: BinaryReaderError } = "{error}",
+        /// No toolchain makes so much in one component.
+        "SR-T54" Nested = "it has more than {DEPTH} components in each other",
+        "SR-T55" Parts = "it consists of more than {PARTS} parts",
+    }
+}
 
 /// Components within each other at most. wit-component makes two.
 const DEPTH: usize = 50;
@@ -102,7 +114,9 @@ pub fn read(file: &[u8]) -> Sections {
         parts: 0,
     };
     let read = reader.read(file);
-    sections.problem = read.err().map(|reason| escape::message(&reason, NAME));
+    sections.problem = read
+        .err()
+        .map(|reason| escape::message(&reason.to_string(), NAME));
     sections.metadata.escape();
     sections
 }
@@ -114,16 +128,15 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn read(&mut self, file: &[u8]) -> Result<(), String> {
+    fn read(&mut self, file: &[u8]) -> Result<(), Unread> {
         for payload in Parser::new(0).parse_all(file) {
-            let payload = payload.map_err(|error| error.to_string())?;
-            self.take(payload)?;
+            self.take(payload.map_err(|error| Unread::Malformed { error })?)?;
         }
         Ok(())
     }
 
-    fn take(&mut self, payload: Payload<'_>) -> Result<(), String> {
-        let wrong = |error: wasmparser::BinaryReaderError| error.to_string();
+    fn take(&mut self, payload: Payload<'_>) -> Result<(), Unread> {
+        let wrong = |error| Unread::Malformed { error };
         match payload {
             Payload::Version { encoding, .. } if self.stack.is_empty() => {
                 let component = encoding == Encoding::Component;
@@ -233,9 +246,9 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn enter(&mut self, component: bool) -> Result<(), String> {
+    fn enter(&mut self, component: bool) -> Result<(), Unread> {
         if self.stack.len() == DEPTH {
-            return Err(format!("it has more than {DEPTH} components in each other"));
+            return Err(Unread::Nested);
         }
         self.part()?;
         self.stack.push(Frame {
@@ -260,7 +273,7 @@ impl Reader<'_> {
         }
     }
 
-    fn alias(&mut self, alias: &ComponentAlias<'_>) -> Result<(), String> {
+    fn alias(&mut self, alias: &ComponentAlias<'_>) -> Result<(), Unread> {
         match *alias {
             ComponentAlias::InstanceExport { kind, .. } => match kind {
                 ComponentExternalKind::Module => self.module(None),
@@ -290,23 +303,23 @@ impl Reader<'_> {
         }
     }
 
-    fn module(&mut self, module: Option<Core>) -> Result<(), String> {
+    fn module(&mut self, module: Option<Core>) -> Result<(), Unread> {
         self.part()?;
         self.frame().modules.push(module);
         Ok(())
     }
 
-    fn component(&mut self, component: Option<Core>) -> Result<(), String> {
+    fn component(&mut self, component: Option<Core>) -> Result<(), Unread> {
         self.part()?;
         self.frame().components.push(component);
         Ok(())
     }
 
     /// Counts one more thing that is remembered.
-    fn part(&mut self) -> Result<(), String> {
+    fn part(&mut self) -> Result<(), Unread> {
         self.parts += 1;
         if self.parts > PARTS {
-            return Err(format!("it consists of more than {PARTS} parts"));
+            return Err(Unread::Parts);
         }
         Ok(())
     }

@@ -7,6 +7,15 @@ use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::Shown;
 use switch_root_core::reading::cannot_read;
 
+switch_root_core::outcomes! {
+    /// Why a project is not taken for its component.
+    pub(crate) enum NoComponent in "policies" {
+        /// A command was given the folder of a project, and takes the one `.wasm` in it.
+        "SR-T28" NotBuilt { folder: String } = "there is no component in {folder}; build it with `srctl policy build {folder}`",
+        "SR-T29" Several { folder: String } = "{folder} holds more than one component; name the one that is meant",
+    }
+}
+
 /// The file of a policy: the path itself, or where that is the folder of a project the
 /// component that `srctl policy build` wrote into it.
 ///
@@ -23,7 +32,6 @@ pub fn component(path: &Path) -> Result<PathBuf> {
 fn built(project: &Path) -> Result<PathBuf> {
     let shown = project.shown();
     let failed = |error| cannot_read(project, &error);
-    let build = format!("build it with `srctl policy build {shown}`");
     let mut components = Vec::new();
     for entry in std::fs::read_dir(project).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
@@ -34,14 +42,10 @@ fn built(project: &Path) -> Result<PathBuf> {
     let component = match components.pop() {
         Some(component) if components.is_empty() => component,
         None => {
-            return Err(Error::input(format!(
-                "there is no component in {shown}; {build}"
-            )));
+            return Err(Error::input(NoComponent::NotBuilt { folder: shown }));
         }
         Some(_) => {
-            return Err(Error::input(format!(
-                "{shown} holds more than one component; name the one that is meant"
-            )));
+            return Err(Error::input(NoComponent::Several { folder: shown }));
         }
     };
     let age = std::fs::metadata(&component)
@@ -49,7 +53,7 @@ fn built(project: &Path) -> Result<PathBuf> {
         .map_err(failed)?;
     if let Some(source) = newer(project, age)? {
         tracing::warn!(
-            "{} is older than {}; {build}",
+            "{} is older than {}; build it with `srctl policy build {shown}`",
             component.shown(),
             source.shown()
         );

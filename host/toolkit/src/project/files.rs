@@ -8,6 +8,15 @@ use super::specification::{Project, Questions};
 use crate::CONTRACT;
 use crate::language::Language;
 
+switch_root_core::outcomes! {
+    /// Why the SDK that is named is not used.
+    pub(crate) enum NoSdk in "policies" {
+        /// Name the folder of the crate, or leave `--sdk` out: the project gets a copy then.
+        "SR-T24" Missing { path: String } = "cannot find the SDK {path}",
+        "SR-T25" Other { path: String } = "{path} is not the crate of the SDK; name the folder policies/sdk of switch-root's sources",
+    }
+}
+
 /// A file: its path in the project, and what is in it.
 type File = (String, String);
 
@@ -59,7 +68,8 @@ fn rust(project: &Project) -> Result<Vec<File>> {
         None => "sdk".to_owned(),
         Some(path) => {
             let path = path.canonicalize().map_err(|error| {
-                Error::system(format!("cannot find the SDK {}", path.shown()), &error)
+                let path = path.shown();
+                Error::system(NoSdk::Missing { path }, &error)
             })?;
             let manifest = std::fs::read_to_string(path.join("Cargo.toml")).unwrap_or_default();
             match path.to_str() {
@@ -70,10 +80,8 @@ fn rust(project: &Project) -> Result<Vec<File>> {
                     text.to_owned()
                 }
                 _ => {
-                    return Err(Error::input(format!(
-                        "{} is not the crate of the SDK; name the folder policies/sdk of switch-root's sources",
-                        path.shown()
-                    )));
+                    let path = path.shown();
+                    return Err(Error::input(NoSdk::Other { path }));
                 }
             }
         }

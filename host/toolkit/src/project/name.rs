@@ -3,6 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
+switch_root_core::outcomes! {
+    /// Why a policy cannot be called so.
+    pub enum NoName in "policies" {
+        /// Choose a name like `keep-host-keys`.
+        "SR-T26" Letters = "a name is made of words of lower-case letters and digits, each beginning with a letter, with a dash between two, and at most {LONGEST} bytes long, such as keep-host-keys",
+        "SR-T27" Reserved = "a language has a use of its own for this name; choose another one",
+    }
+}
+
 /// The name of a policy: that of its file, and of a package in each language.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name(String);
@@ -76,9 +85,9 @@ const RESERVED: &[&str] = &[
 ];
 
 impl FromStr for Name {
-    type Err = String;
+    type Err = NoName;
 
-    fn from_str(name: &str) -> std::result::Result<Self, String> {
+    fn from_str(name: &str) -> std::result::Result<Self, NoName> {
         let word = |word: &str| {
             word.starts_with(|first: char| first.is_ascii_lowercase())
                 && word
@@ -86,12 +95,10 @@ impl FromStr for Name {
                     .all(|other| other.is_ascii_lowercase() || other.is_ascii_digit())
         };
         if name.len() > LONGEST || !name.split('-').all(word) {
-            return Err(format!(
-                "a name is made of words of lower-case letters and digits, each beginning with a letter, with a dash between two, and at most {LONGEST} bytes long, such as keep-host-keys"
-            ));
+            return Err(NoName::Letters);
         }
         if RESERVED.contains(&name) {
-            return Err("a language has a use of its own for this name; choose another one".into());
+            return Err(NoName::Reserved);
         }
         Ok(Self(name.to_owned()))
     }

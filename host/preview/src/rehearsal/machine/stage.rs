@@ -8,11 +8,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
+use switch_root_core::error::Words;
 
 use super::super::init::end_machine;
 use super::super::messages::{self, Message, Settings, Staged, say};
 use super::super::program;
-use super::super::stage::{self, MOUNTED, Sentence, TMPFS, mount_point, mount_pseudo, tried};
+use super::super::stage::{self, MOUNTED, Staging, TMPFS, mount_point, mount_pseudo, tried};
 use super::files::{FOLDER, OWN, SETTINGS};
 
 /// What settings may take, in bytes.
@@ -29,13 +30,13 @@ pub fn run() -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn play() -> Sentence<Infallible> {
+fn play() -> Staging<Infallible> {
     let mut staged = Staged::default();
     // First: what is mounted would cover what an image has there.
     let file = File::open(SETTINGS).map_err(tried("open the settings"))?;
     let settings: Settings = messages::read(file, LIMIT).map_err(tried("read the settings"))?;
-    let open = |path: &Option<std::path::PathBuf>| -> Sentence<Option<OwnedFd>> {
-        let open = |path: &Path| program::open(path).map_err(|error| error.to_string());
+    let open = |path: &Option<std::path::PathBuf>| -> Staging<Option<OwnedFd>> {
+        let open = |path: &Path| program::open(path).map_err(Words::message);
         path.as_deref().map(open).transpose()
     };
     let root = File::open("/").map_err(tried("open the initramfs"))?;
@@ -68,5 +69,5 @@ fn play() -> Sentence<Infallible> {
     let new_root = stage::new_root(&root, &settings.new_root, own, &mut staged)?;
     fs::remove_dir_all(FOLDER).map_err(tried("take the files of the rehearsal away"))?;
     say(&Message::Staged(staged)).map_err(tried("write"))?;
-    Err(stage::execute(&program, new_root, &settings, true))
+    Err(stage::execute(&program, new_root, &settings, true).into())
 }

@@ -9,6 +9,17 @@ use policy::engine;
 use super::of_machine::OfMachine;
 use crate::doctor::finding::{Finding, Findings};
 
+switch_root_core::outcomes! {
+    /// What is wrong with the program that an image has switch.
+    pub(crate) enum OtherProgram in "doctor" {
+        /// Make the image again with `switch_root` in it, and have its /init call that.
+        "SR-Z26" Called { who: String } = "is what {who} has switch, and is another program than switch_root",
+        "SR-Z27" Busybox = "is called by its name alone, by busybox's shell, which may run its own command of this name (busybox-static does): call it by its path in /init",
+        /// It was updated. Make the image again.
+        "SR-Z28" Build { who: String, program: String } = "is called by {who}, and is another build of switch_root ({program}) than is installed",
+    }
+}
+
 /// Looks for the boot program where it will be called.
 pub fn program(
     image: &Image,
@@ -21,7 +32,7 @@ pub fn program(
     let called = match called::find(tree) {
         Ok(called) => called,
         Err(why) => {
-            findings.problem("image-binary", image.name.clone(), why.to_string(), rebuild);
+            findings.problem("image-binary", image.name.clone(), why, rebuild);
             return None;
         }
     };
@@ -34,18 +45,16 @@ pub fn program(
         findings.problem(
             "image-binary",
             format!("{place} of {label}"),
-            format!("is what {who} has switch, and is another program than switch_root"),
+            OtherProgram::Called {
+                who: who.to_string(),
+            },
             rebuild,
         );
         return None;
     };
     let about = format!("{place} of {label}");
     if busybox_may_run_its_own(tree, place) {
-        findings.note(
-            "image-binary",
-            about.clone(),
-            "is called by its name alone, by busybox's shell, which may run its own command of this name (busybox-static does): call it by its path in /init",
-        );
+        findings.note("image-binary", about.clone(), OtherProgram::Busybox);
     }
     let digest = tree.contents(place.as_bytes()).map(engine::digest).ok();
     let installed = of.and_then(|of| of.machine.binary.as_ref());
@@ -53,10 +62,10 @@ pub fn program(
         Some(installed) if Some(installed) != digest.as_ref() => findings.warning(
             "image-binary",
             about,
-            format!(
-                "is called by {who}, and is another build of switch_root ({}) than is installed",
-                binary.name()
-            ),
+            OtherProgram::Build {
+                who: who.to_string(),
+                program: binary.name(),
+            },
             rebuild,
         ),
         Some(_) => findings.ok(

@@ -14,12 +14,35 @@ use policy::trust::Trust;
 use switch_root_core::escape;
 use switch_root_core::limits::fixed;
 use switch_root_core::locations::TRUST;
+use switch_root_core::outcome::Message;
 
 use super::of_machine::OfMachine;
 use crate::as_initramfs::AsInitramfs;
 use crate::doctor::finding::{Finding, Findings};
 use crate::doctor::keys;
 use crate::rooted::Rooted;
+
+switch_root_core::outcomes! {
+    /// What an image has otherwise than the machine.
+    pub(crate) enum Stale in "doctor" {
+        /// The machine's policies were changed since the image was made. Make it again.
+        "SR-Z30" Lacking { image: String } = "is active on the machine, and not in {image}",
+        "SR-Z31" Left { image: String } = "is in {image}, and not active on the machine",
+        "SR-Z32" Other { image: String } = "is another one in {image} than on the machine",
+        "SR-Z33" Sidecar { image: String } = "has another sidecar in {image} than on the machine",
+        /// The same of the lists of signers.
+        "SR-Z34" NoTrust = "has no trust folder, and the machine has one: it would boot policies that nobody signed",
+        "SR-Z35" Signers { accepts: String } = "has other lists of signers than the machine{accepts}",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// Why a list of signers of the machine is not compared.
+    pub(crate) enum NoList in "doctor" {
+        /// Put the list where the link leads, or remove the link.
+        "SR-Z29" Dangling = "is a dangling symbolic link",
+    }
+}
 
 /// Compares the policies, and their sidecars.
 pub fn policies(
@@ -47,14 +70,18 @@ pub fn policies(
     let names: BTreeSet<&String> = machine.keys().chain(image.keys()).collect();
     for name in names {
         let what = match (machine.get(name), image.get(name)) {
-            (Some(_), None) => format!("is active on the machine, and not in {label}"),
-            (None, Some(_)) => format!("is in {label}, and not active on the machine"),
-            (Some((now, _)), Some((then, _))) if now != then => {
-                format!("is another one in {label} than on the machine")
-            }
-            (Some((_, now)), Some((_, then))) if now != then => {
-                format!("has another sidecar in {label} than on the machine")
-            }
+            (Some(_), None) => Stale::Lacking {
+                image: label.to_owned(),
+            },
+            (None, Some(_)) => Stale::Left {
+                image: label.to_owned(),
+            },
+            (Some((now, _)), Some((then, _))) if now != then => Stale::Other {
+                image: label.to_owned(),
+            },
+            (Some((_, now)), Some((_, then))) if now != then => Stale::Sidecar {
+                image: label.to_owned(),
+            },
             _ => continue,
         };
         findings.warning(check, name.clone(), what, rebuild);
@@ -83,14 +110,16 @@ pub fn signers(
     for (whose, lists) in [("the machine", &machine), ("the image", &image)] {
         let unread = |(name, list): (&OsString, &List)| {
             let reason = list.as_ref().err()?;
-            Some(format!("{} {reason}", escape::path(name.as_bytes())))
+            Some(reason.clone().said_of(escape::path(name.as_bytes())))
         };
         // What is not read is not the same as anything.
         if let Some(why) = lists.iter().flatten().find_map(unread) {
             findings.unknown(
                 check,
                 label,
-                format!("could not be compared with the lists of signers of the machine: of {whose}, {why}"),
+                why.reworded(|it| {
+                    format!("could not be compared with the lists of signers of the machine: of {whose}, {it}")
+                }),
                 format!("correct the list of signers; {rebuild}"),
             );
             return;
@@ -98,12 +127,7 @@ pub fn signers(
     }
     match (&machine, &image) {
         (None, None) => {}
-        (Some(_), None) => findings.problem(
-            check,
-            label,
-            "has no trust folder, and the machine has one: it would boot policies that nobody signed",
-            rebuild,
-        ),
+        (Some(_), None) => findings.problem(check, label, Stale::NoTrust, rebuild),
         (machine, image) if machine == image => {
             findings.ok(check, label, "has the lists of signers of the machine");
         }
@@ -116,12 +140,7 @@ pub fn signers(
                     more.join(", ")
                 ),
             };
-            findings.warning(
-                check,
-                label,
-                format!("has other lists of signers than the machine{accepts}"),
-                rebuild,
-            );
+            findings.warning(check, label, Stale::Signers { accepts }, rebuild);
         }
     }
 }
@@ -138,7 +157,7 @@ fn accepted_by_image_alone(machine: &dyn Source, image: &dyn Source) -> Vec<Stri
 }
 
 /// The bytes of a list of signers, or why they cannot be read.
-type List = Result<Vec<u8>, String>;
+type List = Result<Vec<u8>, Message>;
 
 /// The lists of a trust folder; none where there is no such folder.
 fn lists(source: &dyn Source) -> Option<BTreeMap<OsString, List>> {
@@ -149,8 +168,8 @@ fn lists(source: &dyn Source) -> Option<BTreeMap<OsString, List>> {
         path.extension().filter(|ending| *ending == "signers")?;
         let list = match source.read(&path, fixed::SIGNERS_FILE) {
             Ok(Some(contents)) => Ok(contents.bytes),
-            Ok(None) => Err("is a dangling symbolic link".into()),
-            Err(reason) => Err(reason.text),
+            Ok(None) => Err(NoList::Dangling.into()),
+            Err(reason) => Err(reason),
         };
         Some((name, list))
     });

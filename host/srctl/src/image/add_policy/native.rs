@@ -80,10 +80,10 @@ pub fn list(
         }
         let name = escape::path(path.as_os_str().as_encoded_bytes());
         let native = loading::ahead(&name, wasm, &target, progress).map_err(|reason| {
-            Error::input(format!(
-                "cannot compile {name} of {} again: {reason}; with --compile none it is compiled at boot",
-                shown(names.initramfs)
-            ))
+            let image = shown(names.initramfs);
+            Error::input(reason.reworded(|it| {
+                format!("cannot compile {name} of {image} again: {it}; with --compile none it is compiled at boot")
+            }))
         })?;
         listed.add(&native);
         additions.again.push((without_slash(path), native));

@@ -21,6 +21,15 @@ use tempfile::TempDir;
 use crate::as_initramfs::Signers;
 use crate::rooted::Rooted;
 
+switch_root_core::outcomes! {
+    /// Why folders are not put into their places.
+    pub(crate) enum NotPlaced in "srctl" {
+        /// The image is as it was. The system's own words follow.
+        "SR-H44" Nothing = "nothing was staged",
+        "SR-H45" Folder { folder: &'static str } = "cannot put {folder} into the image",
+    }
+}
+
 /// The folders that are replaced as a whole.
 const FOLDERS: [&str; 3] = [VENDOR, OPERATOR, TRUST];
 
@@ -170,9 +179,8 @@ impl Folders {
                     for one in placed.iter().rev() {
                         self.take_back(one);
                     }
-                    let error =
-                        Error::system(format!("cannot put {folder} into the image"), &error.into());
-                    return Err(error.within("nothing was staged"));
+                    let error = Error::system(NotPlaced::Folder { folder }, &error.into());
+                    return Err(error.within(NotPlaced::Nothing));
                 }
             }
         }

@@ -10,14 +10,24 @@ use policy::trust::compiled::Compiled;
 use policy::trust::signature_path;
 use switch_root_core::error::Result;
 use switch_root_core::failure::{Failure, Kind};
+use switch_root_core::file::Unreadable;
 use switch_root_core::interrupt;
 use switch_root_core::limits::fixed;
-use switch_root_core::outcome::Message;
+use switch_root_core::outcome::{Code, Message};
 use switch_root_core::progress::Progress;
 use toolkit::loading;
 
 use super::folders::{Piece, What};
 use crate::as_initramfs::AsInitramfs;
+
+switch_root_core::outcomes! {
+    /// Why a policy is left out of an image.
+    pub(crate) enum LeftOutFor in "srctl" {
+        /// A compiled form is of one target and one release. Put the `.wasm` of the policy beside it.
+        "SR-H46" Target { theirs: String, target: String } = "was compiled for {theirs}, and the image is for {target}; put its .wasm beside it",
+        "SR-H47" Version = "has no .wasm, and the boot binary is of another version than its compiled form",
+    }
+}
 
 /// Milliseconds that a policy has at least to be loaded: here it is compiled first, which
 /// may take longer than its deadline, and which a boot is spared.
@@ -71,6 +81,8 @@ pub struct LeftOut {
     pub origin: String,
     /// Why, with its file.
     pub reason: String,
+    /// The code of that.
+    pub code: Option<Code>,
     /// What to do.
     pub advice: &'static str,
     /// Whether the machine must not switch without it, as its sidecar says: no image may be
@@ -89,6 +101,7 @@ impl LeftOut {
             name: name.into(),
             origin: origin.into(),
             reason,
+            code: failure.code,
             advice: match failure.kind {
                 Kind::Signature => {
                     "sign it with a key that the image accepts (`srctl policy sign`)"
@@ -171,10 +184,7 @@ fn take(
     let compiled = match usable {
         Ok(piece) => piece,
         Err(reason) => {
-            return Ok(Err(Failure::load(
-                Kind::Unreadable,
-                Message::quoted(reason),
-            )));
+            return Ok(Err(Failure::load(Kind::Unreadable, reason)));
         }
     };
     let trial = trial(policy, compiled.is_some(), target);
@@ -212,7 +222,7 @@ fn take(
         };
         match piece {
             Ok(piece) => staged.beside.push(piece),
-            Err(reason) => return Ok(Err(Failure::load(Kind::Settings, Message::quoted(reason)))),
+            Err(reason) => return Ok(Err(Failure::load(Kind::Settings, reason))),
         }
     }
     Ok(Ok(staged))
@@ -225,7 +235,7 @@ fn native(
     files: &Found,
     policy: &Policy,
     target: &str,
-) -> std::result::Result<Option<Piece>, String> {
+) -> std::result::Result<Option<Piece>, Message> {
     let accepted = policy.code.as_ref().is_ok_and(|code| code.native.is_some());
     let Some(path) = files.cwasm.as_ref().filter(|_| accepted) else {
         return Ok(None);
@@ -240,10 +250,11 @@ fn native(
     }
     match files.wasm {
         Some(_) => Ok(None),
-        None => Err(format!(
-            "was compiled for {}, and the image is for {target}; put its .wasm beside it",
-            record.target
-        )),
+        None => Err(LeftOutFor::Target {
+            theirs: record.target,
+            target: target.to_owned(),
+        }
+        .into()),
     }
 }
 
@@ -279,12 +290,12 @@ fn try_loading(machine: &AsInitramfs<'_>, trial: Option<&Policy>) -> Result<Opti
     Ok(account.failures.into_iter().next())
 }
 
-fn read(machine: &AsInitramfs<'_>, path: &Path, limit: u64) -> std::result::Result<Piece, String> {
+fn read(machine: &AsInitramfs<'_>, path: &Path, limit: u64) -> std::result::Result<Piece, Message> {
     let shown = machine.shown(path);
     match machine.read(path, limit) {
         Ok(Some(contents)) => Ok(Piece::bytes(path, contents.bytes)),
-        Ok(None) => Err(format!("{shown} is a link to nothing")),
-        Err(reason) => Err(format!("{shown} {reason}")),
+        Ok(None) => Err(Message::from(Unreadable::Dangling).said_of(shown)),
+        Err(reason) => Err(reason.said_of(shown)),
     }
 }
 
@@ -310,9 +321,7 @@ impl Gathered {
         for mut staged in std::mem::take(&mut self.staged) {
             interrupt::check()?;
             let reason = match (&staged.wasm, fits) {
-                (None, false) if staged.compiled.is_some() => Some(
-                    "has no .wasm, and the boot binary is of another version than its compiled form".to_owned(),
-                ),
+                (None, false) if staged.compiled.is_some() => Some(LeftOutFor::Version.into()),
                 (Some(wasm), true) if staged.compiled.is_none() => {
                     match loading::ahead(&staged.name, wasm.contents(), target, progress) {
                         Ok(bytes) => {
@@ -329,7 +338,7 @@ impl Gathered {
             match reason {
                 None => self.staged.push(staged),
                 Some(reason) => {
-                    let failure = Failure::load(Kind::NotAPolicy, Message::quoted(reason));
+                    let failure = Failure::load(Kind::NotAPolicy, reason);
                     let needed = staged.needed;
                     let left = LeftOut::new(&staged.name, &staged.origin, &failure, needed);
                     self.left_out.push(left);

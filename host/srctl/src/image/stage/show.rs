@@ -118,6 +118,7 @@ fn value(gathered: &Gathered, signers: &Signers, target: &str, refused: bool) ->
                 "name": left.name,
                 "origin": left.origin,
                 "reason": left.reason,
+                "code": left.code,
                 "advice": left.advice,
             })
         })

@@ -8,13 +8,29 @@ use std::path::{Path, PathBuf};
 
 use oci::reference::ImageRef;
 use policy::source::{Disk, Source};
-use switch_root_core::error::{Error, Result};
+use switch_root_core::error::{Attempt, Error, Result};
 use switch_root_core::escape;
 use switch_root_core::file::{Links, read};
+use switch_root_core::outcome::Message;
 use switch_root_core::output::AtomicFile;
 use switch_root_core::reading::cannot_read;
 
 use crate::input::shown;
+
+switch_root_core::outcomes! {
+    /// Why a pulled policy is not put where it was to go.
+    pub(crate) enum NotPlaced in "srctl" {
+        /// A folder of policies is what a boot runs: nothing in it is replaced that is not the same
+        /// policy's.
+        "SR-H11" Version { other: String, name: String } = "{other} is a version of the same policy, which calls itself {name} now, and both would be active: nothing was written; name the file with --output, that one to replace it",
+        "SR-H12" Another { file: String, from: String } = "{file} came from {from}, and this policy of the same name is another's: nothing was written; name the file with --output, that one to replace it",
+        "SR-H13" Default = "the policy calls itself {DEFAULT}, which would replace the embedded one: nothing was written; name the file with --output, if it is to",
+        "SR-H14" Link { file: String, target: String } = "{file} is a symbolic link to {target}, which would be overwritten: nothing was written; remove the link, or name that file with --output",
+        /// The record says where each policy of the folder came from.
+        "SR-H15" Record { path: String, error: String } = "{path} is malformed: {error}; remove it, and srctl begins another one",
+        "SR-H16" NotWritten { path: String, error: String } = "cannot write {path}: {error}",
+    }
+}
 
 /// Where that is kept. The name has no ending, so that it is no file of a policy.
 const RECORD: &str = ".srctl-pulled";
@@ -51,7 +67,8 @@ impl Place {
             Some(path) if path.is_dir() => path,
             Some(path) if path.as_os_str().as_bytes().ends_with(b"/") => {
                 std::fs::create_dir_all(path).map_err(|error| {
-                    Error::system(format!("cannot make the folder {}", shown(path)), &error)
+                    let path = shown(path);
+                    Error::system(Attempt::MakeFolder { path }, &error)
                 })?;
                 path
             }
@@ -72,25 +89,22 @@ impl Place {
                 && (from.is_some() && from == repository.as_ref() || base(other) == base(stem))
         };
         if let Some(other) = active(folder)?.into_iter().find(|other| same(other)) {
-            return Err(Error::input(format!(
-                "{} is a version of the same policy, which calls itself {name} now, and both would be active: nothing was written; name the file with --output, that one to replace it",
-                shown(&folder.join(other))
-            )));
+            return Err(Error::input(NotPlaced::Version {
+                other: shown(&folder.join(other)),
+                name: name.to_owned(),
+            }));
         }
         let file = folder.join(name);
         if let (Some(from), Some(own)) = (sources.get(name), &repository)
             && from != own
         {
-            return Err(Error::input(format!(
-                "{} came from {}, and this policy of the same name is another's: nothing was written; name the file with --output, that one to replace it",
-                shown(&file),
-                escape::message(from, 200)
-            )));
+            return Err(Error::input(NotPlaced::Another {
+                file: shown(&file),
+                from: escape::message(from, 200),
+            }));
         }
         if name == DEFAULT {
-            return Err(Error::input(format!(
-                "the policy calls itself {DEFAULT}, which would replace the embedded one: nothing was written; name the file with --output, if it is to"
-            )));
+            return Err(Error::input(NotPlaced::Default));
         }
         not_a_link(&file)?;
         let record = repository.and_then(|repository| {
@@ -108,12 +122,19 @@ impl Place {
         let Some((path, sources)) = &self.record else {
             return Ok(());
         };
-        let text = serde_json::to_string_pretty(sources)
-            .map_err(|error| Error::input(format!("cannot write {}: {error}", shown(path))))?;
+        let text = serde_json::to_string_pretty(sources).map_err(|error| {
+            Error::input(NotPlaced::NotWritten {
+                path: shown(path),
+                error: error.to_string(),
+            })
+        })?;
         let mut output = AtomicFile::create(path)?;
         output
             .write_all(format!("{text}\n").as_bytes())
-            .map_err(|error| Error::system(format!("cannot write {}", shown(path)), &error))?;
+            .map_err(|error| {
+                let path = shown(path);
+                Error::system(Attempt::Write { path }, &error)
+            })?;
         output.commit()
     }
 }
@@ -122,24 +143,23 @@ fn sources(record: &Path) -> Result<Sources> {
     let bytes = match read(record, LARGEST, Links::Refuse) {
         Ok(Some((bytes, _))) => bytes,
         Ok(None) => return Ok(Sources::new()),
-        Err(reason) => return Err(Error::input(format!("{} {reason}", shown(record)))),
+        Err(reason) => return Err(Error::input(Message::from(reason).said_of(shown(record)))),
     };
     serde_json::from_slice(&bytes).map_err(|error| {
-        Error::input(format!(
-            "{} is malformed: {error}; remove it, and srctl begins another one",
-            shown(record)
-        ))
+        Error::input(NotPlaced::Record {
+            path: shown(record),
+            error: error.to_string(),
+        })
     })
 }
 
 /// Refuses a symbolic link: what it leads to belongs to somebody else, such as a package.
 fn not_a_link(file: &Path) -> Result<()> {
     match std::fs::read_link(file) {
-        Ok(target) => Err(Error::input(format!(
-            "{} is a symbolic link to {}, which would be overwritten: nothing was written; remove the link, or name that file with --output",
-            shown(file),
-            shown(&target)
-        ))),
+        Ok(target) => Err(Error::input(NotPlaced::Link {
+            file: shown(file),
+            target: shown(&target),
+        })),
         Err(_) => Ok(()),
     }
 }
