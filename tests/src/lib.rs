@@ -39,7 +39,6 @@ pub mod schema;
 pub mod snapshot;
 pub mod stage1;
 pub mod steps;
-pub mod streams;
 pub mod supervise;
 pub mod system;
 pub mod testimony;

@@ -1,10 +1,12 @@
 //! Boots a kernel with a scene as its initramfs, in an emulated machine.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use switch_root_core::child::{self, Bounds};
 
 use crate::architecture::Architecture;
 use crate::archive::pack;
@@ -93,13 +95,12 @@ pub fn boot(kernel: &Path, scene: &Scene, probe: &Path, scratch: &Path) -> io::R
     fs::write(&initramfs, pack(&scene, probe)?)?;
     let command_line = scene.kernel_command_line.as_deref().unwrap_or_default();
     let time_limit = Duration::from_millis(scene.time_limit_ms);
-    boot_as_it_is(kernel, &initramfs, command_line, time_limit, scratch)
+    boot_as_it_is(kernel, &initramfs, command_line, time_limit)
 }
 
 /// Boots `kernel` with an initramfs that is a file, whose `/init` the kernel executes,
 /// in a machine of the kernel's architecture.
-/// Its new root's init is the probe, which ends the machine. In `scratch` the console
-/// is written down.
+/// Its new root's init is the probe, which ends the machine.
 ///
 /// # Errors
 /// What keeps the machine from being started. Whatever happens in it is no error.
@@ -108,11 +109,10 @@ pub fn boot_as_it_is(
     initramfs: &Path,
     command_line: &str,
     time_limit: Duration,
-    scratch: &Path,
 ) -> io::Result<Boot> {
     let mut emulator = emulator(kernel, initramfs, command_line)?;
     emulator.args(["-nographic", "-nic", "none", "-monitor", "none"]);
-    let (mut console, timed_out) = run(&mut emulator, time_limit, scratch)?;
+    let (mut console, timed_out) = run(&mut emulator, time_limit)?;
     let testimony = take_testimony(&mut console);
     Ok(Boot {
         console,
@@ -155,32 +155,12 @@ pub(crate) fn emulator(kernel: &Path, initramfs: &Path, command_line: &str) -> i
 ///
 /// # Errors
 /// It cannot be started.
-pub(crate) fn run(
-    emulator: &mut Command,
-    time_limit: Duration,
-    scratch: &Path,
-) -> io::Result<(String, bool)> {
-    // A file rather than a pipe: nobody has to read while the machine runs.
-    let console = scratch.join("console");
-    let output = File::create(&console)?;
-    let mut emulator = emulator
-        .stdin(Stdio::null())
-        .stdout(output.try_clone()?)
-        .stderr(output)
-        .spawn()?;
-    let deadline = Instant::now() + time_limit;
-    let timed_out = loop {
-        if emulator.try_wait()?.is_some() {
-            break false;
-        }
-        if Instant::now() > deadline {
-            emulator.kill()?;
-            emulator.wait()?;
-            break true;
-        }
-        std::thread::sleep(Duration::from_millis(20));
+pub(crate) fn run(emulator: &mut Command, time_limit: Duration) -> io::Result<(String, bool)> {
+    let bounds = Bounds {
+        deadline: Instant::now() + time_limit,
+        bytes: usize::MAX,
     };
-    let mut bytes = Vec::new();
-    File::open(&console)?.read_to_end(&mut bytes)?;
-    Ok((String::from_utf8_lossy(&bytes).into_owned(), timed_out))
+    let ran = child::run(emulator, &[], bounds, &mut || Ok(()))?;
+    let console = String::from_utf8_lossy(&ran.stdout).into_owned() + &ran.errors();
+    Ok((console, ran.timed_out))
 }

@@ -1,14 +1,11 @@
 //! Starts supervisors and takes their outcomes: the side of the test that calls.
 
-use std::io::{self, Write};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde::de::DeserializeOwned;
+use switch_root_core::child::{Bounds, run};
 
 use crate::outcome::Outcome;
 use crate::scene::Scene;
@@ -22,9 +19,7 @@ const GRACE: Duration = Duration::from_secs(120);
 /// # Errors
 /// A sentence: what is not allowed here.
 pub fn possible(supervisor: &Path) -> Result<(), String> {
-    let child =
-        spawn(Command::new(supervisor).arg("--check")).map_err(|error| error.to_string())?;
-    answer(child, &[], GRACE)
+    answer(Command::new(supervisor).arg("--check"), &[], GRACE)
 }
 
 /// Plays a scene with the `supervisor` binary. `staging` is an empty directory that
@@ -34,57 +29,28 @@ pub fn possible(supervisor: &Path) -> Result<(), String> {
 /// A sentence: what kept the scene from being played.
 pub fn play(supervisor: &Path, scene: &Scene, staging: &Path) -> Result<Outcome, String> {
     let text = serde_json::to_vec(scene).map_err(|error| error.to_string())?;
-    let child = spawn(Command::new(supervisor).arg(staging)).map_err(|error| error.to_string())?;
-    answer(
-        child,
-        &text,
-        GRACE + Duration::from_millis(scene.time_limit_ms),
-    )
+    let limit = GRACE + Duration::from_millis(scene.time_limit_ms);
+    answer(Command::new(supervisor).arg(staging), &text, limit)
 }
 
-fn spawn(command: &mut Command) -> io::Result<Child> {
-    let streams = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    streams.spawn()
-}
-
-/// Gives the supervisor its input and reads its answer, for no longer than `limit`.
+/// Gives the supervisor its input and reads its answer, for no longer than `limit`. Its children
+/// die with it: they asked the kernel for that.
 fn answer<T: DeserializeOwned>(
-    mut child: Child,
+    command: &mut Command,
     input: &[u8],
     limit: Duration,
 ) -> Result<T, String> {
-    let process = Pid::from_raw(child.id().cast_signed());
-    let stdin = child.stdin.take();
-    let (sender, receiver) = mpsc::channel::<io::Result<Output>>();
-    let reader = std::thread::spawn(move || {
-        // The receiver waits for us and nobody else.
-        let _ = sender.send(child.wait_with_output());
-    });
-    if let Some(mut stdin) = stdin {
-        stdin
-            .write_all(input)
-            .map_err(|error| format!("writing to the supervisor: {error}"))?;
-    }
-    let output = match receiver.recv_timeout(limit) {
-        Ok(output) => output,
-        Err(_) => {
-            // Its children die with it: they asked the kernel for that.
-            kill(process, Signal::SIGKILL).map_err(|error| error.to_string())?;
-            receiver.recv().map_err(|error| error.to_string())?
-        }
+    let bounds = Bounds {
+        deadline: Instant::now() + limit,
+        bytes: usize::MAX,
     };
-    reader
-        .join()
-        .map_err(|_| "the thread that reads the supervisor's answer panicked")?;
-    let output = output.map_err(|error| format!("reading from the supervisor: {error}"))?;
-    let result: Result<T, String> = serde_json::from_slice(&output.stdout).map_err(|error| {
-        let errors = String::from_utf8_lossy(&output.stderr);
+    let ran = run(command, input, bounds, &mut || Ok(()))
+        .map_err(|error| format!("running the supervisor: {error}"))?;
+    let result: Result<T, String> = serde_json::from_slice(&ran.stdout).map_err(|error| {
         format!(
-            "the supervisor ended with {} and no answer ({error}): {errors}",
-            output.status
+            "the supervisor ended with {} and no answer ({error}): {}",
+            ran.status,
+            ran.errors()
         )
     })?;
     result

@@ -7,18 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::fault::Call;
 use crate::report::Report;
 use crate::snapshot::{Tree, Usage, difference};
-use crate::testimony::{MARKER, Testimony};
+pub use switch_root_core::child::End;
 
-/// How process 1 of the run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum End {
-    /// With this status.
-    Exited(i32),
-    /// By this signal.
-    Killed(i32),
-    /// It was killed at the time limit.
-    TimedOut,
-}
+use crate::testimony::{MARKER, Testimony};
 
 /// The state of the initramfs at one moment, seen from outside of it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

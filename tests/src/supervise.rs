@@ -12,10 +12,10 @@ use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open, openat};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -23,22 +23,25 @@ use nix::pty::openpty;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::personality::{self, Persona};
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
+use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{
-    ForkResult, Pid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, execve, fork, getegid, geteuid,
-    pipe2, pivot_root, setsid, ttyname,
+    ForkResult, chdir, dup2_stderr, dup2_stdin, dup2_stdout, execve, fork, getegid, geteuid, pipe2,
+    pivot_root, setsid, ttyname,
+};
+
+use switch_root_core::child::{
+    Beside, Bounds, End, collect, default_signals, own_descriptors, wait,
 };
 
 use crate::apply::{NOTHING, apply, mount_pseudo};
 use crate::furnish::furnish;
-use crate::outcome::{End, Outcome, State, take_testimony};
+use crate::outcome::{Outcome, State, take_testimony};
 use crate::programs::output;
 use crate::scene::{Root, SQUASH, Scene};
 use crate::snapshot::{Reach, served, take, usage};
 use crate::steps::{Make, Step};
-use crate::streams::{Beside, collect};
 use crate::watch::Watcher;
 
 /// Where the machine that runs the tests is seen while the initramfs is being made.
@@ -72,7 +75,7 @@ struct Terminal {
 /// # Errors
 /// What keeps the scene from being played. Whatever the subject does is no error.
 pub fn play(scene: &Scene, staging: &Path) -> io::Result<Outcome> {
-    keep_descriptors_to_ourselves()?;
+    own_descriptors()?;
     let stage = set_up(scene, staging)?;
     unshare(CloneFlags::CLONE_NEWPID)?;
     let (ready_read, ready_write) = pipe2(OFlag::O_CLOEXEC)?;
@@ -110,25 +113,35 @@ pub fn play(scene: &Scene, staging: &Path) -> io::Result<Outcome> {
             .transpose()?
             .map(File::from),
     );
-    let limit = Duration::from_millis(scene.time_limit_ms);
-    let (mut texts, timed_out, end, calls) = match watcher {
+    let bounds = Bounds {
+        deadline: Instant::now() + Duration::from_millis(scene.time_limit_ms),
+        bytes: usize::MAX,
+    };
+    let (collected, end, calls) = match watcher {
         None => {
-            let (texts, timed_out) = collect(&mut streams, process, limit, None)?;
-            (texts, timed_out, wait(process)?, Vec::new())
+            let collected = collect(&mut streams, process, bounds, None)?;
+            (collected, wait(process)?, Vec::new())
         }
         Some(mut watcher) => {
             let signals = watcher.signals()?;
             let beside = Beside {
-                descriptor: signals.as_fd(),
+                descriptor: Some(signals.as_fd()),
                 attend: &mut || watcher.attend(),
             };
-            let (texts, timed_out) = collect(&mut streams, process, limit, Some(beside))?;
+            let collected = collect(&mut streams, process, bounds, Some(beside))?;
             let (end, calls) = watcher.finish()?;
-            (texts, timed_out, end, calls)
+            (collected, end, calls)
         }
     };
-    let end = if timed_out { End::TimedOut } else { end };
+    let end = match collected.timed_out {
+        true => End::TimedOut,
+        false => end,
+    };
     let after = look(&stage)?;
+    let texts = collected.streams.into_iter();
+    let mut texts: Vec<String> = texts
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .collect();
     let testimony = texts.iter_mut().find_map(take_testimony);
     let mut texts = texts.into_iter();
     let mut text = || texts.next().unwrap_or_default();
@@ -146,36 +159,6 @@ pub fn play(scene: &Scene, staging: &Path) -> io::Result<Outcome> {
         testimony,
         calls,
     })
-}
-
-/// Waits for a child's end.
-fn wait(process: Pid) -> io::Result<End> {
-    match waitpid(process, None)? {
-        WaitStatus::Exited(_, status) => Ok(End::Exited(status)),
-        WaitStatus::Signaled(_, signal, _) => Ok(End::Killed(signal as i32)),
-        other => Err(io::Error::other(format!(
-            "process 1 ended strangely: {other:?}"
-        ))),
-    }
-}
-
-/// Whoever started us may have left descriptors open, which the subject must not get.
-fn keep_descriptors_to_ourselves() -> io::Result<()> {
-    for entry in fs::read_dir("/proc/self/fd")? {
-        let Some(number) = entry?
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-        else {
-            continue;
-        };
-        if number > 2 {
-            // SAFETY: the descriptor was open just now, and this process has one thread.
-            let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
-            fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
-        }
-    }
-    Ok(())
 }
 
 /// Makes the initramfs and makes it `/`. What was there before is left at [`HOST`].
@@ -371,17 +354,8 @@ fn first_process(
 
 /// Executes the subject as the kernel would: default signals, nothing blocked.
 fn start(scene: &Scene) -> io::Error {
-    // What is ignored is handed down: SIGPIPE by Rust's runtime, SIGINT and SIGQUIT by a
-    // shell that runs the tests in the background, SIGHUP by nohup.
-    let unchangeable = [Signal::SIGKILL, Signal::SIGSTOP];
-    for which in Signal::iterator().filter(|which| !unchangeable.contains(which)) {
-        // SAFETY: installs no handler.
-        if let Err(error) = unsafe { signal(which, SigHandler::SigDfl) } {
-            return error.into();
-        }
-    }
-    if let Err(error) = SigSet::empty().thread_set_mask() {
-        return error.into();
+    if let Err(error) = default_signals() {
+        return error;
     }
     if scene.watch.is_some() {
         // What is where in memory has a part in which calls an allocator makes.

@@ -68,7 +68,7 @@ pub fn boot(
         ])
         .args(["-drive", &drive(disk, ",snapshot=on")])
         .args(["-drive", &drive(&second, "")]);
-    let (console, timed_out) = run(&mut emulator, time_limit, scratch)?;
+    let (console, timed_out) = run(&mut emulator, time_limit)?;
     let bytes = fs::read(&second)?;
     // Zeros where nothing was told.
     let told = match bytes.first() {

@@ -61,7 +61,7 @@ fn warns_of_a_damaged_initramfs(machine: &Machine) -> Checked {
         let archive = archive::pack(&scene, probe)?;
         std::fs::write(&image, [&archive, GARBAGE].concat())?;
         let patience = Duration::from_secs(120);
-        let boot = boot_as_it_is(&machine.kernel, &image, "", patience, scratch.path())?;
+        let boot = boot_as_it_is(&machine.kernel, &image, "", patience)?;
         let seen = boot.testimony.ok_or_else(|| boot.console.clone())?;
         let report = seen.report.map(Report).ok_or("there is no report")?;
         says(

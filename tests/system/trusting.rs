@@ -450,11 +450,10 @@ fn a_kernel_boots_a_policy_that_srctl_added() -> Checked {
     desk.write("settings.json", SIDECAR)?;
     let add = "image add-policy in.img a.wasm --settings settings.json --name 50-keep";
     desk.succeeds(&format!("{add} --trust ops.signers --output out.img"))?;
-    let scratch = tempfile::tempdir()?;
     let boot = |command_line: &str| {
         let image = desk.path("out.img");
         let patience = Duration::from_secs(180);
-        machine::boot_as_it_is(&kernel, &image, command_line, patience, scratch.path())
+        machine::boot_as_it_is(&kernel, &image, command_line, patience)
     };
     let booted = boot("")?;
     let testimony = booted

@@ -258,8 +258,7 @@ fn each_kernel_unpacks_an_odd_image_as_it_is_told() -> Checked {
 }
 
 fn unpacked(kernel: &Path, image: &Path) -> Result<BTreeMap<String, (String, u64)>, Stop> {
-    let scratch = tempfile::tempdir()?;
     let patience = Duration::from_secs(120);
-    let boot = machine::boot_as_it_is(kernel, image, "", patience, scratch.path())?;
+    let boot = machine::boot_as_it_is(kernel, image, "", patience)?;
     found(&boot.console)
 }

@@ -5,6 +5,8 @@
 //! depends on another crate of the project.
 
 pub mod architecture;
+#[cfg(feature = "tools")]
+pub mod child;
 pub mod command_line;
 pub mod contract;
 #[cfg(feature = "tools")]

@@ -191,7 +191,7 @@ fn install(programs: &Programs, srctl: &Path, work: &Path) -> Result<Vec<Ran>> {
 fn boot(kernel: &Path, work: &Path) -> Result<(String, Testimony)> {
     let name = kernel.file_name().unwrap_or_default().to_string_lossy();
     step(&format!("booting {name} with new.img in QEMU"));
-    let boot = machine::boot_as_it_is(kernel, &work.join("new.img"), "", PATIENCE, work)
+    let boot = machine::boot_as_it_is(kernel, &work.join("new.img"), "", PATIENCE)
         .context("starting QEMU")?;
     let seen = boot
         .testimony

@@ -11,53 +11,76 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, pidfd_open};
 
-/// What is attended to while streams are read.
+/// How long a signal may stay unnoticed that comes just before something is waited for.
+const STEP: Duration = Duration::from_millis(200);
+
+/// How long a process may run, and how much of what it writes is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// When it is killed.
+    pub deadline: Instant,
+    /// Of each stream, in bytes. The rest is read, so that who writes is not stopped.
+    pub bytes: usize,
+}
+
+/// What is done while streams are read.
 pub struct Beside<'a> {
-    /// Can be read when there is something to do.
-    pub descriptor: BorrowedFd<'a>,
-    /// Does it.
+    /// Can be read when there is something to attend to.
+    pub descriptor: Option<BorrowedFd<'a>>,
+    /// Attends to it. Called a few times in a second besides, and ends the reading by an error.
     pub attend: &'a mut dyn FnMut() -> io::Result<()>,
 }
 
-/// Reads all streams until process 1 has ended, and with it every process of the PID
-/// namespace; kills it at the limit. Attends to something else `beside` that. Gives the texts back, and whether it came to that.
+/// What was read.
+#[derive(Clone, Debug, Default)]
+pub struct Collected {
+    /// By stream.
+    pub streams: Vec<Vec<u8>>,
+    /// Whether the process was killed at its deadline.
+    pub timed_out: bool,
+}
+
+/// Reads streams until a process has ended, which is waited for afterwards, or kills it at its
+/// deadline. Where it is the first one of a PID namespace, all others in there end with it.
 ///
 /// # Errors
-/// Those of poll(2), pidfd_open(2) and kill(2), and of what is attended to.
+/// Those of poll(2), pidfd_open(2) and kill(2), and of what is done beside.
 pub fn collect(
     streams: &mut [File],
     process: Pid,
-    limit: Duration,
+    bounds: Bounds,
     mut beside: Option<Beside<'_>>,
-) -> io::Result<(Vec<String>, bool)> {
+) -> io::Result<Collected> {
     let number = rustix::process::Pid::from_raw(process.as_raw());
     let alive = pidfd_open(
         number.ok_or(io::ErrorKind::InvalidInput)?,
         PidfdFlags::empty(),
     )?;
-    let deadline = Instant::now() + limit;
     let mut texts = vec![Vec::new(); streams.len()];
     let mut open = vec![true; streams.len()];
     let (mut ended, mut timed_out) = (false, false);
     // What is left in the streams is read after the end, without waiting for more.
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = bounds.deadline.saturating_duration_since(Instant::now());
         let wait = match ended {
             true => Duration::ZERO,
-            false => left.min(Duration::from_secs(1)) + Duration::from_millis(1),
+            false => left.min(STEP) + Duration::from_millis(1),
         };
-        let other = beside.as_ref().map(|beside| beside.descriptor);
+        let other = beside.as_ref().and_then(|beside| beside.descriptor);
         let readable = poll_streams(streams, &open, &alive, other, wait)?;
         let mut block = vec![0; 1 << 16];
         for (index, stream) in streams.iter_mut().enumerate() {
             if readable[index] {
                 match stream.read(&mut block) {
-                    Ok(length @ 1..) => texts[index].extend_from_slice(&block[..length]),
+                    Ok(length @ 1..) => {
+                        let room = bounds.bytes.saturating_sub(texts[index].len());
+                        texts[index].extend_from_slice(&block[..length.min(room)]);
+                    }
                     Ok(0) | Err(_) => open[index] = false,
                 }
             }
         }
-        if let Some(beside) = beside.as_mut().filter(|_| readable[streams.len() + 1]) {
+        if let Some(beside) = &mut beside {
             (beside.attend)()?;
         }
         if ended && !readable[..streams.len()].contains(&true) {
@@ -69,8 +92,10 @@ pub fn collect(
             kill(process, Signal::SIGKILL)?;
         }
     }
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Ok((texts.into_iter().map(text).collect(), timed_out))
+    Ok(Collected {
+        streams: texts,
+        timed_out,
+    })
 }
 
 /// Waits until a stream that is open can be read, or the process has ended. Says which,
@@ -104,6 +129,5 @@ fn poll_streams(
     let mut next = |open: bool| open && events.next().unwrap_or(false);
     let mut readable: Vec<bool> = open.iter().map(|open| next(*open)).collect();
     readable.push(next(true));
-    readable.push(next(other.is_some()));
     Ok(readable)
 }

@@ -1,0 +1,129 @@
+//! Running a program that is given its input, and asked for what it writes.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use nix::unistd::Pid;
+
+use super::streams::{Beside, Bounds, collect};
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Ran {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Whether it was killed at its deadline.
+    pub timed_out: bool,
+    /// What it wrote to standard output.
+    pub stdout: Vec<u8>,
+    /// What it wrote to standard error.
+    pub stderr: Vec<u8>,
+}
+
+impl Ran {
+    /// What it wrote to standard error, as far as it is text.
+    pub fn errors(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+}
+
+/// Runs a program to its end. It must read all of its input before it writes, or end.
+/// `attend` is called a few times in a second; its error ends the program.
+///
+/// # Errors
+/// The program cannot be started, or what `attend` says.
+pub fn run(
+    command: &mut Command,
+    input: &[u8],
+    bounds: Bounds,
+    attend: &mut dyn FnMut() -> io::Result<()>,
+) -> io::Result<Ran> {
+    let child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut running = Running(child);
+    if let Some(mut stdin) = running.0.stdin.take() {
+        // Why it does not read, it says itself.
+        let _ = stdin.write_all(input);
+    }
+    let stdout = running.0.stdout.take().map(OwnedFd::from);
+    let stderr = running.0.stderr.take().map(OwnedFd::from);
+    let mut streams: Vec<File> = [stdout, stderr]
+        .into_iter()
+        .flatten()
+        .map(File::from)
+        .collect();
+    let process = Pid::from_raw(running.0.id().cast_signed());
+    let beside = Beside {
+        descriptor: None,
+        attend,
+    };
+    let collected = collect(&mut streams, process, bounds, Some(beside))?;
+    let mut read = collected.streams.into_iter();
+    Ok(Ran {
+        status: running.0.wait()?,
+        timed_out: collected.timed_out,
+        stdout: read.next().unwrap_or_default(),
+        stderr: read.next().unwrap_or_default(),
+    })
+}
+
+/// A process that does not outlive this value.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Of one that has ended, nothing comes of it.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    fn shell(script: &str, seconds: u64, bytes: usize) -> io::Result<Ran> {
+        let bounds = Bounds {
+            deadline: Instant::now() + Duration::from_secs(seconds),
+            bytes,
+        };
+        let mut command = Command::new("sh");
+        run(command.args(["-c", script]), b"in", bounds, &mut || Ok(()))
+    }
+
+    #[test]
+    fn a_program_is_given_its_input_and_asked_for_both_streams() {
+        let ran = shell("cat; echo bad >&2; exit 3", 60, 100).unwrap();
+        assert_eq!(ran.status.code(), Some(3));
+        assert_eq!((&*ran.stdout, &*ran.errors()), (&b"in"[..], "bad\n"));
+        assert!(!ran.timed_out);
+    }
+
+    #[test]
+    fn what_is_not_kept_does_not_stop_who_writes() {
+        let script = "head -c 1000000 /dev/zero; echo end >&2";
+        let ran = shell(script, 60, 10).unwrap();
+        assert_eq!((ran.stdout.len(), &*ran.errors()), (10, "end\n"));
+    }
+
+    #[test]
+    fn a_program_is_killed_at_its_deadline_or_by_an_error() {
+        let ran = shell("echo begun; exec sleep 1000", 0, 100).unwrap();
+        assert!(ran.timed_out && ran.status.code() != Some(0));
+        let bounds = Bounds {
+            deadline: Instant::now() + Duration::from_secs(1000),
+            bytes: 10,
+        };
+        let mut command = Command::new("sleep");
+        let attend = &mut || Err(io::ErrorKind::Interrupted.into());
+        let error = run(command.arg("1000"), b"", bounds, attend).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::Interrupted);
+    }
+}
