@@ -15,7 +15,6 @@ pub(crate) mod machine;
 mod messages;
 pub(crate) mod namespace;
 mod opened;
-mod output;
 pub(crate) mod program;
 mod roles;
 pub(crate) mod stage;
@@ -35,8 +34,9 @@ use initramfs::called;
 use initramfs::image::{Around, Image};
 use initramfs::machine::{Machine, RootNode};
 use initramfs::tree::Id;
-use messages::{End, NewRoot, Node, NodeKind, Played, Request, Settings};
+use messages::{NewRoot, Node, NodeKind, Played, Request, Settings};
 use serde_json::Value;
+use switch_root_core::child::End;
 use switch_root_core::error::{Attempt, Error, Kind, Result};
 use switch_root_core::outcome::Message;
 use switch_root_core::{escape, parameters};
@@ -267,7 +267,7 @@ pub fn rehearse(image: &Image, options: &Options) -> Result<Rehearsed> {
     }
     let Some(staged) = said.staged else {
         let what = match (end, &options.place) {
-            (End::TimedOut, _) => Failed::SetUp,
+            (Some(End::TimedOut), _) => Failed::SetUp,
             (_, Place::Machine { .. }) => Failed::Kernel,
             _ => Failed::First,
         };
@@ -285,19 +285,19 @@ pub fn rehearse(image: &Image, options: &Options) -> Result<Rehearsed> {
             preserved: seen.preserved,
         },
         None => match (end, refusal(&log)) {
-            (End::TimedOut, _) => {
+            (Some(End::TimedOut), _) => {
                 return Err(failed(Failed::Switching.into()));
             }
             (_, Some(reason)) => Outcome::Refused(reason),
-            (End::Killed(signal), _) => {
+            (Some(End::Killed(signal)), _) => {
                 let program = staged.program;
                 return Err(failed(Failed::Crashed { program, signal }.into()));
             }
-            (End::Exited(status), _) => {
+            (Some(End::Exited(status)), _) => {
                 let program = staged.program;
                 return Err(failed(Failed::Ended { program, status }.into()));
             }
-            (End::Off, _) => {
+            (None, _) => {
                 let program = staged.program;
                 return Err(failed(Failed::Off { program }.into()));
             }

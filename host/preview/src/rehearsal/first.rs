@@ -14,11 +14,12 @@ use std::os::fd::OwnedFd;
 
 use nix::mount::{MntFlags, MsFlags, umount2};
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::sys::signal::Signal;
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, fchdir, pivot_root, setsid};
 use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags, openat, statx, unlinkat};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
+use switch_root_core::child::default_signals;
 use switch_root_core::error::Words;
 
 use super::messages::{Message, Request, Staged, say};
@@ -71,9 +72,7 @@ pub fn run(
     let null = File::open("/dev/null").map_err(tried("open /dev/null"))?;
     dup2_stdin(null).map_err(tried("set up standard input"))?;
     check(new_root)?;
-    // Rust's runtime ignores this signal, and what is ignored is handed down.
-    // SAFETY: installs no handler.
-    unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.map_err(tried("set a signal"))?;
+    default_signals().map_err(tried("set a signal"))?;
     say(&Message::Staged(staged)).map_err(tried("write"))?;
     Err(stage::execute(&program, new_root, &request.settings, false).into())
 }

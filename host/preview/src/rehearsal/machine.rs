@@ -6,23 +6,23 @@ pub mod stage;
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use files::{FOLDER, OTHERWISE, OWN, SETTINGS, SWITCH_ROOT};
 use initramfs::archive::{Member, Writer};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
+use switch_root_core::child::{Bounds, End, run};
 use switch_root_core::error::{Attempt, Error, Kind, Result};
 use switch_root_core::{escape, reading};
 
-use super::messages::{self, End, Played, Settings};
-use super::namespace::Running;
-use super::{output, program, roles};
+use super::messages::{self, KEPT, Played, Settings};
+use super::namespace::go_on;
+use super::{program, roles};
 
 switch_root_core::outcomes! {
     /// Why no virtual machine is started.
@@ -96,44 +96,27 @@ pub fn play(boot: &Boot<'_>) -> Result<Played> {
         .arg(boot.kernel)
         .arg("-initrd")
         .arg(&initramfs)
-        .args(["-append", &command_line(boot.kernel_command_line)])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+        .args(["-append", &command_line(boot.kernel_command_line)]);
     // SAFETY: only a system call is made between fork and exec.
     unsafe {
         command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?));
     }
-    let mut child = command.spawn().map_err(|error| match error.kind() {
+    let bounds = Bounds {
+        deadline,
+        bytes: KEPT,
+    };
+    let ran = run(&mut command, &[], bounds, &mut go_on).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Error::new(Kind::NotFound, NoMachine::NoEmulator),
-        _ => Error::system(NoMachine::Start, &error),
+        _ => Error::of_copy(NoMachine::Start, &error),
     })?;
-    let collect = |stream: OwnedFd| output::collect(File::from(stream));
-    let console = child.stdout.take().map(|it| collect(it.into()));
-    let errors = child.stderr.take().map(|it| collect(it.into()));
-    let mut running = Running(child);
-    let ended = running.wait(deadline);
-    let failed = !matches!(running.0.try_wait(), Ok(Some(status)) if status.success());
-    drop(running);
-    if let Err(error) = &ended
-        && error.kind == Kind::Interrupted
-    {
-        return Err(error.clone());
-    }
-    let text =
-        |stream: Option<output::Collected>| stream.map(output::Collected::join).unwrap_or_default();
-    let said = messages::hear(&text(console));
-    if failed && ended.is_ok() {
-        let errors = escape::message(text(errors).trim(), 1024);
+    let said = messages::hear(&String::from_utf8_lossy(&ran.stdout));
+    if !ran.timed_out && !ran.status.success() {
+        let errors = escape::message(ran.errors().trim(), 1024);
         return Err(Error::new(Kind::System, NoMachine::Failed { errors }));
     }
     Ok(Played {
         said,
-        end: if ended.is_ok() {
-            End::Off
-        } else {
-            End::TimedOut
-        },
+        end: ran.timed_out.then_some(End::TimedOut),
         placeholders: Default::default(),
         notes: Vec::new(),
     })

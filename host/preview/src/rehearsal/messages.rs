@@ -7,11 +7,16 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use switch_root_core::child::End;
 use switch_root_core::outcome;
 
 /// How a line begins that is a message. What else stands on a console never begins
 /// like this: the kernel's lines have the time in front.
 const MARKER: &str = "switch-root-rehearsal: ";
+
+/// What is kept of what a process writes, in bytes of each stream: more than a report and a
+/// listing have.
+pub const KEPT: usize = 128 << 20;
 
 /// The new root that stands in for the machine's.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -132,26 +137,14 @@ pub enum Message {
     Seen(Box<Testimony>),
 }
 
-/// How the process ended that was to become init.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum End {
-    /// By itself, with this status.
-    Exited(i32),
-    /// By this signal.
-    Killed(i32),
-    /// It was ended, since it took too long.
-    TimedOut,
-    /// The machine ended, and how its first process did is not known.
-    Off,
-}
-
 /// What the supervisor gives back: what was seen, or why it could not be played.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Played {
     /// Messages, and everything else that was written.
     pub said: Said,
-    /// How it ended.
-    pub end: End,
+    /// How the process ended that was to become init; nothing where that is not known, since the
+    /// machine ended.
+    pub end: Option<End>,
     /// Device nodes of the image for which empty files stand.
     pub placeholders: BTreeSet<String>,
     /// What was otherwise than at boot when the image was unpacked.

@@ -15,16 +15,15 @@ use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid, fork, pipe2};
+use nix::sys::signal::Signal;
+use nix::unistd::{ForkResult, fork, pipe2};
 use rustix::mount::MountAttrFlags;
+use switch_root_core::child::{Bounds, End, collect, own_descriptors, wait};
 use switch_root_core::error::{Error, Kind, Result, Words};
 use switch_root_core::escape;
 
-use super::messages::{self, End, Message, Played, Request, say};
+use super::messages::{self, KEPT, Message, Played, Request, say};
 use super::opened::Opened;
-use super::output::Pieces;
 use super::stage::detached;
 use super::unpack::{Unpacked, prepare, unpack};
 use super::{first, users};
@@ -44,9 +43,6 @@ switch_root_core::outcomes! {
 /// What a request may take, in bytes.
 const REQUEST: u64 = 256 << 20;
 
-/// How often it is looked whether process 1 has ended.
-const STEP: Duration = Duration::from_millis(5);
-
 /// Plays the request on standard input; the exit status only tells whether there is an
 /// answer on standard output.
 pub fn run() -> ExitCode {
@@ -61,18 +57,7 @@ pub fn run() -> ExitCode {
 fn listen() -> Result<Request> {
     let failed = |error: io::Error| Error::system(Refused::Start, &error);
     // What whoever started srctl left open is nothing for the image's programs.
-    // SAFETY: changes a flag of descriptors, and takes no pointers.
-    let marked = unsafe {
-        libc::syscall(
-            libc::SYS_close_range,
-            3,
-            libc::c_uint::MAX,
-            libc::CLOSE_RANGE_CLOEXEC,
-        )
-    };
-    if marked != 0 {
-        return Err(failed(io::Error::last_os_error()));
-    }
+    own_descriptors().map_err(failed)?;
     // Where whoever started us has ended already, there is no request either.
     set_pdeathsig(Signal::SIGKILL).map_err(|error| failed(error.into()))?;
     messages::read(io::stdin(), REQUEST).map_err(failed)
@@ -143,13 +128,24 @@ fn watch(
         }
     };
     drop((write, errors_write));
-    let mut streams = Pieces::new([read, errors_read].map(File::from));
-    let end = wait(process, deadline, &mut streams)?;
-    // With process 1 all others have ended: what can be read now is all there is.
-    while streams.read(Duration::ZERO)? {}
-    let texts = streams.texts();
-    let mut said = messages::hear(&texts[0]);
-    said.log.insert_str(0, &texts[1]);
+    let bounds = Bounds {
+        deadline,
+        bytes: KEPT,
+    };
+    // With process 1 all others end: what can be read then is all there is.
+    let collected = collect(
+        &mut [read, errors_read].map(File::from),
+        process,
+        bounds,
+        None,
+    )?;
+    let end = match (wait(process)?, collected.timed_out) {
+        (_, true) => End::TimedOut,
+        (end, false) => end,
+    };
+    let text = |number: usize| String::from_utf8_lossy(&collected.streams[number]).into_owned();
+    let mut said = messages::hear(&text(0));
+    said.log.insert_str(0, &text(1));
     let mut notes = unpacked.passed_over;
     let more = unpacked.passed_over_count - notes.len() as u64;
     if more > 0 {
@@ -163,24 +159,8 @@ fn watch(
     }
     Ok(Played {
         said,
-        end,
+        end: Some(end),
         placeholders: unpacked.placeholders,
         notes,
     })
-}
-
-fn wait(process: Pid, deadline: Instant, streams: &mut Pieces) -> io::Result<End> {
-    loop {
-        match waitpid(process, Some(WaitPidFlag::WNOHANG))? {
-            WaitStatus::Exited(_, status) => return Ok(End::Exited(status)),
-            WaitStatus::Signaled(_, signal, _) => return Ok(End::Killed(signal as i32)),
-            _ if Instant::now() > deadline => {
-                kill(process, Signal::SIGKILL)?;
-                waitpid(process, None)?;
-                return Ok(End::TimedOut);
-            }
-            _ if streams.are_open() => drop(streams.read(STEP)?),
-            _ => std::thread::sleep(STEP),
-        }
-    }
 }
