@@ -15,6 +15,10 @@ crate::outcomes! {
         "SR-U04" Remove { path: String } = "cannot remove {path}",
         "SR-U05" MakeFolder { path: String } = "cannot make the folder {path}",
         "SR-U06" ReadInside { name: String } = "cannot read `{name}`",
+        "SR-U07" Open { path: String } = "cannot open {path}",
+        "SR-U08" Examine { path: String } = "cannot examine {path}",
+        "SR-U09" LookInto { path: String } = "cannot look into {path}",
+        "SR-U10" ReadProject { path: String } = "cannot read the project {path}",
         "SR-U20" Find { path: String } = "cannot find {path}",
         "SR-U21" Output = "cannot write to standard output",
         "SR-U22" Json = "cannot write JSON",
@@ -52,7 +56,8 @@ pub struct Error {
     message: String,
 }
 
-/// What an error is made of: an outcome, or its words alone.
+/// What an error is made of: an outcome, or a message of one. Not a text: the compiler sees to it
+/// that errors have codes.
 pub trait Words {
     /// The words, and the code that they have.
     fn message(self) -> Message;
@@ -76,24 +81,6 @@ impl Words for Error {
 impl Words for Message {
     fn message(self) -> Message {
         self
-    }
-}
-
-impl Words for String {
-    fn message(self) -> Message {
-        Message::quoted(self)
-    }
-}
-
-impl Words for &str {
-    fn message(self) -> Message {
-        Message::quoted(self)
-    }
-}
-
-impl Words for fmt::Arguments<'_> {
-    fn message(self) -> Message {
-        Message::quoted(self.to_string())
     }
 }
 
@@ -142,6 +129,15 @@ impl Error {
         match error.get_ref().and_then(|inner| inner.downcast_ref()) {
             Some(inner) => Self::clone(inner),
             None => Self::system(attempt, error),
+        }
+    }
+
+    /// The same failure, with what to do behind it.
+    #[must_use]
+    pub fn advised(self, advice: &str) -> Self {
+        Self {
+            message: self.message + advice,
+            ..self
         }
     }
 

@@ -8,6 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Kind, Result};
 
+crate::outcomes! {
+    /// That the user ended the program.
+    pub enum Interrupted in "system" {
+        /// By Ctrl-C, or by another signal that asks a program to end.
+        "SR-U23" ByUser = "interrupted; nothing was left half-written",
+    }
+}
+
 static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
 /// The flag that a signal handler sets.
@@ -21,10 +29,7 @@ pub fn flag() -> Arc<AtomicBool> {
 /// [`Kind::Interrupted`].
 pub fn check() -> Result<()> {
     if FLAG.get().is_some_and(|flag| flag.load(Ordering::Relaxed)) {
-        return Err(Error::new(
-            Kind::Interrupted,
-            "interrupted; nothing was left half-written",
-        ));
+        return Err(Error::new(Kind::Interrupted, Interrupted::ByUser));
     }
     Ok(())
 }

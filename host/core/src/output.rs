@@ -9,7 +9,18 @@ use std::path::{Path, PathBuf};
 use crate::escape;
 use tempfile::{NamedTempFile, TempDir};
 
-use crate::error::{Error, Result};
+use crate::error::{Attempt, Error, Result};
+
+crate::outcomes! {
+    /// Why a file is not written.
+    pub enum NotWritten in "system" {
+        /// What is to be made is a file: name one.
+        "SR-U24" Unnamed { path: String } = "cannot write {path}: it names no file",
+        "SR-U25" NotRegular { path: String, what: &'static str } = "cannot write {path}: it is {what}, and only regular files are replaced; name a file",
+        /// Links that lead to each other, or too many of them.
+        "SR-U26" Links { path: String } = "cannot write {path}: its symbolic links lead nowhere",
+    }
+}
 
 /// Links that are followed to where a target is, as many as the kernel follows.
 const LINKS: usize = 40;
@@ -33,7 +44,8 @@ impl AtomicFile {
         let (target, before) = destination(target)?;
         let fail = |error: &io::Error| cannot_write(&target, error);
         let name = target.file_name().ok_or_else(|| {
-            Error::input(format!("cannot write {}: it names no file", shown(&target)))
+            let path = shown(&target);
+            Error::input(NotWritten::Unnamed { path })
         })?;
         let mut prefix = std::ffi::OsString::from(".");
         // So that the whole name stays below the limit of file systems.
@@ -145,8 +157,8 @@ pub fn cannot_write(path: &Path, error: &io::Error) -> Error {
         }
         _ => "",
     };
-    let error = Error::system(format!("cannot write {}", shown(path)), error);
-    Error::new(error.kind, format!("{error}{advice}"))
+    let path = shown(path);
+    Error::system(Attempt::Write { path }, error).advised(advice)
 }
 
 fn shown(path: &Path) -> String {
@@ -178,18 +190,14 @@ fn destination(target: &Path) -> Result<(PathBuf, Option<Metadata>)> {
             } else {
                 "a device, pipe or socket"
             };
-            return Err(Error::input(format!(
-                "cannot write {}: it is {what}, and only regular files are replaced; name a file",
-                shown(&path)
-            )));
+            let path = shown(&path);
+            return Err(Error::input(NotWritten::NotRegular { path, what }));
         }
         let link = fs::read_link(&path).map_err(|error| cannot_write(&path, &error))?;
         path = directory(&path).join(link);
     }
-    Err(Error::input(format!(
-        "cannot write {}: its symbolic links lead nowhere",
-        shown(target)
-    )))
+    let path = shown(target);
+    Err(Error::input(NotWritten::Links { path }))
 }
 
 #[cfg(test)]

@@ -8,11 +8,20 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use crate::error::{Error, Result};
+use crate::error::{Attempt, Error, Result};
 use crate::escape::Shown;
 use crate::interrupt;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+crate::outcomes! {
+    /// Why a file is not read.
+    pub enum NotRead in "system" {
+        /// Another file was meant, or one that was not made.
+        "SR-U27" Directory { path: String } = "cannot read {path}: it is a directory, and not a regular file; name a file",
+        "SR-U28" NotRegular { path: String } = "cannot read {path}: it is not a regular file; name a file, or write what comes through a pipe to one first",
+    }
+}
 
 /// How long a signal may stay unnoticed that comes just before something is waited for, in
 /// milliseconds.
@@ -31,10 +40,7 @@ pub fn regular(path: &Path) -> Result<File> {
     let metadata = file.metadata().map_err(|error| cannot_read(path, &error))?;
     match (metadata.is_file(), metadata.is_dir()) {
         (true, _) => Ok(file),
-        (_, true) => Err(Error::input(format!(
-            "cannot read {}: it is a directory, and not a regular file; name a file",
-            path.shown()
-        ))),
+        (_, true) => Err(Error::input(NotRead::Directory { path: path.shown() })),
         _ => Err(not_regular(path)),
     }
 }
@@ -78,19 +84,16 @@ impl<S: AsFd + Read> Read for Stream<S> {
 }
 
 fn not_regular(path: &Path) -> Error {
-    Error::input(format!(
-        "cannot read {}: it is not a regular file; name a file, or write what comes through a pipe to one first",
-        path.shown()
-    ))
+    Error::input(NotRead::NotRegular { path: path.shown() })
 }
 
 /// That a file or folder cannot be read, with what to do where that is known.
 pub fn cannot_read(path: &Path, error: &io::Error) -> Error {
-    cannot("read", path, error)
+    cannot(Attempt::Read { path: path.shown() }, path, error)
 }
 
-/// The same of what else was attempted, such as `"look into"`.
-pub fn cannot(attempt: &str, path: &Path, error: &io::Error) -> Error {
+/// The same of what else was attempted with it.
+pub fn cannot(attempt: Attempt, path: &Path, error: &io::Error) -> Error {
     let advice = match error.kind() {
         ErrorKind::NotFound if fs::symlink_metadata(path).is_ok() => {
             "; it is a dangling symbolic link: correct the link, or name another path"
@@ -100,8 +103,7 @@ pub fn cannot(attempt: &str, path: &Path, error: &io::Error) -> Error {
         ErrorKind::IsADirectory => "; name a file",
         _ => "",
     };
-    let error = Error::system(format!("cannot {attempt} {}", path.shown()), error);
-    Error::new(error.kind, format!("{error}{advice}"))
+    Error::system(attempt, error).advised(advice)
 }
 
 #[cfg(test)]

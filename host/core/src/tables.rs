@@ -1,8 +1,8 @@
 //! All outcomes of this crate, for documents.
 
-#[cfg(feature = "tools")]
-use crate::error;
 use crate::outcome::{Outcomes, Table};
+#[cfg(feature = "tools")]
+use crate::{error, interrupt, output, reading};
 use crate::{extensions, failure, file, layer_rules, os_release, parameters, preserved, yaml};
 
 /// What documents say of those of the boot program.
@@ -23,4 +23,9 @@ pub const TABLES: &[Table] = &[
 
 /// What documents say of those that only tools have.
 #[cfg(feature = "tools")]
-pub const OF_TOOLS: &[Table] = &[error::Attempt::TABLE];
+pub const OF_TOOLS: &[Table] = &[
+    error::Attempt::TABLE,
+    interrupt::Interrupted::TABLE,
+    output::NotWritten::TABLE,
+    reading::NotRead::TABLE,
+];

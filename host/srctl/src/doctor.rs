@@ -22,8 +22,8 @@ use current::Current;
 use examination::Examination;
 use finding::{Finding, Severity};
 use machine::Machine;
-use switch_root_core::error::Result;
-use switch_root_core::escape;
+use switch_root_core::error::{Attempt, Result};
+use switch_root_core::escape::{self, Shown};
 use switch_root_core::progress::Progress;
 use switch_root_core::reading::cannot;
 
@@ -85,7 +85,13 @@ pub fn run(command: &Doctor, progress: &dyn Progress) -> Result<Outcome> {
         && let Err(error) = std::fs::symlink_metadata(image)
         && error.kind() == ErrorKind::NotFound
     {
-        return Err(cannot("examine", image, &error));
+        return Err(cannot(
+            Attempt::Examine {
+                path: image.shown(),
+            },
+            image,
+            &error,
+        ));
     }
     let root = match (&command.root, &command.image) {
         (Some(root), _) => Some(root.as_path()),
@@ -111,7 +117,8 @@ pub fn run(command: &Doctor, progress: &dyn Progress) -> Result<Outcome> {
 }
 
 fn of_machine(path: &Path, command: &Doctor, progress: &dyn Progress) -> Result<Examination> {
-    let root = Rooted::open(path).map_err(|error| cannot("look into", path, &error))?;
+    let root = Rooted::open(path)
+        .map_err(|error| cannot(Attempt::LookInto { path: path.shown() }, path, &error))?;
     let mut machine = Machine::read(&root);
     let mut findings = Vec::new();
     machine.user(&mut findings);

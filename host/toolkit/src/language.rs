@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use switch_root_core::error::{Error, Result};
+use switch_root_core::error::{Attempt, Error, Result};
 use switch_root_core::escape::Shown;
 use switch_root_core::reading::cannot;
 
@@ -57,7 +57,15 @@ impl Language {
     /// # Errors
     /// It is no folder, holds none of the [markers](Self::marker), or several.
     pub fn of(folder: &Path) -> Result<Self> {
-        std::fs::read_dir(folder).map_err(|error| cannot("read the project", folder, &error))?;
+        std::fs::read_dir(folder).map_err(|error| {
+            cannot(
+                Attempt::ReadProject {
+                    path: folder.shown(),
+                },
+                folder,
+                &error,
+            )
+        })?;
         let found: Vec<_> = Self::ALL
             .into_iter()
             .filter(|language| folder.join(language.marker()).is_file())

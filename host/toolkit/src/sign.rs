@@ -101,9 +101,10 @@ mod tests {
     use super::*;
     use policy::trust::{Trust, now};
     use ssh_key::private::{Ed25519Keypair, KeypairData};
+    use switch_root_core::outcome::Message;
 
     fn no_passphrase() -> Result<String> {
-        Err(Error::input("asked"))
+        Err(Error::input(Message::quoted("asked")))
     }
 
     fn key() -> PrivateKey {

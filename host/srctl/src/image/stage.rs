@@ -16,7 +16,8 @@ use clap::Args;
 use folders::Folders;
 use gather::Gathered;
 use policy::{engine, folder};
-use switch_root_core::error::{Error, Result};
+use switch_root_core::error::{Attempt, Error, Result};
+use switch_root_core::escape::Shown;
 use switch_root_core::interrupt;
 use switch_root_core::progress::Progress;
 use switch_root_core::reading::cannot;
@@ -157,7 +158,7 @@ pub fn run(command: &Stage, quiet: bool, progress: &dyn Progress) -> Result<Outc
 }
 
 fn open(path: &Path) -> Result<Rooted> {
-    Rooted::open(path).map_err(|error| cannot("open", path, &error))
+    Rooted::open(path).map_err(|error| cannot(Attempt::Open { path: path.shown() }, path, &error))
 }
 
 /// Whether the files that this process makes are root's.

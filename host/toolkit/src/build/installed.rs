@@ -72,6 +72,7 @@ fn remove(folder: &Path) -> std::io::Result<()> {
 mod tests {
     use super::*;
     use std::cell::Cell;
+    use switch_root_core::outcome::Message;
 
     #[test]
     fn packages_are_installed_once_for_each_list() {
@@ -82,7 +83,7 @@ mod tests {
                 count.set(count.get() + 1);
                 fs::write(folder.join("half"), "").unwrap();
                 match fail {
-                    true => Err(Error::input("no network")),
+                    true => Err(Error::input(Message::quoted("no network"))),
                     false => Ok(()),
                 }
             })

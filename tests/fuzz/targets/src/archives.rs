@@ -17,6 +17,7 @@ use oci::unpack::{Unpacker, decompress};
 use preview::rehearsal::unpack;
 use switch_root_core::error::Error;
 use switch_root_core::file_kind::FileKind;
+use switch_root_core::outcome::Message;
 
 use crate::{Target, file};
 
@@ -40,7 +41,7 @@ fn initramfs(data: &[u8]) {
         let mut bytes = Vec::new();
         contents
             .read_to_end(&mut bytes)
-            .map_err(|error| Error::of_copy("cannot read it", &error))?;
+            .map_err(|error| Error::of_copy(Message::quoted("cannot read it"), &error))?;
         assert_eq!(bytes.len(), member.size as usize);
         members.push((member.clone(), bytes));
         Ok(())
