@@ -4,7 +4,7 @@
 //! The page holds all that it needs: it is opened from a file, on a machine
 //! without a network. Its tables are there without JavaScript; the script draws
 //! the treemap. All that a report says comes from an image that need not be
-//! honest, so nothing of it becomes markup ([`text`]), and a Content-Security-Policy
+//! honest, so nothing of it becomes markup ([`untrusted`]), and a Content-Security-Policy
 //! lets no style and no script run but the two that are compiled in.
 
 mod fold;
@@ -14,9 +14,10 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod text;
-mod values;
+mod untrusted;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use maud::{DOCTYPE, PreEscaped, html};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -35,20 +36,8 @@ const TILES: usize = 2_500_000;
 /// Never fails: what the report does not say is left out of the page. The same
 /// report gives the same page, byte for byte.
 pub fn render(report: &Value) -> String {
-    let name = text::html(values::string(&report["image"], "name"));
-    let tiles = fold::fold(&report["tree"], TILES);
-    let header = overview::head(report);
-    let mut body = String::new();
-    body.push_str("<div class=\"alarms\">");
-    overview::alarms(&mut body, report);
-    body.push_str("</div>\n");
-    overview::summary(&mut body, &report["summary"]);
-    sections::map(&mut body, &tiles);
-    sections::survivors(&mut body, report);
-    sections::policies(&mut body, &report["policies"]);
-    sections::extensions(&mut body, &report["extensions"]);
-    sections::parts(&mut body, &report["image"]["parts"]);
-    let data = fold::json(&tiles);
+    let report = untrusted::Report::of(report);
+    let tiles = fold::fold(report.at("tree"), TILES);
     let policy = format!(
         "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'",
         source(STYLE),
@@ -56,17 +45,44 @@ pub fn render(report: &Value) -> String {
     );
     // The policy comes before everything that it governs. A block of JSON is
     // data, which no browser executes.
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <meta name=\"referrer\" content=\"no-referrer\">\n\
-         <title>Plan of {name}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{header}<main>\n{body}</main>\n\
-         <footer>Made by srctl plan. The page loads nothing and sends nothing.</footer>\n\
-         <script type=\"application/json\" id=\"tiles\">{data}</script>\n\
-         <script>{SCRIPT}</script>\n</body>\n</html>\n"
-    )
+    let page = html! {
+        (DOCTYPE) "\n"
+        html lang="en" {
+            "\n"
+            head {
+                "\n"
+                meta charset="utf-8"; "\n"
+                meta http-equiv="Content-Security-Policy" content=(policy); "\n"
+                meta name="viewport" content="width=device-width, initial-scale=1"; "\n"
+                meta name="color-scheme" content="light dark"; "\n"
+                meta name="referrer" content="no-referrer"; "\n"
+                title { "Plan of " (report.at("image").text("name")) } "\n"
+                style { (PreEscaped(STYLE)) } "\n"
+            }
+            "\n"
+            body {
+                "\n"
+                (overview::head(report))
+                main {
+                    "\n"
+                    div.alarms { (overview::alarms(report)) } "\n"
+                    (overview::summary(report.at("summary")))
+                    (sections::map(&tiles))
+                    (sections::preserved(report))
+                    (sections::policies(report))
+                    (sections::extensions(report))
+                    (sections::parts(report))
+                }
+                "\n"
+                footer { "Made by srctl plan. The page loads nothing and sends nothing." } "\n"
+                script type="application/json" id="tiles" { (fold::json(&tiles)) } "\n"
+                script { (PreEscaped(SCRIPT)) } "\n"
+            }
+            "\n"
+        }
+        "\n"
+    };
+    page.into_string()
 }
 
 /// The source expression by which a Content-Security-Policy allows exactly

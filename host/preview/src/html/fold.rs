@@ -9,9 +9,9 @@ use std::{
     collections::{BTreeMap, BinaryHeap},
 };
 
-use serde_json::Value;
+use maud::{Markup, PreEscaped};
 
-use super::{text, values};
+use super::untrusted::{Report, Untrusted};
 
 /// What becomes of a tile, in the order in which the page's script knows them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,13 +27,13 @@ pub enum Fate {
 }
 
 impl Fate {
-    fn of(node: &Value) -> Self {
-        match values::string(node, "fate") {
-            "keep" => Self::Keep,
-            "carry" => Self::Carry,
-            "part" => Self::Part,
-            _ => Self::Delete,
-        }
+    fn of(node: Report) -> Self {
+        let known = [Self::Keep, Self::Carry, Self::Part];
+        let fate = node.text("fate");
+        known
+            .into_iter()
+            .find(|it| fate == it.class())
+            .unwrap_or(Self::Delete)
     }
 
     /// The word for people.
@@ -46,7 +46,7 @@ impl Fate {
         }
     }
 
-    /// The class of the page's style.
+    /// The class of the page's style, and the word of the report.
     pub fn class(self) -> &'static str {
         match self {
             Self::Keep => "keep",
@@ -64,9 +64,9 @@ pub struct Tile<'a> {
     /// root's is 0, its own.
     pub parent: usize,
     /// Empty for several nodes.
-    pub name: &'a str,
+    pub name: Untrusted<'a>,
     /// The kind of file as the report says it; empty for several nodes.
-    pub kind: &'a str,
+    pub kind: Untrusted<'a>,
     /// What it takes, in bytes, with all below it.
     pub bytes: u64,
     /// How many files it is, with all below it.
@@ -74,9 +74,9 @@ pub struct Tile<'a> {
     /// What becomes of it.
     pub fate: Fate,
     /// The policies by whose word.
-    pub by: Vec<&'a str>,
+    pub by: Vec<Untrusted<'a>>,
     /// Where in the new root it is bound as well.
-    pub to: Option<&'a str>,
+    pub to: Option<Untrusted<'a>>,
     /// Its name goes, but its memory is in use and stays.
     pub in_use: bool,
     /// How many nodes of the directory it stands for; 0 for a node itself.
@@ -97,19 +97,19 @@ struct Waiting {
 }
 
 /// Folds a tree to tiles that take about `room` bytes of a page.
-pub fn fold(tree: &Value, room: usize) -> Vec<Tile<'_>> {
+pub fn fold(tree: Report<'_>, room: usize) -> Vec<Tile<'_>> {
     let mut tiles: Vec<Tile> = Vec::new();
-    let mut nodes: Vec<(usize, &Value)> = vec![(0, tree)];
+    let mut nodes: Vec<(usize, Report)> = vec![(0, tree)];
     let mut waiting = BinaryHeap::from([Waiting {
         survives: true,
         bytes: 0,
         order: Reverse(0),
     }]);
-    let mut rest: BTreeMap<(usize, Fate), Vec<&Value>> = BTreeMap::new();
+    let mut rest: BTreeMap<(usize, Fate), Vec<Report>> = BTreeMap::new();
     let mut room = room;
     while let Some(next) = waiting.pop() {
         let (parent, node) = nodes[next.order.0];
-        let children = values::list(&node["children"]);
+        let children = node.list("children");
         // The first that finds no room ends it: none of what follows stands
         // before it.
         let left = match room {
@@ -124,23 +124,23 @@ pub fn fold(tree: &Value, room: usize) -> Vec<Tile<'_>> {
         let index = tiles.len();
         tiles.push(single(parent, node));
         let fate = tiles[index].fate;
-        for child in children {
+        for child in children.iter().copied() {
             let order = Reverse(nodes.len());
             nodes.push((index, child));
             waiting.push(Waiting {
                 survives: fate == Fate::Part && Fate::of(child) != Fate::Delete,
-                bytes: values::number(child, "bytes"),
+                bytes: child.number("bytes"),
                 order,
             });
         }
-        if let Some(more) = unlisted(index, node, children, fate) {
+        if let Some(more) = unlisted(index, node, &children, fate) {
             tiles.push(more);
         }
     }
     tiles.extend(rest.into_iter().map(|((parent, fate), nodes)| Tile {
         parent,
-        name: "",
-        kind: "",
+        name: Untrusted::default(),
+        kind: Untrusted::default(),
         bytes: sum(&nodes, "bytes"),
         files: sum(&nodes, "files"),
         fate,
@@ -154,31 +154,28 @@ pub fn fold(tree: &Value, room: usize) -> Vec<Tile<'_>> {
 
 /// The bytes that a node takes in the page. A directory may need a row for the
 /// rest of each fate, and one for what the report leaves out.
-fn cost(node: &Value) -> usize {
-    let rows = match values::list(&node["children"]) {
-        [] => 1,
-        _ => 6,
+fn cost(node: Report) -> usize {
+    let rows = match node.list("children").is_empty() {
+        true => 1,
+        false => 6,
     };
-    let texts = [values::string(node, "name"), values::string(node, "to")];
-    let by = values::strings(&node["by"]);
-    let texts = texts
-        .into_iter()
-        .chain(by)
-        .map(|text| text::json(text).len());
+    let texts = [node.text("name"), node.text("to")];
+    let by = node.texts("by");
+    let texts = texts.into_iter().chain(by).map(|text| text.json().len());
     rows * ROW + texts.sum::<usize>()
 }
 
-fn single(parent: usize, node: &Value) -> Tile<'_> {
+fn single(parent: usize, node: Report<'_>) -> Tile<'_> {
     Tile {
         parent,
-        name: values::string(node, "name"),
-        kind: values::string(node, "kind"),
-        bytes: values::number(node, "bytes"),
-        files: values::number(node, "files"),
+        name: node.text("name"),
+        kind: node.text("kind"),
+        bytes: node.number("bytes"),
+        files: node.number("files"),
         fate: Fate::of(node),
-        by: values::strings(&node["by"]),
-        to: node["to"].as_str(),
-        in_use: node["in_use"] == true,
+        by: node.texts("by"),
+        to: node.given("to"),
+        in_use: node.holds("in_use"),
         folded: 0,
     }
 }
@@ -187,17 +184,16 @@ fn single(parent: usize, node: &Value) -> Tile<'_> {
 /// directory that is kept in part it is not known whether it stays.
 fn unlisted<'a>(
     parent: usize,
-    node: &'a Value,
-    children: &'a [Value],
+    node: Report<'a>,
+    children: &[Report],
     fate: Fate,
 ) -> Option<Tile<'a>> {
-    let children: Vec<&Value> = children.iter().collect();
-    let left = |field| values::number(node, field).saturating_sub(sum(&children, field));
+    let left = |field| node.number(field).saturating_sub(sum(children, field));
     let (bytes, files) = (left("bytes"), left("files"));
     (!children.is_empty() && bytes > 0).then(|| Tile {
         parent,
-        name: "",
-        kind: "",
+        name: Untrusted::default(),
+        kind: Untrusted::default(),
         bytes,
         files,
         fate,
@@ -208,16 +204,16 @@ fn unlisted<'a>(
     })
 }
 
-fn sum(nodes: &[&Value], field: &str) -> u64 {
+fn sum(nodes: &[Report], field: &str) -> u64 {
     nodes
         .iter()
-        .map(|node| values::number(node, field))
+        .map(|node| node.number(field))
         .fold(0, u64::saturating_add)
 }
 
 /// The policies that all of the nodes have in common.
-fn shared<'a>(nodes: &[&'a Value]) -> Vec<&'a str> {
-    let mut nodes = nodes.iter().map(|node| values::strings(&node["by"]));
+fn shared<'a>(nodes: &[Report<'a>]) -> Vec<Untrusted<'a>> {
+    let mut nodes = nodes.iter().map(|node| node.texts("by"));
     let first = nodes.next().unwrap_or_default();
     nodes.fold(first, |common, by| {
         common
@@ -230,25 +226,25 @@ fn shared<'a>(nodes: &[&'a Value]) -> Vec<&'a str> {
 /// The tiles as the page's script reads them: `{"kinds":[..],"by":[[..]],
 /// "rows":[[parent, name, kind, bytes, files, fate, by, folded, to?, in_use?]]}` where
 /// kinds, fates and policies are indices.
-pub fn json(tiles: &[Tile]) -> String {
+pub fn json(tiles: &[Tile]) -> Markup {
     let mut kinds = Numbered::default();
     let mut by = Numbered::default();
     let rows: Vec<String> = tiles
         .iter()
         .map(|tile| {
-            let names: Vec<String> = tile.by.iter().map(|name| text::json(name)).collect();
+            let names: Vec<String> = tile.by.iter().map(|name| name.json()).collect();
             format!(
                 "[{},{},{},{},{},{},{},{}{}{}]",
                 tile.parent,
-                text::json(tile.name),
-                kinds.number(text::json(tile.kind)),
+                tile.name.json(),
+                kinds.number(tile.kind.json()),
                 tile.bytes,
                 tile.files,
                 tile.fate as usize,
                 by.number(format!("[{}]", names.join(","))),
                 tile.folded,
                 match tile.to {
-                    Some(to) => format!(",{}", text::json(to)),
+                    Some(to) => format!(",{}", to.json()),
                     None if tile.in_use => ",null".to_owned(),
                     None => String::new(),
                 },
@@ -256,12 +252,13 @@ pub fn json(tiles: &[Tile]) -> String {
             )
         })
         .collect();
-    format!(
+    // Escaped for a script element, where entities are none.
+    PreEscaped(format!(
         "{{\"kinds\":[{}],\"by\":[{}],\"rows\":[\n{}\n]}}",
         kinds.texts.join(","),
         by.texts.join(","),
         rows.join(",\n"),
-    )
+    ))
 }
 
 /// Texts that occur often, each written once.

@@ -1,181 +1,160 @@
 //! What is seen first: what the page is about, what must not be missed, and how
 //! much stays and goes.
 
-use serde_json::Value;
+use maud::{Markup, html};
 use switch_root_core::text::bytes;
 
 use super::{
     fold::Fate,
-    table::{SHORT, Table},
-    text::{count, html, names},
-    values::{list, number, string, strings},
+    table::{SHORT, table},
+    text::{count, listed, names},
+    untrusted::{Report, Untrusted},
 };
 
 /// What the page is about.
-pub fn head(report: &Value) -> String {
-    let image = &report["image"];
-    let mut facts = vec![bytes(number(image, "bytes"))];
-    for (list_of, one, many) in [
-        (&image["parts"], "archive", "archives"),
-        (&report["policies"], "policy", "policies"),
-        (&report["extensions"], "extension", "extensions"),
-    ] {
-        facts.push(count(list(list_of).len() as u64, one, many));
+pub fn head(report: Report) -> Markup {
+    let image = report.at("image");
+    let number = |list: Vec<Report>, one, many| count(list.len() as u64, one, many);
+    let facts = [
+        bytes(image.number("bytes")),
+        number(image.list("parts"), "archive", "archives"),
+        number(report.list("policies"), "policy", "policies"),
+        number(report.list("extensions"), "extension", "extensions"),
+    ];
+    html! {
+        header {
+            p.kicker { "Plan of a boot" }
+            h1 { bdi { (image.text("name")) } }
+            p { (listed(facts, " · ")) }
+        }
+        "\n"
     }
-    format!(
-        "<header><p class=\"kicker\">Plan of a boot</p><h1><bdi>{}</bdi></h1><p>{}</p></header>\n",
-        html(string(image, "name")),
-        facts.join(" · "),
-    )
 }
 
 /// What must not be missed: a refusal, what is incompatible, what failed.
-pub fn alarms(page: &mut String, report: &Value) {
-    if let Some(sentence) = report["refused"].as_str() {
-        alarm(
-            page,
-            "refused full",
-            "This boot would be refused",
-            &format!(
-                "<p>{}</p><p>Nothing would be moved or deleted: the initramfs stays as it is.</p>",
-                html(sentence)
-            ),
-        );
-    }
-    let unknown = strings(&report["unknown"]);
-    if !unknown.is_empty() {
-        let sentences = unknown.iter().map(|it| format!("<p>{}</p>", html(it)));
-        let text: String = sentences.collect();
-        alarm(page, "failed", "Not all could be found out", &text);
-    }
-    let incompatible: Vec<&str> = list(&report["extensions"])
-        .iter()
-        .filter(|extension| string(extension, "verdict") == "incompatible")
-        .map(|extension| string(extension, "name"))
-        .collect();
-    if !incompatible.is_empty() {
-        let title = format!(
-            "{} incompatible",
-            count(incompatible.len() as u64, "extension is", "extensions are")
-        );
-        let text = format!(
-            "<p>{}: <a href=\"#extensions\">the reasons</a>.</p>",
-            names(&incompatible)
-        );
-        alarm(page, "refused", &title, &text);
-    }
-    let failed: Vec<&str> = list(&report["policies"])
-        .iter()
-        .filter(|policy| !list(&policy["failures"]).is_empty())
-        .map(|policy| string(policy, "name"))
-        .collect();
-    if !failed.is_empty() {
-        let title = count(failed.len() as u64, "policy failed", "policies failed");
-        let text = format!(
-            "<p>{}: <a href=\"#policies\">what happened</a>.</p>",
-            names(&failed)
-        );
-        alarm(page, "failed", &title, &text);
-    }
-    if string(&report["deletion"], "action") == "skip" {
-        let reason = html(string(&report["deletion"], "reason"));
-        alarm(
-            page,
-            "failed",
-            "Nothing would be deleted",
-            &format!("<p>{reason}</p>"),
-        );
-    }
-    let warnings = strings(&report["warnings"]);
-    if !warnings.is_empty() {
-        let title = count(warnings.len() as u64, "warning", "warnings");
-        page.push_str(&format!(
-            "<details class=\"alarm warned\"><summary>{title}</summary>\n"
-        ));
-        let mut table = Table::begin(page, "What was seen on the way", &["Warning"], SHORT);
-        for warning in warnings {
-            table.row(&format!("<tr><td>{}</td></tr>", html(warning)));
+pub fn alarms(report: Report) -> Markup {
+    let named = |list, is: fn(&Report) -> bool| -> Vec<Untrusted> {
+        let found = report.list(list).into_iter().filter(is);
+        found.map(|it| it.text("name")).collect()
+    };
+    let incompatible = named("extensions", |it| it.text("verdict") == "incompatible");
+    let failed = named("policies", |it| !it.list("failures").is_empty());
+    let (unknown, warnings) = (report.texts("unknown"), report.texts("warnings"));
+    let deletion = report.at("deletion");
+    html! {
+        @if let Some(sentence) = report.given("refused") {
+            (alarm("refused full", "This boot would be refused", html! {
+                p { (sentence) }
+                p { "Nothing would be moved or deleted: the initramfs stays as it is." }
+            }))
         }
-        table.end();
-        page.push_str("</details>\n");
+        @if !unknown.is_empty() {
+            (alarm("failed", "Not all could be found out", html! {
+                @for sentence in unknown { p { (sentence) } }
+            }))
+        }
+        @if !incompatible.is_empty() {
+            @let number = count(incompatible.len() as u64, "extension is", "extensions are");
+            (alarm("refused", &format!("{number} incompatible"), html! {
+                p { (names(&incompatible)) ": " a href="#extensions" { "the reasons" } "." }
+            }))
+        }
+        @if !failed.is_empty() {
+            (alarm("failed", &count(failed.len() as u64, "policy failed", "policies failed"), html! {
+                p { (names(&failed)) ": " a href="#policies" { "what happened" } "." }
+            }))
+        }
+        @if deletion.text("action") == "skip" {
+            (alarm("failed", "Nothing would be deleted", html! { p { (deletion.text("reason")) } }))
+        }
+        @if !warnings.is_empty() {
+            details class="alarm warned" {
+                summary { (count(warnings.len() as u64, "warning", "warnings")) } "\n"
+                (table("What was seen on the way", &["Warning"], SHORT,
+                    warnings.iter().map(|warning| html! { tr { td { (warning) } } })))
+            }
+            "\n"
+        }
     }
 }
 
-fn alarm(page: &mut String, class: &str, title: &str, markup: &str) {
-    page.push_str(&format!(
-        "<section class=\"alarm {class}\" role=\"alert\"><h2>{title}</h2>{markup}</section>\n"
-    ));
+fn alarm(class: &str, title: &str, content: Markup) -> Markup {
+    html! {
+        section class={ "alarm " (class) } role="alert" { h2 { (title) } (content) } "\n"
+    }
 }
 
 /// How much stays and goes, as a bar and in numbers.
-pub fn summary(page: &mut String, summary: &Value) {
-    const SHARES: [(&str, Fate, &str); 3] = [
-        (
-            "kept",
-            Fate::Keep,
-            "stays in memory, read-only below <code>/run/switch-root/preserved</code>",
-        ),
-        (
-            "carried",
-            Fate::Carry,
-            "stays, and is bound into the new root as well",
-        ),
-        ("deleted", Fate::Delete, "is unlinked, and its memory freed"),
-    ];
+pub fn summary(summary: Report) -> Markup {
     /// The width of the bar in its own units.
     const WIDTH: f64 = 1000.0;
     /// The least that can be seen.
     const LEAST: f64 = 4.0;
-    let sizes = SHARES.map(|(field, ..)| number(&summary[field], "bytes"));
+    let shares = [
+        (
+            "kept",
+            Fate::Keep,
+            html! { "stays in memory, read-only below " code { "/run/switch-root/preserved" } },
+        ),
+        (
+            "carried",
+            Fate::Carry,
+            html! { "stays, and is bound into the new root as well" },
+        ),
+        (
+            "deleted",
+            Fate::Delete,
+            html! { "is unlinked, and its memory freed" },
+        ),
+    ];
+    let size = |field| summary.at(field).number("bytes");
+    let sizes = shares.each_ref().map(|(field, ..)| size(field));
     let total = sizes.iter().map(|size| *size as f64).sum::<f64>().max(1.0);
     let widths = sizes.map(|size| match size {
         0 => 0.0,
         size => (size as f64 / total * WIDTH).max(LEAST),
     });
     let scale = WIDTH / widths.iter().sum::<f64>().max(1.0);
-    page.push_str(
-        "<section aria-labelledby=\"summary\"><h2 id=\"summary\">What stays, and what goes</h2>\n\
-         <svg class=\"bar\" viewBox=\"0 0 1000 10\" preserveAspectRatio=\"none\" aria-hidden=\"true\">",
-    );
-    let mut x = 0.0;
-    for ((_, fate, _), width) in SHARES.iter().zip(widths) {
-        let width = width * scale;
-        page.push_str(&format!(
-            "<rect class=\"{}\" x=\"{x:.1}\" y=\"0\" width=\"{width:.1}\" height=\"10\"/>",
-            fate.class()
-        ));
-        x += width;
+    let begin = |at: usize| widths[..at].iter().fold(0.0, |sum, width| sum + width) * scale;
+    let counts = |of: Report| {
+        let files = count(of.number("files"), "file", "files");
+        let directories = count(of.number("directories"), "directory", "directories");
+        format!("{files}, {directories}")
+    };
+    html! {
+        section aria-labelledby="summary" {
+            h2 #summary { "What stays, and what goes" } "\n"
+            svg.bar viewBox="0 0 1000 10" preserveAspectRatio="none" aria-hidden="true" {
+                @for (at, (_, fate, _)) in shares.iter().enumerate() {
+                    rect class=(fate.class()) x=(format!("{:.1}", begin(at))) y="0"
+                        width=(format!("{:.1}", widths[at] * scale)) height="10" {}
+                }
+            }
+            "\n"
+            ul.shares {
+                @for (field, fate, meaning) in &shares {
+                    li class=(fate.class()) {
+                        span.what { (field) } " " strong { (bytes(size(field))) } " "
+                        span.percent { (percent(size(field) as f64 / total)) }
+                        span.counts { (counts(summary.at(field))) }
+                        span.meaning { (meaning) }
+                    }
+                    "\n"
+                }
+            }
+            @if size("in_use") > 0 {
+                p.in-use {
+                    "Of what is deleted, loop devices use " (bytes(size("in_use")))
+                    ": the names go, the memory is not freed."
+                }
+                "\n"
+            }
+            p.total {
+                "All together " (bytes(size("total"))) ": " (counts(summary.at("total"))) "."
+            }
+        }
+        "\n"
     }
-    page.push_str("</svg>\n<ul class=\"shares\">");
-    for (field, fate, meaning) in SHARES {
-        let share = &summary[field];
-        let size = number(share, "bytes");
-        page.push_str(&format!(
-            "<li class=\"{}\"><span class=\"what\">{field}</span> <strong>{}</strong> \
-             <span class=\"percent\">{}</span><span class=\"counts\">{}, {}</span>\
-             <span class=\"meaning\">{meaning}</span></li>\n",
-            fate.class(),
-            bytes(size),
-            percent(size as f64 / total),
-            count(number(share, "files"), "file", "files"),
-            count(number(share, "directories"), "directory", "directories"),
-        ));
-    }
-    page.push_str("</ul>");
-    let in_use = number(&summary["in_use"], "bytes");
-    if in_use > 0 {
-        page.push_str(&format!(
-            "<p class=\"in-use\">Of what is deleted, loop devices use {}: the names go, the memory is not freed.</p>\n",
-            bytes(in_use)
-        ));
-    }
-    let all = &summary["total"];
-    page.push_str(&format!(
-        "<p class=\"total\">All together {}: {}, {}.</p></section>\n",
-        bytes(number(all, "bytes")),
-        count(number(all, "files"), "file", "files"),
-        count(number(all, "directories"), "directory", "directories"),
-    ));
 }
 
 fn percent(share: f64) -> String {

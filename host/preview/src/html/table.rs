@@ -1,63 +1,60 @@
 //! A table of a page, with a bound on what it holds.
 
+use maud::{Markup, Render, html};
+
 use super::text;
 
+/// The bytes of the page that the longest list takes: what survives.
+pub const LONG: usize = 1_000_000;
 /// The bytes of the page that another list takes.
 pub const SHORT: usize = 250_000;
 
-/// Rows between a heading and an end.
-pub struct Table<'a> {
-    page: &'a mut String,
-    columns: usize,
+/// A table. A heading that begins with `#` stands over numbers. The rows, `<tr>...</tr>`,
+/// take at most `room` bytes: once one does not fit none does, so what is shown are the
+/// first rows, and how many found no room.
+pub fn table(
+    caption: impl Render,
+    headings: &[&str],
     room: usize,
-    left_out: u64,
-}
-
-impl<'a> Table<'a> {
-    /// Begins a table. Headings are markup; one that begins with `#` stands
-    /// over numbers. The rows take at most `room` bytes.
-    pub fn begin(page: &'a mut String, caption: &str, headings: &[&str], room: usize) -> Self {
-        page.push_str("<div class=\"scroll\" tabindex=\"0\"><table><caption>");
-        page.push_str(caption);
-        page.push_str("</caption><thead><tr>");
-        for heading in headings {
-            match heading.strip_prefix('#') {
-                Some(heading) => page.push_str(&format!(
-                    "<th scope=\"col\" class=\"number\">{heading}</th>"
-                )),
-                None => page.push_str(&format!("<th scope=\"col\">{heading}</th>")),
+    rows: impl IntoIterator<Item = Markup>,
+) -> Markup {
+    let mut rows = rows.into_iter();
+    let mut left = Some(room);
+    let fits = |row: &Markup| {
+        left = left.and_then(|left| left.checked_sub(row.0.len()));
+        left.is_some()
+    };
+    let shown: Vec<Markup> = rows.by_ref().take_while(fits).collect();
+    let left_out = rows.count() as u64 + u64::from(left.is_none());
+    html! {
+        div.scroll tabindex="0" {
+            table {
+                caption { (caption) }
+                thead {
+                    tr {
+                        @for heading in headings {
+                            @match heading.strip_prefix('#') {
+                                Some(heading) => th scope="col" class="number" { (heading) },
+                                None => th scope="col" { (heading) },
+                            }
+                        }
+                    }
+                }
+                tbody {
+                    "\n"
+                    @for row in shown { (row) "\n" }
+                    @if left_out > 0 {
+                        tr {
+                            td colspan=(headings.len()) {
+                                "and " (text::count(left_out, "more", "more")) ": "
+                                code { "--format json" } " lists all"
+                            }
+                        }
+                        "\n"
+                    }
+                }
             }
         }
-        page.push_str("</tr></thead><tbody>\n");
-        Table {
-            page,
-            columns: headings.len(),
-            room,
-            left_out: 0,
-        }
-    }
-
-    /// Adds a row, `<tr>...</tr>`, if there is still room for it.
-    pub fn row(&mut self, markup: &str) {
-        // Once one did not fit none does: what is shown are the first rows.
-        if self.left_out > 0 || markup.len() > self.room {
-            self.left_out += 1;
-            return;
-        }
-        self.room -= markup.len();
-        self.page.push_str(markup);
-        self.page.push('\n');
-    }
-
-    /// Ends the table, and says how many rows found no room.
-    pub fn end(self) {
-        if self.left_out > 0 {
-            self.page.push_str(&format!(
-                "<tr><td colspan=\"{}\">and {}: <code>--format json</code> lists all</td></tr>\n",
-                self.columns,
-                text::count(self.left_out, "more", "more"),
-            ));
-        }
-        self.page.push_str("</tbody></table></div>\n");
+        "\n"
     }
 }
