@@ -9,7 +9,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use switch_root_core::limits::fixed;
-use switch_root_core::outcome::{Code, Message};
+use switch_root_core::outcome::Code;
+#[cfg(feature = "compile")]
+use switch_root_core::outcome::Message;
 use switch_root_core::text::hexadecimal;
 use wasmtime::{Config, Engine, ModuleVersionStrategy};
 #[cfg(feature = "compile")]
