@@ -4,9 +4,11 @@ pub mod contained;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use cpio::newc::{Builder, ModeFileType, trailer};
+use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::geteuid;
 use serde_json::Value;
 use switch_root_tests::archive;
@@ -18,6 +20,7 @@ use crate::tools::{Checked, Policies, Stop, cases, kernels, policy, program, sub
 
 cases![
     a_switch_goes_as_planned_and_leaves_nothing_behind,
+    who_starts_it_with_sigchld_ignored_sees_the_same,
     what_policies_keep_survives_as_planned,
     an_extension_that_is_incompatible_is_told_by_the_exit_status,
     verdicts_for_an_unknown_system_are_unknown,
@@ -153,6 +156,23 @@ fn a_switch_goes_as_planned_and_leaves_nothing_behind() -> Checked {
             "as planned",
         ],
     )
+}
+
+fn who_starts_it_with_sigchld_ignored_sees_the_same() -> Checked {
+    let desk = desk(|tree| tree)?;
+    let mut command = desk.command("rehearse image --os-release os-release --format json")?;
+    let ignore = || {
+        // SAFETY: installs no handler.
+        unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }?;
+        Ok(())
+    };
+    // SAFETY: sets a signal, and nothing else, between fork and exec.
+    unsafe { command.pre_exec(ignore) };
+    let ran = Ran::new("rehearse with SIGCHLD ignored", &command.output()?);
+    possible(&ran)?;
+    ensure!(ran.status == Some(0), "{}", ran.said());
+    ensure!(json(&ran.stdout)?["as_planned"] == true, "{}", ran.said());
+    Ok(())
 }
 
 fn what_policies_keep_survives_as_planned() -> Checked {

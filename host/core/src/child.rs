@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 pub use run::{Ran, run};
-pub use start::{default_signals, own_descriptors};
+pub use start::{default_signals, own_descriptors, waitable};
 pub use streams::{Beside, Bounds, Collected, collect};
 
 /// How a process ended.

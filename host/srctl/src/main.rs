@@ -42,7 +42,7 @@ use std::process::ExitCode;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use switch_root_core::error::{Error, Result};
-use switch_root_core::interrupt;
+use switch_root_core::{child, interrupt};
 
 /// In place of the C library's, which maps and unmaps each block that is read,
 /// compressed or written: that took a third of the time of a pull.
@@ -66,7 +66,7 @@ fn main() -> ExitCode {
     outcome::exit_code(outcome.and_then(|outcome| ended.map(|()| outcome)), json)
 }
 
-/// The first signal ends the work cleanly, the second at once.
+/// The first signal ends the work cleanly, the second at once. The end of a child is seen.
 fn handle_signals() -> Result<()> {
     let failed = |error| Error::system(Refused::Signals, &error);
     for signal in [SIGHUP, SIGINT, SIGTERM] {
@@ -75,5 +75,5 @@ fn handle_signals() -> Result<()> {
             .map_err(failed)?;
         signal_hook::flag::register(signal, flag).map_err(failed)?;
     }
-    Ok(())
+    child::waitable().map_err(failed)
 }

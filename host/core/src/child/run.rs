@@ -1,11 +1,12 @@
 //! Running a program that is given its input, and asked for what it writes.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use nix::unistd::Pid;
+use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::streams::{Beside, Bounds, collect};
 
@@ -29,8 +30,8 @@ impl Ran {
     }
 }
 
-/// Runs a program to its end. It must read all of its input before it writes, or end.
-/// `attend` is called a few times in a second; its error ends the program.
+/// Runs a program to its end. `attend` is called a few times in a second; its error ends the
+/// program.
 ///
 /// # Errors
 /// The program cannot be started, or what `attend` says.
@@ -41,15 +42,11 @@ pub fn run(
     attend: &mut dyn FnMut() -> io::Result<()>,
 ) -> io::Result<Ran> {
     let child = command
-        .stdin(Stdio::piped())
+        .stdin(in_memory(input)?)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?;
     let mut running = Running(child);
-    if let Some(mut stdin) = running.0.stdin.take() {
-        // Why it does not read, it says itself.
-        let _ = stdin.write_all(input);
-    }
     let stdout = running.0.stdout.take().map(OwnedFd::from);
     let stderr = running.0.stderr.take().map(OwnedFd::from);
     let mut streams: Vec<File> = [stdout, stderr]
@@ -70,6 +67,15 @@ pub fn run(
         stdout: read.next().unwrap_or_default(),
         stderr: read.next().unwrap_or_default(),
     })
+}
+
+/// A file with this input: a pipe would have to be written to while the program runs, for as long
+/// as it does not read.
+fn in_memory(input: &[u8]) -> io::Result<File> {
+    let mut file = File::from(memfd_create(c"input", MemfdFlags::CLOEXEC)?);
+    file.write_all(input)?;
+    file.rewind()?;
+    Ok(file)
 }
 
 /// A process that does not outlive this value.
@@ -104,6 +110,18 @@ mod tests {
         assert_eq!(ran.status.code(), Some(3));
         assert_eq!((&*ran.stdout, &*ran.errors()), (&b"in"[..], "bad\n"));
         assert!(!ran.timed_out);
+    }
+
+    #[test]
+    fn a_program_that_does_not_read_is_killed_at_its_deadline() {
+        let input = vec![b'x'; 4 << 20];
+        let bounds = Bounds {
+            deadline: Instant::now() + Duration::from_millis(100),
+            bytes: 10,
+        };
+        let mut command = Command::new("sleep");
+        let ran = run(command.arg("1000"), &input, bounds, &mut || Ok(())).unwrap();
+        assert!(ran.timed_out);
     }
 
     #[test]

@@ -19,6 +19,17 @@ pub fn default_signals() -> io::Result<()> {
     Ok(SigSet::empty().thread_set_mask()?)
 }
 
+/// Makes sure that children which end can be waited for: where whoever started us ignores SIGCHLD,
+/// the kernel would take them away before.
+///
+/// # Errors
+/// Those of sigaction(2).
+pub fn waitable() -> io::Result<()> {
+    // SAFETY: installs no handler.
+    unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) }?;
+    Ok(())
+}
+
 /// Keeps to ourselves what whoever started us left open: all but standard input, standard
 /// output and standard error is closed in programs that are executed.
 ///

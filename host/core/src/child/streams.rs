@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rustix::process::{PidfdFlags, pidfd_open};
+use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// How long a signal may stay unnoticed that comes just before something is waited for.
 const STEP: Duration = Duration::from_millis(200);
@@ -44,7 +43,7 @@ pub struct Collected {
 /// deadline. Where it is the first one of a PID namespace, all others in there end with it.
 ///
 /// # Errors
-/// Those of poll(2), pidfd_open(2) and kill(2), and of what is done beside.
+/// Those of poll(2), pidfd_open(2) and pidfd_send_signal(2), and of what is done beside.
 pub fn collect(
     streams: &mut [File],
     process: Pid,
@@ -62,9 +61,11 @@ pub fn collect(
     // What is left in the streams is read after the end, without waiting for more.
     loop {
         let left = bounds.deadline.saturating_duration_since(Instant::now());
-        let wait = match ended {
-            true => Duration::ZERO,
-            false => left.min(STEP) + Duration::from_millis(1),
+        let wait = match (ended, timed_out) {
+            (true, _) => Duration::ZERO,
+            // Killed, but the kernel has not ended it yet.
+            (false, true) => STEP,
+            (false, false) => left.min(STEP) + Duration::from_millis(1),
         };
         let other = beside.as_ref().and_then(|beside| beside.descriptor);
         let readable = poll_streams(streams, &open, &alive, other, wait)?;
@@ -89,7 +90,7 @@ pub fn collect(
         ended = readable[streams.len()];
         if left.is_zero() && !ended && !timed_out {
             timed_out = true;
-            kill(process, Signal::SIGKILL)?;
+            pidfd_send_signal(&alive, Signal::KILL)?;
         }
     }
     Ok(Collected {
