@@ -10,12 +10,13 @@ mod switch;
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 use anyhow::{Context, Result, anyhow};
 use switch_root_tests::architecture::Architecture;
 use switch_root_tests::machine;
 
-use crate::run::{run, step, target};
+use crate::run::target;
 use program_paths::Programs;
 
 use crate::setup::{self, QEMU};
@@ -26,7 +27,7 @@ use crate::{engine, kernels, policies, programs};
 /// # Errors
 /// What cannot be built or booted.
 pub fn demo() -> Result<()> {
-    let programs = programs::build()?;
+    let programs = programs::soon()?;
     let boot = programs.join("switch_root");
     let srctl = programs.join("srctl");
     let components = target().join("policies");
@@ -52,8 +53,11 @@ pub fn demo() -> Result<()> {
 
 /// Builds the programs that look at the switch from within.
 fn helpers() -> Result<(PathBuf, PathBuf)> {
-    step("the demo's init");
-    run(engine::testing("build")?.args(["--package", "switch-root-tests", "--bins"]))?;
+    static BUILT: Mutex<bool> = Mutex::new(false);
+    let cargo = engine::testing("build")?;
+    let what = ["--package", "switch-root-tests", "--bin", "probe"];
+    let what = [&what[..], &["--bin", "supervisor"]].concat();
+    engine::once(&BUILT, "the demo's init", cargo, &what)?;
     let folder = engine::folder();
     Ok((folder.join("probe"), folder.join("supervisor")))
 }

@@ -31,11 +31,11 @@ const TOGETHER: [&str; 4] = [
 /// faults. The libraries keep theirs, and are not compiled again.
 const TESTED: &str = "debug-assertions = true\nopt-level = 0\noverflow-checks = true\n";
 
-/// A cargo that builds in the profile.
+/// A cargo that builds in the profile, optimized as programs are installed.
 ///
 /// # Errors
 /// Where what is to be embedded cannot be named.
-fn building(verb: &str) -> Result<Command> {
+pub fn building(verb: &str) -> Result<Command> {
     setup::targets(&[STATIC])?;
     setup::c_compiler("the engine", STATIC)?;
     let mut cargo = cargo();
@@ -45,8 +45,8 @@ fn building(verb: &str) -> Result<Command> {
     Ok(cargo)
 }
 
-/// A cargo that tests or checks the crates of the workspace, with the libraries that the
-/// programs have.
+/// A cargo that tests or checks the crates of the workspace, or builds what is run once, with the
+/// libraries that the programs have. The crates themselves are not optimized, which takes a minute.
 ///
 /// # Errors
 /// See [`building`].
@@ -91,18 +91,22 @@ pub fn embedded(triple: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Builds what the arguments choose of the crates that are built together, once in each run.
-/// Returns whether it was built now.
+/// Builds by a cargo what the arguments choose of the crates that are built together, once in each
+/// run. Returns whether it was built now.
 ///
 /// # Errors
 /// Where it cannot be built.
-pub fn once(built: &Mutex<bool>, what: &str, arguments: &[&str]) -> Result<bool> {
+pub fn once(
+    built: &Mutex<bool>,
+    what: &str,
+    mut cargo: Command,
+    arguments: &[&str],
+) -> Result<bool> {
     let mut built = built.lock().unwrap_or_else(PoisonError::into_inner);
     if *built {
         return Ok(false);
     }
     step(&format!("{what} ({STATIC}, {PROFILE})"));
-    let mut cargo = building("build")?;
     for package in TOGETHER {
         cargo.args(["--package", package]);
     }

@@ -64,6 +64,7 @@ pub fn compile(target: &str, files: &[(PathBuf, PathBuf)]) -> Result<()> {
 /// Where it cannot be built.
 fn precompile() -> Result<PathBuf> {
     static BUILT: Mutex<bool> = Mutex::new(false);
-    engine::once(&BUILT, "the engine", &["--example", "precompile"])?;
+    let cargo = engine::testing("build")?;
+    engine::once(&BUILT, "the engine", cargo, &["--example", "precompile"])?;
     Ok(engine::folder().join("examples/precompile"))
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Mutex;
 
 use anyhow::{Context, Result};
@@ -11,18 +12,33 @@ use crate::native;
 use crate::run::target;
 use crate::setup::STATIC;
 
-/// Builds the boot binary with a compiler, `srctl`, and what makes components, once in each
-/// run; and returns the folder that they are in: `switch_root`, `srctl` and `components`.
+/// Builds the boot binary with a compiler and `srctl` as they are installed, once in each run;
+/// and returns the folder that they are in: `switch_root` and `srctl`.
 ///
 /// # Errors
 /// Where they cannot be built or copied.
 pub fn build() -> Result<PathBuf> {
     static BUILT: Mutex<bool> = Mutex::new(false);
-    let copied = target().join("programs");
     native::default_policy(STATIC)?;
-    if engine::once(&BUILT, "switch_root and srctl", &["--bins"])? {
+    copied(&BUILT, engine::building("build")?, "programs")
+}
+
+/// The same, not optimized, which is a minute sooner: for the demo.
+///
+/// # Errors
+/// Where they cannot be built or copied.
+pub fn soon() -> Result<PathBuf> {
+    static BUILT: Mutex<bool> = Mutex::new(false);
+    native::default_policy(STATIC)?;
+    copied(&BUILT, engine::testing("build")?, "programs/soon")
+}
+
+fn copied(built: &Mutex<bool>, cargo: Command, folder: &str) -> Result<PathBuf> {
+    let copied = target().join(folder);
+    let bins = ["--bin", "switch_root", "--bin", "srctl"];
+    if engine::once(built, "switch_root and srctl", cargo, &bins)? {
         // Cargo puts what is tested into its own folder, under the same names.
-        for name in ["switch_root", "srctl", "components"] {
+        for name in ["switch_root", "srctl"] {
             install(&engine::folder().join(name), &copied.join(name))?;
         }
     }
@@ -34,7 +50,11 @@ pub fn build() -> Result<PathBuf> {
 /// # Errors
 /// Where it cannot be built.
 pub fn components() -> Result<PathBuf> {
-    Ok(build()?.join("components"))
+    static BUILT: Mutex<bool> = Mutex::new(false);
+    let cargo = engine::testing("build")?;
+    let bin = ["--bin", "components"];
+    engine::once(&BUILT, "what makes components", cargo, &bin)?;
+    Ok(engine::folder().join("components"))
 }
 
 /// Copies a program to where it is installed or run.
