@@ -66,6 +66,7 @@ pub fn render(report: &Value) -> String {
                 main {
                     "\n"
                     div.alarms { (overview::alarms(report)) } "\n"
+                    (overview::notes(report))
                     (overview::summary(report.at("summary")))
                     (sections::map(&tiles))
                     (sections::preserved(report))

@@ -84,6 +84,23 @@ fn alarm(class: &str, title: &str, content: Markup) -> Markup {
     }
 }
 
+/// What else is to be known of the plan, such as of which image it is.
+pub fn notes(report: Report) -> Markup {
+    /// How many are shown: a sentence each, and there are few of them.
+    const NOTES: usize = 20;
+    let notes = report.texts("notes");
+    html! {
+        @for note in notes.iter().take(NOTES) { p.note { "Note: " (note) } "\n" }
+        @if notes.len() > NOTES {
+            p.note {
+                (count((notes.len() - NOTES) as u64, "more note", "more notes")) ": "
+                code { "--format json" } " lists all."
+            }
+            "\n"
+        }
+    }
+}
+
 /// How much stays and goes, as a bar and in numbers.
 pub fn summary(summary: Report) -> Markup {
     /// The width of the bar in its own units.

@@ -1,6 +1,6 @@
 //! The sections below the overview, in the order in which they are read.
 
-use maud::{Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, Render, html};
 use switch_root_core::text::bytes;
 
 use super::{
@@ -53,13 +53,11 @@ pub fn map(tiles: &[Tile]) -> Markup {
 /// Every preserved path.
 pub fn preserved(report: Report) -> Markup {
     let paths = report.list("survivors");
+    let all = all_stays(report);
     if paths.is_empty() {
-        let why = if report.at("deletion").text("action") == "skip" {
-            "Everything: nothing is deleted."
-        } else {
-            "No policy keeps a path, and neither does the host."
-        };
-        return section("survivors", "What survives", 0, html! { p { (why) } });
+        let why = all.unwrap_or("No policy keeps a path, and neither does the host.");
+        let number = if all.is_some() { "all" } else { "0" };
+        return section("survivors", "What survives", number, html! { p { (why) } });
     }
     let headings = ["Path", "Kind", "#Size", "By", "Carried to", "Note"];
     let rows = paths.iter().map(|path| {
@@ -78,7 +76,19 @@ pub fn preserved(report: Report) -> Markup {
     });
     let caption = "Every path that a policy or the host keeps";
     let table = table(caption, &headings, LONG, rows);
-    section("survivors", "What survives", paths.len(), table)
+    let content = html! { @if let Some(why) = all { p { (why) } "\n" } (table) };
+    section("survivors", "What survives", paths.len(), content)
+}
+
+/// Why everything stays, whatever the policies keep, if it does.
+fn all_stays(report: Report) -> Option<&'static str> {
+    if report.given("refused").is_some() {
+        Some("Everything: the switch would be refused, and the initramfs stays as it is.")
+    } else if report.at("deletion").text("action") == "skip" {
+        Some("Everything: nothing is deleted.")
+    } else {
+        None
+    }
 }
 
 /// Every policy, what it answers, and how that went.
@@ -179,7 +189,7 @@ pub fn parts(report: Report) -> Markup {
     section("parts", "Archives of the image", parts.len(), table)
 }
 
-fn section(id: &str, title: &str, number: usize, content: Markup) -> Markup {
+fn section(id: &str, title: &str, number: impl Render, content: Markup) -> Markup {
     html! {
         section aria-labelledby=(id) {
             h2 id=(id) { (title) " " span.total { (number) } } "\n"

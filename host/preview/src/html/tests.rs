@@ -157,6 +157,7 @@ fn a_hundred_thousand_files_and_hostile_names_give_a_page_below_five_megabytes()
     let survivor = json!({"path": wide, "kind": "file", "bytes": 1, "by": [wide], "carried_to": wide, "note": wide});
     report["survivors"] = vec![survivor; 3000].into();
     report["warnings"] = vec![json!(wide); 3000].into();
+    report["notes"] = report["warnings"].clone();
     report["policies"] = vec![json!({"name": wide, "failures": [{"message": wide}]}); 1000].into();
     report["extensions"] = vec![json!({"name": wide, "verdict": "incompatible"}); 1000].into();
     report["image"]["parts"] = vec![json!({"format": wide}); 1000].into();
@@ -232,6 +233,7 @@ fn hostile(text: impl Fn(usize) -> String) -> Value {
     report["deletion"] = json!({"action": "skip", "reason": texts.concat()});
     report["refused"] = json!(texts.concat());
     report["warnings"] = json!(texts);
+    report["notes"] = json!(texts);
     report
 }
 
@@ -361,6 +363,22 @@ fn an_empty_list_of_survivors_tells_whether_all_stays() {
     assert!(render(&report).contains("No policy keeps a path"));
     report["deletion"] = json!({"action": "skip", "reason": "keep_initramfs"});
     assert!(render(&report).contains("Everything: nothing is deleted."));
+    let all = "Everything: the switch would be refused";
+    report["refused"] = json!("policy 50-site failed");
+    let page = render(&report);
+    assert!(page.contains(all) && !page.contains("No policy keeps a path"));
+    report["survivors"] = json!([{"path": "/a", "kind": "file", "by": ["50-site"]}]);
+    assert!(render(&report).contains(all));
+}
+
+#[test]
+fn notes_of_a_plan_are_in_its_page() {
+    let mut report = report(large(1));
+    let note = "what is planned is the image inside /squashfs-root.img";
+    report["notes"] = json!([note]);
+    assert!(render(&report).contains(&format!("Note: {note}")));
+    report["notes"] = vec![json!(note); 30].into();
+    assert!(render(&report).contains("10 more notes: <code>--format json</code> lists all"));
 }
 
 #[test]
