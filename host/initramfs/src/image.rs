@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use policy::source::Source;
 use switch_root_core::architecture::{self, HEADER};
-use switch_root_core::error::{Kind, Result, Words};
+use switch_root_core::error::{Error, Kind, Result, Words};
 use switch_root_core::file_kind::FileKind;
 use switch_root_core::limits::fixed;
 use switch_root_core::outcome::Message;
@@ -16,7 +16,7 @@ use switch_root_core::{escape, os_release};
 
 use crate::boot_program::Binary;
 use crate::files::Files;
-use crate::inner;
+use crate::inner::{self, Found};
 use crate::machine::{EROFS_IMAGE, Machine, ROOT_IMAGES, Unread, kernel_release, look_into};
 use crate::segments::Part;
 use crate::tree::{Id, Limits, Stored, Tree, Wanted};
@@ -26,10 +26,49 @@ switch_root_core::outcomes! {
     pub enum Around in "images" {
         /// The reason behind it is one of the others of this table.
         "SR-Q26" Unread { path: &'static str } = "what boots: the image inside {path}, which the initramfs switches to, cannot be read",
+        "SR-Q33" Undecided { path: &'static str } = "what boots: the image inside {path}, which was not read, or the rest of the initramfs, which was",
+        "SR-Q34" Unsure { attempt: &'static str, name: String, path: &'static str } = "cannot {attempt} {name}: whether it boots from the image inside {path} is not known",
         /// An image that dracut made with its module `squash`. Leave that module out, or put what is
         /// to be added into the image when dracut makes it.
-        "SR-Q27" Unchanged { attempt: &'static str, name: String, path: &'static str } = "cannot {attempt} {name}: it boots from the image inside {path}, which nothing is added to; make it without the module squash of dracut, or let dracut put the files into it",
+        "SR-Q27" Unchanged { attempt: &'static str, name: String, path: &'static str } = "cannot {attempt} {name}: its /init switches to the image inside {path}, which nothing is added to; have dracut put the files into it, or make it without dracut's module squash",
         "SR-Q28" Unrehearsed { name: String, path: &'static str } = "{name} cannot be rehearsed: it boots from the image inside {path}, with an overlay as its root, and a rehearsal unpacks archives alone; `srctl plan` reads it",
+    }
+}
+
+impl Around {
+    /// Why nothing is added to an image, for the image inside it.
+    pub fn of_change(attempt: &'static str, name: String, found: Found) -> Error {
+        let path = found.path;
+        Self::unless_unsure(attempt, name, found, |name| Self::Unchanged {
+            attempt,
+            name,
+            path,
+        })
+    }
+
+    /// Why an image is not rehearsed, for the image inside it.
+    pub fn of_rehearsal(name: String, found: Found) -> Error {
+        let path = found.path;
+        Self::unless_unsure("rehearse", name, found, |name| Self::Unrehearsed {
+            name,
+            path,
+        })
+    }
+
+    fn unless_unsure(
+        attempt: &'static str,
+        name: String,
+        Found { path, doubt, .. }: Found,
+        sure: impl FnOnce(String) -> Self,
+    ) -> Error {
+        match doubt {
+            Some(doubt) => Error::input(doubt).within(Self::Unsure {
+                attempt,
+                name,
+                path,
+            }),
+            None => Error::input(sure(name)),
+        }
     }
 }
 
@@ -108,12 +147,18 @@ impl Image {
         Ok(image)
     }
 
-    /// Goes into the image inside it, if there is one.
+    /// Goes into the image inside it, if it boots from that.
     fn enter(&mut self, limits: &Limits, wanted: &Wanted) -> Result<()> {
-        let Some((path, id)) = inner::find(&self.tree) else {
+        let Some(found) = inner::find(&self.tree) else {
             return Ok(());
         };
-        let (stored, size) = (self.tree.stored(id), self.tree.node(id).size);
+        let path = found.path;
+        if let Some(doubt) = found.doubt {
+            let doubt = Error::input(doubt).within(Around::Undecided { path });
+            self.unread = Some(doubt.message());
+            return Ok(());
+        }
+        let (stored, size) = (self.tree.stored(found.id), self.tree.node(found.id).size);
         match inner::read(path, stored, size, &self.path, limits, wanted) {
             Ok(tree) => {
                 let around = std::mem::replace(&mut self.tree, tree);
@@ -181,10 +226,9 @@ impl Image {
             .map_or(&self.tree, |inner| &inner.around)
     }
 
-    /// Where the image inside it is that it boots from, read or not.
-    pub fn has_inner(&self) -> Option<&'static str> {
-        let inner = self.inner.as_ref().map(|inner| inner.path);
-        inner.or_else(|| inner::find(&self.tree).map(|(path, _)| path))
+    /// The image inside it that it boots from or may, read or not.
+    pub fn has_inner(&self) -> Option<Found> {
+        inner::find(self.outermost())
     }
 
     /// Whether it is booted whole: the program that the kernel executes is the boot program, or

@@ -3,6 +3,7 @@
 //! it; so what boots the machine, and what is planned, is the image inside.
 
 mod erofs;
+mod evidence;
 mod squashfs;
 mod volume;
 
@@ -10,12 +11,11 @@ use std::fs::File;
 use std::path::Path;
 
 use switch_root_core::error::{Error, Result};
-use switch_root_core::file_kind::FileKind;
-use switch_root_core::locations::in_archive;
 
 use crate::archive::Member;
-use crate::tree::{Id, Limits, Stored, Tree, Wanted};
+use crate::tree::{Limits, Stored, Tree, Wanted};
 
+pub use evidence::{Found, Undecided};
 pub use volume::{Doubt, Unread};
 pub(crate) use volume::{Entry, Volume};
 
@@ -25,20 +25,26 @@ pub const PLACES: [&str; 3] = ["/squashfs-root.img", "/squash-root.img", EROFS];
 /// The one of erofs.
 const EROFS: &str = "/erofs-root.img";
 
-/// Which of the places a member of an archive is at, if it is the image inside.
-pub fn place(member: &Member) -> Option<&'static str> {
-    let path = member.path();
-    let mut places = PLACES.into_iter();
-    let place = places.find(|place| in_archive(place).as_bytes() == path);
-    place.filter(|_| member.is_file())
+/// Whether a member of an archive may be at one of the places, by its name: not all links on the
+/// way there are known while an archive is read.
+pub fn may_be(member: &Member) -> bool {
+    let name = member.path().rsplit(|byte| *byte == b'/').next();
+    let mut names = PLACES.into_iter().map(|path| &path.as_bytes()[1..]);
+    names.any(|of_place| name == Some(of_place))
 }
 
-/// Finds the image inside an image.
-pub(crate) fn find(tree: &Tree) -> Option<(&'static str, Id)> {
-    PLACES.into_iter().find_map(|path| {
-        let id = tree.find(path.as_bytes())?;
-        (tree.node(id).kind == FileKind::Regular).then_some((path, id))
-    })
+/// Finds the image inside an image, if the image boots from it or may.
+pub fn find(tree: &Tree) -> Option<Found> {
+    evidence::find(tree, &PLACES)
+}
+
+/// The same, of an image that is not in memory.
+///
+/// # Errors
+/// See [`Tree::read`].
+pub fn find_in(image: &Path) -> Result<Option<Found>> {
+    let (tree, _) = Tree::read_wanted(image, &Limits::default(), &Wanted::of_boot_programs())?;
+    Ok(find(&tree))
 }
 
 /// Reads the image inside an image, which is stored as it says and has `size` bytes; `around` is

@@ -20,7 +20,7 @@ use switch_root_core::limits::fixed;
 use switch_root_core::locations::{self, in_archive};
 use switch_root_core::os_release;
 
-use crate::inner;
+use crate::inner::{self, Found};
 use crate::kept::{Kept, copy};
 use crate::segments;
 
@@ -66,8 +66,8 @@ pub struct Machine {
     pub root: Root,
     /// What could not be looked into, as a sentence.
     pub problem: Option<String>,
-    /// Where the image inside is that it boots from, if it is one of those.
-    pub inner: Option<&'static str>,
+    /// The image inside the initramfs that it boots from or may.
+    pub inner: Option<Found>,
 }
 
 /// Walks through an initramfs, and keeps its policies and the signers that it accepts;
@@ -78,10 +78,11 @@ pub struct Machine {
 pub fn examine(input: &Path, policies: &mut Kept, work: &Path) -> Result<Machine> {
     let mut machine = Machine::default();
     let mut image = None;
+    let mut may_be_inside = false;
     segments::scan(input, &mut |_, member, contents| {
         let path = member.path();
         machine.kernel_releases.extend(kernel_release(path));
-        machine.inner = machine.inner.or(inner::place(member));
+        may_be_inside |= inner::may_be(member);
         if policies.take(member, contents)? {
             return Ok(());
         }
@@ -95,6 +96,9 @@ pub fn examine(input: &Path, policies: &mut Kept, work: &Path) -> Result<Machine
         }
         Ok(())
     })?;
+    if may_be_inside {
+        machine.inner = inner::find_in(input)?;
+    }
     if let Some((file, name)) = image {
         let looked = File::open(&file)
             .map_err(|error| Unread::Unreadable { error })

@@ -17,6 +17,7 @@ pub const TABLES: &[Table] = &[
     files::NoFolder::TABLE,
     image::Around::TABLE,
     inner::Doubt::TABLE,
+    inner::Undecided::TABLE,
     inner::Unread::TABLE,
     machine::Unread::TABLE,
     members::TooMany::TABLE,

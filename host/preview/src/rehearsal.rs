@@ -173,9 +173,8 @@ pub fn rehearse(image: &Image, options: &Options) -> Result<Rehearsed> {
     if image.parts.is_empty() {
         return Err(Error::input(NotRehearsed::Folder { path: shown }));
     }
-    if let Some(path) = image.has_inner() {
-        let name = shown;
-        return Err(Error::input(Around::Unrehearsed { name, path }));
+    if let Some(found) = image.has_inner() {
+        return Err(Around::of_rehearsal(shown, found));
     }
     let file = std::path::absolute(&image.path).map_err(|error| {
         Error::system(

@@ -8,7 +8,7 @@ use std::path::Path;
 use initramfs::archive::{Writer, room};
 use initramfs::boot_program::{Binary, LIMIT};
 use initramfs::compression::{self, Compression};
-use initramfs::inner;
+use initramfs::inner::{self, Found};
 use initramfs::kept::Kept;
 use initramfs::machine::program_for;
 use initramfs::segments::{self, Replaced};
@@ -59,8 +59,8 @@ pub struct Image {
     folders: BTreeSet<String>,
     /// Its last archive ends without a trailer: it may have been cut off.
     pub cut_off: bool,
-    /// Where the image inside is that it boots from, if it is one of those.
-    pub inner: Option<&'static str>,
+    /// The image inside the initramfs that it boots from or may.
+    pub inner: Option<Found>,
     /// Files of policies that have several names.
     linked: BTreeSet<String>,
 }
@@ -123,8 +123,9 @@ pub fn survey(input: &Path, root: &Path) -> Result<Image> {
         .collect();
     let below_trust = format!("{}/", TRUST.trim_start_matches('/'));
     let mut programs = [const { None }; BOOT_PROGRAM_PLACES.len()];
+    let mut may_be_inside = false;
     let parts = segments::scan(input, &mut |_, member, contents| {
-        image.inner = image.inner.or(inner::place(member));
+        may_be_inside |= inner::may_be(member);
         let path = member.path();
         let text = std::str::from_utf8(path).unwrap_or_default();
         // What is found through it is not known here, nor whether signatures are demanded.
@@ -161,6 +162,9 @@ pub fn survey(input: &Path, root: &Path) -> Result<Image> {
     })?;
     image.cut_off = parts.last().is_some_and(|part| !part.trailer);
     image.programs = programs.into_iter().flatten().collect();
+    if may_be_inside {
+        image.inner = inner::find_in(input)?;
+    }
     Ok(image)
 }
 

@@ -36,9 +36,7 @@ impl Wanted {
             .folder(TRUST, Want::Whole(fixed::SIGNERS_FILE))
             // The program that the image calls: whether it has a compiler, and its release.
             .folder(locations::LIBRARY, Want::Whole(boot_program::LIMIT));
-        for path in locations::BOOT_PROGRAM_PLACES {
-            wanted = wanted.file(path, Want::Whole(boot_program::LIMIT));
-        }
+        wanted.files.extend(Self::of_boot_programs().files);
         for path in locations::EXTENSIONS {
             wanted = wanted.file(path, Want::Whole(fixed::EXTENSIONS_FILE));
         }
@@ -52,6 +50,14 @@ impl Wanted {
             wanted = wanted.file(path, Want::Place);
         }
         wanted
+    }
+
+    /// What the kernel executes, and what that calls to switch.
+    pub fn of_boot_programs() -> Self {
+        let places = locations::BOOT_PROGRAM_PLACES.into_iter();
+        places.fold(Self::default(), |wanted, path| {
+            wanted.file(path, Want::Whole(boot_program::LIMIT))
+        })
     }
 
     /// One more file, or something else of one that is wanted already.

@@ -138,12 +138,9 @@ pub fn run(command: &Install, progress: &dyn Progress) -> Result<Outcome> {
     task.say("reading");
     let found = machine::examine(&command.initramfs, &mut policies, work.path())?;
     drop(task);
-    if let Some(path) = found.inner {
-        return Err(Error::input(Around::Unchanged {
-            attempt: "install extensions into",
-            name: command.initramfs.shown().to_string(),
-            path,
-        }));
+    if let Some(inner) = found.inner {
+        let name = command.initramfs.shown().to_string();
+        return Err(Around::of_change("install extensions into", name, inner));
     }
     if let Some(problem) = &found.problem {
         tracing::warn!("{problem}");

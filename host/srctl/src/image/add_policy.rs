@@ -125,12 +125,9 @@ pub fn run(command: &AddPolicy, progress: &dyn Progress) -> Result<Outcome> {
     let mut image = policies::survey(&command.initramfs, &root)?;
     // Its thread ends with it, and whoever loads the policies must be alone.
     drop(task);
-    if let Some(path) = image.inner {
-        return Err(Error::input(Around::Unchanged {
-            attempt: "add a policy to",
-            name: shown(&command.initramfs),
-            path,
-        }));
+    if let Some(found) = image.inner.take() {
+        let name = shown(&command.initramfs);
+        return Err(Around::of_change("add a policy to", name, found));
     }
     if image.cut_off {
         tracing::warn!(
