@@ -171,6 +171,7 @@ fn mounted(line: &[String]) -> Option<(&[String], &str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tree::Node;
 
     /// Lines as the script has them in 059.
     const BEFORE: &str = "#!/bin/sh
@@ -249,6 +250,30 @@ SYSTEMD_IN_INITRD=lenient exec switch_root /newroot /init
             "/squashfs-root.img",
         ] {
             assert!(!refers(script), "{script}");
+        }
+    }
+
+    #[test]
+    fn an_init_that_was_not_read_leaves_it_undecided() {
+        let found = |init: Option<Node>| {
+            let mut tree = Tree::new();
+            let image = Node::file(0o644, 9000);
+            tree.insert(b"/squash-root.img", image).unwrap();
+            if let Some(init) = init {
+                tree.insert(INIT, init).unwrap();
+            }
+            find(&tree, &["/squash-root.img"])
+        };
+        let undecided = found(Some(Node::file(0o755, 10))).unwrap();
+        assert_eq!(undecided.doubt.unwrap().text, "/init was not read");
+        // The kernel executes neither, nor what is empty.
+        for none in [
+            None,
+            Some(Node::symlink(b"nowhere")),
+            Some(Node::directory(0o755)),
+            Some(Node::file(0o755, 0)),
+        ] {
+            assert_eq!(found(none), None);
         }
     }
 }
