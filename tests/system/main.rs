@@ -125,6 +125,7 @@ fn main() {
         installed::cases(),
         planning::cases(),
         squashed::cases(),
+        squashed::exhausting::cases(),
         not_planning::cases(),
         unconfined::cases(),
         comparing::cases(),

@@ -1,5 +1,7 @@
 //! Images that boot from an image inside them, as dracut's squash modules make them.
 
+pub mod exhausting;
+
 use std::fs;
 
 use serde_json::Value;

@@ -11,7 +11,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
-pub use run::{Ran, run};
+pub use run::{Ran, run, run_between};
 pub use start::{default_signals, own_descriptors, waitable};
 pub use streams::{Beside, Bounds, Collected, collect};
 

@@ -2,22 +2,28 @@
 //! a file system image. What is left outside mounts it, with an overlay above, and switches to
 //! it; so what boots the machine, and what is planned, is the image inside.
 
+pub(crate) mod child;
+mod convert;
 mod erofs;
 mod evidence;
+mod inode;
+mod sparse;
 mod squashfs;
-mod volume;
+pub(crate) mod volume;
 
 use std::fs::File;
 use std::path::Path;
 
 use switch_root_core::error::{Error, Result};
 
+use convert::{Format, Others, Request};
+
 use crate::archive::Member;
 use crate::tree::{Limits, Stored, Tree, Wanted};
 
+pub use child::{Ended, take};
 pub use evidence::{Found, Undecided};
-pub use volume::{Doubt, Unread};
-pub(crate) use volume::{Entry, Volume};
+pub use volume::Unread;
 
 /// Where it is, by its file system: as dracut has it since 103, and before.
 pub const PLACES: [&str; 3] = ["/squashfs-root.img", "/squash-root.img", EROFS];
@@ -66,16 +72,47 @@ pub fn read(
         Some(Stored::File(file)) => (file.try_clone().map_err(failed)?, 0),
         _ => return Err(Error::input(Unread::Empty)),
     };
-    let volume: std::result::Result<Box<dyn Volume>, Unread> = match path {
-        EROFS => erofs::Erofs::open(file, offset, size).map(|image| Box::new(image) as _),
-        _ => squashfs::Squashfs::open(file, offset).map(|image| Box::new(image) as _),
+    let request = Request {
+        format: match path {
+            EROFS => Format::Erofs,
+            _ => Format::Squashfs,
+        },
+        offset,
+        size,
+        limits: *limits,
+        wanted: wanted.clone(),
+        others: Others::Zeros,
     };
-    Tree::of_volume(&mut *volume.map_err(Error::input)?, limits, wanted)
+    unpacked(file, &request)
+}
+
+/// Reads what an image of squashfs holds that begins at an offset of a file; files that are not
+/// wanted are empty.
+///
+/// # Errors
+/// Why it is not read.
+pub(crate) fn names(file: File, offset: u64, wanted: Wanted) -> Result<Tree> {
+    let request = Request {
+        format: Format::Squashfs,
+        offset,
+        size: u64::MAX,
+        limits: Limits::default(),
+        wanted,
+        others: Others::Empty,
+    };
+    unpacked(file, &request)
+}
+
+fn unpacked(file: File, request: &Request) -> Result<Tree> {
+    let archive = child::archive(file, request)?;
+    Tree::of_archive(&archive, &request.limits.for_archive(), &request.wanted)
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+
+    use switch_root_core::file_kind::FileKind;
 
     use super::*;
 
@@ -117,6 +154,97 @@ mod tests {
             let program = tree.find(b"/etc/d/program").unwrap();
             assert_eq!(tree.node(program).size, 6000);
             assert!(tree.digest(program).is_some());
+        }
+    }
+
+    const WITH_LINKS: [(&str, &[u8]); 2] = [
+        (
+            EROFS,
+            include_bytes!("../../../tests/fuzz/corpus/inner_image/erofs-links-and-owners"),
+        ),
+        (
+            PLACES[0],
+            include_bytes!("../../../tests/fuzz/corpus/inner_image/squashfs-links-and-owners"),
+        ),
+    ];
+
+    #[test]
+    fn owners_modes_and_kinds_of_files_are_those_of_the_image() {
+        for (path, bytes) in WITH_LINKS {
+            let tree = read_bytes(path, bytes).unwrap();
+            assert!(tree.warnings().is_empty(), "{:?}", tree.warnings());
+            let at = |path: &str| tree.node(tree.find(path.as_bytes()).unwrap());
+            let file = at("/d/second");
+            assert_eq!((file.uid, file.gid, file.mode), (1000, 1001, 0o640));
+            let fifo = at("/f");
+            assert_eq!(
+                (fifo.kind, fifo.uid, fifo.gid),
+                (FileKind::Fifo, 70000, 5),
+                "{path}"
+            );
+            assert_eq!(at("/s").kind, FileKind::Socket);
+            let device = at("/n");
+            assert_eq!(
+                (device.kind, device.rdev),
+                (FileKind::CharacterDevice, (1, 3))
+            );
+            let device = at("/b");
+            assert_eq!(
+                (device.kind, device.rdev),
+                (FileKind::BlockDevice, (259, 70000))
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_of_several_names_counts_once() {
+        for (path, bytes) in WITH_LINKS {
+            let tree = read_bytes(path, bytes).unwrap();
+            let ids =
+                ["/d/first", "/d/second", "/third"].map(|path| tree.find(path.as_bytes()).unwrap());
+            assert!(ids.iter().all(|id| *id == ids[0]), "{path}: {ids:?}");
+            let node = tree.node(ids[0]);
+            assert_eq!((node.nlink, node.size), (3, 4), "{path}");
+            // The link has 7 bytes.
+            assert_eq!(tree.sum(crate::tree::Id::ROOT).bytes, 4 + 7, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_directory_inside_itself_is_damage() {
+        let bytes =
+            include_bytes!("../../../tests/fuzz/corpus/inner_image/erofs-directory-in-itself");
+        let error = read_bytes(EROFS, bytes).unwrap_err().to_string();
+        let expected = "the directory a/b has another path as well; the image is damaged";
+        assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn contents_that_nobody_asks_for_are_zeros() {
+        let (path, bytes) = IMAGES[2];
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        let request = |wanted, others| Request {
+            format: Format::Squashfs,
+            offset: 0,
+            size: bytes.len() as u64,
+            limits: Limits::default(),
+            wanted,
+            others,
+        };
+        let program = b"/etc/d/program";
+        let all = read_bytes(path, bytes).unwrap();
+        let wanted = || Wanted::default().file("/link", crate::tree::Want::Whole(100));
+        for (others, size) in [(Others::Zeros, 6000), (Others::Empty, 0)] {
+            let archive =
+                child::archive(file.try_clone().unwrap(), &request(wanted(), others)).unwrap();
+            let digests = wanted().with_digests();
+            let tree = Tree::of_archive(&archive, &Limits::default(), &digests).unwrap();
+            assert_eq!(tree.contents(b"/link").unwrap(), b"ID=a\n");
+            let id = tree.find(program).unwrap();
+            assert_eq!(tree.node(id).size, size);
+            let real = all.find(program).unwrap();
+            assert_ne!(tree.digest(id), all.digest(real));
         }
     }
 

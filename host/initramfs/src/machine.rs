@@ -5,24 +5,25 @@ mod root;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Seek};
-use std::os::unix::ffi::OsStrExt;
+use std::io::{self, Read};
 use std::path::Path;
 
-use backhand::{BackhandError, FilesystemReader, InnerNode, Node, SquashfsFileReader};
+use policy::source::Source;
 use switch_root_core::architecture::{self, HEADER};
 use switch_root_core::error::Attempt;
 use switch_root_core::error::{Error, Result};
 use switch_root_core::escape::{self, Shown};
-use switch_root_core::file::Unreadable;
+use switch_root_core::file_kind::FileKind;
 use switch_root_core::layer_rules::Rights;
 use switch_root_core::limits::fixed;
 use switch_root_core::locations::{self, in_archive};
 use switch_root_core::os_release;
 
+use crate::files::Files;
 use crate::inner::{self, Found};
 use crate::kept::{Kept, copy};
 use crate::segments;
+use crate::tree::{Id, Want, Wanted};
 
 pub use root::{Node as RootNode, Root};
 
@@ -31,7 +32,7 @@ switch_root_core::outcomes! {
     pub enum Unread in "image-findings" {
         /// It is not a squashfs image, or was damaged or cut off. The machine would not boot it either.
         "SR-G93" Unreadable { error: io::Error } = "cannot be looked into: {error}",
-        "SR-G94" Damaged { error: BackhandError } = "cannot be looked into: {error}",
+        "SR-G94" Damaged { error: Error } = "cannot be looked into: {error}",
         "SR-G95" Empty = "cannot be looked into: it is empty",
         /// Its os-release and kernels are not known then; the machine boots it.
         "SR-G96" Erofs = "cannot be looked into: one of erofs is not looked into",
@@ -157,55 +158,37 @@ pub fn look_into(
     offset: u64,
     machine: &mut Machine,
 ) -> std::result::Result<(), Unread> {
-    let mut reader = BufReader::new(file);
-    reader
-        .rewind()
-        .map_err(|error| Unread::Unreadable { error })?;
-    let image = FilesystemReader::from_reader_with_offset(reader, offset)
-        .map_err(|error| Unread::Damaged { error })?;
-    for node in image.files() {
-        let path = node.fullpath.as_os_str().as_bytes();
-        let path = path.strip_prefix(b"/").unwrap_or(path);
-        machine.kernel_releases.extend(kernel_release(path));
-        let header = &node.header;
-        let kind = match &node.inner {
-            InnerNode::Dir(_) => RootNode::Directory(Rights {
-                mode: u32::from(header.permissions) & 0o7777,
-                user: header.uid,
-                group: header.gid,
+    let wanted = locations::OS_RELEASE
+        .into_iter()
+        .fold(Wanted::default(), |wanted, path| {
+            wanted.file(path, Want::Whole(fixed::OS_RELEASE))
+        });
+    let tree = inner::names(file, offset, wanted).map_err(|error| Unread::Damaged { error })?;
+    let mut todo = vec![(Id::ROOT, Vec::new())];
+    while let Some((id, path)) = todo.pop() {
+        machine.kernel_releases.extend(kernel_release(&path));
+        let node = tree.node(id);
+        let kind = match node.kind {
+            FileKind::Directory => RootNode::Directory(Rights {
+                mode: node.mode,
+                user: node.uid,
+                group: node.gid,
             }),
-            InnerNode::Symlink(link) => RootNode::Link(link.link.as_os_str().as_bytes().to_vec()),
+            FileKind::Symlink => RootNode::Link(node.target().to_vec()),
             _ => RootNode::File,
         };
-        machine.root.0.insert(path.to_vec(), kind);
+        todo.extend(tree.children(id).map(|(name, child)| {
+            let path = match path.is_empty() {
+                true => name.to_vec(),
+                false => switch_root_core::path::join(&path, name),
+            };
+            (child, path)
+        }));
+        machine.root.0.insert(path, kind);
     }
     let (text, refused) = os_release::find(|path| {
-        let Some(real) = machine.root.resolve(path.as_bytes()) else {
-            return Ok(None);
-        };
-        let is_there = |node: &&Node<SquashfsFileReader>| {
-            let path = node.fullpath.as_os_str().as_bytes();
-            path.strip_prefix(b"/").unwrap_or(path) == real
-        };
-        let Some(InnerNode::File(file)) = image.files().find(is_there).map(|node| &node.inner)
-        else {
-            return Err(Unreadable::NotRegular.into());
-        };
-        let mut bytes = Vec::new();
-        image
-            .file(file)
-            .reader()
-            .take(fixed::OS_RELEASE + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|error| Unreadable::Reading { error })?;
-        match bytes.len() as u64 > fixed::OS_RELEASE {
-            true => Err(Unreadable::TooLarge {
-                size: file.file_len() as u64,
-                limit: fixed::OS_RELEASE,
-            }
-            .into()),
-            false => Ok(Some(bytes)),
-        }
+        let found = Files(&tree).read(Path::new(path), fixed::OS_RELEASE)?;
+        Ok(found.map(|contents| contents.bytes))
     });
     // The boot goes on without one that it refuses.
     machine.os_release = text.or_else(|| (!refused.is_empty()).then(String::new));

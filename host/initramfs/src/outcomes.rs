@@ -16,7 +16,7 @@ pub const TABLES: &[Table] = &[
     compression::kernel::NotRead::TABLE,
     files::NoFolder::TABLE,
     image::Around::TABLE,
-    inner::Doubt::TABLE,
+    inner::Ended::TABLE,
     inner::Undecided::TABLE,
     inner::Unread::TABLE,
     machine::Unread::TABLE,

@@ -22,6 +22,7 @@ use switch_root_core::locations::{self, in_archive};
 use crate::compression::Format;
 
 pub use replace::{Recompressed, Replaced, replace_extensions, replace_files};
+pub(crate) use scan::scan_input;
 pub use scan::{Limits, Place, Visit, scan, scan_opened, scan_within};
 
 switch_root_core::outcomes! {

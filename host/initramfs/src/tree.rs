@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 
 use node::Children;
+use serde::{Deserialize, Serialize};
 use switch_root_core::contract::Entry;
 use switch_root_core::file_kind::FileKind;
 use switch_root_core::outcome::Message;
@@ -37,7 +38,7 @@ switch_root_core::outcomes! {
 }
 
 /// How large an image may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Members of archives and compressed parts, or entries of folders.
     pub entries: u64,

@@ -51,7 +51,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
-    if let Some(code) = ::preview::rehearsal::entry::take(&arguments) {
+    let own = initramfs::inner::take(&arguments);
+    if let Some(code) = own.or_else(|| ::preview::rehearsal::entry::take(&arguments)) {
         return code;
     }
     style::choose_early(std::env::args_os().skip(1));

@@ -41,14 +41,34 @@ pub fn run(
     bounds: Bounds,
     attend: &mut dyn FnMut() -> io::Result<()>,
 ) -> io::Result<Ran> {
-    let child = command
-        .stdin(in_memory(input)?)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let mut running = Running(child);
+    command.stdin(in_memory(input)?).stdout(Stdio::piped());
+    to_its_end(command, bounds, attend)
+}
+
+/// Runs a program that reads one file and writes another, as [`run`] does.
+///
+/// # Errors
+/// See there.
+pub fn run_between(
+    command: &mut Command,
+    (input, output): (File, File),
+    bounds: Bounds,
+    attend: &mut dyn FnMut() -> io::Result<()>,
+) -> io::Result<Ran> {
+    command.stdin(input).stdout(output);
+    to_its_end(command, bounds, attend)
+}
+
+fn to_its_end(
+    command: &mut Command,
+    bounds: Bounds,
+    attend: &mut dyn FnMut() -> io::Result<()>,
+) -> io::Result<Ran> {
+    let mut running = Running(command.stderr(Stdio::piped()).spawn()?);
     let stdout = running.0.stdout.take().map(OwnedFd::from);
     let stderr = running.0.stderr.take().map(OwnedFd::from);
+    // What goes into a file is not read here.
+    let has_stdout = stdout.is_some();
     let mut streams: Vec<File> = [stdout, stderr]
         .into_iter()
         .flatten()
@@ -60,11 +80,11 @@ pub fn run(
         attend,
     };
     let collected = collect(&mut streams, process, bounds, Some(beside))?;
-    let mut read = collected.streams.into_iter();
+    let mut read = collected.streams.into_iter().peekable();
     Ok(Ran {
         status: running.0.wait()?,
         timed_out: collected.timed_out,
-        stdout: read.next().unwrap_or_default(),
+        stdout: read.next_if(|_| has_stdout).unwrap_or_default(),
         stderr: read.next().unwrap_or_default(),
     })
 }
@@ -122,6 +142,22 @@ mod tests {
         let mut command = Command::new("sleep");
         let ran = run(command.arg("1000"), &input, bounds, &mut || Ok(())).unwrap();
         assert!(ran.timed_out);
+    }
+
+    #[test]
+    fn a_program_reads_one_file_and_writes_another() {
+        let (input, mut output) = (in_memory(b"in").unwrap(), in_memory(b"").unwrap());
+        let bounds = Bounds {
+            deadline: Instant::now() + Duration::from_secs(60),
+            bytes: 100,
+        };
+        let mut command = Command::new("sh");
+        command.args(["-c", "cat; echo bad >&2"]);
+        let files = (input, output.try_clone().unwrap());
+        let ran = run_between(&mut command, files, bounds, &mut || Ok(())).unwrap();
+        output.rewind().unwrap();
+        assert_eq!(io::read_to_string(output).unwrap(), "in");
+        assert_eq!((&*ran.stdout, &*ran.errors()), (&b""[..], "bad\n"));
     }
 
     #[test]

@@ -1,15 +1,14 @@
 //! An image of squashfs.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::os::unix::ffi::OsStrExt;
 
 use backhand::{FilesystemReader, InnerNode, Node, SquashfsFileReader};
-use switch_root_core::file_kind::FileKind;
 use switch_root_core::outcome::Message;
 
-use super::volume::{Entry, Unread, Volume};
-use crate::tree::Budget;
+use super::volume::{Entry, Listing, Unread, Volume, check_target, numbers};
 
 pub(super) struct Squashfs(FilesystemReader<'static>);
 
@@ -22,81 +21,116 @@ impl Squashfs {
             reason: error.to_string(),
         })
     }
-
-    fn node(&self, entry: &Entry) -> Option<&Node<SquashfsFileReader>> {
-        self.0.files().nth(usize::try_from(entry.number).ok()?)
-    }
 }
 
 impl Volume for Squashfs {
-    fn entries(&mut self, budget: &mut Budget) -> Result<Vec<Entry>, Message> {
-        let mut entries = Vec::new();
+    fn list(&mut self, listing: &mut Listing) -> Result<(), Message> {
+        let mut links = Links::default();
         for (number, node) in (0..).zip(self.0.files()) {
-            let entry = entry(number, node);
-            budget.take(&entry.path, entry.size)?;
-            entries.push(entry);
+            let mut entry = entry(number, node)?;
+            entry.file = links.of(node);
+            listing.add(entry)?;
         }
-        Ok(entries)
+        Ok(())
     }
 
-    fn contents<'a>(&'a mut self, entry: &Entry) -> Box<dyn Read + 'a> {
-        match self.node(entry).map(|node| &node.inner) {
+    fn contents<'a>(&'a mut self, entry: &Entry) -> Result<Box<dyn Read + 'a>, Unread> {
+        let number = usize::try_from(entry.number).ok();
+        let node = number.and_then(|number| self.0.files().nth(number));
+        Ok(match node.map(|node| &node.inner) {
             Some(InnerNode::File(file)) => Box::new(self.0.file(file).reader()),
             _ => Box::new(io::empty()),
-        }
+        })
     }
 }
 
-fn entry(number: u64, node: &Node<SquashfsFileReader>) -> Entry {
+fn entry(number: u64, node: &Node<SquashfsFileReader>) -> Result<Entry, Unread> {
     let path = node.fullpath.as_os_str().as_bytes();
+    let path = path.strip_prefix(b"/").unwrap_or(path).to_vec();
     let mut entry = Entry {
-        path: path.strip_prefix(b"/").unwrap_or(path).to_vec(),
-        kind: FileKind::Socket,
-        mode: u32::from(node.header.permissions) & 0o7777,
         uid: node.header.uid,
         gid: node.header.gid,
-        rdev: (0, 0),
-        size: 0,
-        target: Vec::new(),
         number,
+        ..Entry::default()
     };
-    match &node.inner {
+    let kind = match &node.inner {
         InnerNode::File(file) => {
-            entry.kind = FileKind::Regular;
             entry.size = file.file_len() as u64;
+            libc::S_IFREG
         }
         InnerNode::Symlink(link) => {
-            entry.kind = FileKind::Symlink;
-            entry.target = link.link.as_os_str().as_bytes().to_vec();
+            let target = link.link.as_os_str().as_bytes();
+            check_target(&path, target.len() as u64)?;
+            entry.target = target.to_vec();
+            libc::S_IFLNK
         }
-        InnerNode::Dir(_) => entry.kind = FileKind::Directory,
+        InnerNode::Dir(_) => libc::S_IFDIR,
         InnerNode::CharacterDevice(device) => {
-            entry.kind = FileKind::CharacterDevice;
             entry.rdev = numbers(device.device_number);
+            libc::S_IFCHR
         }
         InnerNode::BlockDevice(device) => {
-            entry.kind = FileKind::BlockDevice;
             entry.rdev = numbers(device.device_number);
+            libc::S_IFBLK
         }
-        InnerNode::NamedPipe => entry.kind = FileKind::Fifo,
-        InnerNode::Socket => {}
-    }
-    entry
+        InnerNode::NamedPipe => libc::S_IFIFO,
+        InnerNode::Socket => libc::S_IFSOCK,
+    };
+    entry.mode = kind | u32::from(node.header.permissions) & 0o7777;
+    entry.path = path;
+    Ok(entry)
 }
 
-/// Major and minor number, as the kernel packs them (`new_encode_dev`).
-fn numbers(packed: u32) -> (u32, u32) {
-    let major = (packed & 0xf_ff00) >> 8;
-    (major, (packed & 0xff) | ((packed >> 12) & 0xf_ff00))
+/// Finds the names of one file. The library does not say which inode a name has, so it is where
+/// the contents are, whose they are, and how many names the inode says that it has: those of
+/// another inode with the same contents are told apart by that number.
+#[derive(Default)]
+struct Links {
+    /// Which file it is, and how many names it still has.
+    files: HashMap<Stored, (u64, u32)>,
+    count: u64,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Where the contents of a file are, and whose they are.
+#[derive(PartialEq, Eq, Hash)]
+struct Stored {
+    start: u64,
+    fragment: usize,
+    offset: u32,
+    size: usize,
+    mode: u16,
+    owner: (u32, u32),
+    time: u32,
+}
 
-    #[test]
-    fn numbers_of_devices_are_those_of_the_kernel() {
-        assert_eq!(numbers(0x0501), (5, 1));
-        assert_eq!(numbers(0x1230_0845), (8, 0x12345));
+impl Links {
+    /// Which file a name is of, where that has several.
+    fn of(&mut self, node: &Node<SquashfsFileReader>) -> Option<u64> {
+        let InnerNode::File(file) = &node.inner else {
+            return None;
+        };
+        // Files that are stored without such a number have one name.
+        let SquashfsFileReader::Extended(extended) = file else {
+            return None;
+        };
+        if extended.link_count < 2 {
+            return None;
+        }
+        let stored = Stored {
+            start: file.blocks_start(),
+            fragment: file.frag_index(),
+            offset: file.block_offset(),
+            size: file.file_len(),
+            mode: node.header.permissions,
+            owner: (node.header.uid, node.header.gid),
+            time: node.header.mtime,
+        };
+        let (number, left) = self.files.entry(stored).or_default();
+        if *left == 0 {
+            self.count += 1;
+            (*number, *left) = (self.count, extended.link_count);
+        }
+        *left -= 1;
+        Some(*number)
     }
 }

@@ -15,6 +15,23 @@ switch_root_core::outcomes! {
     }
 }
 
+/// What an archive has of a member besides its name and contents, at most: the header, the slash
+/// before the name, the zero behind it, and twice what is missing to a multiple of four.
+const MEMBER: u64 = 110 + 2 + 3 + 3;
+
+/// The end of an archive, and more.
+const END: u64 = 4096;
+
+impl Limits {
+    /// Those of an archive that was made within these.
+    pub(crate) fn for_archive(self) -> Self {
+        Self {
+            bytes: self.bytes.saturating_add(END),
+            ..self
+        }
+    }
+}
+
 /// What may still be read.
 pub(crate) struct Budget {
     limits: Limits,
@@ -49,5 +66,14 @@ impl Budget {
             size,
             most: u32::MAX,
         })
+    }
+
+    /// Takes what becomes a member of an archive, whose name and header count as well: names
+    /// alone can be more than all contents.
+    pub fn take_member(&mut self, path: &[u8], size: u64) -> Result<u32, Exceeded> {
+        let size_in_archive = self.take(path, size)?;
+        let around = (path.len() as u64).saturating_add(MEMBER);
+        self.bytes = self.bytes.saturating_add(around);
+        Ok(size_in_archive)
     }
 }

@@ -9,7 +9,7 @@ use switch_root_core::file_kind::FileKind;
 use super::store::{Keeper, Kept, Stored};
 use super::unpack::Unpacker;
 use super::{Id, Limits, Tree, Want, Wanted};
-use crate::segments::{self, Part};
+use crate::segments::{self, Part, Visit};
 
 switch_root_core::outcomes! {
     /// Why an image is not read to its end.
@@ -19,8 +19,11 @@ switch_root_core::outcomes! {
     }
 }
 
+/// Walks through all members of an image, the same ones each time.
+pub(super) type Scan<'a> = dyn Fn(&mut Visit<'_>) -> Result<Vec<Part>> + 'a;
+
 impl Limits {
-    fn scanning(&self) -> segments::Limits {
+    pub(super) fn scanning(&self) -> segments::Limits {
         segments::Limits::new(self.entries, self.bytes).raised_by("--max-entries", "--max-bytes")
     }
 }
@@ -47,20 +50,23 @@ impl Tree {
         limits: &Limits,
         wanted: &Wanted,
     ) -> Result<(Self, Vec<Part>)> {
-        let mut tree = Self::of_kernel();
-        let mut unpacker = Unpacker::new(&mut tree, Keeper::new(wanted));
-        let parts =
-            segments::scan_within(image, &limits.scanning(), &mut |place, member, contents| {
-                unpacker.member(place, member, contents)
-            })?;
-        tree.read_late(image, limits, wanted)?;
-        Ok((tree, parts))
+        Self::of_kernel().filled(wanted, &|visit| {
+            segments::scan_within(image, &limits.scanning(), visit)
+        })
+    }
+
+    /// Unpacks what a scan finds, and scans once more where that is needed.
+    pub(super) fn filled(mut self, wanted: &Wanted, scan: &Scan<'_>) -> Result<(Self, Vec<Part>)> {
+        let mut unpacker = Unpacker::new(&mut self, Keeper::new(wanted));
+        let parts = scan(&mut |place, member, contents| unpacker.member(place, member, contents))?;
+        self.read_late(wanted, scan)?;
+        Ok((self, parts))
     }
 
     /// Reads once more where files have been found by now that are wanted and were not
     /// known to be when they were read: over a symbolic link, or as the second name of
     /// a file.
-    fn read_late(&mut self, image: &Path, limits: &Limits, wanted: &Wanted) -> Result<()> {
+    fn read_late(&mut self, wanted: &Wanted, scan: &Scan<'_>) -> Result<()> {
         let missing: HashMap<u32, (Id, Want)> = self
             .missing(wanted)
             .into_iter()
@@ -72,8 +78,7 @@ impl Tree {
         let mut keeper = Keeper::new(wanted);
         let mut members = 0;
         let mut found = 0;
-        let limits = limits.scanning();
-        segments::scan_within(image, &limits, &mut |place, member, contents| {
+        scan(&mut |place, member, contents| {
             members += 1;
             let Some((id, want)) = missing.get(&members) else {
                 return Ok(());

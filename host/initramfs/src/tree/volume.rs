@@ -1,20 +1,19 @@
-//! Reading a tree out of a file system image.
+//! Reading a tree out of what a file system image was made into.
 
-use std::io::{self, Read};
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::Seek;
 
-use switch_root_core::error::{Error, Result};
-use switch_root_core::file_kind::FileKind;
-use switch_root_core::interrupt;
+use switch_root_core::error::{Attempt, Error, Result};
 
-use super::budget::Budget;
-use super::store::{Keeper, Kept, Stored};
+use super::store::Keeper;
 use super::unpack::Unpacker;
-use super::{Limits, Tree, Want, Wanted};
+use super::{Limits, Tree, Wanted};
 use crate::archive::Member;
-use crate::inner::{Entry, Volume};
-use crate::segments::Place;
+use crate::segments::input::Input;
+use crate::segments::{Place, scan_input};
 
-/// Contents of a file system image are in no archive.
+/// Of what is in no archive, or not yet.
 pub(super) const PLACE: Place = Place {
     part: 1,
     archive: 0,
@@ -23,85 +22,51 @@ pub(super) const PLACE: Place = Place {
 };
 
 impl Tree {
-    /// Reads a file system image, with the contents that are wanted.
+    /// Reads the archive that a file system image was made into, with the contents that are
+    /// wanted.
     ///
     /// # Errors
-    /// Why it is not read: what follows its name and a colon.
-    pub(crate) fn of_volume(
-        volume: &mut dyn Volume,
-        limits: &Limits,
-        wanted: &Wanted,
-    ) -> Result<Self> {
-        let mut budget = Budget::new(limits);
-        let entries = volume.entries(&mut budget).map_err(Error::input)?;
-        let mut tree = Self::new();
-        let now = wanted.without_places();
-        let mut unpacker = Unpacker::new(&mut tree, Keeper::new(&now));
-        for entry in &entries {
-            interrupt::check()?;
-            let member = member(entry);
-            match entry.kind {
-                FileKind::Symlink => unpacker.member(PLACE, &member, &mut &entry.target[..])?,
-                FileKind::Regular => {
-                    let mut contents = volume.contents(entry).take(entry.size);
-                    unpacker.member(PLACE, &member, &mut contents)?;
-                }
-                _ => unpacker.member(PLACE, &member, &mut io::empty())?,
-            }
-        }
-        let mut keeper = Keeper::new(wanted);
-        for (id, path, want) in tree.missing(wanted) {
-            let relative = path.strip_prefix(b"/").unwrap_or(&path);
-            let Some(entry) = entries.iter().find(|entry| entry.path == relative) else {
-                continue;
-            };
-            let mut contents = volume.contents(entry).take(entry.size);
-            let kept = match want {
-                Want::Place => Kept {
-                    stored: Some(Stored::copy(&path, &mut contents)?),
-                    digest: None,
+    /// Why it is not read.
+    pub(crate) fn of_archive(archive: &File, limits: &Limits, wanted: &Wanted) -> Result<Self> {
+        let shown = || "what it holds".to_owned();
+        let (tree, _) = Self::new().filled(wanted, &|visit| {
+            let file = archive.try_clone().and_then(|mut file| {
+                file.rewind()?;
+                Ok(file)
+            });
+            let read = |error| Error::system(Attempt::Read { path: shown() }, &error);
+            let mut input = Input::opened(file.map_err(read)?, shown())?;
+            // The archive has no name: contents cannot be read from where they are in it later.
+            scan_input(
+                &mut input,
+                &limits.scanning(),
+                &mut |place, member, contents| {
+                    let place = Place {
+                        contents: None,
+                        ..place
+                    };
+                    visit(place, member, contents)
                 },
-                _ => keeper.read(Some(want), &path, entry.size, None, &mut contents)?,
-            };
-            tree.keep(id, kept);
-        }
-        if let Some(doubt) = volume.doubt() {
-            tree.warn(doubt.into());
-        }
+            )
+        })?;
         Ok(tree)
     }
-}
 
-/// What an archive would say of it.
-fn member(entry: &Entry) -> Member {
-    Member {
-        name: match entry.path.is_empty() {
-            true => b".".to_vec(),
-            false => entry.path.clone(),
-        },
-        mode: format_bits(entry.kind) | entry.mode,
-        uid: entry.uid,
-        gid: entry.gid,
-        nlink: 1,
-        // Within the budget.
-        size: match entry.kind {
-            FileKind::Symlink => entry.target.len() as u32,
-            _ => entry.size as u32,
-        },
-        rdev: entry.rdev,
-        ..Member::default()
-    }
-}
-
-/// As `st_mode` has a kind of file.
-fn format_bits(kind: FileKind) -> u32 {
-    match kind {
-        FileKind::Regular => libc::S_IFREG,
-        FileKind::Directory => libc::S_IFDIR,
-        FileKind::Symlink => libc::S_IFLNK,
-        FileKind::BlockDevice => libc::S_IFBLK,
-        FileKind::CharacterDevice => libc::S_IFCHR,
-        FileKind::Fifo => libc::S_IFIFO,
-        FileKind::Socket => libc::S_IFSOCK,
+    /// The numbers of those members, from 1, whose contents are wanted; of the others, links
+    /// alone have contents here.
+    ///
+    /// # Errors
+    /// See [`Unpacker::member`].
+    pub(crate) fn sources<'a>(
+        members: impl Iterator<Item = (Member, &'a [u8])>,
+        wanted: &Wanted,
+    ) -> Result<HashSet<u32>> {
+        let (mut tree, nothing) = (Self::new(), Wanted::default());
+        let mut unpacker = Unpacker::new(&mut tree, Keeper::new(&nothing));
+        for (member, mut target) in members {
+            unpacker.member(PLACE, &member, &mut target)?;
+        }
+        let missing = tree.missing(wanted).into_iter();
+        Ok(missing.map(|(id, _, _)| tree.node(id).source).collect())
     }
 }

@@ -1,12 +1,13 @@
 //! Of which files the contents are kept.
 
+use serde::{Deserialize, Serialize};
 use switch_root_core::limits::fixed;
 use switch_root_core::locations::{self, TRUST};
 
 use crate::boot_program;
 
 /// What is kept of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Want {
     /// All of it, up to so many bytes; larger ones are not kept.
     Whole(u64),
@@ -18,7 +19,7 @@ pub enum Want {
 }
 
 /// The files whose contents are kept, by absolute paths.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Wanted {
     files: Vec<(Vec<u8>, Want)>,
     /// Of folders, everything that is right in them.
