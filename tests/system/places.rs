@@ -4,7 +4,7 @@
 use switch_root_tests::outcome::mount_points;
 use switch_root_tests::probe::{LEFT, PRESERVED};
 use switch_root_tests::scene::{INIT, NEW_ROOT, NewRoot, SUBJECT, Scene};
-use switch_root_tests::steps::Steps;
+use switch_root_tests::steps::{Make, Steps};
 use switch_root_tests::testimony::Testimony;
 
 use crate::check::{boots, ensure, refuses, said, says};
@@ -27,6 +27,8 @@ cases![
     nothing_is_carried_over_what_a_link_leads_through,
     a_read_only_root_without_a_place_still_boots,
     a_read_only_root_that_cannot_hold_what_is_kept_is_refused,
+    a_run_where_nothing_can_be_made_cannot_hold_what_is_kept,
+    a_run_where_nothing_can_be_made_has_no_report,
     what_is_carried_needs_no_run,
     a_run_with_something_in_it_is_left_alone,
     a_run_with_something_in_it_cannot_hold_what_is_kept,
@@ -348,6 +350,51 @@ fn a_read_only_root_that_cannot_hold_what_is_kept_is_refused() -> Checked {
                 "switch_root.policies=default",
             ],
         )?;
+    }
+    Ok(())
+}
+
+/// Boots whose /run takes no directory of ours, each with why.
+fn closed_runs() -> Result<Vec<(Scene, &'static str)>, Stop> {
+    const NAME: &str = "/run/switch-root";
+    let tmpfs = |options: &str| Make::Mount {
+        file_system: "tmpfs".into(),
+        options: options.into(),
+    };
+    let full = boot()?
+        .without("/run")
+        .at_last("/run", tmpfs("nr_inodes=1"));
+    let mounted = boot()?.at_last(NAME, tmpfs("size=1m"));
+    Ok(vec![
+        (
+            boot()?.at_last("/run", Make::ReadOnlyMount),
+            "that is read-only",
+        ),
+        (full, "that has no room for a file"),
+        (
+            boot()?.symlink(NAME, "/tmp"),
+            "whose switch-root is no directory",
+        ),
+        (boot()?.file(NAME, ""), "whose switch-root is no directory"),
+        (
+            mounted.at_last(NAME, Make::ReadOnlyMount),
+            "whose switch-root is read-only",
+        ),
+    ])
+}
+
+fn a_run_where_nothing_can_be_made_cannot_hold_what_is_kept() -> Checked {
+    for (scene, why) in closed_runs()? {
+        let words = ["policy 50-keep keeps /kept", "has a /run", why];
+        refuses(&keeping(scene)?, &words)?;
+    }
+    Ok(())
+}
+
+fn a_run_where_nothing_can_be_made_has_no_report() -> Checked {
+    for (scene, why) in closed_runs()? {
+        let seen = runs(&scene, &["no report", why])?;
+        ensure!(seen.report.is_none(), "{why}: there is a report");
     }
     Ok(())
 }

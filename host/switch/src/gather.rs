@@ -112,12 +112,15 @@ pub fn machine(
         &mounts
     };
     let examine_places = |fd: &OwnedFd, new_root: &NewRoot| {
-        places::examine(&places::Of {
+        let of = places::Of {
             new_root,
             fd: fd.as_fd(),
             mounts: moved,
             proc,
-        })
+        };
+        let places = places::examine(&of);
+        let closed_run = places::closed_run(&of, old_root.as_fd(), &places);
+        (places, closed_run)
     };
     let given = wanted.new_root.as_bytes();
     answering::examine_ahead(&mounts, given, answering::PATIENCE, || {
@@ -149,7 +152,7 @@ pub fn machine(
         host
     });
     facts.warnings.extend(init.warnings.iter().cloned());
-    let places = examine_places(&fd, &new_root);
+    let (places, closed_run) = examine_places(&fd, &new_root);
     let (mut to_copy, mut copied) = (None, None);
     if options.mode == Mode::Preserve {
         let store = Store::open(&fd, &new_root.path, &old_root, proc)?;
@@ -174,6 +177,7 @@ pub fn machine(
         new_root,
         init_path,
         init,
+        closed_run,
         places,
         others: planner::Others::default(),
         layers: Layers::Known(Vec::new()),

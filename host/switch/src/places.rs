@@ -9,13 +9,14 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 use switch_root_core::escape;
-use switch_root_core::locations::MOVED;
+use switch_root_core::locations::{DIRECTORY, MOVED};
+use switch_root_core::outcome::Message;
 use switch_root_core::resolve::in_root;
 
 use crate::init;
 use crate::listing;
 use crate::mounts::Mount;
-use crate::planner::{NewRoot, Place, State};
+use crate::planner::{Lacks, NewRoot, Place, State};
 use crate::proc::Proc;
 
 switch_root_core::outcomes! {
@@ -184,6 +185,42 @@ fn follow(of: &Of<'_>, point: &'static str) -> Place {
     place.leads_to = Some(inside);
     place.state = of.state(point, &fd, mount);
     place
+}
+
+/// Why the directory for the report and for what is kept cannot be made in what will be mounted on
+/// /run, as far as that can be said without making it: half a sentence about the new root.
+/// `initramfs` is the root directory of the initramfs, and `places` those of the new root.
+pub fn closed_run(of: &Of<'_>, initramfs: BorrowedFd<'_>, places: &[Place]) -> Option<Message> {
+    let run = places.last()?;
+    let moved = of.mounts.iter().any(|it| it.point == run.point.as_bytes());
+    let root = match run.state {
+        State::Taken { read_only: false } => of.fd,
+        State::Free { .. } | State::Missing if moved => initramfs,
+        _ => return None,
+    };
+    let run = in_root(root, run.point, OFlags::PATH | OFlags::DIRECTORY).ok()?;
+    let why = if is_read_only(&run) {
+        "that is read-only"
+    } else {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match fs::openat(&run, DIRECTORY, flags, Mode::empty()) {
+            Err(_) if has_room(&run) => return None,
+            Err(_) => "that has no room for a file",
+            Ok(there) if !is_directory(&there) => "whose switch-root is no directory",
+            Ok(there) if is_read_only(&there) => "whose switch-root is read-only",
+            Ok(_) => return None,
+        }
+    };
+    Some(Lacks::ClosedRun { why }.into())
+}
+
+fn is_directory(fd: &OwnedFd) -> bool {
+    fs::fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+}
+
+/// Whether another file can be made, as far as the file system counts them.
+fn has_room(directory: &OwnedFd) -> bool {
+    fs::fstatvfs(directory).map_or(true, |stat| stat.f_files == 0 || stat.f_favail > 0)
 }
 
 fn is_read_only(directory: impl AsFd) -> bool {

@@ -30,7 +30,7 @@ pub use options::{Mode, Options, StrategyChoice};
 pub use outline::{
     Missing, NoRootImage, Undeletable, no_root_image, refuse_to_delete, unusable_root_image,
 };
-pub use places::check_carry;
+pub use places::{Lacks, check_carry};
 pub use steps::to_copy;
 
 /// Why nothing is done.

@@ -149,6 +149,8 @@ pub struct Machine {
     pub init: Init,
     /// /dev, /proc, /sys and /run of the new root, in this order.
     pub places: Vec<Place>,
+    /// Why nothing can be put into what is mounted on /run, half a sentence about the new root.
+    pub closed_run: Option<Message>,
     /// Other programs of the initramfs that live on.
     pub others: Others,
     /// Where the layers of overlays lie.

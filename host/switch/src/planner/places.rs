@@ -44,6 +44,10 @@ switch_root_core::outcomes! {
         "SR-N77" ReadOnlyRun = "has a read-only mount on /run",
         "SR-N78" FileRun = "has a /run that is not a directory",
         "SR-N79" InitInRun = "has its init where /run leads",
+        /// What is mounted on `/run` is read-only, is full, or has something else where
+        /// `/run/switch-root` is to be made: a file, a link, a mount. Mount a tmpfs on `/run`, and leave
+        /// that name to this program.
+        "SR-N87" ClosedRun { why: &'static str } = "has a /run {why}",
         /// One of the two would cover the other, so that the link is not followed. Let it lead
         /// elsewhere.
         "SR-N80" Covered { point: &'static str, target: String, other: &'static str } = "has a {point} that leads to {target}, and {other} of the initramfs is mounted there",
@@ -154,6 +158,7 @@ pub fn run(machine: &Machine, moves: &[Move], kept: Kept) -> RunPlace {
         new_root,
         init,
         places,
+        closed_run,
         ..
     } = machine;
     let leads_to = places.last().and_then(|place| place.leads_to.clone());
@@ -166,7 +171,10 @@ pub fn run(machine: &Machine, moves: &[Move], kept: Kept) -> RunPlace {
     let moved = moves.iter().find(|step| step.path.0 == b"/run");
     match moved.map(|step| (step.action, step.why())) {
         Some((MoveAction::Move | MoveAction::MakeAndMove, _)) => {
-            return found(Run::There, None);
+            return match closed_run {
+                Some(reason) => absent(reason.clone()),
+                None => found(Run::There, None),
+            };
         }
         Some((MoveAction::Detach, Some(reason))) => return absent(reason),
         _ => {}
@@ -184,7 +192,10 @@ pub fn run(machine: &Machine, moves: &[Move], kept: Kept) -> RunPlace {
         .collect();
     match &place.state {
         State::Taken { read_only: true } => absent(Lacks::ReadOnlyRun.into()),
-        State::Taken { .. } => found(Run::There, None),
+        State::Taken { .. } => match closed_run {
+            Some(reason) => absent(reason.clone()),
+            None => found(Run::There, None),
+        },
         // A tmpfs would hide what is there.
         State::Free { empty: false } => absent(Lacks::UsedRun.into()),
         State::Free { .. } => match covered(place, &mounted) {

@@ -206,6 +206,7 @@ fn machine(table: &str) -> Machine {
             warnings: Vec::new(),
         },
         places: switch_root_core::locations::MOVED.map(place).to_vec(),
+        closed_run: None,
         others: Others::default(),
         layers: Layers::Known(Vec::new()),
         copied: Some(Copied::default()),
