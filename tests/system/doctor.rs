@@ -15,7 +15,7 @@ use crate::check::{ensure, says};
 use crate::signing::desk as signing_desk;
 use crate::srctl::Desk;
 use crate::tools::{Checked, Stop, cases, need_privileges, policy, small, subject};
-use images::each_thing_about_an_image_has_its_finding;
+use images::{each_thing_about_an_image_has_its_finding, init_of_the_command_line_is_examined};
 use machines::each_thing_about_a_machine_has_its_finding;
 use parameters::doctor_and_boot_agree_on_each_kernel_parameter;
 use patient::{ETC, Files, KERNEL, Machine, SETTINGS, desk, engine, findings, has, severe, well};
@@ -24,6 +24,7 @@ cases![
     a_machine_that_is_well_has_no_warning,
     each_thing_about_a_machine_has_its_finding,
     each_thing_about_an_image_has_its_finding,
+    init_of_the_command_line_is_examined,
     an_image_that_is_not_the_machines_is_told,
     an_image_alone_is_looked_at,
     the_boot_programs_are_known_by_their_notes,
@@ -31,6 +32,7 @@ cases![
     an_image_that_cannot_be_read_is_a_finding,
     nothing_is_read_from_outside_of_the_root,
     people_are_shown_findings_with_their_remedies,
+    what_is_unknown_is_not_shown_as_a_warning,
     the_image_of_every_installed_kernel_is_looked_at,
     after_a_revocation_the_image_is_what_counts,
     lists_of_signers_that_cannot_be_read_are_not_the_same,
@@ -222,10 +224,7 @@ fn an_image_that_cannot_be_read_is_a_finding() -> Checked {
         fs::set_permissions(desk.path(&image), fs::Permissions::from_mode(0o000))?;
         let ran = desk.run(&format!("doctor {image}"))?;
         ensure!(ran.status == Some(4), "{}", ran.said());
-        says(
-            &ran.stdout,
-            &["run srctl doctor as root", "1 thing not examined"],
-        )?;
+        says(&ran.stdout, &["run srctl doctor as root", "1 unknown"])?;
     }
     desk.fails("doctor --root nowhere", &["cannot look into nowhere"])
 }
@@ -281,6 +280,33 @@ fn people_are_shown_findings_with_their_remedies() -> Checked {
     let last = text.lines().last().unwrap_or_default();
     ensure!(last == "1 problem and 1 warning", "{text}");
     Ok(())
+}
+
+/// Each line begins with the word that the sum counts it by.
+fn what_is_unknown_is_not_shown_as_a_warning() -> Checked {
+    let desk = Desk::new()?;
+    desk.tree("empty", &[])?;
+    let text = desk.changes_nothing("doctor --root empty", 3)?.stdout;
+    let lines = |word: &str| {
+        let is = |line: &&str| line.split(' ').next() == Some(word);
+        text.lines().filter(is).count()
+    };
+    let sum = format!(
+        "{} problem and {} warning and {} unknown",
+        lines("problem"),
+        lines("warning"),
+        lines("unknown")
+    );
+    ensure!(text.lines().last() == Some(sum.as_str()), "{sum}\n{text}");
+    says(
+        &text,
+        &[
+            "unknown  the initramfs image is not found",
+            "srctl doctor IMAGE --root empty",
+            "warning  this machine has no generator of images that srctl knows (",
+            "ok       this machine has no policies of its own: ",
+        ],
+    )
 }
 
 fn the_image_of_every_installed_kernel_is_looked_at() -> Checked {

@@ -17,8 +17,8 @@ switch_root_core::outcomes! {
     }
 }
 
-/// What the kernel executes.
-const INIT: &str = "/init";
+/// What the kernel executes where `rdinit=` names nothing else.
+pub const INIT: &str = "/init";
 
 /// Where the package's boot program is in an image that systemd runs, and the unit that
 /// starts it.
@@ -71,6 +71,9 @@ pub struct Called {
     pub who: &'static str,
     /// What it is, where it is a boot program of ours.
     pub binary: Option<Binary>,
+    /// Whether it is known to be called: by the kernel, by the init of a known generator, or
+    /// by a script that names it. Any other init may as well start a shell.
+    pub known: bool,
 }
 
 impl Called {
@@ -95,23 +98,56 @@ fn is_there(tree: &Tree, paths: &[&str]) -> bool {
         .any(|path| tree.resolve(path.as_bytes()).is_some())
 }
 
-/// The program that will be called, and by whom.
+/// Whether the kernel finds the program that it starts an image with. A link that dangles is
+/// as good as none.
+pub fn has_first(tree: &Tree, first: &str) -> bool {
+    is_file(tree, first)
+}
+
+/// Whether a script has a program's name in a line of code. What it sources is not read.
+fn names(script: &str, program: &str) -> bool {
+    let apart = |c: char| !(c.is_ascii_alphanumeric() || "_-.".contains(c));
+    let mut code = script
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'));
+    code.any(|line| {
+        // A `#` within a word begins no comment, as that of `${a#b}`.
+        let line = line.split_once(" #").map_or(line, |(code, _)| code);
+        line.split(apart).any(|word| word == program)
+    })
+}
+
+/// The program that will be called, and by whom, where the kernel starts `/init`.
 ///
 /// # Errors
 /// What is missing: what follows the image's name in a sentence.
 pub fn find(tree: &Tree) -> Result<Called, NotCalled> {
-    if let Some(binary) = examine(tree, INIT) {
+    find_from(tree, INIT)
+}
+
+/// The program that will be called, and by whom, where the kernel starts `first`.
+///
+/// # Errors
+/// See [`find`].
+pub fn find_from(tree: &Tree, first: &str) -> Result<Called, NotCalled> {
+    if let Some(binary) = examine(tree, first) {
         return Ok(Called {
-            path: INIT.into(),
+            path: first.into(),
             who: "the kernel",
             binary: Some(binary),
+            known: true,
         });
     }
-    let called = |path: String, who| {
+    let called = |path: String, who, known| {
         let binary = examine(tree, &path);
-        Ok(Called { path, who, binary })
+        Ok(Called {
+            path,
+            who,
+            binary,
+            known,
+        })
     };
-    let init = tree.resolve(INIT.as_bytes()).map(|(_, real)| real);
+    let init = tree.resolve(first.as_bytes()).map(|(_, real)| real);
     if init.is_some_and(|real| real.ends_with(b"/systemd/systemd")) {
         if !is_file(tree, OF_SYSTEMD) {
             return Err(NotCalled::NoProgram {
@@ -121,7 +157,7 @@ pub fn find(tree: &Tree) -> Result<Called, NotCalled> {
         if !is_there(tree, &UNITS) {
             return Err(NotCalled::NoUnit);
         }
-        return called(OF_SYSTEMD.into(), SYSTEMD);
+        return called(OF_SYSTEMD.into(), SYSTEMD, true);
     }
     let way = if is_there(tree, &["/scripts/functions"]) {
         INITRAMFS_TOOLS
@@ -132,17 +168,58 @@ pub fn find(tree: &Tree) -> Result<Called, NotCalled> {
     } else {
         OTHER
     };
-    let names = way.programs.iter().flat_map(|program| {
-        way.folders
-            .iter()
-            .map(move |folder| format!("{folder}/{program}"))
+    let script = tree.contents(first.as_bytes()).ok();
+    let script = script.and_then(|bytes| bytes.strip_prefix(b"#!"));
+    let script = script.map(String::from_utf8_lossy).unwrap_or_default();
+    let named = |program: &str| names(&script, program);
+    // The one that is named is called, though another is there as well.
+    let mut programs = way.programs.to_vec();
+    programs.sort_by_key(|program| !named(program));
+    let mut places = programs.iter().flat_map(|program| {
+        let places = way.folders.iter();
+        places.map(move |folder| (format!("{folder}/{program}"), *program))
     });
-    let mut found = names.filter(|name| is_file(tree, name));
-    match found.next() {
-        Some(name) => called(name, way.what),
+    match places.find(|(place, _)| is_file(tree, place)) {
+        Some((place, program)) => {
+            let known = way.what != OTHER.what || named(program);
+            called(place, way.what, known)
+        }
         None => Err(NotCalled::Nothing {
             programs: way.programs.join(" or "),
             who: way.what,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn program_is_named_by_code_and_not_by_comments() {
+        for line in [
+            "exec switch_root /root /sbin/init",
+            "exec /sbin/switch_root /root",
+            "\t\"/sbin/switch_root\" $root",
+            "S=$(command -v switch_root)",
+            "x=${y#z}; switch_root",
+        ] {
+            assert!(
+                names(&format!("/bin/sh\n{line}\n"), "switch_root"),
+                "{line}"
+            );
+        }
+        for line in [
+            "exec /bin/busybox sh",
+            "# exec switch_root",
+            "exec sh # no switch_root",
+            "exec my-switch_root",
+            "exec run-init",
+        ] {
+            assert!(
+                !names(&format!("/bin/sh\n{line}\n"), "switch_root"),
+                "{line}"
+            );
+        }
     }
 }

@@ -7,6 +7,37 @@ use crate::check::ensure;
 use crate::not_rehearsing::foreign_program;
 use crate::tools::{Checked, need_privileges};
 
+/// A kernel starts what `rdinit=` names, and `/init` where nothing is named.
+pub fn init_of_the_command_line_is_examined() -> Checked {
+    need_privileges()?;
+    let Machine { root, image } = well()?;
+    let root = root.file(
+        "/proc/cmdline",
+        "rdinit=/none rdinit=/sbin/first -- rdinit=/x\n",
+    );
+    let start = "#!/bin/sh\nexec run-init /root /sbin/init\n";
+    let image = image.without("/init");
+    let named = image.clone().program("/sbin/first", start);
+    has(
+        &Machine {
+            root: root.clone(),
+            image: named,
+        },
+        "it is there",
+        &[],
+        &["is called by initramfs-tools"],
+    )?;
+    has(
+        &Machine {
+            root,
+            image: image.program("/init", start),
+        },
+        "it is missing",
+        &["image-binary problem"],
+        &["has no /sbin/first, which the kernel would start"],
+    )
+}
+
 /// One thing is changed; the checks that then want something to be done, and words.
 type Case<'a> = (&'a str, Files, &'a [&'a str], &'a [&'a str]);
 
@@ -129,6 +160,39 @@ pub fn each_thing_about_an_image_has_its_finding() -> Checked {
             by_unit.program("/usr/lib/systemd/systemd", foreign_program()),
             &["image unknown"],
             &["is for aarch64", "its policies are not tried here"],
+        ),
+        (
+            "no init",
+            image.clone().without("/init"),
+            &["image-binary problem"],
+            &["has no /init, which the kernel would start"],
+        ),
+        (
+            "an init that is a dangling link",
+            image.clone().without("/init").link("/init", "usr/lib/init"),
+            &["image-binary problem"],
+            &["has no /init, which the kernel would start"],
+        ),
+        (
+            "an init of nobody that calls it",
+            image.clone().without("/scripts"),
+            &[],
+            &["is called by its init, and is the switch_root that is installed"],
+        ),
+        (
+            "an init that does not name it",
+            image
+                .clone()
+                .without("/scripts")
+                .program("/init", "#!/bin/sh\n# no run-init\nexec /bin/busybox sh\n"),
+            &["image-binary unknown"],
+            &["/init is not a script that names it", "whether it is called is not known"],
+        ),
+        (
+            "an init that is no script",
+            image.clone().without("/scripts").program("/init", "\x7fELF"),
+            &["image-binary unknown"],
+            &["/init is not a script that names it"],
         ),
         (
             "a policy that is compiled at boot",

@@ -290,7 +290,7 @@ pub fn each_thing_about_a_machine_has_its_finding() -> Checked {
             "a machine that does not run",
             root.clone().without("/proc").without("/run"),
             &["kernel unknown", "image unknown"],
-            &["is not known", "srctl doctor IMAGE --root"],
+            &["is not known", "srctl doctor IMAGE --root root"],
         ),
         (
             "no /boot that is known",

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use switch_root_core::error::{Error, Kind, Result};
+use switch_root_core::escape::Shown;
 use switch_root_core::outcome::Message;
 
 use super::finding::{Finding, Findings};
@@ -74,6 +75,7 @@ pub fn find(
         kernels.push(None);
     }
     let what = "the initramfs image";
+    let name_it = format!("name it: srctl doctor IMAGE --root {}", path.shown());
     for kernel in kernels.iter().copied().take(MOST) {
         let boots = kernel.is_none() || machine.kernel.as_deref() == kernel;
         match locate(root, path, kernel, boots) {
@@ -86,7 +88,7 @@ pub fn find(
                 "image",
                 what,
                 not_found(kernel),
-                "name it: srctl doctor IMAGE --root /; one in a unified kernel image is not looked at",
+                format!("{name_it}; one in a unified kernel image is not read"),
             ),
             None if kernel.is_some_and(|kernel| root.exists(Path::new(&format!("/boot/vmlinuz-{kernel}")))) => findings.problem(
                 "image",
@@ -109,12 +111,7 @@ pub fn find(
         );
     }
     if images.is_empty() && machine.kernel.is_none() && !machine.kernels.is_empty() {
-        findings.unknown(
-            "image",
-            what,
-            NotFound::OfNone,
-            "name it: srctl doctor IMAGE --root /",
-        );
+        findings.unknown("image", what, NotFound::OfNone, name_it);
     }
     images
 }

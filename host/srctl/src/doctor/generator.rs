@@ -11,7 +11,7 @@ switch_root_core::outcomes! {
     /// Why images are made without what a switch needs.
     pub(crate) enum NotMade in "doctor" {
         /// Its images are examined one by one, and get policies with `srctl image add-policy`.
-        "SR-Z08" Unknown = "there is none that is known here (initramfs-tools, dracut, mkinitcpio, booster)",
+        "SR-Z08" Unknown = "has no generator of images that srctl knows (initramfs-tools, dracut, mkinitcpio, booster)",
         /// Remove those that are not used.
         "SR-Z09" Several = "are all installed: the image is that of the one that ran last",
         /// Put `switch_root` and the policies into each image, or use another generator.
@@ -96,7 +96,7 @@ pub fn look(root: &Rooted, findings: &mut Vec<Finding>) -> Vec<&'static Generato
     match names.as_slice() {
         [] => findings.warning(
             "generator",
-            "generator",
+            "this machine",
             NotMade::Unknown,
             "where the image is made elsewhere, look at it with srctl doctor IMAGE, and put policies into it with srctl image add-policy",
         ),

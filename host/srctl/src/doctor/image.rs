@@ -117,7 +117,7 @@ pub fn look(image: &Image, label: &str, of: Option<&OfMachine<'_>>, findings: &m
         Some(of) => of.machine.rebuild(),
         None => "make the image anew with switch-root".into(),
     };
-    let binary = called::program(image, label, of, &rebuild, findings);
+    let program = called::program(image, label, of, &rebuild, findings);
     let architecture = image.machine().architecture;
     let foreign = architecture.filter(|it| *it != std::env::consts::ARCH);
     let policies = quietly(|| runs::policies(image, None));
@@ -139,7 +139,13 @@ pub fn look(image: &Image, label: &str, of: Option<&OfMachine<'_>>, findings: &m
             }
         }
     } else {
-        loadable(&policies, label, binary.as_ref(), &rebuild, findings);
+        loadable(
+            &policies,
+            label,
+            program.binary.as_ref(),
+            &rebuild,
+            findings,
+        );
     }
     if let Some(of) = of {
         stale::policies(of, &policies, label, &rebuild, findings);
@@ -148,7 +154,7 @@ pub fn look(image: &Image, label: &str, of: Option<&OfMachine<'_>>, findings: &m
         keys::look(&Files(&image.tree), findings);
     }
     if foreign.is_none() {
-        make_plan(image, of, binary.is_some(), findings);
+        make_plan(image, of, program.called, findings);
     }
 }
 

@@ -66,7 +66,7 @@ pub fn of_machine(root: &Rooted, strict: bool, findings: &mut Vec<Finding>) -> V
         0 => findings.ok(
             "policies",
             "this machine",
-            "has none of its own: the embedded default policy is asked, unless it is masked",
+            "has no policies of its own: the embedded default policy is asked, unless it is masked",
         ),
         count => findings.ok(
             "policies",

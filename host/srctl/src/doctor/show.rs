@@ -31,6 +31,7 @@ pub fn text(examination: &Examination) -> String {
     }
     for finding in &examination.findings {
         let (tone, word) = match finding.severity {
+            _ if is_unknown(finding) => (Tone::Caution, "unknown"),
             Severity::Ok => (Tone::Good, "ok"),
             Severity::Note => (Tone::Heading, "note"),
             Severity::Warning => (Tone::Caution, "warning"),
@@ -48,40 +49,31 @@ pub fn text(examination: &Examination) -> String {
             let _ = writeln!(text, "         -> {}", line(remedy));
         }
     }
-    let number = |severity: Severity| {
+    let number = |severity: Severity, unknown: bool| {
         let findings = examination.findings.iter();
-        findings.filter(|one| one.severity == severity).count()
+        let such = |one: &&Finding| one.severity == severity && is_unknown(one) == unknown;
+        findings.filter(such).count() as u64
     };
-    let unknown = examination
-        .findings
-        .iter()
-        .filter(|one| one.unknown)
-        .count();
-    let mut sum = Vec::new();
-    for (number, one, many) in [
-        (number(Severity::Problem), "problem", "problems"),
-        (
-            number(Severity::Warning).saturating_sub(unknown),
-            "warning",
-            "warnings",
-        ),
-    ] {
-        if number > 0 {
-            sum.push(count(number as u64, one, many));
-        }
-    }
-    if unknown > 0 {
-        sum.push(format!(
-            "{} not examined",
-            count(unknown as u64, "thing", "things")
-        ));
-    }
+    let sum: Vec<String> = [
+        (number(Severity::Problem, false), "problem", "problems"),
+        (number(Severity::Warning, false), "warning", "warnings"),
+        (number(Severity::Warning, true), "unknown", "unknown"),
+    ]
+    .into_iter()
+    .filter(|(number, ..)| *number > 0)
+    .map(|(number, one, many)| count(number, one, many))
+    .collect();
     let sum = match sum.is_empty() {
         true => paint(Stream::Output, Tone::Good, "all is well"),
         false => sum.join(" and "),
     };
     let _ = writeln!(text, "\n{sum}");
     text
+}
+
+/// Whether it is shown, and counted, as what is not known. A problem is one either way.
+fn is_unknown(finding: &Finding) -> bool {
+    finding.unknown && finding.severity == Severity::Warning
 }
 
 /// Findings for programs.

@@ -5,6 +5,7 @@ use initramfs::called::{self, Called};
 use initramfs::image::Image;
 use initramfs::tree::Tree;
 use policy::engine;
+use switch_root_core::{command_line, escape};
 
 use super::of_machine::OfMachine;
 use crate::doctor::finding::{Finding, Findings};
@@ -17,7 +18,23 @@ switch_root_core::outcomes! {
         "SR-Z27" Busybox = "is called by its name alone, by busybox's shell, which may run its own command of this name (busybox-static does): call it by its path in /init",
         /// It was updated. Make the image again.
         "SR-Z28" Build { who: String, program: String } = "is called by {who}, and is another build of switch_root ({program}) than is installed",
+        "SR-Z53" OtherBuild { program: String } = "is another build of switch_root ({program}) than is installed",
+        /// The kernel starts nothing of such an image. Make the image again with an /init; of an image
+        /// in several files, examine them joined, as the boot loader has them.
+        "SR-Z54" NoFirst { first: String } = "has no {first}, which the kernel would start: nothing of the image runs, and switch_root is not called",
+        /// What /init starts, or a file that it reads, may call it: srctl does not examine those, and a
+        /// rehearsal does not execute /init. Boot the image in a virtual machine to see it.
+        "SR-Z55" NotNamed { first: String } = "is where an init would call it, and {first} is not a script that names it: whether it is called is not known",
     }
+}
+
+/// The boot program of an image.
+#[derive(Default)]
+pub struct Found {
+    /// What it is, where it is ours.
+    pub binary: Option<Binary>,
+    /// Whether it is known to be called.
+    pub called: bool,
 }
 
 /// Looks for the boot program where it will be called.
@@ -27,59 +44,109 @@ pub fn program(
     of: Option<&OfMachine<'_>>,
     rebuild: &str,
     findings: &mut Vec<Finding>,
-) -> Option<Binary> {
+) -> Found {
     let tree = &image.tree;
-    let called = match called::find(tree) {
+    let first = of.and_then(|of| rdinit(&of.machine.command_line));
+    let first = first.as_deref().unwrap_or(called::INIT);
+    let shown = escape::path(first.as_bytes());
+    let starts = called::has_first(tree, first);
+    if !starts {
+        findings.problem(
+            "image-binary",
+            image.name.clone(),
+            OtherProgram::NoFirst {
+                first: shown.clone(),
+            },
+            format!("{rebuild}, with what the kernel starts; where a boot loader joins several files, examine them as one"),
+        );
+    }
+    let called = match called::find_from(tree, first) {
         Ok(called) => called,
         Err(why) => {
-            findings.problem("image-binary", image.name.clone(), why, rebuild);
-            return None;
+            // Nobody would call it.
+            if starts {
+                findings.problem("image-binary", image.name.clone(), why, rebuild);
+            }
+            return Found::default();
         }
     };
     let Called {
         path: place,
         who,
         binary,
+        known,
     } = &called;
-    let Some(binary) = binary else {
-        findings.problem(
-            "image-binary",
-            format!("{place} of {label}"),
-            OtherProgram::Called {
-                who: who.to_string(),
-            },
-            rebuild,
-        );
-        return None;
-    };
     let about = format!("{place} of {label}");
-    if busybox_may_run_its_own(tree, place) {
-        findings.note("image-binary", about.clone(), OtherProgram::Busybox);
-    }
+    let Some(binary) = binary else {
+        if starts {
+            findings.problem(
+                "image-binary",
+                about,
+                OtherProgram::Called {
+                    who: who.to_string(),
+                },
+                rebuild,
+            );
+        }
+        return Found::default();
+    };
+    let is_called = starts && *known;
     let digest = tree.contents(place.as_bytes()).map(engine::digest).ok();
     let installed = of.and_then(|of| of.machine.binary.as_ref());
-    match installed {
-        Some(installed) if Some(installed) != digest.as_ref() => findings.warning(
+    let other = installed.is_some_and(|installed| Some(installed) != digest.as_ref());
+    if starts && !known {
+        findings.unknown(
+            "image-binary",
+            about.clone(),
+            OtherProgram::NotNamed {
+                first: shown.clone(),
+            },
+            format!("call it by its path in {shown}; where another program that it starts does, boot the image in a virtual machine to see it"),
+        );
+    }
+    if is_called && busybox_may_run_its_own(tree, place) {
+        findings.note("image-binary", about.clone(), OtherProgram::Busybox);
+    }
+    let program = binary.name();
+    match (is_called, installed) {
+        (true, _) if other => findings.warning(
             "image-binary",
             about,
             OtherProgram::Build {
                 who: who.to_string(),
-                program: binary.name(),
+                program,
             },
             rebuild,
         ),
-        Some(_) => findings.ok(
+        (false, _) if other => findings.warning(
+            "image-binary",
+            about,
+            OtherProgram::OtherBuild { program },
+            rebuild,
+        ),
+        (false, _) => {}
+        (true, Some(_)) => findings.ok(
             "image-binary",
             about,
             format!("is called by {who}, and is the switch_root that is installed"),
         ),
-        None => findings.ok(
+        (true, None) => findings.ok(
             "image-binary",
             about,
-            format!("is called by {who}, and is switch_root ({})", binary.name()),
+            format!("is called by {who}, and is switch_root ({program})"),
         ),
     }
-    Some(binary.clone())
+    Found {
+        binary: Some(binary.clone()),
+        called: is_called,
+    }
+}
+
+/// What the kernel command line has the kernel start in place of `/init`: the last counts.
+fn rdinit(command_line: &str) -> Option<String> {
+    let words = command_line::words(command_line);
+    let named = words.filter_map(|word| word.strip_prefix("rdinit=").map(str::to_owned));
+    named.last().filter(|path| !path.is_empty())
 }
 
 /// Whether `/init` is a script that busybox runs, and that calls this program by its name
