@@ -70,7 +70,13 @@ fn what_is_no_image_is_refused() -> Checked {
         ("text", ["is no initramfs", "begins with"]),
         ("truncated", ["cannot read truncated", "it is truncated"]),
         ("empty", ["empty is empty", "no initramfs"]),
-        ("folder", ["folder is a folder", "cpio"]),
+        (
+            "folder",
+            [
+                "folder is a folder",
+                "(cd folder && find . | cpio --quiet -o -H newc) > image.img",
+            ],
+        ),
         ("nowhere", ["cannot read nowhere", "No such file"]),
     ] {
         fails(&desk, name, &words)?;

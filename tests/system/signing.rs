@@ -25,6 +25,7 @@ cases![
     what_is_no_private_key_does_not_sign,
     each_signature_that_does_not_count_is_told_apart,
     a_list_of_signers_that_is_malformed_is_named_with_its_line,
+    machine_without_lists_of_signers_is_named_as_that,
     a_policy_is_put_into_an_initramfs_with_all_that_belongs_to_it,
     a_policy_that_is_added_again_leaves_nothing_of_itself,
     what_cannot_be_loaded_is_not_added,
@@ -322,6 +323,24 @@ fn each_signature_that_does_not_count_is_told_apart() -> Checked {
     changed[last] ^= 1;
     desk.write("a.wasm", changed)?;
     refused(&["is not what ops@example.org signed", "changed"])
+}
+
+fn machine_without_lists_of_signers_is_named_as_that() -> Checked {
+    // Where the machine of the tests has some, they are used.
+    if fs::symlink_metadata("/etc/switch-root/trust").is_ok() {
+        return Ok(());
+    }
+    let desk = desk()?;
+    desk.succeeds("policy sign a.wasm --key ops")?;
+    desk.fails(
+        "policy verify a.wasm",
+        &[
+            "this machine has no list of signers",
+            "--signers",
+            "/etc/switch-root/trust",
+        ],
+    )?;
+    desk.fails("policy verify a.wasm --signers none", &["cannot read none"])
 }
 
 fn a_list_of_signers_that_is_malformed_is_named_with_its_line() -> Checked {

@@ -50,7 +50,7 @@ switch_root_core::outcomes! {
     /// Why an image is not rehearsed here.
     pub(crate) enum NotRehearsed in "rehearsals" {
         /// The kernel takes an image, and so does a rehearsal.
-        "SR-J33" Folder { path: String } = "{path} is a folder, and a rehearsal takes an image; make one of it, such as with `find . | cpio -o -H newc`",
+        "SR-J33" Folder { path: String } = "{path} is a folder, and a rehearsal takes an image; make one of it: `(cd {path} && find . | cpio --quiet -o -H newc) > image.img`",
         /// Its programs are executed as they are.
         "SR-J34" Architecture { image: String, theirs: String, here: String } = "{image} cannot be rehearsed here: its init is a program for {theirs}, and this would run it on {here}; rehearse on a machine of that kind",
     }

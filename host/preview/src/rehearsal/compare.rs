@@ -196,8 +196,12 @@ impl Finder {
         if !own.is_empty() {
             let shown = own.iter().take(5).copied().collect::<Vec<_>>().join(", ");
             let more = if own.len() > 5 { ", ..." } else { "" };
+            let (were, are) = match own.len() {
+                1 => ("was", "is"),
+                _ => ("were", "are"),
+            };
             self.note(format!(
-                "{} of the directories that were deleted were made for the rehearsal, and are not in the plan: {shown}{more}",
+                "{} of the directories that were deleted {were} made for the rehearsal, and {are} not in the plan: {shown}{more}",
                 own.len()
             ));
         }

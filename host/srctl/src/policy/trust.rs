@@ -1,10 +1,12 @@
 //! Lists of signers that the command line names, and signatures held against them.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use policy::source::Disk;
 use policy::trust::{self, Signed, Trust};
-use switch_root_core::error::{Error, Result};
+use switch_root_core::error::{Error, Kind, Result};
+use switch_root_core::locations::SIGNERS;
 use switch_root_core::outcome::Message;
 use toolkit::policies;
 
@@ -17,6 +19,8 @@ switch_root_core::outcomes! {
         "SR-H32" NoFolder { path: String } = "there is no {path}",
         /// `srctl policy sign` makes one beside the policy.
         "SR-H33" Unsigned { policy: String, signature: String } = "{policy} is not signed: there is no {signature}",
+        /// A machine that demands no signatures has no such folder. Name the list that the signer gave you.
+        "SR-H83" NoLists = "cannot verify a signature, since this machine has no list of signers; name one with --signers, or make the folder {SIGNERS}",
     }
 }
 
@@ -37,6 +41,15 @@ pub fn read(path: &Path) -> Result<Trust> {
         .add(&shown(path), &read_up_to(path, LIST)?)
         .map_err(|reason| malformed(reason.into()))?;
     Ok(trust)
+}
+
+/// The same, of a path that is the machine's own folder where none was named.
+pub fn of_machine_or(path: &Path) -> Result<Trust> {
+    let missing = |error: &std::io::Error| error.kind() == ErrorKind::NotFound;
+    if path == Path::new(SIGNERS) && path.symlink_metadata().is_err_and(|error| missing(&error)) {
+        return Err(Error::new(Kind::NotFound, NoTrust::NoLists));
+    }
+    read(path)
 }
 
 /// Holds the signature beside a policy against signers, as strictly as it can be: the

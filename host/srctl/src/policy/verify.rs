@@ -44,7 +44,7 @@ pub const ROW: Row = Row {
 
 /// Runs the command.
 pub fn run(command: &Verify) -> Result<Outcome> {
-    let accepted = trust::read(&command.signers)?;
+    let accepted = trust::of_machine_or(&command.signers)?;
     let policy = component(&command.file)?;
     let wasm = super::files::read(&policy)?;
     let signature = trust::signature(&policy)?;

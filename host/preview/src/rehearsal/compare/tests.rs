@@ -80,7 +80,7 @@ fn what_is_as_planned_has_no_differences() {
     assert_eq!(
         same.notes,
         [
-            "1 of the directories that were deleted were made for the rehearsal, and are not in the plan: /sysroot"
+            "1 of the directories that were deleted was made for the rehearsal, and is not in the plan: /sysroot"
         ]
     );
 }
