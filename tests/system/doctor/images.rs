@@ -174,7 +174,7 @@ pub fn each_thing_about_an_image_has_its_finding() -> Checked {
             &["has no /init, which the kernel would start"],
         ),
         (
-            "an init of nobody that calls it",
+            "an init of no generator that calls it",
             image.clone().without("/scripts"),
             &[],
             &["is called by its init, and is the switch_root that is installed"],
@@ -189,7 +189,7 @@ pub fn each_thing_about_an_image_has_its_finding() -> Checked {
             &["/init is not a script that names it", "whether it is called is not known"],
         ),
         (
-            "an init that is no script",
+            "an init that is not a script",
             image.clone().without("/scripts").program("/init", "\x7fELF"),
             &["image-binary unknown"],
             &["/init is not a script that names it"],
