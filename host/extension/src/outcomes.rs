@@ -9,6 +9,7 @@ pub const TABLES: &[Table] = &[
     configuration::Malformed::TABLE,
     configuration::Unread::TABLE,
     configuration::documents::Malformed::TABLE,
+    configuration::documents::Repeated::TABLE,
     configuration::reader::Malformed::TABLE,
     configuration::recognise::Unfit::TABLE,
     configuration::registries::Malformed::TABLE,

@@ -1,10 +1,15 @@
 //! Documents of a configuration beside the one with the key `machine`, as Talos has
 //! them from 1.12 on: each has a `kind`, and those about registries a `name`.
 
+use std::collections::HashMap;
+
 use oci::registries::{Mirror, MirrorEndpoint, Registries};
-use switch_root_core::yaml::Node;
+use switch_root_core::error::{Error, Result};
+use switch_root_core::escape;
+use switch_root_core::yaml::{Node, Position};
 
 use super::reader::{Reader, Value};
+use super::recognise::API;
 use super::registries;
 
 switch_root_core::outcomes! {
@@ -14,6 +19,14 @@ switch_root_core::outcomes! {
         "SR-M13" NoName = "has no `name`, the registry that it is about",
         "SR-M14" NoUrl = "has no `url`",
         "SR-M15" OtherKind = "is a kind of document about registries that is not read here: what it says does not count",
+    }
+}
+
+switch_root_core::outcomes! {
+    /// What a configuration has more than once.
+    pub enum Repeated in "configurations" {
+        /// Talos would refuse it, too. Remove one of the documents, or write them as one.
+        "SR-M05" Document { name: String, second: Position, document: String, first: Position } = "{name}: {second}: a second document {document}; the first one begins at {first}, and only one of them can be meant",
     }
 }
 
@@ -54,6 +67,29 @@ pub(super) fn read(reader: &mut Reader, documents: &[Node], read: &mut Registrie
             _ => reader.warn(&root, Malformed::OtherKind),
         }
     }
+}
+
+/// Refuses a second document of the same kind and name: which of the two counts would
+/// depend on who reads them. Objects of Kubernetes are named elsewhere.
+pub(super) fn refuse_duplicates(documents: &[Node], file: &str) -> Result<()> {
+    let mut seen = HashMap::new();
+    for document in documents {
+        let text = |key| document.get(key).and_then(Node::as_text);
+        let Some(kind) = text("kind") else { continue };
+        if text("apiVersion") != Some(API) && !kind.starts_with(REGISTRY) {
+            continue;
+        }
+        let name = text("name").unwrap_or_default();
+        if let Some(first) = seen.insert((kind, name), document.start) {
+            return Err(Error::input(Repeated::Document {
+                name: escape::path(file.as_bytes()),
+                second: document.start,
+                document: escape::message(&format!("{kind}/{name}"), 400),
+                first,
+            }));
+        }
+    }
+    Ok(())
 }
 
 /// What a document is.

@@ -18,7 +18,7 @@ switch_root_core::outcomes! {
 const TOP: [&str; 5] = ["version", "machine", "cluster", "debug", "persist"];
 
 /// The version of all documents; the others have a `kind`, too.
-const API: &str = "v1alpha1";
+pub(super) const API: &str = "v1alpha1";
 
 /// What else is at hand where a machine configuration is, by the keys that it has at
 /// the top, and what to do.

@@ -139,6 +139,49 @@ fn documents_about_registries_are_refused_with_their_places() {
 }
 
 #[test]
+fn a_second_document_of_one_kind_and_name_is_refused() {
+    let document =
+        |kind: &str, rest: &str| format!("---\napiVersion: v1alpha1\nkind: {kind}\n{rest}\n");
+    let mirror = |name: &str| document("RegistryMirrorConfig", &format!("name: {name}"));
+    for (text, words) in [
+        (
+            mirror("a") + &mirror("a"),
+            "a second document RegistryMirrorConfig/a; the first one begins at line 2 column 1",
+        ),
+        (
+            document("KubeSpanConfig", "") + &document("KubeSpanConfig", "enabled: true"),
+            "a second document KubeSpanConfig/;",
+        ),
+    ] {
+        let error = refused(&text);
+        assert!(error.contains(words), "{error}");
+    }
+    read(&(mirror("a") + &mirror("b") + &document("RegistryAuthConfig", "name: a")));
+}
+
+#[test]
+fn a_document_with_a_kind_is_not_that_of_the_machine() {
+    for (version, kind) in [
+        ("v1alpha1", "ExtensionServiceConfig"),
+        ("v1alpha1", "RegistryMirrorConfig"),
+        (
+            "controlplane.cluster.x-k8s.io/v1alpha3",
+            "TalosControlPlane",
+        ),
+    ] {
+        let error = refused(&format!(
+            "apiVersion: {version}\nkind: {kind}\nname: x\nmachine:\n  install: {{}}\n"
+        ));
+        assert!(
+            error.contains(&format!(
+                "a document of the kind {kind} has the key `machine`"
+            )),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn what_is_no_machine_configuration_is_refused_and_named() {
     let resource = "node: 192.0.2.1\nmetadata:\n  type: MachineConfigs.config.talos.dev\nspec: |\n  machine: {}\n";
     for (text, words) in [
