@@ -198,29 +198,37 @@ pub fn closed_run(of: &Of<'_>, initramfs: BorrowedFd<'_>, places: &[Place]) -> O
         State::Free { .. } | State::Missing if moved => initramfs,
         _ => return None,
     };
-    let run = in_root(root, run.point, OFlags::PATH | OFlags::DIRECTORY).ok()?;
-    let why = if is_read_only(&run) {
-        "that is read-only"
-    } else {
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        match fs::openat(&run, DIRECTORY, flags, Mode::empty()) {
-            Err(_) if has_room(&run) => return None,
-            Err(_) => "that has no room for a file",
-            Ok(there) if !is_directory(&there) => "whose switch-root is no directory",
-            Ok(there) if is_read_only(&there) => "whose switch-root is read-only",
-            Ok(_) => return None,
+    let closed = why_closed(root, run.point).unwrap_or_else(|error| {
+        let error = error.into();
+        Some(Lacks::UnknownRun { error })
+    });
+    closed.map(Message::from)
+}
+
+fn why_closed(root: BorrowedFd<'_>, run: &str) -> rustix::io::Result<Option<Lacks>> {
+    let closed = |why| Ok(Some(Lacks::ClosedRun { why }));
+    let run = in_root(root, run, OFlags::PATH | OFlags::DIRECTORY)?;
+    let room = fs::fstatvfs(&run)?;
+    if room.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        return closed("that is read-only");
+    }
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let there = match fs::openat(&run, DIRECTORY, flags, Mode::empty()) {
+        // As far as the file system counts files.
+        Err(Errno::NOENT) if room.f_files > 0 && room.f_favail == 0 => {
+            return closed("that has no room for a file");
         }
+        Err(Errno::NOENT) => return Ok(None),
+        there => there?,
     };
-    Some(Lacks::ClosedRun { why }.into())
-}
-
-fn is_directory(fd: &OwnedFd) -> bool {
-    fs::fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
-}
-
-/// Whether another file can be made, as far as the file system counts them.
-fn has_room(directory: &OwnedFd) -> bool {
-    fs::fstatvfs(directory).map_or(true, |stat| stat.f_files == 0 || stat.f_favail > 0)
+    if FileType::from_raw_mode(fs::fstat(&there)?.st_mode) != FileType::Directory {
+        return closed("whose switch-root is no directory");
+    }
+    let flags = fs::fstatvfs(&there)?.f_flag;
+    match flags.contains(StatVfsMountFlags::RDONLY) {
+        true => closed("whose switch-root is read-only"),
+        false => Ok(None),
+    }
 }
 
 fn is_read_only(directory: impl AsFd) -> bool {

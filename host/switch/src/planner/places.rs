@@ -48,6 +48,8 @@ switch_root_core::outcomes! {
         /// `/run/switch-root` is to be made: a file, a link, a mount. Mount a tmpfs on `/run`, and leave
         /// that name to this program.
         "SR-N87" ClosedRun { why: &'static str } = "has a /run {why}",
+        /// The kernel's own words stand in the brackets.
+        "SR-N88" UnknownRun { error: std::io::Error } = "has a /run that cannot be examined ({error})",
         /// One of the two would cover the other, so that the link is not followed. Let it lead
         /// elsewhere.
         "SR-N80" Covered { point: &'static str, target: String, other: &'static str } = "has a {point} that leads to {target}, and {other} of the initramfs is mounted there",
