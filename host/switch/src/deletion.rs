@@ -10,7 +10,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use linux_raw_sys::general::{OVERLAYFS_SUPER_MAGIC, RAMFS_MAGIC, TMPFS_MAGIC};
 use rustix::fs::{self, AtFlags, FileType, StatVfsMountFlags};
 use rustix::io::Errno;
-use rustix::thread;
 use switch_root_core::escape;
 use switch_root_core::keep::Keep;
 use switch_root_core::outcome::{Outcomes, warn};
@@ -27,11 +26,6 @@ switch_root_core::outcomes! {
         "SR-D04" Path { path: String, error: io::Error } = "{path} cannot be deleted: {error}",
     }
 }
-
-/// After so many files the processor is offered to others. The kernel frees the memory of what
-/// was deleted only once every processor has passed through such a moment (RCU); a loop that does
-/// nothing but remove names seldom gives it one, and runs a tenth slower on the memory that waits.
-const YIELD_AFTER: u64 = 512;
 
 /// Whether files go, or are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,12 +138,7 @@ impl<'k> Visitor for Deleter<'k> {
             Action::Count => Ok(()),
         };
         match removed {
-            Ok(()) => {
-                walk.visitor.tally.files += 1;
-                if walk.visitor.tally.files.is_multiple_of(YIELD_AFTER) {
-                    thread::sched_yield();
-                }
-            }
+            Ok(()) => walk.visitor.tally.files += 1,
             Err(Errno::NOENT) => {}
             Err(error) => walk.note(bytes, error.into()),
         }

@@ -288,7 +288,6 @@ const TABLE: &[(&str, &[Errno])] = &[
     ("umask", &[]),
     // These cannot fail.
     ("getpid", &[]),
-    ("sched_yield", &[]),
     ("gettid", &[]),
     ("set_tid_address", &[]),
     ("exit_group", &[]),
