@@ -373,9 +373,12 @@ fn closed_runs() -> Result<Vec<(Scene, &'static str)>, Stop> {
         (full, "that has no room for a file"),
         (
             boot()?.symlink(NAME, "/tmp"),
-            "whose switch-root is no directory",
+            "whose switch-root is not a directory",
         ),
-        (boot()?.file(NAME, ""), "whose switch-root is no directory"),
+        (
+            boot()?.file(NAME, ""),
+            "whose switch-root is not a directory",
+        ),
         (
             mounted.at_last(NAME, Make::ReadOnlyMount),
             "whose switch-root is read-only",

@@ -39,7 +39,8 @@ switch_root_core::outcomes! {
         "SR-M02" NotUtf8 { name: String, line: usize, column: usize } = "{name}: line {line} column {column}: a byte that is not UTF-8; save the file as UTF-8",
         /// Talos would refuse it, too. Remove one of the documents.
         "SR-M03" Second { name: String, second: Position, first: Position } = "{name}: {second}: a second document with the key `machine`; the first one begins at {first}, and only one of them can be meant",
-        /// Talos reads a document by its `kind`. Remove the key, or make a document of its own of `machine`.
+        /// Talos reads a document by its `kind`. Remove the key, or make a document of its own of
+        /// `machine`.
         "SR-M06" MachineOfKind { name: String, position: Position, kind: String } = "{name}: {position}: a document of the kind {kind} has the key `machine`, which only a document without `kind` has; write `machine` in a document of its own",
     }
 }
@@ -86,8 +87,8 @@ pub struct Configuration {
 ///
 /// # Errors
 /// It is over 16 MiB, not UTF-8 or not YAML; it is something else than a machine
-/// configuration; two documents are about the machine, or of one kind and name; or the keys that are read hold what
-/// they cannot mean. Of those all are told, each in a line of `FILE: line L column C: KEY ...`.
+/// configuration; two documents are about the machine, or of one kind and name; or the keys that
+/// are read hold what they cannot mean. Of those all are told, each in a line of `FILE: line L column C: KEY ...`.
 pub fn parse(text: &[u8], file: &str) -> Result<Configuration> {
     let text = utf8(text, file)?;
     let documents = documents(text, file)?;

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileTypeExt;
 
+use object::elf::ELFMAG;
 use policy::engine::ENGINE;
 use switch_root_core::locations::BOOT_PROGRAM_PLACES;
 use switch_root_core::program_note::Identity;
@@ -14,9 +15,6 @@ use switch_root_core::{architecture, escape};
 
 /// How much of a program is read, in bytes: more than any has that is installed.
 pub const LIMIT: u64 = 64 << 20;
-
-/// How an ELF file begins.
-const ELF: &[u8] = b"\x7fELF";
 
 /// A boot program, as its bytes describe it. It is not executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +32,7 @@ pub struct Binary {
 impl Binary {
     /// Examines a program; nothing where it is not ours.
     pub fn of(program: &[u8]) -> Option<Self> {
-        if !program.starts_with(ELF) {
+        if !program.starts_with(&ELFMAG) {
             return None;
         }
         let identity = Identity::of(program).or_else(|| {
@@ -64,8 +62,8 @@ impl Binary {
         if metadata.file_type().is_block_device() || !metadata.is_file() {
             return Ok(None);
         }
-        let mut bytes = vec![0; ELF.len()];
-        if file.read_exact(&mut bytes).is_err() || bytes != ELF {
+        let mut bytes = vec![0; ELFMAG.len()];
+        if file.read_exact(&mut bytes).is_err() || bytes != ELFMAG {
             return Ok(None);
         }
         bytes.reserve(metadata.len().min(LIMIT) as usize);

@@ -104,16 +104,21 @@ pub fn has_first(tree: &Tree, first: &str) -> bool {
     is_file(tree, first)
 }
 
+/// Whether a file's name is somewhere in a text of a script, and is no part of another name.
+pub fn has_name(text: &str, name: &str) -> bool {
+    let apart = |c: char| !(c.is_alphanumeric() || "_-.".contains(c));
+    text.split(apart).any(|word| word == name)
+}
+
 /// Whether a script has a program's name in a line of code. What it sources is not read.
 fn names(script: &str, program: &str) -> bool {
-    let apart = |c: char| !(c.is_ascii_alphanumeric() || "_-.".contains(c));
     let mut code = script
         .lines()
         .filter(|line| !line.trim_start().starts_with('#'));
     code.any(|line| {
         // A `#` within a word begins no comment, as that of `${a#b}`.
         let line = line.split_once(" #").map_or(line, |(code, _)| code);
-        line.split(apart).any(|word| word == program)
+        has_name(line, program)
     })
 }
 

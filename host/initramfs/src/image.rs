@@ -5,6 +5,7 @@ use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use object::elf::ELFMAG;
 use policy::source::Source;
 use switch_root_core::architecture::{self, HEADER};
 use switch_root_core::error::{Error, Kind, Result, Words};
@@ -77,9 +78,6 @@ const INIT: &[u8] = b"/init";
 
 /// Where kernel modules are.
 const MODULES: [&[u8]; 2] = [b"/lib/modules", b"/usr/lib/modules"];
-
-/// How an ELF file begins.
-const ELF: &[u8] = b"\x7fELF";
 
 /// An image.
 #[derive(Debug)]
@@ -235,7 +233,9 @@ impl Image {
     /// is no script, and finds a root image. Then root image and layers are mounted from the
     /// initramfs itself.
     pub fn is_init_mode(&self) -> bool {
-        let is_program = self.init().is_some_and(|header| header.starts_with(ELF));
+        let is_program = self
+            .init()
+            .is_some_and(|header| header.starts_with(&ELFMAG));
         is_program && (self.root_image().is_some() || self.init_is_ours())
     }
 

@@ -222,7 +222,7 @@ fn why_closed(root: BorrowedFd<'_>, run: &str) -> rustix::io::Result<Option<Lack
         there => there?,
     };
     if FileType::from_raw_mode(fs::fstat(&there)?.st_mode) != FileType::Directory {
-        return closed("whose switch-root is no directory");
+        return closed("whose switch-root is not a directory");
     }
     let flags = fs::fstatvfs(&there)?.f_flag;
     match flags.contains(StatVfsMountFlags::RDONLY) {

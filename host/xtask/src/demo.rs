@@ -55,8 +55,8 @@ pub fn demo() -> Result<()> {
 fn helpers() -> Result<(PathBuf, PathBuf)> {
     static BUILT: Mutex<bool> = Mutex::new(false);
     let cargo = engine::testing("build")?;
-    let what = ["--package", "switch-root-tests", "--bin", "probe"];
-    let what = [&what[..], &["--bin", "supervisor"]].concat();
+    let package = "--package=switch-root-tests";
+    let what = [package, "--bin=probe", "--bin=supervisor"];
     engine::once(&BUILT, "the demo's init", cargo, &what)?;
     let folder = engine::folder();
     Ok((folder.join("probe"), folder.join("supervisor")))

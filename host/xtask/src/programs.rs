@@ -19,7 +19,6 @@ use crate::setup::STATIC;
 /// Where they cannot be built or copied.
 pub fn build() -> Result<PathBuf> {
     static BUILT: Mutex<bool> = Mutex::new(false);
-    native::default_policy(STATIC)?;
     copied(&BUILT, engine::building("build")?, "programs")
 }
 
@@ -29,11 +28,11 @@ pub fn build() -> Result<PathBuf> {
 /// Where they cannot be built or copied.
 pub fn soon() -> Result<PathBuf> {
     static BUILT: Mutex<bool> = Mutex::new(false);
-    native::default_policy(STATIC)?;
     copied(&BUILT, engine::testing("build")?, "programs/soon")
 }
 
 fn copied(built: &Mutex<bool>, cargo: Command, folder: &str) -> Result<PathBuf> {
+    native::default_policy(STATIC)?;
     let copied = target().join(folder);
     let bins = ["--bin", "switch_root", "--bin", "srctl"];
     if engine::once(built, "switch_root and srctl", cargo, &bins)? {

@@ -20,7 +20,7 @@ cases![
 ];
 
 /// Memory that `srctl` may write to here, in KiB: what is refused for want of more would be the
-/// end of the machine where there is no limit.
+/// end of the machine without a limit.
 const MEMORY: &str = "3000000";
 
 /// Plans `image` within that memory.

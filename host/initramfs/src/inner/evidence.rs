@@ -1,13 +1,15 @@
-//! Whether an image boots from the image inside it. A file's name is no evidence: any image may
+//! Whether an image boots from the image inside it. A file's name proves nothing: any image may
 //! have a file of that name, and the boot reads what `/init` mounts. So an image inside counts
 //! where `/init` is a script that switches to it as that of dracut's squash modules does. Where
 //! it refers to it in another way nobody knows here, and that is said.
 
+use object::elf::ELFMAG;
 use switch_root_core::file_kind::FileKind;
 use switch_root_core::locations::BOOT_PROGRAM_PLACES;
 use switch_root_core::outcome::Message;
 
 use crate::boot_program::Binary;
+use crate::called::{INIT, has_name};
 use crate::tree::{Id, Tree};
 
 switch_root_core::outcomes! {
@@ -20,12 +22,6 @@ switch_root_core::outcomes! {
         "SR-Q32" Asks { program: &'static str } = "/init switches to it with {program}, a boot program of switch-root, which asks the policies around it; have util-linux's switch_root there",
     }
 }
-
-/// What the kernel executes.
-const INIT: &[u8] = b"/init";
-
-/// How an ELF file begins: a program, which mounts what it is built to.
-const ELF: &[u8] = b"\x7fELF";
 
 /// The image inside an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,12 +46,13 @@ pub(super) fn find(tree: &Tree, places: &[&'static str]) -> Option<Found> {
         .collect();
     let found = |(path, id), doubt| Some(Found { path, id, doubt });
     // The kernel executes nothing else than a regular file.
-    let (first, _) = (*there.first()?, regular(INIT)?);
-    let init = match tree.contents(INIT) {
+    let (first, _) = (*there.first()?, regular(INIT.as_bytes())?);
+    let init = match tree.contents(INIT.as_bytes()) {
         Ok(init) => init,
-        Err(reason) => return found(first, Some(reason.said_of("/init"))),
+        Err(reason) => return found(first, Some(reason.said_of(INIT))),
     };
-    if init.starts_with(ELF) {
+    // A program mounts what it is built to.
+    if init.starts_with(&ELFMAG) {
         return None;
     }
     let script = Script::new(init);
@@ -107,13 +104,7 @@ impl Script {
     /// Whether the name of the file is anywhere in it.
     fn refers_to(&self, path: &str) -> bool {
         let name = path.trim_start_matches('/');
-        let of_a_name = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
-        self.lines.iter().flatten().any(|word| {
-            word.match_indices(name).any(|(at, _)| {
-                let (before, after) = (&word[..at], &word[at + name.len()..]);
-                !before.ends_with(of_a_name) && !after.starts_with(of_a_name)
-            })
-        })
+        self.lines.iter().flatten().any(|word| has_name(word, name))
     }
 
     /// Whether it mounts the file, an overlay above that, and switches to the `/init` of the
@@ -136,7 +127,7 @@ impl Script {
             options.any(|option| option.strip_prefix("lowerdir=") == Some(image))
         };
         program == "switch_root"
-            && init == "/init"
+            && init == INIT
             && mounts()
                 .filter(|(_, source, _)| self.is(source, path))
                 .any(|(.., image)| {
@@ -260,7 +251,7 @@ SYSTEMD_IN_INITRD=lenient exec switch_root /newroot /init
             let image = Node::file(0o644, 9000);
             tree.insert(b"/squash-root.img", image).unwrap();
             if let Some(init) = init {
-                tree.insert(INIT, init).unwrap();
+                tree.insert(INIT.as_bytes(), init).unwrap();
             }
             find(&tree, &["/squash-root.img"])
         };

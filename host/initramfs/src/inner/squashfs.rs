@@ -36,7 +36,7 @@ impl Volume for Squashfs {
 
     fn contents<'a>(&'a mut self, entry: &Entry) -> Result<Box<dyn Read + 'a>, Unread> {
         let number = usize::try_from(entry.number).ok();
-        let node = number.and_then(|number| self.0.files().nth(number));
+        let node = number.and_then(|number| self.0.root.nodes.get(number));
         Ok(match node.map(|node| &node.inner) {
             Some(InnerNode::File(file)) => Box::new(self.0.file(file).reader()),
             _ => Box::new(io::empty()),
@@ -83,7 +83,7 @@ fn entry(number: u64, node: &Node<SquashfsFileReader>) -> Result<Entry, Unread> 
 
 /// Finds the names of one file. The library does not say which inode a name has, so it is where
 /// the contents are, whose they are, and how many names the inode says that it has: those of
-/// another inode with the same contents are told apart by that number.
+/// another inode with the same contents differ in that number.
 #[derive(Default)]
 struct Links {
     /// Which file it is, and how many names it still has.

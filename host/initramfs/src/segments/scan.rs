@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
+use object::elf::ELFMAG;
 use switch_root_core::error::{Error, Kind, Result};
 use switch_root_core::{escape, interrupt};
 
@@ -366,7 +367,7 @@ fn unknown(shown: &str, first: &[u8], number: usize, offset: u64) -> Error {
     let is = |magic: &[u8]| first.starts_with(magic);
     let looks = if is(b"MZ") {
         "it looks like a kernel (vmlinuz) or a unified kernel image; name the initramfs"
-    } else if is(b"\x7fELF") {
+    } else if is(&ELFMAG) {
         "it looks like an ELF executable; name the initramfs"
     } else if is(b"hsqs") || is(b"sqsh") {
         "it looks like a squashfs image; name the initramfs"

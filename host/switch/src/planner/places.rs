@@ -170,13 +170,14 @@ pub fn run(machine: &Machine, moves: &[Move], kept: Kept) -> RunPlace {
         lacks,
     };
     let absent = |reason: Message| found(Run::Absent, Some(reason));
+    let there = || match closed_run {
+        Some(reason) => absent(reason.clone()),
+        None => found(Run::There, None),
+    };
     let moved = moves.iter().find(|step| step.path.0 == b"/run");
     match moved.map(|step| (step.action, step.why())) {
         Some((MoveAction::Move | MoveAction::MakeAndMove, _)) => {
-            return match closed_run {
-                Some(reason) => absent(reason.clone()),
-                None => found(Run::There, None),
-            };
+            return there();
         }
         Some((MoveAction::Detach, Some(reason))) => return absent(reason),
         _ => {}
@@ -194,10 +195,7 @@ pub fn run(machine: &Machine, moves: &[Move], kept: Kept) -> RunPlace {
         .collect();
     match &place.state {
         State::Taken { read_only: true } => absent(Lacks::ReadOnlyRun.into()),
-        State::Taken { .. } => match closed_run {
-            Some(reason) => absent(reason.clone()),
-            None => found(Run::There, None),
-        },
+        State::Taken { .. } => there(),
         // A tmpfs would hide what is there.
         State::Free { empty: false } => absent(Lacks::UsedRun.into()),
         State::Free { .. } => match covered(place, &mounted) {
